@@ -1,0 +1,4 @@
+//! The formats: what each says in its head, and which buffers follow.
+
+pub mod ndarray;
+pub mod raw;

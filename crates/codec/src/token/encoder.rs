@@ -1,0 +1,238 @@
+//! Writing tokens, into a growing vector or a fixed slice.
+
+use super::{
+    ARRAY, BYTES, EIGHT_BYTES, FALSE, FLOAT64, FOUR_BYTES, MAP, NEGATIVE, NULL, ONE_BYTE, TAG, TEXT,
+    TRUE, TWO_BYTES, UNSIGNED,
+};
+use crate::error::{EncodeError, EncodeErrorKind};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for Vec<u8> {}
+    impl Sealed for super::Fixed<'_> {}
+}
+
+/// Where an [`Encoder`] writes: a `Vec<u8>` that grows, or a [`Fixed`] slice.
+pub trait Sink: sealed::Sealed {
+    /// Appends bytes.
+    fn put(&mut self, bytes: &[u8]);
+    /// How many bytes were put, those included that found no place.
+    fn len(&self) -> usize;
+    /// Whether nothing was put yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        Vec::len(self)
+    }
+}
+
+/// A slice being filled. Once it is full it only counts, so that the length needed is known.
+#[derive(Debug)]
+pub struct Fixed<'a> {
+    out: &'a mut [u8],
+    /// Grows past `out.len()` on overflow and never shrinks: no later, shorter piece may still
+    /// find a place behind a gap.
+    len: usize,
+}
+
+impl Sink for Fixed<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(place) = self.out.get_mut(self.len..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.len = end;
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Writes CBOR tokens. Every call returns the encoder, so that calls chain.
+///
+/// The caller owes what it announces: after `array(n)` come n items, after `map(n)` n pairs of key
+/// and value with no key twice, after `tag` one item. The encoder keeps no count of it.
+///
+/// ```
+/// use slipring_codec::Encoder;
+///
+/// let mut meta = Encoder::new();
+/// meta.map(2).text("site").int(4);
+/// meta.text("tags").array(2).text("raw").null();
+/// assert_eq!(meta.into_vec(), b"\xa2\x64site\x04\x64tags\x82\x63raw\xf6");
+///
+/// // Into memory that is there already:
+/// let mut place = [0; 8];
+/// let mut encoder = Encoder::over(&mut place);
+/// encoder.float(1.5);
+/// let error = encoder.finish().unwrap_err(); // nine bytes, eight are there
+/// assert!(error.to_string().starts_with("the encoding takes 9 bytes, the slice has 8"));
+/// ```
+#[derive(Debug)]
+pub struct Encoder<S> {
+    sink: S,
+}
+
+impl Encoder<Vec<u8>> {
+    /// An encoder over a vector of its own.
+    pub fn new() -> Self {
+        Encoder::append(Vec::new())
+    }
+
+    /// An encoder that goes on behind what `bytes` holds; a cleared vector is used again so.
+    pub fn append(bytes: Vec<u8>) -> Self {
+        Encoder { sink: bytes }
+    }
+
+    /// What was written.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.sink
+    }
+}
+
+impl Default for Encoder<Vec<u8>> {
+    fn default() -> Self {
+        Encoder::new()
+    }
+}
+
+impl<'a> Encoder<Fixed<'a>> {
+    /// An encoder over memory that is there already. Over an empty slice it measures: see [`len`](Self::len).
+    pub fn over(out: &'a mut [u8]) -> Self {
+        Encoder { sink: Fixed { out, len: 0 } }
+    }
+
+    /// The bytes written.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSpace`](EncodeErrorKind::NoSpace) with the length needed, if they did not all fit.
+    pub fn finish(self) -> Result<&'a mut [u8], EncodeError> {
+        let Fixed { out, len } = self.sink;
+        let available = out.len();
+        out.get_mut(..len)
+            .ok_or_else(|| EncodeError::new(EncodeErrorKind::NoSpace { needed: len, available }))
+    }
+}
+
+impl<S: Sink> Encoder<S> {
+    /// Bytes in the sink, those included that found no place in a fixed one.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.sink.len()
+    }
+
+    /// Whether nothing was written yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.sink.is_empty()
+    }
+
+    /// `null`
+    #[inline]
+    pub fn null(&mut self) -> &mut Self {
+        self.put(&[NULL])
+    }
+
+    /// `false` or `true`
+    #[inline]
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.put(&[if value { TRUE } else { FALSE }])
+    }
+
+    /// A signed integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) -> &mut Self {
+        // -1 - n is the complement of n, and the sign bit is all that tells them apart.
+        let magnitude = (value ^ (value >> 63)) as u64;
+        self.head(if value < 0 { NEGATIVE } else { UNSIGNED }, magnitude)
+    }
+
+    /// An unsigned integer.
+    #[inline]
+    pub fn uint(&mut self, value: u64) -> &mut Self {
+        self.head(UNSIGNED, value)
+    }
+
+    /// The negative integer -1 - n, so any down to -2^64.
+    #[inline]
+    pub fn negative(&mut self, n: u64) -> &mut Self {
+        self.head(NEGATIVE, n)
+    }
+
+    /// A float, as 64 bits; the bits of a NaN are kept.
+    #[inline]
+    pub fn float(&mut self, value: f64) -> &mut Self {
+        let [a, b, c, d, e, f, g, h] = value.to_bits().to_be_bytes();
+        self.put(&[FLOAT64, a, b, c, d, e, f, g, h])
+    }
+
+    /// A byte string.
+    #[inline]
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.head(BYTES, value.len() as u64).put(value)
+    }
+
+    /// A text string.
+    #[inline]
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        self.head(TEXT, value.len() as u64).put(value.as_bytes())
+    }
+
+    /// The beginning of an array of `len` items.
+    #[inline]
+    pub fn array(&mut self, len: usize) -> &mut Self {
+        self.head(ARRAY, len as u64)
+    }
+
+    /// The beginning of a map of `len` pairs.
+    #[inline]
+    pub fn map(&mut self, len: usize) -> &mut Self {
+        self.head(MAP, len as u64)
+    }
+
+    /// A tag for the item that follows.
+    #[inline]
+    pub fn tag(&mut self, tag: u64) -> &mut Self {
+        self.head(TAG, tag)
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        self.sink.put(bytes);
+        self
+    }
+
+    /// An initial byte and its argument, in the shortest form.
+    #[inline]
+    fn head(&mut self, major: u8, argument: u64) -> &mut Self {
+        let major = major << 5;
+        if argument < u64::from(ONE_BYTE) {
+            self.put(&[major | argument as u8])
+        } else if let Ok(n) = u8::try_from(argument) {
+            self.put(&[major | ONE_BYTE, n])
+        } else if let Ok(n) = u16::try_from(argument) {
+            let [a, b] = n.to_be_bytes();
+            self.put(&[major | TWO_BYTES, a, b])
+        } else if let Ok(n) = u32::try_from(argument) {
+            let [a, b, c, d] = n.to_be_bytes();
+            self.put(&[major | FOUR_BYTES, a, b, c, d])
+        } else {
+            let [a, b, c, d, e, f, g, h] = argument.to_be_bytes();
+            self.put(&[major | EIGHT_BYTES, a, b, c, d, e, f, g, h])
+        }
+    }
+}

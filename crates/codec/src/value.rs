@@ -1,0 +1,339 @@
+//! CBOR as a tree: one client of the token layer, for Rust.
+//!
+//! 1. An array, map or tag may have at most [`MAX_DEPTH`] others around it, counted itself.
+//! 2. No key stands twice in a map, read or written. Keys are equal when their values are, however
+//!    they were written: `1` in one byte and in nine is one key, `1` and `1.0` are two. Of maps that
+//!    are keys themselves the order of pairs counts, so that comparing takes one pass.
+//! 3. Of simple values there are null, false and true; others are refused.
+
+use std::cmp::Ordering;
+
+use crate::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Segment};
+use crate::token::{Decoder, Encoder, MAX_DEPTH, Sink, Token, check_depth};
+
+/// Items that a container reserves room for before it has seen them: what an input can make us
+/// allocate on credit is this times the depth. Beyond it the room grows with what arrives.
+const ROOM: usize = 16;
+
+/// A CBOR value.
+///
+/// ```
+/// use slipring_codec::Value;
+///
+/// let value = Value::Map(vec![
+///     (Value::from("site"), Value::from(4)),
+///     (Value::from("cell"), Value::from(30.5)),
+/// ]);
+/// let bytes = value.to_vec()?;
+/// assert_eq!(Value::decode(&bytes)?, value);
+/// assert_eq!(value.get("site"), Some(&Value::Int(4)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `false` or `true`
+    Bool(bool),
+    /// An integer; only -2^64 to 2^64 - 1 can be encoded.
+    Int(i128),
+    /// A float; always encoded with 64 bits.
+    Float(f64),
+    /// A byte string.
+    Bytes(Vec<u8>),
+    /// A text string.
+    Text(String),
+    /// A sequence of values.
+    Array(Vec<Value>),
+    /// Pairs of key and value, in the order in which they were given or read.
+    Map(Vec<(Value, Value)>),
+    /// A value with a tag, which is kept and not interpreted.
+    Tag(u64, Box<Value>),
+}
+
+impl Value {
+    /// Reads one value, which must be all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not well-formed, bytes that follow, a depth beyond [`MAX_DEPTH`], a key that stands twice,
+    /// or a simple value other than null, false and true; with offset and path.
+    pub fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let value = Value::read(&mut decoder)?;
+        decoder.finish()?;
+        Ok(value)
+    }
+
+    /// Reads the next value of a decoder.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode), and bytes may follow.
+    pub fn read(decoder: &mut Decoder<'_>) -> Result<Value, DecodeError> {
+        read(decoder, 0)
+    }
+
+    /// Encodes the value into a vector.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn to_vec(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut encoder = Encoder::new();
+        self.write(&mut encoder)?;
+        Ok(encoder.into_vec())
+    }
+
+    /// Encodes the value.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegerRange`](EncodeErrorKind::IntegerRange), [`TooDeep`](EncodeErrorKind::TooDeep) and
+    /// [`DuplicateKey`](EncodeErrorKind::DuplicateKey), with the path; the encoder then holds a part of the value.
+    pub fn write<S: Sink>(&self, encoder: &mut Encoder<S>) -> Result<(), EncodeError> {
+        write(self, encoder, 0)
+    }
+
+    /// The value under a text key, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let Value::Map(pairs) = self else { return None };
+        pairs.iter().find_map(|(k, value)| match k {
+            Value::Text(text) if text == key => Some(value),
+            _ => None,
+        })
+    }
+
+    /// What kind of value it is, in a word.
+    fn name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(false) => "false",
+            Value::Bool(true) => "true",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float",
+            Value::Bytes(_) => "bytes",
+            Value::Text(_) => "text",
+            Value::Array(_) => "array",
+            Value::Map(_) => "map",
+            Value::Tag(..) => "tag",
+        }
+    }
+
+    /// The step of a path to what stands under this key.
+    fn as_segment(&self) -> Segment {
+        match self {
+            Value::Text(text) => Segment::key(text),
+            Value::Int(n) => Segment::OtherKey(n.to_string().into()),
+            Value::Float(x) => Segment::OtherKey(format!("{x:?}").into()),
+            other => Segment::OtherKey(other.name().into()),
+        }
+    }
+}
+
+fn read(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, DecodeError> {
+    let start = decoder.offset();
+    let token = decoder.token()?;
+    let unfit = |kind| Err(DecodeError::new(kind, start));
+    Ok(match token {
+        Token::Null => Value::Null,
+        Token::Bool(value) => Value::Bool(value),
+        Token::Unsigned(n) => Value::Int(n.into()),
+        Token::Negative(n) => Value::Int(-1 - i128::from(n)),
+        Token::Float(value) => Value::Float(value),
+        Token::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        Token::Text(text) => Value::Text(text.to_owned()),
+        Token::BytesPieces => Value::Bytes(decoder.join_bytes()?),
+        Token::TextPieces => Value::Text(decoder.join_text()?),
+        Token::Array(len) => {
+            check_depth(depth, start)?;
+            Value::Array(read_items(decoder, len, |decoder, index| {
+                read(decoder, depth + 1).map_err(|e| e.within(Segment::Index(index)))
+            })?)
+        }
+        Token::Map(len) => {
+            check_depth(depth, start)?;
+            let pairs = read_items(decoder, len, |decoder, entry| {
+                let key = read(decoder, depth + 1).map_err(|e| e.within(Segment::KeyOf(entry)))?;
+                let value = read(decoder, depth + 1).map_err(|e| e.within(key.as_segment()))?;
+                Ok((key, value))
+            })?;
+            if let Some(key) = repeated_key(&pairs) {
+                let kind = DecodeErrorKind::DuplicateKey;
+                return Err(DecodeError::new(kind, start).within(key.as_segment()));
+            }
+            Value::Map(pairs)
+        }
+        Token::Tag(tag) => {
+            check_depth(depth, start)?;
+            let inner = read(decoder, depth + 1).map_err(|e| e.within(Segment::Tag(tag)))?;
+            Value::Tag(tag, Box::new(inner))
+        }
+        Token::Undefined => return unfit(DecodeErrorKind::SimpleValue { value: 23 }),
+        Token::Simple(value) => return unfit(DecodeErrorKind::SimpleValue { value }),
+        Token::Break => return unfit(DecodeErrorKind::Break),
+    })
+}
+
+/// Reads the items of a container, of which there are `len` or as many as stand before the break.
+fn read_items<'a, T>(
+    decoder: &mut Decoder<'a>,
+    len: Option<usize>,
+    mut item: impl FnMut(&mut Decoder<'a>, usize) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut items = Vec::with_capacity(len.unwrap_or(0).min(ROOM));
+    while match len {
+        Some(len) => items.len() < len,
+        None => !decoder.take_break(),
+    } {
+        items.push(item(decoder, items.len())?);
+    }
+    Ok(items)
+}
+
+fn write<S: Sink>(
+    value: &Value,
+    encoder: &mut Encoder<S>,
+    depth: usize,
+) -> Result<(), EncodeError> {
+    if depth >= MAX_DEPTH && matches!(value, Value::Array(_) | Value::Map(_) | Value::Tag(..)) {
+        return Err(EncodeError::new(EncodeErrorKind::TooDeep { limit: MAX_DEPTH }));
+    }
+    match value {
+        Value::Null => encoder.null(),
+        Value::Bool(value) => encoder.bool(*value),
+        Value::Int(value) => write_int(*value, encoder)?,
+        Value::Float(value) => encoder.float(*value),
+        Value::Bytes(bytes) => encoder.bytes(bytes),
+        Value::Text(text) => encoder.text(text),
+        Value::Array(items) => {
+            encoder.array(items.len());
+            for (index, item) in items.iter().enumerate() {
+                write(item, encoder, depth + 1).map_err(|e| e.within(Segment::Index(index)))?;
+            }
+            encoder
+        }
+        Value::Map(pairs) => {
+            encoder.map(pairs.len());
+            for (entry, (key, value)) in pairs.iter().enumerate() {
+                write(key, encoder, depth + 1).map_err(|e| e.within(Segment::KeyOf(entry)))?;
+                write(value, encoder, depth + 1).map_err(|e| e.within(key.as_segment()))?;
+            }
+            // Only now: the keys are known to be of bounded depth, so comparing them is too.
+            if let Some(key) = repeated_key(pairs) {
+                let error = EncodeError::new(EncodeErrorKind::DuplicateKey);
+                return Err(error.within(key.as_segment()));
+            }
+            encoder
+        }
+        Value::Tag(tag, inner) => {
+            write(inner, encoder.tag(*tag), depth + 1)
+                .map_err(|e| e.within(Segment::Tag(*tag)))?;
+            encoder
+        }
+    };
+    Ok(())
+}
+
+fn write_int<S: Sink>(
+    value: i128,
+    encoder: &mut Encoder<S>,
+) -> Result<&mut Encoder<S>, EncodeError> {
+    if let Ok(n) = u64::try_from(value) {
+        Ok(encoder.uint(n))
+    } else if let Ok(n) = u64::try_from(-1 - value) {
+        Ok(encoder.negative(n))
+    } else {
+        Err(EncodeError::new(EncodeErrorKind::IntegerRange { value }))
+    }
+}
+
+/// A key that stands twice, if there is one. Small maps are compared pair by pair, large ones
+/// sorted, so that no choice of keys makes it slow.
+fn repeated_key(pairs: &[(Value, Value)]) -> Option<&Value> {
+    if pairs.len() <= ROOM {
+        let earlier = |i: usize| pairs[..i].iter().any(|(k, _)| same(k, &pairs[i].0));
+        return (1..pairs.len()).find(|&i| earlier(i)).map(|i| &pairs[i].0);
+    }
+    let mut keys: Vec<&Value> = pairs.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable_by(|a, b| compare(a, b));
+    keys.windows(2).find(|pair| same(pair[0], pair[1])).map(|pair| pair[0])
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    compare(a, b) == Ordering::Equal
+}
+
+/// A total order of values. Floats are told apart by their bits, so 0.0 and -0.0 are two keys and
+/// a NaN is equal to itself.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+        (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Array(a), Value::Array(b)) => compare_each(a, b, compare),
+        (Value::Map(a), Value::Map(b)) => compare_each(a, b, |(ka, va), (kb, vb)| {
+            compare(ka, kb).then_with(|| compare(va, vb))
+        }),
+        (Value::Tag(a, x), Value::Tag(b, y)) => a.cmp(b).then_with(|| compare(x, y)),
+        _ => rank(a).cmp(&rank(b)),
+    }
+}
+
+fn compare_each<T>(a: &[T], b: &[T], compare: impl Fn(&T, &T) -> Ordering) -> Ordering {
+    let unlike = a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|o| o.is_ne());
+    unlike.unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+fn rank(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Int(_) => 2,
+        Value::Float(_) => 3,
+        Value::Bytes(_) => 4,
+        Value::Text(_) => 5,
+        Value::Array(_) => 6,
+        Value::Map(_) => 7,
+        Value::Tag(..) => 8,
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value.into())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Value::Int(value.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Float(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Text(value.to_owned())
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        Value::Bytes(value.to_owned())
+    }
+}

@@ -1,0 +1,227 @@
+//! What can go wrong, as kinds that a program can tell apart.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why an operation did not do what was asked.
+///
+/// [`Error::Full`], [`Error::Empty`], [`Error::Timeout`], [`Error::Closed`] and
+/// [`Error::Interrupted`] are ordinary outcomes; the others tell of a mistake or a fault.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The ring has no vacant slot, or the pool no room for the frame; nothing was sent.
+    Full,
+    /// No frame waits.
+    Empty,
+    /// The deadline passed first; nothing was sent or taken.
+    Timeout,
+    /// The ring was closed; for a consumer: and everything in it has been taken.
+    Closed,
+    /// The caller's own check asked to stop waiting.
+    Interrupted,
+    /// The frame can never fit, or the buffer offered for it is too small.
+    TooLarge {
+        /// Bytes of the body.
+        len: u64,
+        /// Bytes that would fit.
+        limit: u64,
+    },
+    /// A handle was used in a child made by `fork`.
+    Forked {
+        /// The child.
+        pid: u32,
+    },
+    /// A control word or descriptor in the segment holds what no participant writes.
+    Corrupt {
+        /// The kind of word.
+        what: &'static str,
+        /// Which one.
+        index: u64,
+        /// Its value.
+        found: u64,
+    },
+    /// A ring's name is not one.
+    InvalidName {
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An option has a value that it can't have.
+    InvalidOption {
+        /// Its name.
+        option: &'static str,
+        /// As it was given.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// There is no such ring.
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The names of the rings that there are.
+        rings: Vec<String>,
+    },
+    /// There is a ring of this name already.
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The file is not a segment that this version can use.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The first thing about it that is wrong.
+        mismatch: Box<Mismatch>,
+    },
+    /// The file belongs to another user.
+    NotOwner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who we are.
+        user: u32,
+    },
+    /// The ring has its one producer or consumer already.
+    RoleTaken {
+        /// `"producer"` or `"consumer"`.
+        role: &'static str,
+        /// The process that has it.
+        pid: u32,
+    },
+    /// All 255 places for processes are taken.
+    TooManyParticipants {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// The shared-memory file system or the disk has no room.
+    OutOfMemory {
+        /// The segment.
+        path: PathBuf,
+        /// Bytes that were asked for.
+        needed: u64,
+    },
+    /// The operating system refused.
+    Os {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Its answer.
+        source: std::io::Error,
+    },
+}
+
+/// The first field of a segment's header that is not as it must be.
+#[derive(Debug)]
+pub struct Mismatch {
+    /// Its name in `docs/segment-format.md`.
+    pub field: &'static str,
+    /// Its offset in the file, in bytes.
+    pub offset: u64,
+    /// What it must be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+impl Error {
+    pub(crate) fn os(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+        source: impl Into<std::io::Error>,
+    ) -> Self {
+        Self::Os { operation, path: path.into(), source: source.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str(
+                "the ring is full: wait with a deadline, take frames faster, or create it larger",
+            ),
+            Self::Empty => f.write_str("no frame waits in the ring"),
+            Self::Timeout => f.write_str("the deadline passed before the ring was ready"),
+            Self::Closed => f.write_str("the ring is closed"),
+            Self::Interrupted => f.write_str("the wait was interrupted"),
+            Self::TooLarge { len, limit } => write!(
+                f,
+                "a frame of {len} bytes does not fit, the limit is {limit} bytes: \
+                 create the ring with a larger capacity, or send it in parts"
+            ),
+            Self::Forked { pid } => write!(
+                f,
+                "process {pid} was forked and uses its parent's handle: open the ring anew in the child"
+            ),
+            Self::Corrupt { what, index, found } => write!(
+                f,
+                "{what} {index} of the segment holds {found:#x}, which no participant writes: \
+                 a process wrote where it should not; unlink the ring and create it anew"
+            ),
+            Self::InvalidName { name, reason } => {
+                write!(f, "{name:?} is no name for a ring: {reason}")
+            }
+            Self::InvalidOption { option, value, expected } => {
+                write!(f, "option {option} is {value}, but must be {expected}")
+            }
+            Self::NotFound { path, rings } if rings.is_empty() => {
+                write!(
+                    f,
+                    "no ring at {}: there are no rings yet; create it, or wait for it",
+                    path.display()
+                )
+            }
+            Self::NotFound { path, rings } => {
+                write!(f, "no ring at {}; there are: {}", path.display(), rings.join(", "))
+            }
+            Self::Exists { path } => {
+                write!(f, "{} exists already: open it, or unlink it first", path.display())
+            }
+            Self::Foreign { path, mismatch: m } => write!(
+                f,
+                "{}: {} at offset {} is {}, expected {}: {}",
+                path.display(),
+                m.field,
+                m.offset,
+                m.found,
+                m.expected,
+                m.hint
+            ),
+            Self::NotOwner { path, owner, user } => write!(
+                f,
+                "{} belongs to user {owner}, this process runs as {user}: use a ring of your own",
+                path.display()
+            ),
+            Self::RoleTaken { role, pid } => write!(
+                f,
+                "the ring's one {role} is process {pid}: let it end first, or create the ring for many"
+            ),
+            Self::TooManyParticipants { path } => {
+                write!(f, "{} has its 255 processes already", path.display())
+            }
+            Self::OutOfMemory { path, needed } => write!(
+                f,
+                "no room for {needed} more bytes of {}: free some, or create a smaller ring",
+                path.display()
+            ),
+            Self::Os { operation, path, source } => {
+                write!(f, "{operation} {}: {source}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Os { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

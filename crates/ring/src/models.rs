@@ -1,0 +1,455 @@
+//! The algorithms under loom: every interleaving within a bound on preemptions, and a death after
+//! every named step. `docs/concurrency.md` lists what each model covers.
+//!
+//! The frame's bytes are loom cells, so a reader and a writer that meet are a failure, as is a
+//! frame lost, doubled or out of order, a word left in use, and a sleeper that nobody wakes.
+
+use crate::block::{Block, Phase, Word};
+use crate::layout::{CLASSES, LINES};
+use crate::pool::{Measures, Pool};
+use crate::recovery::recover;
+use crate::spsc::{Entry, GENERATION_MASK, Head, Slots, Tail};
+use crate::sync::AtomicU64;
+use crate::wait::EventCount;
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use std::time::Duration;
+
+const PRODUCER: u8 = 1;
+const CONSUMER: u8 = 2;
+const SECOND: u8 = 3;
+
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.check(check);
+}
+
+/// A ring of two places, with one block beside the two home cells, and its bytes.
+struct Ring {
+    slots: Vec<AtomicU64>,
+    cells: Vec<Block>,
+    chunks: Vec<AtomicU64>,
+    blocks: Vec<Block>,
+    hints: Vec<AtomicU64>,
+    bytes: Vec<UnsafeCell<u64>>,
+    data: EventCount,
+}
+
+const PLACES: usize = 2;
+/// One chunk: a slab of two blocks, or one run.
+const MEASURES: Measures = Measures { chunk_len: 1024, per_chunk: 2, min_block: 512 };
+
+impl Ring {
+    fn new(lap: u64) -> Arc<Self> {
+        Arc::new(Self {
+            slots: (0..PLACES).map(|_| AtomicU64::new(lap)).collect(),
+            cells: (0..PLACES).map(|_| Block::new(Word::free(0))).collect(),
+            chunks: vec![AtomicU64::new(0)],
+            blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
+            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
+            bytes: (0..PLACES + 2).map(|_| UnsafeCell::new(0)).collect(),
+            data: EventCount::new(),
+        })
+    }
+
+    fn slots(&self) -> Slots<'_> {
+        Slots::new(&self.slots)
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        Pool { measures: MEASURES, chunks: &self.chunks, blocks: &self.blocks, hints: &self.hints }
+    }
+
+    fn word(&self, reference: u32) -> &Block {
+        let at = reference as usize;
+        if at < PLACES { &self.cells[at] } else { &self.blocks[at - PLACES] }
+    }
+
+    fn write(&self, reference: u32, value: u64) {
+        // SAFETY: loom checks that nobody else is there.
+        self.bytes[reference as usize].with_mut(|byte| unsafe { *byte = value });
+    }
+
+    fn read(&self, reference: u32) -> u64 {
+        // SAFETY: loom checks that nobody writes.
+        self.bytes[reference as usize].with(|byte| unsafe { *byte })
+    }
+
+    /// Sends through the home cell without its word, if both are vacant.
+    fn send_direct(&self, tail: &mut Tail, value: u64) -> bool {
+        if !tail.vacant(self.slots()).unwrap() {
+            return false;
+        }
+        let home = self.slots().home(tail.position);
+        if !self.word(home).load().is_free() {
+            return false;
+        }
+        self.write(home, value);
+        tail.place(self.slots(), Entry { reference: home, generation: 0, direct: true });
+        true
+    }
+
+    /// Sends through a block of the pool, dying after `steps` steps. Answers whether it got through.
+    fn send_block(&self, tail: &mut Tail, value: u64, steps: usize) -> bool {
+        if !tail.vacant(self.slots()).unwrap() {
+            return false;
+        }
+        let Ok((place, mut word)) = self.pool().claim(600, PRODUCER, 1, &|_, _| true) else {
+            return false;
+        };
+        let reference = PLACES as u32 + place.block as u32;
+        if steps < 1 {
+            return true;
+        }
+        self.write(reference, value);
+        if steps < 2 {
+            return true;
+        }
+        let offered = word.with(Phase::Offered, PRODUCER);
+        self.word(reference).step(word, offered).unwrap();
+        word = offered;
+        if steps < 3 {
+            return true;
+        }
+        let generation = word.generation() & GENERATION_MASK;
+        tail.place(self.slots(), Entry { reference, generation, direct: false });
+        true
+    }
+
+    /// Takes a frame, dying after `steps` steps. `Some(None)`: died without having it.
+    fn receive(&self, head: &mut Head, me: u8, steps: usize) -> Option<Option<u64>> {
+        loop {
+            let entry = head.peek(self.slots()).unwrap()?;
+            let word = self.word(entry.reference).load();
+            if entry.direct {
+                assert!(word.is_free());
+            } else if word.phase() != Some(Phase::Offered)
+                || word.generation() & GENERATION_MASK != entry.generation
+            {
+                head.clear(self.slots());
+                continue;
+            }
+            if steps < 1 {
+                return Some(None);
+            }
+            let held = word.with(Phase::Acked, me);
+            self.word(entry.reference).step(word, held).unwrap();
+            if steps < 2 {
+                return Some(None);
+            }
+            head.clear(self.slots());
+            if steps < 3 {
+                return Some(None);
+            }
+            let value = self.read(entry.reference);
+            if steps >= 4 {
+                let _ = self.word(entry.reference).step(held, held.freed());
+            }
+            return Some(Some(value));
+        }
+    }
+
+    /// Copies a direct frame out.
+    fn copy(&self, head: &mut Head) -> Option<u64> {
+        let entry = head.peek(self.slots()).unwrap()?;
+        let value = self.read(entry.reference);
+        head.clear(self.slots());
+        Some(value)
+    }
+
+    fn recover(&self, dead: u8) {
+        recover(dead, self.slots(), &self.cells, self.pool());
+    }
+
+    fn assert_nothing_left(&self) {
+        assert_eq!(self.slots().entries().count(), 0);
+        assert!(self.cells.iter().chain(&self.blocks).all(|word| word.load().is_free()));
+    }
+}
+
+/// What a positions' search finds beside a living other side, near the wrap of laps.
+const WRAP: u64 = (1 << 22) - 1;
+
+/// P11: order, no loss, no race on the bytes, through home cells that are copied out.
+#[test]
+fn spsc_copies_in_order() {
+    model(|| {
+        let ring = Ring::new(WRAP);
+        let other = ring.clone();
+        let consumer = thread::spawn(move || {
+            let mut head = Head { position: other.slots().head().unwrap() };
+            for expected in 1..=3 {
+                loop {
+                    match other.copy(&mut head) {
+                        Some(value) => break assert_eq!(value, expected),
+                        None => thread::yield_now(),
+                    }
+                }
+            }
+        });
+        let mut tail = Tail { position: ring.slots().tail().unwrap() };
+        for value in 1..=3 {
+            while !ring.send_direct(&mut tail, value) {
+                thread::yield_now();
+            }
+        }
+        consumer.join().unwrap();
+        ring.assert_nothing_left();
+    });
+}
+
+/// P11: the same with leases: the slot is vacant again while the cell is still read.
+#[test]
+fn spsc_leases_keep_their_cells() {
+    model(|| {
+        let ring = Ring::new(0);
+        let other = ring.clone();
+        let consumer = thread::spawn(move || {
+            let mut head = Head { position: 0 };
+            for expected in 1..=3 {
+                loop {
+                    match other.receive(&mut head, CONSUMER, 4) {
+                        Some(value) => break assert_eq!(value, Some(expected)),
+                        None => thread::yield_now(),
+                    }
+                }
+            }
+        });
+        let mut tail = Tail { position: 0 };
+        for value in 1..=3 {
+            while !ring.send_direct(&mut tail, value) {
+                thread::yield_now();
+            }
+        }
+        consumer.join().unwrap();
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6, P11: a producer dies after any step of a send, while the consumer is at work and two recover
+/// it. What was placed arrives once; nothing is left in use.
+#[test]
+fn spsc_producer_dies_at_any_step() {
+    for steps in 0..=3 {
+        model(move || {
+            let ring = Ring::new(0);
+            let mut tail = Tail { position: 0 };
+            assert!(ring.send_direct(&mut tail, 1));
+            let other = ring.clone();
+            let survivor = thread::spawn(move || {
+                let mut head = Head { position: 0 };
+                let mut got = Vec::new();
+                other.recover(PRODUCER);
+                while let Some(value) = other.receive(&mut head, CONSUMER, 4) {
+                    got.extend(value);
+                }
+                (head.position, got)
+            });
+            // The dead one's last steps happened before anybody could know of its death; here they
+            // are the main thread's, before it recovers too.
+            let second = {
+                let ring = ring.clone();
+                thread::spawn(move || ring.recover(CONSUMER))
+            };
+            second.join().unwrap();
+            let (position, mut got) = survivor.join().unwrap();
+            assert!(ring.send_block(&mut tail, 2, steps));
+            let other = ring.clone();
+            let racing = thread::spawn(move || other.recover(PRODUCER));
+            let mut head = Head { position };
+            while let Some(value) = ring.receive(&mut head, CONSUMER, 4) {
+                got.extend(value);
+            }
+            ring.recover(PRODUCER);
+            racing.join().unwrap();
+            while let Some(value) = ring.receive(&mut head, CONSUMER, 4) {
+                got.extend(value);
+            }
+            assert_eq!(got, if steps == 3 { vec![1, 2] } else { vec![1] });
+            ring.assert_nothing_left();
+        });
+    }
+}
+
+/// P6, P11: a consumer dies after any step of a take, with the producer still sending and two
+/// recovering. A frame whose place it had not cleared is delivered to the next one.
+#[test]
+fn spsc_consumer_dies_at_any_step() {
+    for block in [false, true] {
+        for steps in 0..=3 {
+            model(move || {
+                let ring = Ring::new(0);
+                let mut tail = Tail { position: 0 };
+                let first = if block {
+                    ring.send_block(&mut tail, 1, 3)
+                } else {
+                    ring.send_direct(&mut tail, 1)
+                };
+                assert!(first);
+                ring.receive(&mut Head { position: 0 }, CONSUMER, steps);
+                let other = ring.clone();
+                let producer = thread::spawn(move || {
+                    other.recover(CONSUMER);
+                    other.send_direct(&mut tail, 2)
+                });
+                ring.recover(CONSUMER);
+                let mut head = Head { position: ring.slots().head().unwrap() };
+                let mut got = Vec::new();
+                while let Some(value) = ring.receive(&mut head, SECOND, 4) {
+                    got.extend(value);
+                }
+                let sent = producer.join().unwrap();
+                while let Some(value) = ring.receive(&mut head, SECOND, 4) {
+                    got.extend(value);
+                }
+                let mut expected = if steps < 2 { vec![1] } else { vec![] };
+                expected.extend(sent.then_some(2));
+                assert_eq!(got, expected, "died after {steps}");
+                ring.assert_nothing_left();
+            });
+        }
+    }
+}
+
+/// Rules 2 and 4 of `pool`: who claims a block and who retires its slab never both have it.
+#[test]
+fn pool_claims_and_retirement_exclude_each_other() {
+    model(|| {
+        let ring = Ring::new(0);
+        let back = |_, _| true;
+        let (place, word) = ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
+        ring.pool().release(place, word);
+        let other = ring.clone();
+        let whole = thread::spawn(move || {
+            let Ok((place, word)) = other.pool().claim(1024, CONSUMER, 2, &|_, _| true) else {
+                return;
+            };
+            assert_eq!(place.len, 1024);
+            other.write(PLACES as u32, 1);
+            other.write(PLACES as u32 + 1, 1);
+            other.pool().release(place, word);
+        });
+        if let Ok((place, word)) = ring.pool().claim(64, PRODUCER, 3, &back) {
+            // By where the block lies, not by its word: a run and a block may share memory.
+            let at = PLACES as u64 + place.offset / 512;
+            ring.write(at as u32, 2);
+            if place.len > 512 {
+                ring.write(at as u32 + 1, 2);
+            }
+            ring.pool().release(place, word);
+        }
+        whole.join().unwrap();
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6: whoever claims from the pool dies at any point that recovery can see, beside a living claimer.
+#[test]
+fn pool_recovery_races_with_a_claimer() {
+    model(|| {
+        let ring = Ring::new(0);
+        let back = |_, _| true;
+        ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
+        let other = ring.clone();
+        let second = thread::spawn(move || other.recover(PRODUCER));
+        ring.recover(PRODUCER);
+        let claimed = ring.pool().claim(1024, CONSUMER, 2, &back);
+        second.join().unwrap();
+        if let Ok((place, word)) = claimed {
+            ring.pool().release(place, word);
+        }
+        ring.assert_nothing_left();
+        ring.pool().claim(1024, CONSUMER, 3, &back).unwrap();
+    });
+}
+
+fn sleep_until_sent(ring: &Ring, head: &mut Head) -> u64 {
+    loop {
+        let ticket = ring.data.announce();
+        if let Some(value) = ring.copy(head) {
+            return value;
+        }
+        ring.data.sleep(ticket, Duration::MAX);
+    }
+}
+
+/// P8, P11: no wake is lost between publishing, announcing and falling asleep.
+#[test]
+fn wait_wakes_who_announced() {
+    model(|| {
+        let ring = Ring::new(0);
+        let other = ring.clone();
+        let consumer = thread::spawn(move || {
+            let mut head = Head { position: 0 };
+            assert_eq!(sleep_until_sent(&other, &mut head), 1);
+            assert_eq!(sleep_until_sent(&other, &mut head), 2);
+        });
+        let mut tail = Tail { position: 0 };
+        for value in 1..=2 {
+            assert!(ring.send_direct(&mut tail, value));
+            ring.data.wake();
+        }
+        consumer.join().unwrap();
+    });
+}
+
+/// P8, P11: a waker that dies after any of its steps leaves the sleeper to the next waker.
+#[test]
+fn wait_survives_a_waker_that_dies_at_any_step() {
+    for steps in 0..=2 {
+        model(move || {
+            let ring = Ring::new(0);
+            let other = ring.clone();
+            let consumer = thread::spawn(move || {
+                let mut head = Head { position: 0 };
+                assert_eq!(sleep_until_sent(&other, &mut head), 1);
+            });
+            let other = ring.clone();
+            let dying = thread::spawn(move || {
+                let mut tail = Tail { position: 0 };
+                assert!(other.send_direct(&mut tail, 1));
+                crate::sync::publish_fence();
+                let seen = other.data.futex.word.load(crate::sync::Ordering::Relaxed);
+                if steps >= 1
+                    && let Some(_bumped) = other.data.bump(seen)
+                    && steps >= 2
+                {
+                    other.data.futex.wake_all();
+                }
+            });
+            dying.join().unwrap();
+            ring.data.wake();
+            consumer.join().unwrap();
+        });
+    }
+}
+
+/// Two sleepers on one event: the clearing of one wake never hides the other's announcement.
+#[test]
+fn wait_serves_two_sleepers() {
+    model(|| {
+        let ring = Ring::new(0);
+        let flag = Arc::new(AtomicU64::new(0));
+        let sleepers: Vec<_> = (0..2)
+            .map(|_| {
+                let (ring, flag) = (ring.clone(), flag.clone());
+                thread::spawn(move || {
+                    loop {
+                        let ticket = ring.data.announce();
+                        if flag.load(crate::sync::Ordering::Acquire) == 1 {
+                            break;
+                        }
+                        ring.data.sleep(ticket, Duration::MAX);
+                    }
+                })
+            })
+            .collect();
+        flag.store(1, crate::sync::Ordering::Release);
+        ring.data.wake();
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
+    });
+}

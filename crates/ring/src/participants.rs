@@ -1,0 +1,259 @@
+//! Who is attached to a segment, and who of them still lives.
+//!
+//! Rules:
+//! 1. A process takes the byte lock of an entry's id first, on a file description of its own, and
+//!    then the entry itself, by one compare-and-swap that names its pid.
+//! 2. The kernel drops the lock at death. Pid and start time tell the same within one pid
+//!    namespace, and better: a forked child inherits the description, and with it the lock.
+//! 3. A dead entry is freed only after all words that name its id have been recovered.
+
+use crate::error::Error;
+use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS};
+use crate::sync::{AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+const FREE: u64 = 0;
+const JOINING: u64 = 1;
+const ACTIVE: u64 = 2;
+
+/// One process's entry.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Participant {
+    /// `incarnation(30) | state(2) | pid(32)`
+    state: AtomicU64,
+    start: AtomicU64,
+    pid_namespace: AtomicU64,
+    joined_ns: AtomicU64,
+    reserved: [AtomicU64; 12],
+}
+const _: () = assert!(size_of::<Participant>() == PARTICIPANT_LEN as usize);
+
+/// What an entry's state word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry(u64);
+
+impl Entry {
+    fn new(incarnation: u64, state: u64, pid: u32) -> Self {
+        Self(incarnation << 34 | state << 32 | u64::from(pid))
+    }
+    pub(crate) fn incarnation(self) -> u64 {
+        self.0 >> 34
+    }
+    fn state(self) -> u64 {
+        self.0 >> 32 & 3
+    }
+    pub(crate) fn pid(self) -> u32 {
+        self.0 as u32
+    }
+    pub(crate) fn is_free(self) -> bool {
+        self.state() == FREE
+    }
+    fn freed(self) -> Self {
+        Self::new(self.incarnation(), FREE, 0)
+    }
+}
+
+/// This process, as others see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Me {
+    pid: u32,
+    start: u64,
+    namespace: u64,
+}
+
+impl Me {
+    pub(crate) fn new() -> Self {
+        let pid = std::process::id();
+        let start = process(pid).map_or(0, |(start, _)| start);
+        Self { pid, start, namespace: pid_namespace() }
+    }
+}
+
+/// The inode of our pid namespace; 0 where it can't be known.
+fn pid_namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+}
+
+/// Start time (clock ticks since boot) and whether it still runs; `None` where there is none.
+fn process(pid: u32) -> Option<(u64, bool)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command in parentheses and may hold anything.
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    let start = fields.get(19)?.parse().ok()?;
+    let over = matches!(*fields.first()?, "Z" | "X" | "x");
+    // The leader of a process may have ended while its other threads run on.
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    Some((start, !over || threads() > 1))
+}
+
+/// The table of entries, and the file that carries the locks.
+#[derive(Clone, Copy)]
+pub(crate) struct Participants<'a> {
+    pub entries: &'a [Participant],
+    pub fd: &'a OwnedFd,
+    /// Where the lock bytes begin: behind the end of the file.
+    pub locks_at: u64,
+}
+
+impl Participants<'_> {
+    pub(crate) fn entry(&self, id: u8) -> Entry {
+        // Acquire: pairs with the Release of `join`, so an active entry's fields are seen.
+        Entry(self.entries[id as usize].state.load(Ordering::Acquire))
+    }
+
+    /// Takes a free entry. `None`: there is none.
+    pub(crate) fn join(&self, me: Me, path: &Path, now: u64) -> Result<Option<u8>, Error> {
+        for id in 1..=PARTICIPANTS as u8 {
+            let entry = self.entry(id);
+            if !entry.is_free() || !self.lock(id, libc::F_WRLCK, path)? {
+                continue;
+            }
+            let slot = &self.entries[id as usize];
+            let incarnation = (entry.incarnation() + 1) & 0x3fff_ffff;
+            let joining = Entry::new(incarnation, JOINING, me.pid);
+            // AcqRel: after whoever left, before whoever reads the fields.
+            let took = slot.state.compare_exchange(
+                entry.0,
+                joining.0,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if took.is_err() {
+                self.lock(id, libc::F_UNLCK, path)?;
+                continue;
+            }
+            slot.start.store(me.start, Ordering::Relaxed);
+            slot.pid_namespace.store(me.namespace, Ordering::Relaxed);
+            slot.joined_ns.store(now, Ordering::Relaxed);
+            // Release: publishes the fields.
+            slot.state.store(Entry::new(incarnation, ACTIVE, me.pid).0, Ordering::Release);
+            return Ok(Some(id));
+        }
+        Ok(None)
+    }
+
+    /// Frees the entry of one who leaves, or who is dead and recovered, if it is still that one's.
+    pub(crate) fn free(&self, id: u8, entry: Entry) {
+        let state = &self.entries[id as usize].state;
+        // AcqRel: all that was recovered comes before the next owner of the id.
+        let _ =
+            state.compare_exchange(entry.0, entry.freed().0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Whether the process behind an entry lives. The caller asks about others only.
+    pub(crate) fn alive(&self, id: u8, entry: Entry, me: Me) -> bool {
+        let slot = &self.entries[id as usize];
+        let namespace = slot.pid_namespace.load(Ordering::Relaxed);
+        let known = entry.state() == ACTIVE && me.namespace != 0 && namespace == me.namespace;
+        if known && me.start != 0 {
+            let start = slot.start.load(Ordering::Relaxed);
+            return process(entry.pid()).is_some_and(|(now, runs)| now == start && runs);
+        }
+        self.locked(id)
+    }
+
+    fn range(&self, id: u8, kind: i32) -> libc::flock {
+        // SAFETY: an all-zero `flock` is a valid one.
+        let mut range: libc::flock = unsafe { std::mem::zeroed() };
+        range.l_type = kind as i16;
+        range.l_whence = libc::SEEK_SET as i16;
+        range.l_start = (self.locks_at + u64::from(id)) as i64;
+        range.l_len = 1;
+        range
+    }
+
+    /// Takes or drops a byte lock without waiting; `false` where another has it. Byte 0 is the
+    /// membership lock, the others are the ids'.
+    pub(crate) fn lock(&self, id: u8, kind: i32, path: &Path) -> Result<bool, Error> {
+        let range = self.range(id, kind);
+        // SAFETY: the descriptor is open for as long as `self` is borrowed, the pointer is valid.
+        if unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &range) } == 0 {
+            return Ok(true);
+        }
+        let error = std::io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+            _ => Err(Error::os("lock a byte of", path, error)),
+        }
+    }
+
+    /// Whether another description holds the lock. If in doubt it does.
+    fn locked(&self, id: u8) -> bool {
+        let mut range = self.range(id, libc::F_WRLCK);
+        // SAFETY: as in `lock`; the kernel writes into `range`, which is ours.
+        let asked = unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_GETLK, &mut range) };
+        asked != 0 || i32::from(range.l_type) != libc::F_UNLCK
+    }
+}
+
+/// This boot of the machine; zeros where the kernel does not say.
+pub(crate) fn boot_id() -> [u8; 16] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: Vec<u8> =
+        text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+    let mut id = [0; 16];
+    if digits.len() == 32 {
+        for (byte, pair) in id.iter_mut().zip(digits.chunks(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+    }
+    id
+}
+
+/// Counts the forks that led to this process, so that a handle knows its own process.
+pub(crate) mod forks {
+    use crate::sync::{AtomicU32, Ordering, membarrier};
+
+    static FORKS: AtomicU32 = AtomicU32::zero();
+
+    /// Called once per process, before the first handle.
+    pub(crate) fn watch() {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            membarrier::register();
+            // SAFETY: the handler is async-signal-safe: it adds to a word and makes one system call.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+    }
+
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+        membarrier::register();
+    }
+
+    /// Differs between a process and its forked child.
+    #[inline(always)]
+    pub(crate) fn count() -> u32 {
+        // Relaxed: it changes only while the child has one thread.
+        FORKS.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_pid_and_start_time() {
+        let me = Me::new();
+        let (start, runs) = process(me.pid).unwrap();
+        assert!(runs && start == me.start && start > 0 && me.namespace != 0);
+        assert_eq!(process(u32::MAX - 1), None);
+    }
+
+    #[test]
+    fn a_zombie_does_not_live() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while process(pid).is_some_and(|(_, runs)| runs) {
+            assert!(std::time::Instant::now() < deadline, "still counted as running");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(process(pid).is_some(), "the zombie has an entry until it is waited for");
+        child.wait().unwrap();
+    }
+}

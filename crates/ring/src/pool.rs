@@ -1,0 +1,620 @@
+//! The pool gives space: chunks, cut into slabs of equal blocks or joined into runs.
+//!
+//! ```text
+//! chunk word: bit 63.61  60....53  52...47  46       45......24  23..........0
+//!                 state  owner     class    backed   x           generation
+//! ```
+//!
+//! Rules:
+//! 1. A chunk is `Free`, `Taken(p)` (process p changes it), `Slab(class)`, `Run(length x)`, or
+//!    `Part` of the run that starts at chunk x. One compare-and-swap takes it and names p.
+//! 2. A block of a slab is claimed through its own word. The claimer then reads the chunk's word
+//!    again: if the slab has been retired meanwhile, it gives the block back.
+//! 3. A run's control word is block word 0 of its first chunk. Its parts carry the generation of
+//!    that word: once it has moved on, they are as good as free, and whoever needs them takes them.
+//! 4. A slab is retired by taking each of its blocks; if one is in use it becomes a slab again.
+//!    `Taken` keeps the class as long as blocks may be in use, so a death goes back to `Slab`.
+//! 5. Always the lowest free one first: what was just freed is still in cache.
+//! 6. Hints say where to start looking. A wrong hint costs a scan, never a block.
+//!
+//! *Backed* says that memory was given to the whole chunk, so that writing to it can't fail.
+
+use crate::block::{Block, Phase, Word};
+use crate::layout::{CLASSES, Geometry, LINES};
+use crate::sync::{AtomicU64, Ordering};
+
+const STATE: u32 = 61;
+const OWNER: u32 = 53;
+const CLASS: u32 = 47;
+const BACKED: u64 = 1 << 46;
+const X: u32 = 24;
+const GENERATION: u64 = 0xff_ffff;
+const NO_CLASS: u64 = 0x3f;
+
+/// The value of a chunk word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk(pub(crate) u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Free,
+    Taken { owner: u8, class: Option<usize> },
+    Slab { class: usize },
+    Run { chunks: u64 },
+    Part { first: u64 },
+    Corrupt,
+}
+
+impl Chunk {
+    fn make(self, state: u64, owner: u8, class: u64, x: u64, generation: u64) -> Self {
+        Self(
+            state << STATE
+                | u64::from(owner) << OWNER
+                | class << CLASS
+                | self.0 & BACKED
+                | x << X
+                | generation & GENERATION,
+        )
+    }
+
+    fn free(self) -> Self {
+        self.make(0, 0, 0, 0, self.0)
+    }
+
+    fn taken(self, owner: u8, class: Option<usize>, nonce: u64) -> Self {
+        self.make(1, owner, class.map_or(NO_CLASS, |c| c as u64), 0, nonce)
+    }
+
+    fn slab(self, class: usize) -> Self {
+        self.make(2, 0, class as u64, 0, self.0)
+    }
+
+    pub(crate) fn state(self) -> State {
+        let class = (self.0 >> CLASS & 0x3f) as usize;
+        let x = self.0 >> X & 0x3f_ffff;
+        match self.0 >> STATE {
+            0 => State::Free,
+            1 => State::Taken {
+                owner: (self.0 >> OWNER) as u8,
+                class: (class != NO_CLASS as usize).then_some(class),
+            },
+            2 if class < CLASSES => State::Slab { class },
+            3 if x > 0 => State::Run { chunks: x },
+            4 => State::Part { first: x },
+            _ => State::Corrupt,
+        }
+    }
+
+    fn backed(self) -> bool {
+        self.0 & BACKED != 0
+    }
+}
+
+/// A piece of the pool in its present use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Index of its control word among the block words.
+    pub block: u64,
+    /// Where it lies, in bytes from the first chunk.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// The measures of the pool, all derived from the checked geometry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measures {
+    pub chunk_len: u64,
+    pub per_chunk: u64,
+    pub min_block: u64,
+}
+
+impl Measures {
+    pub(crate) fn new(geometry: &Geometry) -> Self {
+        Self {
+            chunk_len: geometry.chunk_len,
+            per_chunk: geometry.blocks_per_chunk(),
+            min_block: geometry.min_block,
+        }
+    }
+
+    /// Bytes of a block of this class: four classes per doubling.
+    pub(crate) fn size(&self, class: usize) -> u64 {
+        (4 + class as u64 % 4) * (self.min_block / 4) << (class / 4)
+    }
+
+    /// Blocks in a slab of this class.
+    pub(crate) fn count(&self, class: usize) -> u64 {
+        self.chunk_len / self.size(class)
+    }
+
+    /// The smallest class that holds `len` bytes, or `None` where a run must.
+    fn class(&self, len: u64) -> Option<usize> {
+        if len > self.chunk_len / 2 {
+            return None;
+        }
+        let mut class = 0;
+        let doublings = (len / self.min_block).checked_ilog2().unwrap_or(0) as usize;
+        class += doublings * 4;
+        while self.size(class) < len {
+            class += 1;
+        }
+        Some(class)
+    }
+}
+
+/// The shared words of the pool, as a claimer and releaser sees them.
+#[derive(Clone, Copy)]
+pub(crate) struct Pool<'a> {
+    pub measures: Measures,
+    pub chunks: &'a [AtomicU64],
+    pub blocks: &'a [Block],
+    /// Per class, the lowest block that may be free; each on a line pair of its own.
+    pub hints: &'a [AtomicU64],
+}
+
+/// Why there is no block.
+#[derive(Debug)]
+pub(crate) enum NoBlock {
+    /// Nothing free now.
+    Exhausted,
+    /// The operating system had no memory for a chunk.
+    Unbacked,
+}
+
+impl<'a> Pool<'a> {
+    #[inline]
+    fn chunk(&self, index: u64) -> Chunk {
+        // Acquire: pairs with the Release of `set` and `swap`, so that a slab's or run's words are
+        // seen in the life that the chunk's word announces.
+        Chunk(self.chunks[index as usize].load(Ordering::Acquire))
+    }
+
+    fn swap(&self, index: u64, from: Chunk, to: Chunk) -> bool {
+        // AcqRel: as the load above; the Acquire orders this owner after the last one.
+        self.chunks[index as usize]
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn hint(&self, class: usize) -> &'a AtomicU64 {
+        &self.hints[class * (LINES as usize / 8)]
+    }
+
+    fn block(&self, chunk: u64, index: u64) -> &'a Block {
+        &self.blocks[(chunk * self.measures.per_chunk + index) as usize]
+    }
+
+    /// Claims the lowest free piece for `len` bytes (frame header included): `Free -> Filling(p)`.
+    ///
+    /// `nonce` differs from claim to claim of all processes, as far as 24 bits can. `back` gives
+    /// memory to a range of the pool (offset and length in bytes) or answers `false`.
+    pub(crate) fn claim(
+        &self,
+        len: u64,
+        owner: u8,
+        nonce: u64,
+        back: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(Place, Word), NoBlock> {
+        let Some(class) = self.measures.class(len) else {
+            return self.claim_run(len.div_ceil(self.measures.chunk_len), owner, nonce, back);
+        };
+        if let Some(found) = self.claim_in_slab(class, owner) {
+            return Ok(found);
+        }
+        match self.new_slab(class, owner, nonce, back) {
+            Err(NoBlock::Exhausted) => {}
+            other => return other,
+        }
+        // No chunk for a slab of its own: a somewhat larger block will do.
+        let largest = self.measures.class(self.measures.chunk_len / 2).unwrap_or(class);
+        (class + 1..=largest.min(class + 4))
+            .find_map(|class| self.claim_in_slab(class, owner))
+            .ok_or(NoBlock::Exhausted)
+    }
+
+    fn claim_in_slab(&self, class: usize, owner: u8) -> Option<(Place, Word)> {
+        let blocks = self.blocks.len() as u64;
+        // Relaxed: a hint (rule 6).
+        let start = self.hint(class).load(Ordering::Relaxed).min(blocks);
+        let found = self
+            .scan(class, owner, start, blocks)
+            .or_else(|| if start > 0 { self.scan(class, owner, 0, start) } else { None });
+        // Whoever freed a lower one in between is overruled, and found by the scan from 0.
+        let hint = found.as_ref().map_or(blocks, |(place, _)| place.block + 1);
+        self.hint(class).store(hint, Ordering::Relaxed);
+        found
+    }
+
+    fn scan(&self, class: usize, owner: u8, from: u64, to: u64) -> Option<(Place, Word)> {
+        let per_chunk = self.measures.per_chunk;
+        let count = self.measures.count(class);
+        for chunk in from / per_chunk..to.div_ceil(per_chunk) {
+            let word = self.chunk(chunk);
+            if word.state() != (State::Slab { class }) {
+                continue;
+            }
+            let first = from.saturating_sub(chunk * per_chunk).min(count);
+            for index in first..count {
+                let block = self.block(chunk, index);
+                let free = block.load();
+                if !free.is_free() {
+                    continue;
+                }
+                let filling = free.with(Phase::Filling, owner);
+                if block.step(free, filling).is_err() {
+                    continue;
+                }
+                // Rule 2.
+                if self.chunk(chunk) != word {
+                    let _ = block.step(filling, filling.freed());
+                    break;
+                }
+                return Some((self.slab_place(chunk, index, class), filling));
+            }
+        }
+        None
+    }
+
+    fn slab_place(&self, chunk: u64, index: u64, class: usize) -> Place {
+        let len = self.measures.size(class);
+        Place {
+            block: chunk * self.measures.per_chunk + index,
+            offset: chunk * self.measures.chunk_len + index * len,
+            len,
+        }
+    }
+
+    /// Makes the lowest free chunk a slab, its first block already claimed.
+    fn new_slab(
+        &self,
+        class: usize,
+        owner: u8,
+        nonce: u64,
+        back: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(Place, Word), NoBlock> {
+        for retire in [false, true] {
+            for chunk in 0..self.chunks.len() as u64 {
+                let Some(taken) = self.take_chunk(chunk, owner, nonce, retire) else { continue };
+                let Some(taken) = self.back(chunk, taken, back) else {
+                    self.set(chunk, taken.free());
+                    return Err(NoBlock::Unbacked);
+                };
+                let block = self.block(chunk, 0);
+                let free = block.load();
+                let filling = free.with(Phase::Filling, owner);
+                if !free.is_free() || block.step(free, filling).is_err() {
+                    // Only a peer that writes garbage gets us here.
+                    self.set(chunk, taken.free());
+                    continue;
+                }
+                self.set(chunk, taken.slab(class));
+                return Ok((self.slab_place(chunk, 0, class), filling));
+            }
+        }
+        Err(NoBlock::Exhausted)
+    }
+
+    /// A chunk word whose owner is this process: nobody else changes it.
+    fn set(&self, chunk: u64, word: Chunk) {
+        // Release: pairs with the Acquire in `chunk`.
+        self.chunks[chunk as usize].store(word.0, Ordering::Release);
+    }
+
+    fn back(&self, chunk: u64, taken: Chunk, back: &dyn Fn(u64, u64) -> bool) -> Option<Chunk> {
+        if !taken.backed() {
+            let len = self.measures.chunk_len;
+            if !back(chunk * len, len) {
+                return None;
+            }
+        }
+        Some(Chunk(taken.0 | BACKED))
+    }
+
+    /// Steps *take*: a chunk in which nothing is in use becomes `Taken(owner)`; slabs too if asked.
+    fn take_chunk(&self, chunk: u64, owner: u8, nonce: u64, retire: bool) -> Option<Chunk> {
+        let word = self.chunk(chunk);
+        let usable = match word.state() {
+            State::Free => true,
+            State::Run { .. } => self.block(chunk, 0).load().is_free(),
+            State::Part { first } => !self.part_in_use(chunk, first, word.0 & GENERATION),
+            State::Slab { class } => {
+                return if retire { self.retire(chunk, word, class, owner, nonce) } else { None };
+            }
+            State::Taken { .. } | State::Corrupt => false,
+        };
+        let taken = word.taken(owner, None, nonce);
+        (usable && self.swap(chunk, word, taken)).then_some(taken)
+    }
+
+    /// Rule 3. A run in use can become free, never the reverse: a `false` stays true.
+    fn part_in_use(&self, chunk: u64, first: u64, generation: u64) -> bool {
+        if first >= chunk {
+            return false;
+        }
+        let head = self.chunk(first);
+        let control = self.block(first, 0).load();
+        matches!(head.state(), State::Run { chunks } if first + chunks > chunk)
+            && head.0 & GENERATION == generation
+            && control.generation() & GENERATION == generation
+            && !control.is_free()
+    }
+
+    /// Rule 4.
+    fn retire(
+        &self,
+        chunk: u64,
+        word: Chunk,
+        class: usize,
+        owner: u8,
+        nonce: u64,
+    ) -> Option<Chunk> {
+        let count = self.measures.count(class);
+        let free = |index| self.block(chunk, index).load().is_free();
+        if !(0..count).all(free) {
+            return None;
+        }
+        let retiring = word.taken(owner, Some(class), nonce);
+        if !self.swap(chunk, word, retiring) {
+            return None;
+        }
+        let mut mine = 0;
+        while mine < count {
+            let block = self.block(chunk, mine);
+            let found = block.load();
+            if !found.is_free() || block.step(found, found.with(Phase::Filling, owner)).is_err() {
+                break;
+            }
+            mine += 1;
+        }
+        let all = mine == count;
+        let taken = retiring.taken(owner, None, nonce);
+        if all {
+            self.set(chunk, taken);
+        }
+        for index in 0..mine {
+            let block = self.block(chunk, index);
+            let found = block.load();
+            let _ = block.step(found, found.freed());
+        }
+        if !all {
+            self.set(chunk, retiring.slab(class));
+            return None;
+        }
+        Some(taken)
+    }
+
+    fn claim_run(
+        &self,
+        chunks: u64,
+        owner: u8,
+        nonce: u64,
+        back: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(Place, Word), NoBlock> {
+        let total = self.chunks.len() as u64;
+        for retire in [false, true] {
+            // The chunks taken so far: from `first` up to where the search stands.
+            let mut first = 0;
+            let mut at = 0;
+            while first + chunks <= total {
+                if self.take_chunk(at, owner, nonce, retire).is_none() {
+                    self.give_back(first, at);
+                    (first, at) = (at + 1, at + 1);
+                    continue;
+                }
+                at += 1;
+                if at - first == chunks {
+                    return self.form_run(first, chunks, owner, back);
+                }
+            }
+            self.give_back(first, at);
+        }
+        Err(NoBlock::Exhausted)
+    }
+
+    fn give_back(&self, from: u64, to: u64) {
+        for chunk in from..to {
+            self.set(chunk, self.chunk(chunk).free());
+        }
+    }
+
+    fn form_run(
+        &self,
+        first: u64,
+        chunks: u64,
+        owner: u8,
+        back: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(Place, Word), NoBlock> {
+        for chunk in first..first + chunks {
+            match self.back(chunk, self.chunk(chunk), back) {
+                Some(word) => self.set(chunk, word),
+                None => {
+                    self.give_back(first, first + chunks);
+                    return Err(NoBlock::Unbacked);
+                }
+            }
+        }
+        let block = self.block(first, 0);
+        let free = block.load();
+        let filling = free.with(Phase::Filling, owner);
+        if !free.is_free() || block.step(free, filling).is_err() {
+            self.give_back(first, first + chunks);
+            return Err(NoBlock::Exhausted);
+        }
+        // The head first: a part whose head is not yet a run would pass for free.
+        let generation = filling.generation();
+        let head = self.chunk(first);
+        self.set(first, head.make(3, 0, 0, chunks, generation));
+        for chunk in first + 1..first + chunks {
+            let word = self.chunk(chunk);
+            self.set(chunk, word.make(4, 0, 0, first, generation));
+        }
+        let chunk_len = self.measures.chunk_len;
+        let place = Place {
+            block: first * self.measures.per_chunk,
+            offset: first * chunk_len,
+            len: chunks * chunk_len,
+        };
+        Ok((place, filling))
+    }
+
+    /// Where the block lies that a slot or a lease names; `None` where no block can be.
+    pub(crate) fn place(&self, block: u64) -> Option<Place> {
+        let (chunk, index) = (block / self.measures.per_chunk, block % self.measures.per_chunk);
+        if chunk >= self.chunks.len() as u64 {
+            return None;
+        }
+        match self.chunk(chunk).state() {
+            State::Slab { class } if index < self.measures.count(class) => {
+                Some(self.slab_place(chunk, index, class))
+            }
+            State::Run { chunks } if index == 0 && chunk + chunks <= self.chunks.len() as u64 => {
+                let chunk_len = self.measures.chunk_len;
+                Some(Place { block, offset: chunk * chunk_len, len: chunks * chunk_len })
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives a piece back that this process owns, from the word it knows.
+    pub(crate) fn release(&self, place: Place, word: Word) {
+        if self.blocks[place.block as usize].step(word, word.freed()).is_ok() {
+            self.freed(place.block);
+        }
+    }
+
+    /// Lowers the hint of the block's class (rules 5 and 6).
+    pub(crate) fn freed(&self, block: u64) {
+        if let State::Slab { class } = self.chunk(block / self.measures.per_chunk).state() {
+            let hint = self.hint(class);
+            if hint.load(Ordering::Relaxed) > block {
+                hint.store(block, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Undoes what the dead `owner` was changing, once its blocks have been seen to.
+    pub(crate) fn recover(&self, owner: u8) {
+        for chunk in 0..self.chunks.len() as u64 {
+            let word = self.chunk(chunk);
+            if let State::Taken { owner: by, class } = word.state()
+                && by == owner
+            {
+                let to = class.map_or(word.free(), |class| word.slab(class));
+                self.swap(chunk, word, to);
+            }
+        }
+    }
+
+    /// Block words that can be in use now, with their index.
+    pub(crate) fn used_words(&self) -> impl Iterator<Item = (u64, &'a Block)> + use<'a> {
+        let (pool, per_chunk) = (*self, self.measures.per_chunk);
+        (0..self.chunks.len() as u64).flat_map(move |chunk| {
+            let count = match pool.chunk(chunk).state() {
+                State::Slab { class } => pool.measures.count(class),
+                State::Taken { class: Some(class), .. } if class < CLASSES => {
+                    pool.measures.count(class)
+                }
+                State::Taken { .. } | State::Corrupt => per_chunk,
+                State::Run { .. } | State::Free | State::Part { .. } => 1,
+            };
+            (0..count.min(per_chunk)).map(move |i| (chunk * per_chunk + i, pool.block(chunk, i)))
+        })
+    }
+
+    pub(crate) fn states(&self) -> impl Iterator<Item = State> + '_ {
+        (0..self.chunks.len() as u64).map(|chunk| self.chunk(chunk).state())
+    }
+}
+
+#[cfg(all(test, not(slipring_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Memory {
+        chunks: Vec<AtomicU64>,
+        blocks: Vec<Block>,
+        hints: Vec<AtomicU64>,
+    }
+
+    const MEASURES: Measures = Measures { chunk_len: 16 << 10, per_chunk: 32, min_block: 512 };
+
+    impl Memory {
+        fn new(chunks: usize, generation: u64) -> Self {
+            Self {
+                chunks: (0..chunks).map(|_| AtomicU64::new(0)).collect(),
+                blocks: (0..chunks * 32).map(|_| Block::new(Word::free(generation))).collect(),
+                hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
+            }
+        }
+        fn pool(&self) -> Pool<'_> {
+            Pool {
+                measures: MEASURES,
+                chunks: &self.chunks,
+                blocks: &self.blocks,
+                hints: &self.hints,
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_holds_its_length_and_wastes_at_most_a_quarter() {
+        for len in 64..=8192 {
+            let class = MEASURES.class(len).unwrap();
+            let size = MEASURES.size(class);
+            assert!(size >= len && size % 64 == 0);
+            assert!(len <= 512 || size * 4 <= len * 5 + 4 * 64, "{len} in {size}");
+        }
+        assert_eq!(MEASURES.class(8193), None);
+    }
+
+    #[test]
+    fn a_chunk_without_memory_is_an_answer_and_leaves_the_chunk_free() {
+        let memory = Memory::new(4, 0);
+        let none = |_, _| false;
+        for len in [600, 20_000] {
+            let claim = memory.pool().claim(len, 1, 1, &none);
+            assert!(matches!(claim, Err(NoBlock::Unbacked)));
+            assert!(memory.pool().states().all(|state| state == State::Free));
+        }
+    }
+
+    proptest! {
+        /// P4, P6: under any claims and releases no two pieces overlap, each is long enough, and
+        /// after all are back the whole pool can be had in one piece again.
+        #[test]
+        fn pieces_never_overlap_and_all_come_back(
+            steps in prop::collection::vec((any::<bool>(), 64u64..70_000, any::<prop::sample::Index>()), 1..200),
+            generation in prop::sample::select(vec![0, crate::block::GENERATIONS - 2]),
+        ) {
+            let memory = Memory::new(8, generation);
+            let pool = memory.pool();
+            let mut held: Vec<(Place, Word)> = Vec::new();
+            for (nonce, (claim, len, pick)) in steps.into_iter().enumerate() {
+                if claim {
+                    if let Ok((place, word)) = pool.claim(len, 1, nonce as u64, &|_, _| true) {
+                        prop_assert!(place.len >= len);
+                        prop_assert!(place.offset + place.len <= 8 * MEASURES.chunk_len);
+                        prop_assert_eq!(pool.place(place.block), Some(place));
+                        for (other, _) in &held {
+                            prop_assert!(
+                                place.offset + place.len <= other.offset
+                                    || other.offset + other.len <= place.offset
+                            );
+                        }
+                        held.push((place, word));
+                    }
+                } else if !held.is_empty() {
+                    let (place, word) = held.swap_remove(pick.index(held.len()));
+                    pool.release(place, word);
+                }
+            }
+            for (place, word) in held {
+                pool.release(place, word);
+            }
+            let whole = 8 * MEASURES.chunk_len;
+            prop_assert_eq!(pool.claim(whole, 1, 0, &|_, _| true).unwrap().0.len, whole);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Undoing what a dead participant left half done, from the words that name it.
+//!
+//! Rules:
+//! 1. The one it is for is dead: no word comes to name it any more, and no frame of it is placed.
+//! 2. `Filling` becomes `Free`. `Offered` becomes `Free` unless a slot holds just this reference
+//!    and generation: then it was placed and waits like any other frame.
+//! 3. `Acked` becomes `Free`, unless the slot still holds it: then its consumer died before it got
+//!    the frame, and it is offered again.
+//! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
+//! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
+
+use crate::block::{Block, Phase};
+use crate::pool::Pool;
+use crate::spsc::{GENERATION_MASK, Slots};
+use std::collections::HashSet;
+
+/// What was found and put right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    pub freed: u64,
+    pub offered: u64,
+}
+
+/// Recovers every word that names `dead`.
+pub(crate) fn recover(dead: u8, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) -> Recovered {
+    let placed: HashSet<(u64, u64)> = slots
+        .entries()
+        .filter(|entry| !entry.direct)
+        .map(|entry| (u64::from(entry.reference), entry.generation))
+        .collect();
+    let mut done = Recovered::default();
+    let cell_words = cells.iter().enumerate().map(|(index, word)| (index as u64, None, word));
+    let block_words =
+        pool.used_words().map(|(block, word)| (cells.len() as u64 + block, Some(block), word));
+    for (reference, block, word) in cell_words.chain(block_words) {
+        let found = word.load();
+        if found.is_free() || found.owner() != dead {
+            continue;
+        }
+        let waits = placed.contains(&(reference, found.generation() & GENERATION_MASK));
+        let to = match found.phase() {
+            Some(Phase::Filling) => found.freed(),
+            Some(Phase::Offered) if waits => continue,
+            Some(Phase::Acked | Phase::Unacked) if waits => found.with(Phase::Offered, dead),
+            Some(Phase::Offered | Phase::Acked | Phase::Unacked) => found.freed(),
+            Some(Phase::Free | Phase::Orphan | Phase::Dead) | None => continue,
+        };
+        if word.step(found, to).is_ok() {
+            if to.is_free() {
+                done.freed += 1;
+                block.inspect(|block| pool.freed(*block));
+            } else {
+                done.offered += 1;
+            }
+        }
+    }
+    pool.recover(dead);
+    done
+}

@@ -1,0 +1,149 @@
+//! What is in a segment, for people who look at it.
+
+use super::Mapping;
+use crate::block::Phase;
+use crate::layout::{PARTICIPANTS, VERSION};
+use crate::pool::State;
+use crate::sync::Ordering;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A snapshot of a living segment: consistent in each number, not between them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// Places in the order.
+    pub slots: u64,
+    /// Longest body in a cell, in bytes.
+    pub cell: u64,
+    /// The pool in bytes.
+    pub capacity: u64,
+    /// Length of a chunk of the pool in bytes.
+    pub chunk: u64,
+    /// Whether it is closed for sending.
+    pub closed: bool,
+    /// Position of the consumer as it last told.
+    pub head: u64,
+    /// Position of the producer as it last told.
+    pub tail: u64,
+    /// Frames that wait in slots.
+    pub waiting: u64,
+    /// Chunks of the pool that are in no use, in slabs, and in runs.
+    pub chunks: [u64; 3],
+    /// Cells and blocks that are filled now, offered, and held as leases.
+    pub frames: Pending,
+    /// The processes that are attached.
+    pub processes: Vec<Process>,
+}
+
+/// Cells and blocks in use, by what is done with them. Frames that pass through their slot's own
+/// cell without a lease are counted as waiting only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Reserved and not committed.
+    pub filling: u64,
+    /// Committed and not taken.
+    pub offered: u64,
+    /// Taken, with a view alive.
+    pub held: u64,
+}
+
+/// A process attached to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Process {
+    /// Its id in the segment.
+    pub id: u8,
+    /// Its pid, in its own pid namespace.
+    pub pid: u32,
+    /// Whether it lives.
+    pub alive: bool,
+    /// Whether it has the producer's role.
+    pub produces: bool,
+    /// Whether it has the consumer's role.
+    pub consumes: bool,
+}
+
+impl Inspection {
+    pub(super) fn of(mapping: &Mapping) -> Self {
+        let (geometry, pool) = (&mapping.geometry, mapping.pool());
+        let participants = mapping.participants();
+        let owner = |role: u64| (role >> 56) as u8;
+        let producer = owner(mapping.control().producer.load(Ordering::Relaxed));
+        let consumer = owner(mapping.control().consumer.load(Ordering::Relaxed));
+        let processes = (1..=PARTICIPANTS as u8)
+            .map(|id| (id, participants.entry(id)))
+            .filter(|(_, entry)| !entry.is_free())
+            .map(|(id, entry)| Process {
+                id,
+                pid: entry.pid(),
+                alive: id == mapping.id || participants.alive(id, entry, mapping.me),
+                produces: id == producer,
+                consumes: id == consumer,
+            })
+            .collect();
+        let mut frames = Pending::default();
+        for word in mapping.cells().iter().chain(pool.used_words().map(|(_, word)| word)) {
+            match word.load().phase() {
+                Some(Phase::Filling) => frames.filling += 1,
+                Some(Phase::Offered) => frames.offered += 1,
+                Some(Phase::Acked | Phase::Unacked) => frames.held += 1,
+                Some(Phase::Free | Phase::Orphan | Phase::Dead) | None => {}
+            }
+        }
+        let mut chunks = [0; 3];
+        for state in pool.states() {
+            match state {
+                State::Slab { .. } | State::Taken { .. } | State::Corrupt => chunks[1] += 1,
+                State::Run { .. } | State::Part { .. } => chunks[2] += 1,
+                State::Free => chunks[0] += 1,
+            }
+        }
+        Self {
+            path: mapping.path.clone(),
+            len: geometry.total_len,
+            slots: geometry.slots,
+            cell: geometry.cell_len - crate::layout::FRAME_HEADER as u64,
+            capacity: geometry.capacity,
+            chunk: geometry.chunk_len,
+            closed: mapping.closed(),
+            head: mapping.cursors().head.load(Ordering::Relaxed),
+            tail: mapping.cursors().tail.load(Ordering::Relaxed),
+            waiting: mapping.slots().entries().count() as u64,
+            chunks,
+            frames,
+            processes,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.closed { "closed" } else { "open" };
+        writeln!(f, "segment   {} ({} bytes, {state})", self.path.display(), self.len)?;
+        writeln!(f, "format    {}.{}, one producer, one consumer", VERSION.0, VERSION.1)?;
+        writeln!(f, "slots     {} with cells of {} bytes", self.slots, self.cell)?;
+        writeln!(f, "cursors   head {}, tail {}, waiting {}", self.head, self.tail, self.waiting)?;
+        writeln!(f, "pool      {} bytes in chunks of {}", self.capacity, self.chunk)?;
+        let [free, slabs, runs] = self.chunks;
+        writeln!(f, "chunks    {free} free, {slabs} in slabs, {runs} in runs")?;
+        let Pending { filling, offered, held } = self.frames;
+        writeln!(f, "frames    {filling} filling, {offered} offered, {held} held")?;
+        for process in &self.processes {
+            let alive = if process.alive { "alive" } else { "dead" };
+            let role = match (process.produces, process.consumes) {
+                (true, true) => ", producer and consumer",
+                (true, false) => ", producer",
+                (false, true) => ", consumer",
+                (false, false) => "",
+            };
+            writeln!(f, "process   {} has pid {}, {alive}{role}", process.id, process.pid)?;
+        }
+        Ok(())
+    }
+}

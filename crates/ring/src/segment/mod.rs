@@ -1,0 +1,597 @@
+//! A segment: a file in memory, mapped, with a checked header, that lends its parts as typed
+//! references.
+//!
+//! It is built without a name and linked under it when complete. Whoever attaches reads the header
+//! into a copy of its own, checks that, and never reads the measures from shared memory again.
+
+mod inspect;
+mod os;
+
+pub use inspect::{Inspection, Pending, Process};
+pub use os::list;
+
+use crate::block::Block;
+use crate::error::{Error, Mismatch};
+use crate::layout::{
+    CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS,
+};
+use crate::participants::{Me, Participant, Participants, boot_id, forks};
+use crate::pool::{Measures, Pool};
+use crate::recovery;
+use crate::spsc::Slots;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::wait::EventCount;
+use bytemuck::Zeroable;
+use memmap2::{MmapOptions, MmapRaw};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where a segment is: a name in shared memory, or the path of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// Letters, digits, `.`, `_`, `-`; 1 to 200 bytes.
+    Name(String),
+    /// A file on a local file system.
+    Path(PathBuf),
+}
+
+impl From<&str> for Address {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+impl From<&Path> for Address {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+impl From<PathBuf> for Address {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl Address {
+    fn path(&self) -> Result<PathBuf, Error> {
+        match self {
+            Self::Name(name) => os::named(name),
+            Self::Path(path) => Ok(path.clone()),
+        }
+    }
+}
+
+/// How a segment is made. The defaults suit most rings.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    slots: u64,
+    cell: u64,
+    capacity: u64,
+    populate: bool,
+    keep: bool,
+    first_lap: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            slots: 1024,
+            cell: 192,
+            capacity: 64 << 20,
+            populate: false,
+            keep: false,
+            first_lap: 0,
+        }
+    }
+}
+
+impl Options {
+    /// Frames that can wait in the ring: a power of two from 8 to 1,048,576. Default 1,024.
+    pub fn slots(mut self, slots: u64) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Longest body in bytes that travels in a slot's own cell, without the pool. Default 192.
+    pub fn cell(mut self, bytes: u64) -> Self {
+        self.cell = bytes;
+        self
+    }
+
+    /// The pool for larger frames in bytes, rounded up to whole chunks. Default 64 MiB. Memory is
+    /// used as frames need it, not at once.
+    pub fn capacity(mut self, bytes: u64) -> Self {
+        self.capacity = bytes;
+        self
+    }
+
+    /// Take all memory now, rather than chunk by chunk when first used.
+    pub fn populate(mut self, now: bool) -> Self {
+        self.populate = now;
+        self
+    }
+
+    /// Keep the segment's name when the last process leaves the empty ring. Default: remove it.
+    pub fn keep(mut self, keep: bool) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// The lap that the ring starts with, for tests near the wrap.
+    #[doc(hidden)]
+    pub fn first_lap(mut self, lap: u64) -> Self {
+        self.first_lap = lap;
+        self
+    }
+
+    /// Makes the segment and attaches to it.
+    pub fn create(&self, address: impl Into<Address>) -> Result<Segment, Error> {
+        forks::watch();
+        let address = address.into();
+        let path = address.path()?;
+        let geometry =
+            Geometry::new(Mode::Spsc, self.slots, self.cell, self.capacity, self.first_lap)?;
+        if std::fs::symlink_metadata(&path).is_ok() {
+            return Err(Error::Exists { path });
+        }
+        let (fd, temporary) = os::create_unnamed(&path)?;
+        let made = self.build(&fd, &path, &address, &geometry).and_then(|()| {
+            let mapping = Mapping::new(fd, path.clone(), geometry, self.keep)?;
+            if self.populate && !mapping.back(0, geometry.capacity) {
+                return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
+            }
+            let mapping = mapping.join()?;
+            os::link(&mapping.fd, temporary.clone(), &path)?;
+            Ok(mapping)
+        });
+        if let (Err(_), Some(temporary)) = (&made, &temporary) {
+            let _ = std::fs::remove_file(temporary);
+        }
+        Ok(Segment { mapping: Arc::new(made?) })
+    }
+
+    fn build(
+        &self,
+        fd: &OwnedFd,
+        path: &Path,
+        address: &Address,
+        geometry: &Geometry,
+    ) -> Result<(), Error> {
+        os::local(fd, path)?;
+        let solid = match address {
+            Address::Name(_) => geometry.cells_at + geometry.slots * geometry.cell_len,
+            // A disk that fills up later would be a signal, not an error.
+            Address::Path(_) => geometry.total_len,
+        };
+        os::allocate(fd, path, geometry.total_len, solid)?;
+        let mut fixed = Fixed::zeroed();
+        geometry.fill(&mut fixed);
+        fixed.features = if self.keep { FEATURE_KEEP } else { 0 };
+        fixed.boot_id = boot_id();
+        fixed.created_ns = now_ns();
+        fixed.creator_pid = std::process::id();
+        fixed.creator_uid = rustix::process::geteuid().as_raw();
+        rustix::rand::getrandom(&mut fixed.id, rustix::rand::GetRandomFlags::empty())
+            .map_err(|e| Error::os("draw an id for", path, e))?;
+        fixed.checksum = fixed.sum();
+        let write = |bytes: &[u8], at| {
+            rustix::io::pwrite(fd, bytes, at).map_err(|e| Error::os("write", path, e)).map(|_| ())
+        };
+        if self.first_lap != 0 {
+            let words = vec![self.first_lap; geometry.slots as usize];
+            write(bytemuck::cast_slice(&words), geometry.slots_at)?;
+        }
+        write(bytemuck::bytes_of(&fixed), 0)
+    }
+}
+
+/// A process's hold on a segment. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub(crate) mapping: Arc<Mapping>,
+}
+
+impl Segment {
+    /// The defaults, to be changed before [`Options::create`].
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Attaches to a segment that is there.
+    pub fn open(address: impl Into<Address>) -> Result<Self, Error> {
+        forks::watch();
+        let path = address.into().path()?;
+        loop {
+            let (fd, stat) = os::open(&path, true)?;
+            let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
+            let keep = fixed.features & FEATURE_KEEP != 0;
+            let mapping = Mapping::new(fd, path.clone(), geometry, keep)?.join()?;
+            // It may have been unlinked, and another made, while we joined.
+            if os::is_named(&path, &mapping.fd) {
+                return Ok(Self { mapping: Arc::new(mapping) });
+            }
+        }
+    }
+
+    /// Attaches as soon as the segment is there, within `patience`.
+    pub fn open_within(address: impl Into<Address>, patience: Duration) -> Result<Self, Error> {
+        let address = address.into();
+        let start = Instant::now();
+        loop {
+            match Self::open(address.clone()) {
+                Err(Error::NotFound { .. }) if start.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(5).min(patience));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.mapping.path
+    }
+
+    /// The longest body that a frame can have, in bytes.
+    pub fn max_body(&self) -> u64 {
+        self.mapping.geometry.max_body()
+    }
+
+    /// The addresses in this process at which the segment is mapped.
+    pub fn mapped(&self) -> std::ops::Range<usize> {
+        let start = self.mapping.map.as_ptr() as usize;
+        start..start + self.mapping.map.len()
+    }
+
+    /// Closes the ring for sending: producers get [`Error::Closed`] from now on, consumers once
+    /// they have taken what is there. A frame whose sending races with this may stay behind.
+    pub fn close(&self) {
+        // Release: pairs with the Acquire in `Mapping::closed`.
+        self.mapping.control().closed.store(1, Ordering::Release);
+        self.mapping.data().wake();
+        self.mapping.space().wake();
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.mapping.closed()
+    }
+
+    /// What is in it now.
+    pub fn inspect(&self) -> Inspection {
+        Inspection::of(&self.mapping)
+    }
+}
+
+/// Looks into a segment without joining it or changing anything.
+pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
+    let path = address.into().path()?;
+    let (fd, stat) = os::open(&path, false)?;
+    let (geometry, _) = read_header(&fd, &path, stat.st_size as u64)?;
+    let map = MmapOptions::new()
+        .len(geometry.total_len as usize)
+        .map_raw_read_only(&fd)
+        .map_err(|e| Error::os("map", &path, e))?;
+    let mapping = Mapping { map, fd, path, geometry, me: Me::new(), id: 0, forks: 0, keep: true };
+    Ok(Inspection::of(&mapping))
+}
+
+/// Removes the name of a segment. Processes that are attached keep it until they leave.
+pub fn unlink(address: impl Into<Address>) -> Result<(), Error> {
+    let path = address.into().path()?;
+    let (fd, _) = os::open(&path, true)?;
+    // Not another one that has taken its name meanwhile.
+    if os::is_named(&path, &fd) {
+        std::fs::remove_file(&path).map_err(|e| Error::os("unlink", &path, e))?;
+    }
+    Ok(())
+}
+
+/// The checked measures of a file that anybody may have written.
+fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fixed), Error> {
+    let mut fixed = Fixed::zeroed();
+    let bytes = bytemuck::bytes_of_mut(&mut fixed);
+    let mut read = 0;
+    while read < bytes.len() {
+        match rustix::io::pread(fd, &mut bytes[read..], read as u64) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(e) => return Err(Error::os("read", path, e)),
+        }
+    }
+    let foreign = |mismatch| Error::Foreign { path: path.to_owned(), mismatch: Box::new(mismatch) };
+    if read < size_of::<Fixed>() {
+        return Err(foreign(Mismatch {
+            field: "file length",
+            offset: 0,
+            expected: "a segment header".into(),
+            found: format!("{read} bytes"),
+            hint: "this file is not a slipring segment, or it was cut short",
+        }));
+    }
+    match Geometry::check(&fixed, file_len, boot_id()) {
+        Ok(geometry) => Ok((geometry, fixed)),
+        Err(mismatch) => Err(foreign(mismatch)),
+    }
+}
+
+pub(crate) fn now_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |time| time.as_nanos() as u64)
+}
+
+/// The mutable part of the header page.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub closed: AtomicU32,
+    _own_lines: [u32; 31],
+    /// Who produces and who consumes, for rings of one each: `id(8) | incarnation(24) | number(32)`.
+    pub producer: AtomicU64,
+    pub consumer: AtomicU64,
+    /// Producer and consumer handles ever made.
+    pub handles: AtomicU32,
+}
+
+/// Where the two sides stand, for those who look from outside.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    pub head: AtomicU64,
+    _own_lines: [u64; 15],
+    pub tail: AtomicU64,
+}
+
+/// The mapped segment of one participant.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    map: MmapRaw,
+    pub fd: OwnedFd,
+    pub path: PathBuf,
+    pub geometry: Geometry,
+    me: Me,
+    /// This process in the segment; 0 for one who only looks.
+    pub id: u8,
+    /// Fork count of the process that made it.
+    forks: u32,
+    keep: bool,
+}
+
+// SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
+// or through words that hand over ownership.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry, keep: bool) -> Result<Self, Error> {
+        let map = MmapOptions::new()
+            .len(geometry.total_len as usize)
+            .map_raw(&fd)
+            .map_err(|e| Error::os("map", &path, e))?;
+        Ok(Self { map, fd, path, geometry, me: Me::new(), id: 0, forks: forks::count(), keep })
+    }
+
+    /// Becomes a participant, after seeing to the dead ones.
+    fn join(mut self) -> Result<Self, Error> {
+        let start = Instant::now();
+        while !self.participants().lock(0, libc::F_WRLCK, &self.path)? {
+            if start.elapsed() > Duration::from_secs(5) {
+                let error = std::io::Error::other("another process has kept its lock for 5 s");
+                return Err(Error::os("join", &self.path, error));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for id in 1..=PARTICIPANTS as u8 {
+            self.look_at(id);
+        }
+        let joined = self.participants().join(self.me, &self.path, now_ns());
+        self.participants().lock(0, libc::F_UNLCK, &self.path)?;
+        match joined? {
+            Some(id) => self.id = id,
+            None => return Err(Error::TooManyParticipants { path: self.path.clone() }),
+        }
+        Ok(self)
+    }
+
+    /// Gives memory to a range of the pool.
+    pub(crate) fn back(&self, offset: u64, len: u64) -> bool {
+        let at = self.geometry.chunks_at + offset;
+        assert!(offset + len <= self.geometry.capacity);
+        // SAFETY: the range is in the pool by the assertion, and the map covers the whole file.
+        unsafe { os::back(&self.fd, at, self.map.as_mut_ptr().add(at as usize), len as usize) }
+    }
+
+    /// The part at `offset` as `count` values of `T`.
+    ///
+    /// # Safety
+    /// `T` is made of atomics and plain integers only, and the geometry has `count` of it there.
+    unsafe fn part<T>(&self, offset: u64, count: u64) -> &[T] {
+        debug_assert!(offset + count * size_of::<T>() as u64 <= self.map.len() as u64);
+        let pointer = self.map.as_ptr().wrapping_add(offset as usize).cast::<T>();
+        // SAFETY: in bounds and aligned, because the geometry was derived or checked; any bytes are
+        // a valid `T`; shared changes go through atomics.
+        unsafe { std::slice::from_raw_parts(pointer, count as usize) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn control(&self) -> &Control {
+        // SAFETY: `Control` is atomics and integers and lies within the header page.
+        unsafe { &self.part::<Control>(CONTROL_AT, 1)[0] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn cursors(&self) -> &Cursors {
+        // SAFETY: atomics and integers; the geometry has two line pairs there.
+        unsafe { &self.part::<Cursors>(self.geometry.cursors_at, 1)[0] }
+    }
+
+    /// Consumers wait here for frames.
+    #[inline(always)]
+    pub(crate) fn data(&self) -> &EventCount {
+        // SAFETY: one atomic; the geometry has two line pairs there.
+        unsafe { &self.part::<EventCount>(self.geometry.waits_at, 1)[0] }
+    }
+
+    /// Producers wait here for vacant slots and free memory.
+    #[inline(always)]
+    pub(crate) fn space(&self) -> &EventCount {
+        // SAFETY: as in `data`, on the second pair.
+        unsafe { &self.part::<EventCount>(self.geometry.waits_at + LINES, 1)[0] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> Slots<'_> {
+        // SAFETY: atomics; the geometry has `slots` of them there.
+        Slots::new(unsafe { self.part(self.geometry.slots_at, self.geometry.slots) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn cells(&self) -> &[Block] {
+        // SAFETY: transparent over atomics; one per slot.
+        unsafe { self.part(self.geometry.cell_words_at, self.geometry.slots) }
+    }
+
+    pub(crate) fn pool(&self) -> Pool<'_> {
+        let geometry = &self.geometry;
+        Pool {
+            measures: Measures::new(geometry),
+            // SAFETY: atomics; one word per chunk.
+            chunks: unsafe { self.part(geometry.chunk_words_at, geometry.chunks()) },
+            // SAFETY: transparent over atomics; the geometry counts them.
+            blocks: unsafe { self.part(geometry.block_words_at, geometry.block_words()) },
+            hints: self.hints(),
+        }
+    }
+
+    /// Hints of all classes; in the file they lie a pair of lines apart, and only every sixteenth
+    /// word is used.
+    fn hints(&self) -> &[AtomicU64] {
+        // SAFETY: atomics; the geometry has `CLASSES` line pairs there.
+        unsafe { self.part(self.geometry.hints_at, CLASSES as u64 * LINES / 8) }
+    }
+
+    pub(crate) fn participants(&self) -> Participants<'_> {
+        let count = PARTICIPANTS as u64 + 1;
+        Participants {
+            // SAFETY: atomics; the geometry has 256 entries there.
+            entries: unsafe { self.part::<Participant>(self.geometry.participants_at, count) },
+            fd: &self.fd,
+            locks_at: self.geometry.total_len,
+        }
+    }
+
+    /// The memory of a cell, frame header first.
+    #[inline(always)]
+    pub(crate) fn cell(&self, index: u32) -> (*mut u8, u64) {
+        let len = self.geometry.cell_len;
+        let offset = self.geometry.cells_at + u64::from(index) * len;
+        (self.map.as_mut_ptr().wrapping_add(offset as usize), len)
+    }
+
+    /// The memory of a piece of the pool, whose place was checked.
+    #[inline(always)]
+    pub(crate) fn piece(&self, offset: u64) -> *mut u8 {
+        self.map.as_mut_ptr().wrapping_add((self.geometry.chunks_at + offset) as usize)
+    }
+
+    #[inline(always)]
+    pub(crate) fn closed(&self) -> bool {
+        // Acquire: pairs with the Release in `Segment::close`.
+        self.control().closed.load(Ordering::Acquire) != 0
+    }
+
+    /// An error in a forked child, whose parent's handle this is.
+    #[inline(always)]
+    pub(crate) fn own(&self) -> Result<(), Error> {
+        if forks::count() == self.forks {
+            Ok(())
+        } else {
+            Err(Error::Forked { pid: std::process::id() })
+        }
+    }
+
+    /// Whether a frame waits where the consumer stands.
+    pub(crate) fn readable(&self) -> bool {
+        self.slots().ready(self.cursors().head.load(Ordering::Relaxed))
+    }
+
+    /// Recovers a participant if it is dead.
+    pub(crate) fn look_at(&self, id: u8) {
+        let participants = self.participants();
+        let entry = participants.entry(id);
+        if id == self.id || entry.is_free() || participants.alive(id, entry, self.me) {
+            return;
+        }
+        recovery::recover(id, self.slots(), self.cells(), self.pool());
+        participants.free(id, entry);
+        self.data().wake();
+        self.space().wake();
+    }
+
+    /// Looks at every other participant.
+    pub(crate) fn look_around(&self) {
+        for id in 1..=PARTICIPANTS as u8 {
+            self.look_at(id);
+        }
+    }
+
+    /// Takes the one producer's or consumer's role for this process, from nobody or from the dead.
+    pub(crate) fn take_role(&self, role: &AtomicU64, name: &'static str) -> Result<u64, Error> {
+        let participants = self.participants();
+        let number = self.control().handles.fetch_add(1, Ordering::Relaxed);
+        let token = |id: u8, incarnation: u64, number: u32| {
+            u64::from(id) << 56 | (incarnation & 0xff_ffff) << 32 | u64::from(number)
+        };
+        let mine = token(self.id, participants.entry(self.id).incarnation(), number);
+        loop {
+            let held = role.load(Ordering::Acquire);
+            let id = (held >> 56) as u8;
+            if id != 0 {
+                self.look_at(id);
+                let entry = participants.entry(id);
+                if !entry.is_free() && held == token(id, entry.incarnation(), held as u32) {
+                    return Err(Error::RoleTaken { role: name, pid: entry.pid() });
+                }
+            }
+            // AcqRel: after all that the last one did in this role.
+            if role.compare_exchange(held, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Ok(mine);
+            }
+        }
+    }
+
+    /// Gives a role back.
+    pub(crate) fn leave_role(&self, role: &AtomicU64, token: u64) {
+        if self.own().is_ok() {
+            // AcqRel: all that this one did comes before the next one's first step.
+            let _ = role.compare_exchange(token, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Mapping {
+    /// Leaves the segment; the last one to leave an empty ring takes its name away.
+    fn drop(&mut self) {
+        if self.id == 0 || self.own().is_err() {
+            return;
+        }
+        let participants = self.participants();
+        // If somebody is joining just now it is not the last one that leaves.
+        let alone = participants.lock(0, libc::F_WRLCK, &self.path).unwrap_or(false);
+        participants.free(self.id, participants.entry(self.id));
+        if alone {
+            let empty = self.slots().entries().next().is_none();
+            let last = (1..=PARTICIPANTS as u8).all(|id| {
+                let entry = participants.entry(id);
+                entry.is_free() || !participants.alive(id, entry, self.me)
+            });
+            if empty && last && !self.keep && os::is_named(&self.path, &self.fd) {
+                let _ = std::fs::remove_file(&self.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a segment asks of the operating system: files, names, memory.
+
+use crate::error::Error;
+use rustix::fs::{self, FallocateFlags, Mode as Bits, OFlags};
+use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Where named segments live, and what their files' names begin with.
+const DIRECTORY: &str = "/dev/shm";
+const PREFIX: &str = "slipring.";
+
+/// File systems whose pages are not shared between the machines that mount them.
+const NETWORK: [i64; 5] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997];
+
+/// The file of a named ring.
+pub(super) fn named(name: &str) -> Result<PathBuf, Error> {
+    let invalid = |reason| Err(Error::InvalidName { name: name.to_owned(), reason });
+    if name.is_empty() || name.len() > 200 {
+        return invalid("a name has 1 to 200 bytes");
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return invalid(
+            "a name has letters, digits, '.', '_' and '-' only; pass a path to use a file",
+        );
+    }
+    Ok(Path::new(DIRECTORY).join(format!("{PREFIX}{name}")))
+}
+
+/// The names of all rings of this user, in order.
+pub fn list() -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    let mut names: Vec<String> = std::fs::read_dir(DIRECTORY)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.metadata().is_ok_and(|meta| meta.is_file() && meta.uid() == user))
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(PREFIX).map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A file that has no name yet, beside where `path` will be. Answers the temporary name too where
+/// the file system needs one.
+pub(super) fn create_unnamed(path: &Path) -> Result<(OwnedFd, Option<PathBuf>), Error> {
+    let directory = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    };
+    let bits = Bits::RUSR | Bits::WUSR;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    match fs::open(directory, flags | OFlags::TMPFILE, bits) {
+        Ok(fd) => Ok((fd, None)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}.new", std::process::id()));
+            let temporary = directory.join(name);
+            let fd = fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, bits)
+                .map_err(|e| Error::os("create", &temporary, e))?;
+            Ok((fd, Some(temporary)))
+        }
+        Err(e) => Err(Error::os("create a file in", directory, e)),
+    }
+}
+
+/// Gives the complete file its name.
+pub(super) fn link(fd: &OwnedFd, temporary: Option<PathBuf>, path: &Path) -> Result<(), Error> {
+    let linked = match &temporary {
+        None => {
+            let own = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            fs::linkat(fs::CWD, own, fs::CWD, path, fs::AtFlags::SYMLINK_FOLLOW)
+        }
+        Some(temporary) => fs::link(temporary, path),
+    };
+    if let Some(temporary) = temporary {
+        let _ = fs::unlink(temporary);
+    }
+    match linked {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(Error::Exists { path: path.to_owned() }),
+        Err(e) => Err(Error::os("give a name to", path, e)),
+    }
+}
+
+/// Opens an existing file of this user, never through a link.
+pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), Error> {
+    let flags = if writable { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = match fs::open(path, flags, Bits::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => {
+            return Err(Error::NotFound { path: path.to_owned(), rings: list() });
+        }
+        Err(e) => return Err(Error::os("open", path, e)),
+    };
+    let stat = fs::fstat(&fd).map_err(|e| Error::os("look at", path, e))?;
+    let user = rustix::process::geteuid().as_raw();
+    if stat.st_uid != user {
+        return Err(Error::NotOwner { path: path.to_owned(), owner: stat.st_uid, user });
+    }
+    if fs::FileType::from_raw_mode(stat.st_mode) != fs::FileType::RegularFile {
+        let error = std::io::Error::other("it is not a regular file");
+        return Err(Error::os("open", path, error));
+    }
+    local(&fd, path)?;
+    Ok((fd, stat))
+}
+
+/// Refuses file systems that other machines write to.
+pub(super) fn local(fd: &OwnedFd, path: &Path) -> Result<(), Error> {
+    let kind = fs::fstatfs(fd).map_err(|e| Error::os("look at", path, e))?.f_type;
+    if NETWORK.contains(&(kind as i64)) {
+        let error = std::io::Error::other("a network file system does not share memory");
+        return Err(Error::os("use", path, error));
+    }
+    Ok(())
+}
+
+/// Makes the file `len` bytes long and gives memory to its first `solid` bytes.
+pub(super) fn allocate(fd: &OwnedFd, path: &Path, len: u64, solid: u64) -> Result<(), Error> {
+    fs::ftruncate(fd, len).map_err(|e| Error::os("set the length of", path, e))?;
+    match fs::fallocate(fd, FallocateFlags::empty(), 0, solid) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOSPC | Errno::DQUOT | Errno::NOMEM | Errno::FBIG) => {
+            Err(Error::OutOfMemory { path: path.to_owned(), needed: solid })
+        }
+        Err(e) => Err(Error::os("allocate memory for", path, e)),
+    }
+}
+
+/// Gives memory to a range of a mapping, and maps it, with an answer instead of a signal.
+///
+/// # Safety
+/// The range lies in one shared, writable mapping of `fd` that starts at file offset
+/// `offset - (pointer - start of the mapping)`; only its page tables change.
+pub(super) unsafe fn back(fd: &OwnedFd, offset: u64, pointer: *mut u8, len: usize) -> bool {
+    // SAFETY: by the function's contract; populating does not change what the memory holds.
+    match unsafe { madvise(pointer.cast(), len, Advice::LinuxPopulateWrite) } {
+        Ok(()) => true,
+        // Before Linux 5.14: memory by the file, pages one by one later.
+        Err(Errno::INVAL) => fs::fallocate(fd, FallocateFlags::empty(), offset, len as u64).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Whether the path names just this file.
+pub(super) fn is_named(path: &Path, fd: &OwnedFd) -> bool {
+    match (fs::lstat(path), fs::fstat(fd)) {
+        (Ok(name), Ok(file)) => (name.st_dev, name.st_ino) == (file.st_dev, file.st_ino),
+        _ => false,
+    }
+}

@@ -1,0 +1,215 @@
+//! The one door to atomics, fences, futexes and spin hints.
+//!
+//! Everything that two threads or processes share goes through these types; `clippy.toml` forbids
+//! the originals elsewhere. Under `--cfg slipring_loom` the same names stand for loom's types, so
+//! the algorithms that run in the models are the algorithms that ship. Loom's atomics differ in
+//! size from the machine's, so models run on heap-built structures, never on mapped bytes.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the facade")]
+
+pub(crate) use std::sync::atomic::Ordering;
+
+#[cfg(slipring_loom)]
+use loom::sync::atomic as imp;
+#[cfg(not(slipring_loom))]
+use std::sync::atomic as imp;
+
+/// A shared 64-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
+#[repr(transparent)]
+#[derive(Debug)]
+pub(crate) struct AtomicU64(imp::AtomicU64);
+
+/// A shared 32-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
+#[repr(transparent)]
+#[derive(Debug)]
+pub(crate) struct AtomicU32(imp::AtomicU32);
+
+macro_rules! word {
+    ($name:ident, $inner:ident, $value:ty) => {
+        impl $name {
+            #[cfg_attr(
+                not(any(test, slipring_loom)),
+                allow(dead_code, reason = "for heap-built structures")
+            )]
+            pub(crate) fn new(value: $value) -> Self {
+                Self(imp::$inner::new(value))
+            }
+
+            #[inline(always)]
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                self.0.load(order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                self.0.store(value, order);
+            }
+
+            #[inline(always)]
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.0.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+word!(AtomicU64, AtomicU64, u64);
+word!(AtomicU32, AtomicU32, u32);
+
+impl AtomicU32 {
+    #[cfg(not(slipring_loom))]
+    pub(crate) const fn zero() -> Self {
+        Self(imp::AtomicU32::new(0))
+    }
+
+    #[inline(always)]
+    pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_add(value, order)
+    }
+}
+
+/// One turn of a spin loop.
+#[inline(always)]
+pub(crate) fn spin() {
+    #[cfg(not(slipring_loom))]
+    std::hint::spin_loop();
+    #[cfg(slipring_loom)]
+    loom::thread::yield_now();
+}
+
+/// Orders a publication before the look for waiters that follows it (store before load).
+///
+/// Pairs with [`announce_fence`] on the waiter's side: of "publish, look for waiters" and
+/// "announce, look for data" at least one sees the other. Where this process is registered for
+/// expedited membarriers the waiter's call does the work of both and this is a compiler fence
+/// only; elsewhere, and under loom, it is a full fence.
+#[inline(always)]
+pub(crate) fn publish_fence() {
+    #[cfg(slipring_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(not(slipring_loom))]
+    if membarrier::registered() {
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    } else {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// Orders a waiter's announcement before its last look for data; pairs with [`publish_fence`].
+///
+/// Answers whether the fence reaches publishers that use no fence of their own. Where it does not
+/// (no membarrier in this kernel or sandbox), the waiter must keep its sleep short.
+pub(crate) fn announce_fence() -> bool {
+    #[cfg(slipring_loom)]
+    {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        true
+    }
+    #[cfg(not(slipring_loom))]
+    {
+        std::sync::atomic::fence(Ordering::SeqCst);
+        membarrier::barrier()
+    }
+}
+
+/// The asymmetric fence: waiters pay with a system call, publishers pay nothing.
+#[cfg(not(slipring_loom))]
+pub(crate) mod membarrier {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+    /// Whether this process takes part in global expedited membarriers.
+    #[inline(always)]
+    pub(crate) fn registered() -> bool {
+        // Relaxed: a stale `false` costs a full fence, never correctness. A `true` can only be
+        // read after the registration, because it is stored after that system call returned.
+        REGISTERED.load(Ordering::Relaxed)
+    }
+
+    /// Registers this process; harmless to repeat, and repeated in a forked child.
+    pub(crate) fn register() {
+        if membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok() {
+            REGISTERED.store(true, Ordering::Release);
+        } else {
+            REGISTERED.store(false, Ordering::Release);
+        }
+    }
+
+    /// A full fence on every thread now running in a registered process.
+    pub(super) fn barrier() -> bool {
+        membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+    }
+}
+
+/// A futex word in shared memory: sleep while it holds a value, wake all sleepers.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Futex {
+    pub(crate) word: AtomicU32,
+    #[cfg(slipring_loom)]
+    sleepers: (loom::sync::Mutex<()>, loom::sync::Condvar),
+}
+
+impl Futex {
+    pub(crate) fn new() -> Self {
+        Self {
+            #[cfg(not(slipring_loom))]
+            word: AtomicU32::zero(),
+            #[cfg(slipring_loom)]
+            word: AtomicU32::new(0),
+            #[cfg(slipring_loom)]
+            sleepers: (loom::sync::Mutex::new(()), loom::sync::Condvar::new()),
+        }
+    }
+
+    /// Sleeps while the word is `expected`, at most for `timeout`. Answers whether a signal cut the
+    /// sleep short. Spurious returns are allowed: the caller looks again.
+    #[cfg(not(slipring_loom))]
+    pub(crate) fn wait(&self, expected: u32, timeout: std::time::Duration) -> bool {
+        use rustix::thread::futex;
+        let timeout = rustix::time::Timespec {
+            tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        // Not PRIVATE: the word is shared between processes.
+        let slept = futex::wait(&self.word.0, futex::Flags::empty(), expected, Some(&timeout));
+        slept == Err(rustix::io::Errno::INTR)
+    }
+
+    /// Under loom there is no clock: a sleep ends by a wake or the model reports a deadlock.
+    #[cfg(slipring_loom)]
+    pub(crate) fn wait(&self, expected: u32, _timeout: std::time::Duration) -> bool {
+        let guard = self.sleepers.0.lock().unwrap();
+        if self.word.load(Ordering::SeqCst) == expected {
+            drop(self.sleepers.1.wait(guard).unwrap());
+        }
+        false
+    }
+
+    /// Wakes everybody who sleeps on the word.
+    pub(crate) fn wake_all(&self) {
+        #[cfg(not(slipring_loom))]
+        {
+            use rustix::thread::futex;
+            // The only failure is a bad address, which a reference is not.
+            let _ = futex::wake(&self.word.0, futex::Flags::empty(), i32::MAX as u32);
+        }
+        #[cfg(slipring_loom)]
+        {
+            let _guard = self.sleepers.0.lock().unwrap();
+            self.sleepers.1.notify_all();
+        }
+    }
+
+    /// The word itself, for a call that waits on several at once.
+    #[cfg(not(slipring_loom))]
+    pub(crate) fn raw(&self) -> &std::sync::atomic::AtomicU32 {
+        &self.word.0
+    }
+}

@@ -1,0 +1,114 @@
+//! Waiting for frames in many rings at once, on one thread: for hosts with an event loop.
+
+use crate::segment::{Mapping, Segment};
+use crate::sync::{Futex, Ordering};
+use crate::wait::Ticket;
+use rustix::io::Errno;
+use rustix::thread::futex::{self, WaitFlags, WaitPtr, WaitvFlags};
+use rustix::time::{ClockId, Timespec};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rings that one `futex_waitv` call can watch beside the bell.
+const PER_CALL: usize = 127;
+
+/// Ends a [`wait_any`] from another thread of the process.
+#[derive(Debug)]
+pub struct Bell(Futex);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(Futex::new())
+    }
+}
+
+impl Bell {
+    /// Makes the watch, the present one or the next, return.
+    pub fn ring(&self) {
+        // Release: pairs with the Acquire in `wait_any`.
+        self.0.word.fetch_add(1, Ordering::Release);
+        self.0.wake_all();
+    }
+}
+
+/// A ring to be watched for frames.
+#[derive(Clone, Debug)]
+pub struct Readable(Arc<Mapping>);
+
+impl Segment {
+    /// To be told when a frame waits here.
+    pub fn readable(&self) -> Readable {
+        Readable(self.mapping.clone())
+    }
+}
+
+impl Readable {
+    /// Whether a frame waits for this ring's consumer, or the ring is closed.
+    pub fn ready(&self) -> bool {
+        self.0.readable() || self.0.closed()
+    }
+}
+
+/// Waits until one of the rings is ready, the bell rings, or `limit` has passed. Answers the
+/// indices of those that are ready; none if it was the bell or the limit.
+///
+/// `heard` is the count of the bell's rings that the caller knows of, 0 at first; it is brought up
+/// to date. Peers that die while nobody else is awake are seen to every 100 ms.
+pub fn wait_any(
+    rings: &[Readable],
+    bell: &Bell,
+    heard: &mut u32,
+    limit: Option<Duration>,
+) -> Vec<usize> {
+    let start = Instant::now();
+    loop {
+        let tickets: Vec<Ticket> = rings.iter().map(|ring| ring.0.data().announce()).collect();
+        // Acquire: pairs with the Release in `Bell::ring`.
+        let rung = bell.0.word.load(Ordering::Acquire);
+        let ready: Vec<usize> = (0..rings.len()).filter(|&i| rings[i].ready()).collect();
+        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
+        if !ready.is_empty() || rung != *heard || left == Some(Duration::ZERO) {
+            *heard = rung;
+            return ready;
+        }
+        let mut tick = tickets.iter().map(|t| t.tick()).min().unwrap_or(crate::wait::TICK);
+        if rings.len() > PER_CALL {
+            // Beyond one call's reach: the rest are looked at on a short tick.
+            tick = tick.min(Duration::from_millis(2));
+        }
+        let slept = Instant::now();
+        sleep_any(rings, &tickets, bell, rung, left.map_or(tick, |left| left.min(tick)));
+        if slept.elapsed() >= crate::wait::TICK {
+            rings.iter().for_each(|ring| ring.0.look_around());
+        }
+    }
+}
+
+fn sleep_any(rings: &[Readable], tickets: &[Ticket], bell: &Bell, rung: u32, limit: Duration) {
+    let word = |futex: &Futex, value: u32, flags| {
+        let mut wait = futex::Wait::new();
+        wait.val = u64::from(value);
+        wait.uaddr = WaitPtr::new(std::ptr::from_ref(futex.raw()).cast_mut().cast());
+        wait.flags = flags;
+        wait
+    };
+    let mut words = vec![word(&bell.0, rung, WaitFlags::SIZE_U32)];
+    words.extend(
+        rings
+            .iter()
+            .zip(tickets)
+            .take(PER_CALL)
+            .map(|(ring, ticket)| word(&ring.0.data().futex, ticket.word, WaitFlags::SIZE_U32)),
+    );
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    let nanos = now.tv_nsec + i64::from(limit.subsec_nanos());
+    let deadline = Timespec {
+        tv_sec: now.tv_sec + limit.as_secs() as i64 + nanos / 1_000_000_000,
+        tv_nsec: nanos % 1_000_000_000,
+    };
+    let slept = futex::waitv(&words, WaitvFlags::empty(), Some(&deadline), ClockId::Monotonic);
+    if slept == Err(Errno::NOSYS) {
+        // Before Linux 5.16: one word can be slept on; the others are looked at on a short tick.
+        bell.0.wait(rung, limit.min(Duration::from_millis(2)));
+    }
+}

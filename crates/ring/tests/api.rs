@@ -1,0 +1,367 @@
+//! The public face: what a newcomer does, what goes wrong for one, and what may never happen.
+
+use slipring::{Error, Frame, Header, Options, Segment, Wait};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A name that no other test uses, removed at the end.
+struct Name(String);
+
+fn name() -> Name {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    Name(format!("test-api-{}-{n}", std::process::id()))
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = slipring::unlink(self.0.as_str());
+    }
+}
+
+fn small() -> Options {
+    Segment::options().slots(8).capacity(1 << 20)
+}
+
+fn file(name: &Name) -> PathBuf {
+    PathBuf::from(format!("/dev/shm/slipring.{}", name.0))
+}
+
+/// P1, P3, P4, P5: frames of all sizes cross, in order, in place.
+#[test]
+fn frames_of_all_sizes_cross_in_order() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let mut tx = segment.producer().unwrap();
+    let other = Segment::open(name.0.as_str()).unwrap();
+    let mut rx = other.consumer().unwrap();
+    let sizes =
+        [0, 1, 63, 64, 191, 192, 193, 448, 449, 5000, 131_008, 131_009, 262_080, 262_081, 1 << 19];
+    for (n, size) in sizes.into_iter().enumerate() {
+        let body: Vec<u8> = (0..size).map(|i| (i * 7 + n) as u8).collect();
+        tx.send(Header { correlation_id: n as u64, ..Header::raw() }, &body, &Wait::no()).unwrap();
+        let frame = rx.recv(&Wait::no()).unwrap();
+        assert!(*frame == *body, "{size}");
+        let header = frame.header();
+        assert_eq!((header.sequence, header.correlation_id), (n as u64, n as u64));
+        assert_eq!(header.body_len, size as u64);
+        assert!(header.created_ns > 1_600_000_000_000_000_000);
+        let at = frame.as_ptr() as usize;
+        assert!(other.mapped().contains(&at) && at % 64 == 0);
+    }
+    assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
+}
+
+/// P4: reservations are many, committed in another order, some dropped.
+#[test]
+fn reservations_commit_in_any_order() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    for _ in 0..50 {
+        let mut grants: Vec<_> = [10usize, 20, 1000, 300_000, 30]
+            .map(|n| Some(tx.reserve(n, &Wait::no()).unwrap()))
+            .into();
+        for grant in grants.iter_mut().flatten() {
+            let n = grant.len() as u8;
+            grant.fill(n);
+        }
+        drop(grants[1].take());
+        for index in [3, 0, 4, 2] {
+            tx.commit(grants[index].take().unwrap(), Header::raw(), &Wait::no()).unwrap();
+        }
+        for len in [300_000usize, 10, 30, 1000] {
+            let frame = rx.recv(&Wait::no()).unwrap();
+            assert!(frame.len() == len && frame.iter().all(|&b| b == len as u8));
+        }
+    }
+    let inspection = segment.inspect();
+    assert_eq!((inspection.frames, inspection.waiting), Default::default());
+}
+
+/// P5: one view held for ever costs its own block and nothing else.
+#[test]
+fn a_held_view_stops_nobody() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    let held: Vec<Frame> = [100usize, 1000, 300_000]
+        .into_iter()
+        .map(|len| {
+            tx.send(Header::raw(), &vec![42; len], &Wait::no()).unwrap();
+            rx.recv(&Wait::no()).unwrap()
+        })
+        .collect();
+    let body = [1u8; 2000];
+    for n in 0..100_000usize {
+        tx.send(Header::raw(), &body[..n % 2000], &Wait::no()).unwrap();
+        assert_eq!(rx.recv(&Wait::no()).unwrap().len(), n % 2000);
+    }
+    assert_eq!(segment.inspect().frames.held, 3);
+    assert!(held.iter().all(|frame| frame.iter().all(|&b| b == 42)));
+    drop((rx, tx, segment));
+    assert!(held[2].iter().all(|&b| b == 42), "the mapping lives as long as the last view");
+    drop(held);
+    assert!(!slipring::list().contains(&name.0), "the last one out takes the name away");
+}
+
+/// P7: a full ring is an outcome, at once or after the deadline, and takes frames again later.
+#[test]
+fn full_is_as_asked_and_passes() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    for _ in 0..8 {
+        tx.send(Header::raw(), b"x", &Wait::no()).unwrap();
+    }
+    assert!(matches!(tx.send(Header::raw(), b"x", &Wait::no()), Err(Error::Full)));
+    let start = Instant::now();
+    let limit = Duration::from_millis(30);
+    let late = tx.send(Header::raw(), b"x", &Wait::for_up_to(limit));
+    assert!(matches!(late, Err(Error::Timeout)) && start.elapsed() >= limit);
+    let grant = tx.reserve(5, &Wait::no()).unwrap();
+    let rejected = tx.commit(grant, Header::raw(), &Wait::no()).unwrap_err();
+    assert!(matches!(rejected.error, Error::Full));
+    assert_eq!(tx.send_batch([(Header::raw(), &b"y"[..])], &Wait::no()).unwrap(), 0);
+    rx.recv(&Wait::no()).unwrap();
+    tx.commit(rejected.grant.unwrap(), Header::raw(), &Wait::no()).unwrap();
+    // The pool can be full too.
+    rx.recv(&Wait::no()).unwrap();
+    let all = tx.reserve(700_000, &Wait::no()).unwrap();
+    assert!(matches!(tx.reserve(1000, &Wait::no()), Err(Error::Full)));
+    drop(all);
+    tx.reserve(1000, &Wait::no()).unwrap();
+    let large = segment.max_body() + 1;
+    let error = tx.reserve(large as usize, &Wait::forever()).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { len, limit } if len == large && limit == large - 1));
+    let mut short = [0u8; 0];
+    assert!(matches!(rx.recv_into(&mut short, &Wait::no()), Err(Error::TooLarge { len: 1, .. })));
+    assert_eq!(rx.recv(&Wait::no()).unwrap().len(), 1, "it stayed in the ring");
+}
+
+/// P8: waiting ends by a frame, by room, by closing, by the caller's own check.
+#[test]
+fn waits_end_by_news() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    let asleep = Wait::forever().spin(Duration::ZERO);
+    assert!(matches!(rx.recv(&asleep.interrupted_by(&|| true)), Err(Error::Interrupted)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let asleep = Wait::forever().spin(Duration::ZERO);
+            for n in 0..20_000u64 {
+                let frame = rx.recv(&asleep).unwrap();
+                assert_eq!(frame.header().sequence, n);
+            }
+            assert!(matches!(rx.recv(&asleep), Err(Error::Closed)));
+        });
+        for n in 0..20_000usize {
+            tx.send(Header::raw(), &vec![0; n % 700], &asleep).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        segment.close();
+    });
+    assert!(matches!(tx.send(Header::raw(), b"", &Wait::no()), Err(Error::Closed)));
+}
+
+/// P8: an idle waiter uses no processor time.
+#[test]
+fn waiting_costs_no_cpu() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let mut rx = segment.consumer().unwrap();
+    let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let before = cpu();
+    assert!(rx.recv(&Wait::for_up_to(Duration::from_millis(500))).is_err());
+    let after = cpu();
+    let nanos = (after.tv_sec - before.tv_sec) * 1_000_000_000 + after.tv_nsec - before.tv_nsec;
+    assert!(nanos < 25_000_000, "{nanos} ns of 500 ms");
+}
+
+/// P2: one of each; the refusal names the process that is there.
+#[test]
+fn a_second_producer_is_refused_while_the_first_lives() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let tx = segment.producer().unwrap();
+    let other = Segment::open(name.0.as_str()).unwrap();
+    let pid = std::process::id();
+    assert!(matches!(
+        other.producer(),
+        Err(Error::RoleTaken { role: "producer", pid: p }) if p == pid
+    ));
+    drop(tx);
+    other.producer().unwrap();
+}
+
+/// P10, P9: names that are none, rings that are not there, files that are no segments.
+#[test]
+fn wrong_names_and_files_are_clear_errors() {
+    for wrong in ["", "a/b", "../x", "a b", "nul\0", &"x".repeat(201)] {
+        assert!(matches!(Segment::open(wrong), Err(Error::InvalidName { .. })), "{wrong:?}");
+    }
+    let name = name();
+    let _segment = small().create(name.0.as_str()).unwrap();
+    assert!(matches!(small().create(name.0.as_str()), Err(Error::Exists { .. })));
+    let error = Segment::open("no-such-ring").unwrap_err();
+    assert!(matches!(&error, Error::NotFound { rings, .. } if rings.contains(&name.0)));
+    assert!(error.to_string().contains(&name.0));
+    use std::os::unix::fs::{MetadataExt, symlink};
+    assert_eq!(std::fs::metadata(file(&name)).unwrap().mode() & 0o777, 0o600);
+
+    let directory = std::env::temp_dir().join(&name.0);
+    std::fs::create_dir(&directory).unwrap();
+    let foreign = directory.join("foreign");
+    for (content, field) in
+        [(vec![], "file length"), (vec![7; 10], "file length"), (vec![7; 9000], "magic")]
+    {
+        std::fs::write(&foreign, content).unwrap();
+        let error = Segment::open(foreign.as_path()).unwrap_err();
+        assert!(matches!(&error, Error::Foreign { mismatch, .. } if mismatch.field == field));
+    }
+    let link = directory.join("link");
+    symlink(file(&name), &link).unwrap();
+    assert!(matches!(Segment::open(link.as_path()), Err(Error::Os { .. })));
+    assert!(matches!(Segment::open(directory.as_path()), Err(Error::Os { .. })));
+    std::fs::remove_dir_all(directory).unwrap();
+    for options in [small().slots(7), small().slots(4), small().cell(1 << 20), small().capacity(0)]
+    {
+        assert!(matches!(options.create("never-made"), Err(Error::InvalidOption { .. })));
+    }
+}
+
+/// P1, P9: a ring in a file; cut short or grown, it is refused.
+#[test]
+fn a_ring_in_a_file() {
+    let path = std::env::temp_dir().join(name().0.as_str());
+    let segment = small().keep(true).create(path.as_path()).unwrap();
+    segment.producer().unwrap().send(Header::raw(), &[9; 4000], &Wait::no()).unwrap();
+    drop(segment);
+    let segment = Segment::open(path.as_path()).unwrap();
+    assert_eq!(*segment.consumer().unwrap().recv(&Wait::no()).unwrap(), [9; 4000]);
+    drop(segment);
+    let len = std::fs::metadata(&path).unwrap().len();
+    for wrong in [len - 4096, len + 4096, 100] {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(wrong).unwrap();
+        assert!(matches!(Segment::open(path.as_path()), Err(Error::Foreign { .. })));
+    }
+    slipring::unlink(path.as_path()).unwrap();
+    assert!(!path.exists());
+}
+
+/// P9: shared memory that runs out is an error when it is needed, not a signal.
+#[test]
+fn a_file_system_without_room_is_an_error() {
+    let statvfs = rustix::fs::statvfs("/dev/shm").unwrap();
+    let more = (statvfs.f_blocks * statvfs.f_frsize + (1 << 30)).min(1 << 39);
+    let name = name();
+    let error = Segment::options().capacity(more).populate(true).create(name.0.as_str());
+    assert!(matches!(error, Err(Error::OutOfMemory { .. })), "{error:?}");
+    assert!(!file(&name).exists());
+}
+
+/// P6: handles of the parent do nothing in a forked child, and say so.
+#[test]
+fn a_forked_child_is_told() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    tx.send(Header::raw(), b"mine", &Wait::no()).unwrap();
+    let frame = rx.recv(&Wait::no()).unwrap();
+    // SAFETY: the child only uses handles, drops them and leaves by `_exit`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let told = matches!(tx.send(Header::raw(), b"", &Wait::no()), Err(Error::Forked { .. }))
+            && matches!(rx.recv(&Wait::no()), Err(Error::Forked { .. }))
+            && matches!(segment.producer(), Err(Error::Forked { .. }));
+        drop((frame, tx, rx, segment));
+        // SAFETY: ends the child without running anything of the parent's.
+        unsafe { libc::_exit(if told { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child.
+    unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!(status, 0);
+    assert_eq!(segment.inspect().frames.held, 1, "the child released nothing");
+    assert_eq!(&*frame, b"mine");
+    tx.send(Header::raw(), b"on", &Wait::no()).unwrap();
+}
+
+/// P9: garbage in any control word or descriptor is an error or an empty ring, never a crash.
+#[test]
+fn garbage_in_the_segment_ends_in_an_error() {
+    use std::os::unix::fs::FileExt;
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for _ in 0..300 {
+        let name = name();
+        let segment = small().create(name.0.as_str()).unwrap();
+        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        for len in [10, 5000, 300_000] {
+            tx.send(Header::raw(), &vec![0; len], &Wait::no()).unwrap();
+        }
+        let raw = std::fs::OpenOptions::new().write(true).open(file(&name)).unwrap();
+        for _ in 0..40 {
+            // Everything between the fixed header and the pool's data.
+            let at = 256 + random() % (60_000 - 256);
+            raw.write_at(&random().to_le_bytes(), at / 8 * 8).unwrap();
+        }
+        for len in [10usize, 5000] {
+            let _ = tx.send(Header::raw(), &vec![1; len], &Wait::no());
+        }
+        for _ in 0..20 {
+            if let Ok(frame) = rx.recv(&Wait::no()) {
+                assert!(segment.mapped().contains(&(frame.as_ptr_range().end as usize - 1)));
+                std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));
+            }
+        }
+        let _ = segment.inspect().to_string();
+        let _ = Segment::open(name.0.as_str()).and_then(|s| s.producer().map(drop));
+    }
+}
+
+/// The wrap of laps is as good as any other moment.
+#[test]
+fn laps_wrap() {
+    for lap in [(1 << 22) - 2, (1 << 22) - 1, (1 << 44) - 1] {
+        let name = name();
+        let segment = small().first_lap(lap).create(name.0.as_str()).unwrap();
+        for round in 0..6u8 {
+            // A fresh pair each time, to find its place in the order anew.
+            let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+            for n in 0..7u8 {
+                tx.send(Header::raw(), &[round, n], &Wait::no()).unwrap();
+            }
+            for n in 0..7 {
+                assert_eq!(*rx.recv(&Wait::no()).unwrap(), [round, n]);
+            }
+        }
+    }
+}
+
+/// Inspection changes nothing and joins nothing.
+#[test]
+fn inspection_shows_what_is_there() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    for _ in 0..3 {
+        tx.send(Header::raw(), &[0; 1000], &Wait::no()).unwrap();
+    }
+    let frame = rx.recv(&Wait::no()).unwrap();
+    let seen = slipring::inspect(name.0.as_str()).unwrap();
+    assert_eq!((seen.waiting, seen.frames.held, seen.frames.offered), (2, 1, 2));
+    assert_eq!((seen.processes.len(), seen.processes[0].pid), (1, std::process::id()));
+    assert!(seen.processes[0].alive && seen.processes[0].produces);
+    let text = seen.to_string();
+    assert!(text.contains("waiting 2") && text.contains("1 in slabs"), "{text}");
+    drop(frame);
+}

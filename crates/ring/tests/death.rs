@@ -1,0 +1,191 @@
+//! Real processes, killed at random moments: the survivor goes on, a new one takes the dead one's
+//! place, every committed frame is accounted for.
+//!
+//! `SLIPRING_KILLS` sets how many (default 200).
+
+use slipring::{Error, Header, Segment, Wait};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const LIVES: usize = 4096;
+
+/// What the children tell, in memory that outlives them.
+#[repr(C)]
+struct Ledger {
+    stop: AtomicU64,
+    /// Per life of the producer: frames it began to send, and frames it saw sent.
+    begun: [AtomicU64; LIVES],
+    sent: [AtomicU64; LIVES],
+    /// Per life of the producer: frames received, and the next number that may come.
+    received: [AtomicU64; LIVES],
+    next: [AtomicU64; LIVES],
+    /// Frames that came twice, out of order, or with wrong bytes.
+    wrong: AtomicU64,
+}
+
+fn ledger() -> &'static Ledger {
+    let (len, protection) = (size_of::<Ledger>(), libc::PROT_READ | libc::PROT_WRITE);
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh anonymous mapping, zeroed, which is a valid ledger, and never unmapped.
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0);
+        assert_ne!(memory, libc::MAP_FAILED);
+        &*memory.cast::<Ledger>()
+    }
+}
+
+/// Forks; the child runs `life` and never returns.
+fn spawn(life: impl FnOnce()) -> i32 {
+    // SAFETY: the child opens what it needs anew and leaves by `_exit` or by being killed.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life));
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(if ended.is_ok() { 0 } else { 101 }) };
+    }
+    pid
+}
+
+fn end(pid: i32, kill: bool) -> i32 {
+    let mut status = 0;
+    // SAFETY: our own child.
+    unsafe {
+        if kill {
+            libc::kill(pid, libc::SIGKILL);
+        }
+        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+    }
+    status
+}
+
+fn len(life: u64, number: u64) -> usize {
+    match (life + number) % 16 {
+        0 => 300_000,
+        1..=3 => 3000 + (number % 700) as usize,
+        _ => 16 + (number % 180) as usize,
+    }
+}
+
+fn produce(name: &str, ledger: &Ledger, life: usize) {
+    let segment = Segment::open(name).unwrap();
+    let mut tx = segment.producer().unwrap();
+    for number in 0.. {
+        if ledger.stop.load(Ordering::Relaxed) != 0 {
+            break;
+        }
+        let len = len(life as u64, number);
+        ledger.begun[life].store(number + 1, Ordering::SeqCst);
+        // Every third through a reservation, so that deaths meet that path too.
+        if number % 3 == 0 {
+            let mut grant = tx.reserve(len, &Wait::forever()).unwrap();
+            fill(&mut grant, life as u64, number);
+            tx.commit(grant, Header::raw(), &Wait::forever()).unwrap();
+        } else {
+            let mut body = vec![0; len];
+            fill(&mut body, life as u64, number);
+            tx.send(Header::raw(), &body, &Wait::forever()).unwrap();
+        }
+        ledger.sent[life].store(number + 1, Ordering::SeqCst);
+    }
+}
+
+fn fill(body: &mut [u8], life: u64, number: u64) {
+    body[..8].copy_from_slice(&life.to_le_bytes());
+    body[8..16].copy_from_slice(&number.to_le_bytes());
+    let pattern = (life * 31 + number) as u8;
+    body[16..].fill(pattern);
+}
+
+fn consume(name: &str, ledger: &Ledger) {
+    let segment = Segment::open(name).unwrap();
+    let mut rx = segment.consumer().unwrap();
+    let mut held = std::collections::VecDeque::new();
+    loop {
+        let frame = match rx.recv(&Wait::for_up_to(Duration::from_millis(50))) {
+            Ok(frame) => frame,
+            Err(Error::Timeout) if ledger.stop.load(Ordering::Relaxed) == 2 => return,
+            Err(Error::Timeout) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        let life = u64::from_le_bytes(frame[..8].try_into().unwrap());
+        let number = u64::from_le_bytes(frame[8..16].try_into().unwrap());
+        let pattern = (life * 31 + number) as u8;
+        let at = life as usize;
+        let right = frame.len() == len(life, number)
+            && frame[16..].iter().all(|&byte| byte == pattern)
+            && number >= ledger.next[at].load(Ordering::SeqCst);
+        ledger.wrong.fetch_add(u64::from(!right), Ordering::SeqCst);
+        ledger.next[at].store(number + 1, Ordering::SeqCst);
+        ledger.received[at].fetch_add(1, Ordering::SeqCst);
+        // Some leases are held on, so that deaths leave leases behind.
+        held.push_back(frame);
+        if held.len() > 5 {
+            held.pop_front();
+        }
+    }
+}
+
+/// P2, P6: see the module's words.
+#[test]
+fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
+    let kills: usize =
+        std::env::var("SLIPRING_KILLS").map_or(200, |n| n.parse().expect("SLIPRING_KILLS"));
+    assert!(kills < LIVES, "SLIPRING_KILLS is at most {}", LIVES - 1);
+    let name = format!("test-death-{}", std::process::id());
+    let name = name.as_str();
+    let segment = Segment::options().slots(64).capacity(8 << 20).create(name).unwrap();
+    let ledger = ledger();
+    let mut life = 0;
+    let mut producer = spawn(|| produce(name, ledger, life));
+    let mut consumer = spawn(|| consume(name, ledger));
+    let mut consumers_killed = 0;
+    let mut seed = u64::from(std::process::id()) | 1;
+    for _ in 0..kills {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        std::thread::sleep(Duration::from_micros(200 + seed % 8000));
+        if seed & 64 == 0 {
+            assert_eq!(end(producer, true), libc::SIGKILL, "it ended by itself");
+            life += 1;
+            producer = spawn(|| produce(name, ledger, life));
+        } else {
+            assert_eq!(end(consumer, true), libc::SIGKILL, "it ended by itself");
+            consumers_killed += 1;
+            consumer = spawn(|| consume(name, ledger));
+        }
+    }
+    // The last pair gets somewhere: nobody is stuck.
+    let start = Instant::now();
+    let before = ledger.sent[life].load(Ordering::SeqCst);
+    while ledger.sent[life].load(Ordering::SeqCst) < before + 1000 {
+        assert!(start.elapsed() < Duration::from_secs(30), "no progress");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    ledger.stop.store(1, Ordering::SeqCst);
+    assert_eq!(end(producer, false), 0);
+    ledger.stop.store(2, Ordering::SeqCst);
+    assert_eq!(end(consumer, false), 0);
+
+    let (mut committed, mut received, mut lost) = (0, 0, 0);
+    for life in 0..=life {
+        let at = |counts: &[AtomicU64; LIVES]| counts[life].load(Ordering::SeqCst);
+        let (begun, sent, got) = (at(&ledger.begun), at(&ledger.sent), at(&ledger.received));
+        assert!(begun - sent <= 1 && got <= begun, "life {life}: {begun} {sent} {got}");
+        committed += sent;
+        received += got;
+        lost += sent.saturating_sub(got);
+    }
+    println!(
+        "{kills} kills, {committed} frames committed, {received} received, {lost} died in their consumer's hands"
+    );
+    assert_eq!(ledger.wrong.load(Ordering::SeqCst), 0);
+    // At most once: a consumer that is killed may take the one frame with it that it had in hand.
+    assert!(lost <= consumers_killed, "{lost} lost, {consumers_killed} consumers killed");
+    // Whoever joins next recovers what the last dead one left.
+    drop(Segment::open(name).unwrap());
+    let left = segment.inspect();
+    assert_eq!((left.waiting, left.frames), (0, Default::default()), "{left}");
+    assert_eq!(left.processes.len(), 1, "{left}");
+}
