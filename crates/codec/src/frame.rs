@@ -26,8 +26,8 @@ mod plan;
 
 use std::fmt;
 
-pub use plan::Plan;
 pub(crate) use plan::Head;
+pub use plan::Plan;
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
 use crate::format::{ndarray, raw};
@@ -222,12 +222,7 @@ impl<'a> Parts<'a> {
 
     /// Checks one entry and takes its part in. `free` is where the part ahead ended; returns where
     /// this one does.
-    fn add(
-        &mut self,
-        entry: &[u8; ENTRY_LEN],
-        body: &'a [u8],
-        free: usize,
-    ) -> Result<usize, Kind> {
+    fn add(&mut self, entry: &[u8; ENTRY_LEN], body: &'a [u8], free: usize) -> Result<usize, Kind> {
         // Each field is read here and nowhere else.
         let kind = u32_at(entry, 0);
         let zero = u32_at(entry, 4);
@@ -373,8 +368,8 @@ impl<'a> Body<'a> {
     /// Those of [`Value::decode`], [`MetaNotMap`](Kind::MetaNotMap) and [`MetaKeyNotText`](Kind::MetaKeyNotText).
     pub fn meta(&self) -> Result<Option<Value>, DecodeError> {
         let Some(meta) = self.parts.meta else { return Ok(None) };
-        let value = Value::decode(meta.bytes)
-            .map_err(|e| e.within_field("meta").shifted(meta.offset))?;
+        let value =
+            Value::decode(meta.bytes).map_err(|e| e.within_field("meta").shifted(meta.offset))?;
         let refused = match &value {
             Value::Map(pairs) => pairs
                 .iter()

@@ -228,8 +228,7 @@ fn write<S: Sink>(
             encoder
         }
         Value::Tag(tag, inner) => {
-            write(inner, encoder.tag(*tag), depth + 1)
-                .map_err(|e| e.within(Segment::Tag(*tag)))?;
+            write(inner, encoder.tag(*tag), depth + 1).map_err(|e| e.within(Segment::Tag(*tag)))?;
             encoder
         }
     };
@@ -275,9 +274,9 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => compare_each(a, b, compare),
-        (Value::Map(a), Value::Map(b)) => compare_each(a, b, |(ka, va), (kb, vb)| {
-            compare(ka, kb).then_with(|| compare(va, vb))
-        }),
+        (Value::Map(a), Value::Map(b)) => {
+            compare_each(a, b, |(ka, va), (kb, vb)| compare(ka, kb).then_with(|| compare(va, vb)))
+        }
         (Value::Tag(a, x), Value::Tag(b, y)) => a.cmp(b).then_with(|| compare(x, y)),
         _ => rank(a).cmp(&rank(b)),
     }

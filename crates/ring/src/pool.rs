@@ -120,7 +120,7 @@ impl Measures {
 
     /// Bytes of a block of this class: four classes per doubling.
     pub(crate) fn size(&self, class: usize) -> u64 {
-        (4 + class as u64 % 4) * (self.min_block / 4) << (class / 4)
+        ((4 + class as u64 % 4) * (self.min_block / 4)) << (class / 4)
     }
 
     /// Blocks in a slab of this class.
@@ -563,7 +563,7 @@ mod tests {
         for len in 64..=8192 {
             let class = MEASURES.class(len).unwrap();
             let size = MEASURES.size(class);
-            assert!(size >= len && size % 64 == 0);
+            assert!(size >= len && size.is_multiple_of(64));
             assert!(len <= 512 || size * 4 <= len * 5 + 4 * 64, "{len} in {size}");
         }
         assert_eq!(MEASURES.class(8193), None);

@@ -87,10 +87,8 @@ fn wait_for<T>(
             return Ok(done);
         }
         turns = turns.wrapping_add(1);
-        if turns % 32 == 0 || spin.is_zero() {
-            if start.elapsed() >= spin {
-                break;
-            }
+        if (turns.is_multiple_of(32) || spin.is_zero()) && start.elapsed() >= spin {
+            break;
         }
         sync::spin();
     }
@@ -282,6 +280,7 @@ impl Producer {
 
     /// Sends a reserved frame. If the ring has no vacant slot in time, or is closed, the grant
     /// comes back.
+    #[allow(clippy::result_large_err, reason = "the grant comes back by value")]
     pub fn commit(
         &mut self,
         grant: Grant,
@@ -330,7 +329,7 @@ impl Producer {
     #[cold]
     fn beat(&mut self) {
         self.beats = self.beats.wrapping_add(1);
-        if self.beats % 4 == 0 && self.mapping.own().is_ok() {
+        if self.beats.is_multiple_of(4) && self.mapping.own().is_ok() {
             self.mapping.look_around();
         }
     }
@@ -633,7 +632,7 @@ impl Consumer {
     fn look(&mut self) -> Result<(), Error> {
         self.mapping.own()?;
         self.looks = self.looks.wrapping_add(1);
-        if self.looks % (1 << 16) == 0 {
+        if self.looks.is_multiple_of(1 << 16) {
             self.mapping.look_around();
         }
         Ok(())

@@ -56,9 +56,9 @@ impl Slot {
             Self::Ready { lap, entry } => {
                 READY
                     | if entry.direct { DIRECT } else { 0 }
-                    | u64::from(entry.reference) << REFERENCE
-                    | (entry.generation & GENERATION_MASK) << GENERATION
-                    | lap % LAPS
+                    | (u64::from(entry.reference) << REFERENCE)
+                    | ((entry.generation & GENERATION_MASK) << GENERATION)
+                    | (lap % LAPS)
             }
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Slots<'a> {
             if apart > 2 {
                 return Err(self.corrupt(index));
             }
-            let position = (base + LAPS + apart - 1 + ahead) << self.shift | index;
+            let position = ((base + LAPS + apart - 1 + ahead) << self.shift) | index;
             (lowest, highest) = (lowest.min(position), highest.max(position));
         }
         if highest - lowest >= self.len() {

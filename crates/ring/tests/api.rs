@@ -252,15 +252,72 @@ fn a_ring_in_a_file() {
     assert!(!path.exists());
 }
 
-/// P9: shared memory that runs out is an error when it is needed, not a signal.
+/// P9: shared memory that runs out is an error, at creation or when it is needed, not a signal.
 #[test]
 fn a_file_system_without_room_is_an_error() {
-    let statvfs = rustix::fs::statvfs("/dev/shm").unwrap();
-    let more = (statvfs.f_blocks * statvfs.f_frsize + (1 << 30)).min(1 << 39);
-    let name = name();
-    let error = Segment::options().capacity(more).populate(true).create(name.0.as_str());
-    assert!(matches!(error, Err(Error::OutOfMemory { .. })), "{error:?}");
-    assert!(!file(&name).exists());
+    // A child with a small /dev/shm of its own.
+    let status = in_child(|| {
+        let root = rustix::process::geteuid().is_root();
+        let spaces = libc::CLONE_NEWNS | if root { 0 } else { libc::CLONE_NEWUSER };
+        let text = |text: &std::ffi::CStr| text.as_ptr();
+        // SAFETY: changes the mounts of this child only.
+        unsafe {
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            let none = std::ptr::null();
+            if libc::unshare(spaces) != 0
+                || libc::mount(text(c"none"), text(c"/"), none, private, none.cast()) != 0
+                || libc::mount(
+                    text(c"none"),
+                    text(c"/dev/shm"),
+                    text(c"tmpfs"),
+                    0,
+                    c"size=4m".as_ptr().cast(),
+                ) != 0
+            {
+                return 2;
+            }
+        }
+        let full = |outcome| matches!(outcome, Err(Error::OutOfMemory { .. }));
+        if !full(Segment::options().populate(true).create("none").map(drop))
+            || !full(Segment::options().create(std::path::Path::new("/dev/shm/file")).map(drop))
+        {
+            return 3;
+        }
+        let segment = Segment::options().slots(64).capacity(16 << 20).create("some").unwrap();
+        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        let mut sent = 0;
+        let outcome = loop {
+            match tx.send(Header::raw(), &[1; 500_000], &Wait::no()) {
+                Ok(()) => sent += 1,
+                other => break other,
+            }
+        };
+        if !full(outcome) || sent == 0 {
+            return 4;
+        }
+        // What was sent is there, and its space serves again.
+        for _ in 0..100 {
+            assert_eq!(*rx.recv(&Wait::no()).unwrap(), [1; 500_000]);
+            tx.send(Header::raw(), &[1; 500_000], &Wait::no()).unwrap();
+        }
+        0
+    });
+    assert_eq!(status, 0, "2: no mount namespace to be had here; others: see the child");
+}
+
+/// Runs in a forked child and answers its exit status.
+fn in_child(life: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs `life` on its one thread and leaves by `_exit`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life)).unwrap_or(101);
+        // SAFETY: ends the child without running anything of the parent's.
+        unsafe { libc::_exit(status) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child.
+    unsafe { libc::waitpid(pid, &mut status, 0) };
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -status }
 }
 
 /// P6: handles of the parent do nothing in a forked child, and say so.
@@ -271,20 +328,17 @@ fn a_forked_child_is_told() {
     let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
     tx.send(Header::raw(), b"mine", &Wait::no()).unwrap();
     let frame = rx.recv(&Wait::no()).unwrap();
-    // SAFETY: the child only uses handles, drops them and leaves by `_exit`.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
+    let mut handles = Some((frame, tx, rx, segment));
+    let status = in_child(|| {
+        let (frame, mut tx, mut rx, segment) = handles.take().unwrap();
         let told = matches!(tx.send(Header::raw(), b"", &Wait::no()), Err(Error::Forked { .. }))
             && matches!(rx.recv(&Wait::no()), Err(Error::Forked { .. }))
             && matches!(segment.producer(), Err(Error::Forked { .. }));
         drop((frame, tx, rx, segment));
-        // SAFETY: ends the child without running anything of the parent's.
-        unsafe { libc::_exit(if told { 0 } else { 1 }) };
-    }
-    let mut status = 0;
-    // SAFETY: waits for our own child.
-    unsafe { libc::waitpid(pid, &mut status, 0) };
+        if told { 0 } else { 1 }
+    });
     assert_eq!(status, 0);
+    let (frame, mut tx, _rx, segment) = handles.unwrap();
     assert_eq!(segment.inspect().frames.held, 1, "the child released nothing");
     assert_eq!(&*frame, b"mine");
     tx.send(Header::raw(), b"on", &Wait::no()).unwrap();

@@ -79,8 +79,8 @@ pub(crate) fn open<'a>(type_code: u16, parts: &Parts<'a>) -> Result<View<'a>, De
         let kind = DecodeErrorKind::HeadMissing { format: Format::Ndarray };
         return Err(DecodeError::new(kind, 0).within_field("head"));
     };
-    let descriptor = Descriptor::parse(head.bytes)
-        .map_err(|e| e.within_field("head").shifted(head.offset))?;
+    let descriptor =
+        Descriptor::parse(head.bytes).map_err(|e| e.within_field("head").shifted(head.offset))?;
     let code = descriptor.dtype().code();
     if type_code != code {
         let kind = DecodeErrorKind::TypeCodeMismatch { header: type_code, head: code };

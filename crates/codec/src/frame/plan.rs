@@ -6,7 +6,7 @@ use super::{BUFFER_ALIGN, ENTRY_LEN, Format, PART_ALIGN, TABLE_LEN, flags, part}
 use crate::error::{EncodeError, EncodeErrorKind};
 
 /// What a format writes as its head.
-pub(crate) trait Head: fmt::Debug {
+pub(crate) trait Head: fmt::Debug + Sync {
     /// Bytes of the head.
     fn len(&self) -> usize;
     /// Writes the head over all of `out`, which has that length.
@@ -92,8 +92,7 @@ impl<'a> Plan<'a> {
     /// [`BodyLength`](EncodeErrorKind::BodyLength) if `body` has not [`body_len`](Self::body_len) bytes.
     pub fn write<'b>(&self, body: &'b mut [u8]) -> Result<&'b mut [u8], EncodeError> {
         if body.len() != self.body_len {
-            let kind =
-                EncodeErrorKind::BodyLength { planned: self.body_len, found: body.len() };
+            let kind = EncodeErrorKind::BodyLength { planned: self.body_len, found: body.len() };
             return Err(EncodeError::new(kind));
         }
         let (out, data) = body.split_at_mut(self.data_offset);

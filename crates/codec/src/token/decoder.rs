@@ -229,12 +229,7 @@ impl<'a> Decoder<'a> {
 
     /// The token of a major type below 7 whose argument ends at `at`, where its payload begins.
     #[inline]
-    fn counted(
-        &mut self,
-        major: u8,
-        argument: u64,
-        at: usize,
-    ) -> Result<Token<'a>, DecodeError> {
+    fn counted(&mut self, major: u8, argument: u64, at: usize) -> Result<Token<'a>, DecodeError> {
         let rest = &self.input[at..];
         // What the argument counts must still be there, at a byte each at least.
         let within = |each: u64| match usize::try_from(argument) {
@@ -281,10 +276,7 @@ impl<'a> Decoder<'a> {
                 (4, bits) => Token::Float(f64::from(f32::from_bits(bits as u32))),
                 (2, bits) => Token::Float(half(bits as u16)),
                 (1, value @ 0..32) => {
-                    return Err(DecodeError::new(
-                        Kind::SimpleForm { value: value as u8 },
-                        self.at,
-                    ));
+                    return Err(DecodeError::new(Kind::SimpleForm { value: value as u8 }, self.at));
                 }
                 (_, value) => Token::Simple(value as u8),
             },

@@ -1,8 +1,8 @@
 //! Writing tokens, into a growing vector or a fixed slice.
 
 use super::{
-    ARRAY, BYTES, EIGHT_BYTES, FALSE, FLOAT64, FOUR_BYTES, MAP, NEGATIVE, NULL, ONE_BYTE, TAG, TEXT,
-    TRUE, TWO_BYTES, UNSIGNED,
+    ARRAY, BYTES, EIGHT_BYTES, FALSE, FLOAT64, FOUR_BYTES, MAP, NEGATIVE, NULL, ONE_BYTE, TAG,
+    TEXT, TRUE, TWO_BYTES, UNSIGNED,
 };
 use crate::error::{EncodeError, EncodeErrorKind};
 

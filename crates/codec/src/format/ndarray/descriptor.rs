@@ -97,14 +97,11 @@ impl Descriptor {
     ///
     /// Those that say which field does not hold what it may, with its path.
     pub fn parse(head: &[u8]) -> Result<Self, DecodeError> {
-        let refuse = |kind, field: &str, offset| {
-            Err(DecodeError::new(kind, offset).within_field(field))
-        };
+        let refuse =
+            |kind, field: &str, offset| Err(DecodeError::new(kind, offset).within_field(field));
         let Some((fixed, rest)) = head.split_first_chunk::<FIXED_LEN>() else {
-            let kind = DecodeErrorKind::Truncated {
-                needed: FIXED_LEN as u64,
-                left: head.len() as u64,
-            };
+            let kind =
+                DecodeErrorKind::Truncated { needed: FIXED_LEN as u64, left: head.len() as u64 };
             return Err(DecodeError::new(kind, 0));
         };
         let &[version, kind, byte_order, order, s0, s1, s2, s3, n0, n1, z0, z1, d0, d1, d2, d3] =
@@ -119,7 +116,11 @@ impl Descriptor {
         // A described dtype is one that only a later version knows, whatever its letters.
         let dtype = Dtype::from_fields(kind, byte_order, item_size).filter(|_| description == 0);
         let Some(dtype) = dtype else {
-            return refuse(DecodeErrorKind::DtypeUnknown { kind, byte_order, item_size }, "dtype", 1);
+            return refuse(
+                DecodeErrorKind::DtypeUnknown { kind, byte_order, item_size },
+                "dtype",
+                1,
+            );
         };
         let order = match order {
             b'C' => Order::C,
@@ -148,7 +149,7 @@ impl Descriptor {
     }
 
     fn checked(dtype: Dtype, order: Order, shape: Dims) -> Option<Self> {
-        let factors = shape.iter().filter(|&&length| length != 0);
+        let mut factors = shape.iter().filter(|&&length| length != 0);
         let span = factors.try_fold(dtype.item_size() as u64, |n, &f| n.checked_mul(f))?;
         let span = isize::try_from(span).ok()? as usize;
         let byte_len = if shape.contains(&0) { 0 } else { span };
