@@ -21,7 +21,7 @@ const ROOM: usize = 16;
 /// use slipring_codec::Value;
 ///
 /// let value = Value::Map(vec![
-///     (Value::from("site"), Value::from(4)),
+///     (Value::from("site"), Value::from(4i64)),
 ///     (Value::from("cell"), Value::from(30.5)),
 /// ]);
 /// let bytes = value.to_vec()?;

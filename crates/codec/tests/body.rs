@@ -97,8 +97,10 @@ fn raw_bytes_come_back() {
     }
 }
 
-/// The golden bodies: file, plan, data.
-fn goldens() -> Vec<(&'static str, Descriptor, Option<&'static [u8]>, Vec<u8>)> {
+/// A golden body: file, array, metadata, data.
+type Golden = (&'static str, Descriptor, Option<&'static [u8]>, Vec<u8>);
+
+fn goldens() -> Vec<Golden> {
     let f8 = [1.0f64, -2.5, 0.0, f64::MAX, f64::INFINITY, 6.5];
     let i2 = [1i16, 2, 3, -4];
     vec![
@@ -277,9 +279,9 @@ const DAMAGES: &[Damage] = &[
     Damage { at: 96, to: &[3], kind: "DataLength", path: "$.data" },
     Damage { at: 96, to: &[0], kind: "DataLength", path: "$.data" },
     Damage { at: 112, to: &[0x81], kind: "Trailing", path: "$.meta" },
-    Damage { at: 112, to: &[0x74], kind: "MetaNotMap", path: "$.meta" },
+    Damage { at: 112, to: &[0x54], kind: "MetaNotMap", path: "$.meta" },
     Damage { at: 113, to: &[0x44], kind: "MetaKeyNotText", path: "$.meta.<key 0>" },
-    Damage { at: 117, to: &[0xFF], kind: "Break", path: "$.meta.<key 1>" },
+    Damage { at: 119, to: &[0xFF], kind: "Break", path: "$.meta.<key 1>" },
     Damage { at: 118, to: &[0x1C], kind: "InitialByte", path: "$.meta.site" },
     Damage { at: 124, to: &[0xF7], kind: "SimpleValue", path: "$.meta.cell" },
 ];

@@ -257,7 +257,7 @@ mod tests {
         Entry {
             reference: n & 0xff_ffff,
             generation: u64::from(n) & GENERATION_MASK,
-            direct: n % 3 == 0,
+            direct: n.is_multiple_of(3),
         }
     }
 

@@ -26,10 +26,7 @@ pub(crate) struct AtomicU32(imp::AtomicU32);
 macro_rules! word {
     ($name:ident, $inner:ident, $value:ty) => {
         impl $name {
-            #[cfg_attr(
-                not(any(test, slipring_loom)),
-                allow(dead_code, reason = "for heap-built structures")
-            )]
+            #[cfg_attr(not(slipring_loom), allow(dead_code, reason = "for heap-built structures"))]
             pub(crate) fn new(value: $value) -> Self {
                 Self(imp::$inner::new(value))
             }

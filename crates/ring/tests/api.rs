@@ -1,5 +1,7 @@
 //! The public face: what a newcomer does, what goes wrong for one, and what may never happen.
 
+#![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
+
 use slipring::{Error, Frame, Header, Options, Segment, Wait};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,7 +50,7 @@ fn frames_of_all_sizes_cross_in_order() {
         assert_eq!(header.body_len, size as u64);
         assert!(header.created_ns > 1_600_000_000_000_000_000);
         let at = frame.as_ptr() as usize;
-        assert!(other.mapped().contains(&at) && at % 64 == 0);
+        assert!(other.mapped().contains(&at) && at.is_multiple_of(64));
     }
     assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
 }

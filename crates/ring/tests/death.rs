@@ -3,6 +3,8 @@
 //!
 //! `SLIPRING_KILLS` sets how many (default 200).
 
+#![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
+
 use slipring::{Error, Header, Segment, Wait};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -158,30 +158,25 @@ impl<'a> Decoder<'a> {
 
     fn skip_nested(&mut self, depth: usize) -> Result<(), DecodeError> {
         let start = self.at;
-        let items = match self.token()? {
-            Token::Array(items) => items,
-            // Twice a number of pairs that is at most half of what is left.
-            Token::Map(pairs) => pairs.map(|pairs| pairs * 2),
-            Token::Tag(_) => Some(1),
+        let (len, each) = match self.token()? {
+            Token::Array(len) => (len, 1),
+            Token::Map(len) => (len, 2),
+            Token::Tag(_) => (Some(1), 1),
             Token::BytesPieces => return self.pieces(|piece| matches!(piece, Token::Bytes(_))),
             Token::TextPieces => return self.pieces(|piece| matches!(piece, Token::Text(_))),
             Token::Break => return Err(DecodeError::new(Kind::Break, start)),
             _ => return Ok(()),
         };
         check_depth(depth, start)?;
-        let pairs = self.input[start] >> 5 == MAP;
-        match items {
-            Some(items) => (0..items).try_for_each(|_| self.skip_nested(depth + 1)),
-            None => {
-                while !self.take_break() {
-                    self.skip_nested(depth + 1)?;
-                    if pairs {
-                        self.skip_nested(depth + 1)?;
-                    }
-                }
-                Ok(())
-            }
+        let mut skipped = 0;
+        while match len {
+            Some(len) => skipped < len,
+            None => !self.take_break(),
+        } {
+            (0..each).try_for_each(|_| self.skip_nested(depth + 1))?;
+            skipped += 1;
         }
+        Ok(())
     }
 
     /// Hands the pieces of an indefinite string to `take`, which says whether it is one.
@@ -314,7 +309,8 @@ fn half(bits: u16) -> f64 {
         // Subnormal: the fraction counts in units of 2^-24.
         0 => (fraction as f64 / f64::from(1u32 << 24)).to_bits(),
         31 => 0x7FF << 52 | fraction << 42,
-        _ => (exponent - 15 + 1023) << 52 | fraction << 42,
+        // The biases differ by 1023 - 15.
+        _ => (exponent + 1008) << 52 | fraction << 42,
     };
     f64::from_bits(sign | magnitude)
 }

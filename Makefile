@@ -1,0 +1,110 @@
+# `make demo` and `make test` are enough; everything else is a part of them or a longer run of one.
+# Written for GNU make and bash. scripts/setup says what is installed, and when.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# What a run may be told:  make kill KILLS=1000
+KILLS ?= 40
+FUZZ_SECONDS ?= 10
+LOOM_PREEMPTIONS ?= 2
+BENCH_ARGS ?=
+DEMO_ARGS ?=
+PYTHON ?= python3
+
+export PYTHON
+# rustup writes here and leaves PATH to the login shell.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# One interpreter for every build of the Python binding, so that none undoes another's work.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+# Elixir needs to be told that names are UTF-8.
+export LC_ALL := C.UTF-8
+# Read by the tests that kill processes and by loom.
+export SLIPRING_KILLS = $(KILLS)
+export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
+
+crates := -p slipring -p slipring-codec -p slipring-benches
+# A test that hangs says where, and ends.
+pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+say = @printf '\n== %s\n'
+
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill fuzz fuzz-if-possible asan bench-ring deny clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
+
+setup: ## install what is missing, build both bindings
+	@scripts/setup
+
+demo: setup ## hillshade of a real elevation model: Python, Elixir and back
+	@exec scripts/demo $(DEMO_ARGS)
+
+# The cheap checks first; processes that are killed and fuzzing last.
+test: setup lint test-rust loom test-python test-beam test-cross fuzz-if-possible ## everything that CI runs
+	$(say) 'All passed'
+
+lint: setup ## formatting, clippy, compiler warnings
+	$(say) 'Formatting and lints'
+	@cargo fmt --all -- --check
+	@cargo clippy -q --workspace --all-targets -- -D warnings
+	@cd bindings/beam && mix format --check-formatted && mix compile --all-warnings --warnings-as-errors
+
+test-rust: ## the crates, doc tests and a short kill test included
+	$(say) 'Rust: unit, integration and kill tests'
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run $(crates); \
+	  else cargo test $(crates) --lib --bins --tests --examples; fi
+	$(say) 'Rust: doc tests'
+	@cargo test -q --doc -p slipring -p slipring-codec
+
+# Optimised, since a model runs thousands of times; checks stay in; no link-time work for one run.
+loom: ## every interleaving of the ring's algorithms, within the preemption bound
+	$(say) 'Models (loom, preemption bound $(LOOM_PREEMPTIONS))'
+	@RUSTFLAGS="$${RUSTFLAGS:-} --cfg slipring_loom" CARGO_TARGET_DIR=target/loom \
+	  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true \
+	  cargo test --release -p slipring --lib
+
+test-python: setup ## the Python package
+	$(say) 'Python package'
+	@$(pytest) bindings/python/tests
+
+test-beam: setup ## the Elixir library
+	$(say) 'Elixir library'
+	@cd bindings/beam && mix test </dev/null
+
+test-cross: setup ## what crosses languages and processes
+	$(say) 'Across languages and processes'
+	@$(pytest) tests
+
+kill: KILLS := $(if $(filter command% environment%,$(origin KILLS)),$(KILLS),300)
+kill: ## kill -9 at random moments, 300 times
+	$(say) 'Kill test, $(KILLS) kills'
+	@cargo test --release -p slipring --test death -- --nocapture
+
+fuzz: ## everything that parses bytes (nightly, cargo-fuzz)
+	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+fuzz-if-possible:
+	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
+	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
+
+asan: ## the crates under the address sanitizer (nightly)
+	$(say) 'Address sanitizer'
+	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
+	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
+	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+
+bench-ring: setup ## the ring beside its peers; writes target/bench/
+	@scripts/setup bench
+	$(say) 'Ring benchmarks'
+	@cargo run --release -p slipring-benches --features peers --bin ring -- $(BENCH_ARGS)
+
+deny: ## licences, advisories and sources of the dependencies (cargo-deny)
+	@cargo deny check
+
+clean: ## remove everything that was built; .venv and the fuzzing corpus with it
+	rm -rf target .venv bindings/beam/_build bindings/beam/priv bindings/python/python/slipring/*.so

@@ -1,0 +1,116 @@
+//! `docs/frame-format.md` says what the code does: its tables are held against the constants.
+
+use slipring_codec::format::ndarray::{Descriptor, Dtype, MAX_NDIM, Order};
+use slipring_codec::frame::{flags, part};
+use slipring_codec::token::MAX_DEPTH;
+use slipring_codec::{FORMAT_VERSION, Format, Parts};
+
+fn document() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/frame-format.md");
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The rows of the table that stands under this heading, cell by cell, without its two top lines.
+fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, section) = document.split_once(&format!("# {heading}\n")).expect(heading);
+    let rows = section.lines().skip_while(|line| !line.starts_with('|'));
+    let cells = |row: &str| {
+        row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    };
+    rows.take_while(|line| line.starts_with('|')).skip(2).map(cells).collect()
+}
+
+fn number(cell: &str) -> u64 {
+    let parsed = match cell.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => cell.parse(),
+    };
+    parsed.unwrap_or_else(|e| panic!("{cell}: {e}"))
+}
+
+/// The first two cells of each row: a number and a name.
+fn numbered(document: &str, heading: &str) -> Vec<(u64, String)> {
+    table(document, heading).into_iter().map(|row| (number(&row[0]), row[1].clone())).collect()
+}
+
+/// P3, R5.4: the codes of formats, flags and parts.
+#[test]
+fn codes_are_those_of_the_document() {
+    let document = document();
+    let formats = numbered(&document, "Formats");
+    assert_eq!(formats.len(), 6);
+    for (code, name) in formats {
+        let format = Format::from_code(code as u8).expect("a format with this code");
+        assert_eq!((format.name(), u64::from(format.code())), (name.as_str(), code));
+    }
+    assert_eq!(Format::from_code(6), None);
+
+    let all = [
+        (flags::PARTS, "PARTS"),
+        (flags::META, "META"),
+        (flags::COMPRESSED, "COMPRESSED"),
+        (flags::CHECKSUM, "CHECKSUM"),
+        (flags::STREAM_FIRST, "STREAM_FIRST"),
+        (flags::STREAM_LAST, "STREAM_LAST"),
+    ];
+    assert_eq!(numbered(&document, "Flags"), all.map(|(bit, name)| (bit.into(), name.to_owned())));
+
+    let kinds = [(part::HEAD, "HEAD"), (part::BUFFER, "BUFFER"), (part::META, "META")];
+    assert_eq!(
+        numbered(&document, "Kinds of parts"),
+        kinds.map(|(kind, name)| (kind.into(), name.to_owned()))
+    );
+    assert!(document.contains(&format!("format_version {FORMAT_VERSION}")));
+    assert!(document.contains(&format!("At most {MAX_DEPTH} arrays, maps and tags")));
+}
+
+/// R4.5: the dtypes and their codes, all of them and no other.
+#[test]
+fn dtypes_are_those_of_the_document() {
+    let rows = table(&document(), "Dtypes");
+    let mut documented = 0;
+    for row in rows {
+        let [name, little, big] = &row[..] else { panic!("{row:?}") };
+        let pairs = [("<", little), (">", big)];
+        for (order, code) in pairs.into_iter().filter(|(_, code)| *code != "-") {
+            let dtype: Dtype = format!("{order}{name}").parse().expect("a dtype");
+            assert_eq!(u64::from(dtype.code()), number(code), "{dtype}");
+            documented += 1;
+        }
+    }
+    assert_eq!((0..=u16::MAX).filter_map(Dtype::from_code).count(), documented);
+}
+
+/// R4.5: each field of an ndarray head stands where the document has it. A good head is spoilt at
+/// that place, and the error must name that field.
+#[test]
+fn head_fields_stand_where_the_document_has_them() {
+    let descriptor = Descriptor::new(Dtype::F64, Order::C, &[3]).expect("a small array");
+    let plan = slipring_codec::format::ndarray::plan(&descriptor, None).expect("a small body");
+    let mut body = vec![0; plan.body_len()];
+    plan.write(&mut body).expect("the length is the plan's");
+    let head = Parts::parse(&body).expect("a good body").head().expect("a head").bytes.to_vec();
+    assert!(Descriptor::parse(&head).is_ok());
+
+    let rows = table(&document(), "The ndarray head");
+    let mut next = 0;
+    for row in rows {
+        let [offset, width, field, error] = &row[..4] else { panic!("{row:?}") };
+        let at = number(offset) as usize;
+        assert_eq!(at, next, "{field} follows at once");
+        let width = match width.as_str() {
+            "u8" => 1,
+            "u16" => 2,
+            "u32" => 4,
+            "u64 x ndim" => 8,
+            other => panic!("{other}"),
+        };
+        next = at + width;
+        let mut spoilt = head.clone();
+        spoilt[at..next].fill(0xFF);
+        let path = Descriptor::parse(&spoilt).expect_err(field).path().to_string();
+        assert_eq!(path, *error, "{field}");
+    }
+    assert_eq!(next, head.len());
+    assert!(document().contains(&format!("0 to {MAX_NDIM}")));
+}

@@ -1,0 +1,46 @@
+//! P9: garbage in any control word or descriptor of a living segment, between any operations, ends
+//! in an error, an empty or a full ring; never in a crash, a hang or a read outside.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use slipring::{Header, Segment, Wait};
+use std::os::unix::fs::FileExt;
+
+fuzz_target!(|data: &[u8]| {
+    let path = std::path::PathBuf::from(format!("/dev/shm/fuzz-words-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let segment =
+        Segment::options().slots(8).capacity(1 << 19).create(path.as_path()).expect("create");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
+    let (mut tx, mut rx) = (segment.producer().expect("tx"), segment.consumer().expect("rx"));
+    let (mut grants, mut frames) = (Vec::new(), Vec::new());
+    for step in data.chunks_exact(12) {
+        let number = u64::from_le_bytes(step[4..].try_into().expect("eight bytes"));
+        let at = u64::from(u16::from_le_bytes([step[1], step[2]])) * 8;
+        match step[0] % 8 {
+            // From the control part on; the file is larger than 64 KiB x 8.
+            0..=2 => {
+                let at = 256 + at % (segment.mapped().len() as u64 - 264) / 8 * 8;
+                file.write_all_at(&number.to_le_bytes(), at).expect("write");
+            }
+            3 => drop(tx.send(Header::raw(), &vec![1; number as usize % 70_000], &Wait::no())),
+            4 => grants.extend(tx.reserve(number as usize % 300_000, &Wait::no())),
+            5 => {
+                if let Some(mut grant) = grants.pop() {
+                    grant.fill(7);
+                    drop(tx.commit(grant, Header::raw(), &Wait::no()));
+                }
+            }
+            6 => frames.extend(rx.recv(&Wait::no())),
+            _ => {
+                for frame in frames.drain(..) {
+                    std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));
+                }
+                std::hint::black_box(segment.inspect().to_string());
+                drop(Segment::open(path.as_path()));
+            }
+        }
+    }
+    drop((grants, frames, tx, rx, segment));
+    let _ = std::fs::remove_file(&path);
+});
