@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # What a run may be told:  make kill KILLS=1000
 KILLS ?= 40
 FUZZ_SECONDS ?= 10
-LOOM_PREEMPTIONS ?= 2
+LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
 DEMO_ARGS ?=
 PYTHON ?= python3
@@ -55,8 +55,8 @@ lint: setup ## formatting, clippy, compiler warnings
 
 test-rust: ## the crates, doc tests and a short kill test included
 	$(say) 'Rust: unit, integration and kill tests'
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run $(crates); \
-	  else cargo test $(crates) --lib --bins --tests --examples; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(crates); \
+	  else cargo test --no-fail-fast $(crates) --lib --bins --tests --examples; fi
 	$(say) 'Rust: doc tests'
 	@cargo test -q --doc -p slipring -p slipring-codec
 

@@ -345,24 +345,31 @@ fn pool_claims_and_retirement_exclude_each_other() {
     });
 }
 
-/// P6: whoever claims from the pool dies at any point that recovery can see, beside a living claimer.
+/// P6: who changes the pool dies with a chunk taken, or with a block claimed, beside a living
+/// claimer and two who recover.
 #[test]
 fn pool_recovery_races_with_a_claimer() {
-    model(|| {
-        let ring = Ring::new(0);
-        let back = |_, _| true;
-        ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
-        let other = ring.clone();
-        let second = thread::spawn(move || other.recover(PRODUCER));
-        ring.recover(PRODUCER);
-        let claimed = ring.pool().claim(1024, CONSUMER, 2, &back);
-        second.join().unwrap();
-        if let Ok((place, word)) = claimed {
-            ring.pool().release(place, word);
-        }
-        ring.assert_nothing_left();
-        ring.pool().claim(1024, CONSUMER, 3, &back).unwrap();
-    });
+    for claimed in [false, true] {
+        model(move || {
+            let ring = Ring::new(0);
+            let back = |_, _| true;
+            if claimed {
+                ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
+            } else {
+                ring.pool().take_chunk(0, PRODUCER, 1, false).unwrap();
+            }
+            let other = ring.clone();
+            let second = thread::spawn(move || other.recover(PRODUCER));
+            ring.recover(PRODUCER);
+            let claimed = ring.pool().claim(1024, CONSUMER, 2, &back);
+            second.join().unwrap();
+            if let Ok((place, word)) = claimed {
+                ring.pool().release(place, word);
+            }
+            ring.assert_nothing_left();
+            ring.pool().claim(1024, CONSUMER, 3, &back).unwrap();
+        });
+    }
 }
 
 fn sleep_until_sent(ring: &Ring, head: &mut Head) -> u64 {

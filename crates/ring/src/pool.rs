@@ -312,7 +312,13 @@ impl<'a> Pool<'a> {
     }
 
     /// Steps *take*: a chunk in which nothing is in use becomes `Taken(owner)`; slabs too if asked.
-    fn take_chunk(&self, chunk: u64, owner: u8, nonce: u64, retire: bool) -> Option<Chunk> {
+    pub(crate) fn take_chunk(
+        &self,
+        chunk: u64,
+        owner: u8,
+        nonce: u64,
+        retire: bool,
+    ) -> Option<Chunk> {
         let word = self.chunk(chunk);
         let usable = match word.state() {
             State::Free => true,

@@ -100,7 +100,12 @@ fn sleep_any(rings: &[Readable], tickets: &[Ticket], bell: &Bell, rung: u32, lim
             .take(PER_CALL)
             .map(|(ring, ticket)| word(&ring.0.data().futex, ticket.word, WaitFlags::SIZE_U32)),
     );
-    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    // SAFETY: an all-zero `timespec` is a valid one, and the call fills it.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+        now
+    };
     let nanos = now.tv_nsec + i64::from(limit.subsec_nanos());
     let deadline = Timespec {
         tv_sec: now.tv_sec + limit.as_secs() as i64 + nanos / 1_000_000_000,

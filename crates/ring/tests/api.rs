@@ -421,3 +421,33 @@ fn inspection_shows_what_is_there() {
     assert!(text.contains("waiting 2") && text.contains("1 in slabs"), "{text}");
     drop(frame);
 }
+
+/// P8: one thread waits for many rings; frames, closing and the bell end its sleep.
+#[test]
+fn one_watch_waits_for_many_rings() {
+    let names: Vec<Name> = (0..3).map(|_| name()).collect();
+    let rings: Vec<Segment> =
+        names.iter().map(|name| small().create(name.0.as_str()).unwrap()).collect();
+    let watched: Vec<_> = rings.iter().map(Segment::readable).collect();
+    let (bell, mut heard) = (slipring::Bell::default(), 0);
+    let soon = Some(Duration::from_millis(20));
+    assert!(slipring::wait_any(&watched, &bell, &mut heard, soon).is_empty());
+    let (mut tx, mut rx) = (rings[1].producer().unwrap(), rings[1].consumer().unwrap());
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let ready = slipring::wait_any(&watched, &bell, &mut heard, None);
+            assert_eq!(ready, [1]);
+            rx.recv(&Wait::no()).unwrap();
+            // Nothing is ready now: this one ends by the bell.
+            assert!(slipring::wait_any(&watched, &bell, &mut heard, None).is_empty());
+            slipring::wait_any(&watched, &bell, &mut heard, None)
+        });
+        std::thread::sleep(Duration::from_millis(30));
+        tx.send(Header::raw(), b"news", &Wait::no()).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        bell.ring();
+        std::thread::sleep(Duration::from_millis(30));
+        rings[2].close();
+        assert_eq!(watch.join().unwrap(), [2]);
+    });
+}

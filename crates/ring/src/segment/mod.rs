@@ -11,6 +11,7 @@ pub use inspect::{Inspection, Pending, Process};
 pub use os::list;
 
 use crate::block::Block;
+use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
 use crate::layout::{
     CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS,
@@ -171,7 +172,7 @@ impl Options {
         geometry.fill(&mut fixed);
         fixed.features = if self.keep { FEATURE_KEEP } else { 0 };
         fixed.boot_id = boot_id();
-        fixed.created_ns = now_ns();
+        fixed.created_ns = realtime();
         fixed.creator_pid = std::process::id();
         fixed.creator_uid = rustix::process::geteuid().as_raw();
         rustix::rand::getrandom(&mut fixed.id, rustix::rand::GetRandomFlags::empty())
@@ -318,11 +319,6 @@ fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fi
     }
 }
 
-pub(crate) fn now_ns() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |time| time.as_nanos() as u64)
-}
-
 /// The mutable part of the header page.
 #[repr(C)]
 #[derive(Debug)]
@@ -388,7 +384,7 @@ impl Mapping {
         for id in 1..=PARTICIPANTS as u8 {
             self.look_at(id);
         }
-        let joined = self.participants().join(self.me, &self.path, now_ns());
+        let joined = self.participants().join(self.me, &self.path, realtime());
         self.participants().lock(0, libc::F_UNLCK, &self.path)?;
         match joined? {
             Some(id) => self.id = id,
