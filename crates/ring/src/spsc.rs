@@ -27,6 +27,7 @@ const DIRECT: u64 = 1 << 62;
 const REFERENCE: u32 = 38;
 const GENERATION: u32 = 22;
 const LAPS: u64 = 1 << GENERATION;
+const LAP: u64 = LAPS - 1;
 /// Slots keep this many bits of a block's generation.
 pub(crate) const GENERATION_MASK: u64 = 0xffff;
 const REFERENCE_MASK: u64 = 0xff_ffff;
@@ -121,10 +122,10 @@ impl<'a> Slots<'a> {
     }
 
     #[inline(always)]
-    fn load(self, position: u64) -> Slot {
+    fn load(self, position: u64) -> u64 {
         // Acquire: pairs with the Release stores of `Tail::place` (the frame is complete) and
         // `Head::clear` (the consumer has read the cell, or its lease is on record).
-        Slot::unpack(self.word(position).load(Ordering::Acquire))
+        self.word(position).load(Ordering::Acquire)
     }
 
     #[cold]
@@ -138,7 +139,7 @@ impl<'a> Slots<'a> {
 
     /// Every frame that stands in the ring, with its position's home.
     pub(crate) fn entries(self) -> impl Iterator<Item = Entry> + 'a {
-        (0..self.len()).filter_map(move |index| match self.load(index) {
+        (0..self.len()).filter_map(move |index| match Slot::unpack(self.load(index)) {
             Slot::Ready { entry, .. } => Some(entry),
             Slot::Vacant { .. } => None,
         })
@@ -158,7 +159,7 @@ impl<'a> Slots<'a> {
     /// The lowest of the `len` neighbouring positions that the slots speak of. Laps compare modulo,
     /// so a position found so may differ from a lost one by whole cycles of laps.
     fn edge(self, ready_ahead: u64) -> Result<u64, Error> {
-        let lap_of = |index| match self.load(index) {
+        let lap_of = |index| match Slot::unpack(self.load(index)) {
             Slot::Vacant { lap } => (lap % LAPS, 0),
             Slot::Ready { lap, .. } => (lap, ready_ahead),
         };
@@ -181,7 +182,7 @@ impl<'a> Slots<'a> {
 
     /// Whether a frame waits at a position.
     pub(crate) fn ready(self, position: u64) -> bool {
-        matches!(self.load(position), Slot::Ready { lap, .. } if lap == self.lap(position) % LAPS)
+        self.load(position) & (READY | LAP) == READY | self.lap(position) % LAPS
     }
 }
 
@@ -196,11 +197,13 @@ impl Tail {
     /// unless the cell's word says otherwise.
     #[inline(always)]
     pub(crate) fn vacant(&self, slots: Slots<'_>) -> Result<bool, Error> {
-        match slots.load(self.position) {
-            Slot::Vacant { lap } if lap % LAPS == slots.lap(self.position) % LAPS => Ok(true),
-            Slot::Ready { lap, .. } if (lap + 1) % LAPS == slots.lap(self.position) % LAPS => {
-                Ok(false)
-            }
+        let word = slots.load(self.position);
+        let lap = slots.lap(self.position) % LAPS;
+        if word & (READY | LAP) == lap {
+            return Ok(true);
+        }
+        match Slot::unpack(word) {
+            Slot::Ready { lap: before, .. } if (before + 1) % LAPS == lap => Ok(false),
             _ => Err(slots.corrupt(self.position)),
         }
     }
@@ -225,9 +228,13 @@ impl Head {
     /// What stands at the head, if anything does.
     #[inline(always)]
     pub(crate) fn peek(&self, slots: Slots<'_>) -> Result<Option<Entry>, Error> {
-        match slots.load(self.position) {
-            Slot::Ready { lap, entry } if lap == slots.lap(self.position) % LAPS => Ok(Some(entry)),
-            Slot::Vacant { lap } if lap % LAPS == slots.lap(self.position) % LAPS => Ok(None),
+        let word = slots.load(self.position);
+        let lap = slots.lap(self.position) % LAPS;
+        if word & (READY | LAP) == lap {
+            return Ok(None);
+        }
+        match Slot::unpack(word) {
+            Slot::Ready { lap: found, entry } if found == lap => Ok(Some(entry)),
             _ => Err(slots.corrupt(self.position)),
         }
     }
