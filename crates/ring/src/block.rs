@@ -10,8 +10,8 @@
 //! 2. `Free -> Filling(p)` by a producer's process, `Filling(p) -> Offered(p)` when the frame is
 //!    complete, `Offered -> Held(c)` by the consumer's process that takes it, `-> Free` with the
 //!    next generation by the owner. A frame that is given up goes `Filling(p) -> Free`.
-//! 3. Each transition is one compare-and-swap from the exact value read, so a late one, from an
-//!    earlier life or an earlier owner, fails.
+//! 3. Where several may change a word, a transition is one compare-and-swap from the exact value
+//!    read, so a late one, from an earlier life or an earlier owner, fails. Its owner alone stores.
 //! 4. Only recovery changes a word that names another process, and only once that one is dead.
 
 use crate::sync::{AtomicU64, Ordering};
@@ -120,6 +120,16 @@ impl Block {
     #[inline(always)]
     pub(crate) fn load(&self) -> Word {
         Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// One step by the only one who can change the word now: its owner, or the one producer of a ring
+    /// for a free one. A plain store: a locked instruction would wait until all bytes of the frame
+    /// have left the store buffer.
+    ///
+    /// Release: as in [`Block::step`].
+    #[inline(always)]
+    pub(crate) fn set(&self, to: Word) {
+        self.0.store(to.0, Ordering::Release);
     }
 
     /// One step of the life of a block, from the exact value read. `Err` is what was there instead.

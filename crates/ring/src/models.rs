@@ -59,7 +59,13 @@ impl Ring {
     }
 
     fn pool(&self) -> Pool<'_> {
-        Pool { measures: MEASURES, chunks: &self.chunks, blocks: &self.blocks, hints: &self.hints }
+        Pool {
+            measures: MEASURES,
+            alone: false,
+            chunks: &self.chunks,
+            blocks: &self.blocks,
+            hints: &self.hints,
+        }
     }
 
     fn word(&self, reference: u32) -> &Block {
@@ -96,7 +102,9 @@ impl Ring {
         if !tail.vacant(self.slots()).unwrap() {
             return false;
         }
-        let Ok((place, mut word)) = self.pool().claim(600, PRODUCER, 1, &|_, _| true) else {
+        let pool = Pool { alone: true, ..self.pool() };
+        let Ok((place, mut word)) = pool.claim(600, PRODUCER, 1, &mut [0; CLASSES], &|_, _| true)
+        else {
             return false;
         };
         let reference = PLACES as u32 + place.block as u32;
@@ -108,7 +116,7 @@ impl Ring {
             return true;
         }
         let offered = word.with(Phase::Offered, PRODUCER);
-        self.word(reference).step(word, offered).unwrap();
+        self.word(reference).set(offered);
         word = offered;
         if steps < 3 {
             return true;
@@ -135,7 +143,7 @@ impl Ring {
                 return Some(None);
             }
             let held = word.with(Phase::Acked, me);
-            self.word(entry.reference).step(word, held).unwrap();
+            self.word(entry.reference).set(held);
             if steps < 2 {
                 return Some(None);
             }
@@ -145,7 +153,7 @@ impl Ring {
             }
             let value = self.read(entry.reference);
             if steps >= 4 {
-                let _ = self.word(entry.reference).step(held, held.freed());
+                self.word(entry.reference).set(held.freed());
             }
             return Some(Some(value));
         }
@@ -319,11 +327,13 @@ fn pool_claims_and_retirement_exclude_each_other() {
     model(|| {
         let ring = Ring::new(0);
         let back = |_, _| true;
-        let (place, word) = ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
+        let (place, word) = ring.pool().claim(64, PRODUCER, 1, &mut [0; CLASSES], &back).unwrap();
         ring.pool().release(place, word);
         let other = ring.clone();
         let whole = thread::spawn(move || {
-            let Ok((place, word)) = other.pool().claim(1024, CONSUMER, 2, &|_, _| true) else {
+            let Ok((place, word)) =
+                other.pool().claim(1024, CONSUMER, 2, &mut [0; CLASSES], &|_, _| true)
+            else {
                 return;
             };
             assert_eq!(place.len, 1024);
@@ -331,7 +341,7 @@ fn pool_claims_and_retirement_exclude_each_other() {
             other.write(PLACES as u32 + 1, 1);
             other.pool().release(place, word);
         });
-        if let Ok((place, word)) = ring.pool().claim(64, PRODUCER, 3, &back) {
+        if let Ok((place, word)) = ring.pool().claim(64, PRODUCER, 3, &mut [0; CLASSES], &back) {
             // By where the block lies, not by its word: a run and a block may share memory.
             let at = PLACES as u64 + place.offset / 512;
             ring.write(at as u32, 2);
@@ -354,20 +364,20 @@ fn pool_recovery_races_with_a_claimer() {
             let ring = Ring::new(0);
             let back = |_, _| true;
             if claimed {
-                ring.pool().claim(64, PRODUCER, 1, &back).unwrap();
+                ring.pool().claim(64, PRODUCER, 1, &mut [0; CLASSES], &back).unwrap();
             } else {
                 ring.pool().take_chunk(0, PRODUCER, 1, false).unwrap();
             }
             let other = ring.clone();
             let second = thread::spawn(move || other.recover(PRODUCER));
             ring.recover(PRODUCER);
-            let claimed = ring.pool().claim(1024, CONSUMER, 2, &back);
+            let claimed = ring.pool().claim(1024, CONSUMER, 2, &mut [0; CLASSES], &back);
             second.join().unwrap();
             if let Ok((place, word)) = claimed {
                 ring.pool().release(place, word);
             }
             ring.assert_nothing_left();
-            ring.pool().claim(1024, CONSUMER, 3, &back).unwrap();
+            ring.pool().claim(1024, CONSUMER, 3, &mut [0; CLASSES], &back).unwrap();
         });
     }
 }

@@ -4,11 +4,11 @@
 //! counts of `wait`. A frame is complete before it is placed, and its lease is on record before its
 //! place is cleared, so a death between any two steps is one that `recovery` can tell.
 
-use crate::block::{Phase, Word};
+use crate::block::{Block, Phase, Word};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::layout::{FRAME_HEADER, Header};
-use crate::pool::{NoBlock, Place};
+use crate::layout::{CLASSES, FRAME_HEADER, Header};
+use crate::pool::{Cursors, NoBlock, Place};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Head, Slots, Tail};
 use crate::sync::{self, Ordering};
@@ -136,27 +136,25 @@ impl Lease {
     }
 
     #[inline(always)]
-    fn step(&mut self, mapping: &Mapping, phase: Phase) -> Result<(), Error> {
-        let to = self.word.with(phase, mapping.id);
-        let step = match self.place {
-            None => mapping.cells()[self.reference as usize].step(self.word, to),
-            Some(place) => mapping.pool().blocks[place.block as usize].step(self.word, to),
-        };
-        step.map_err(|found| Error::Corrupt {
-            what: "block word",
-            index: u64::from(self.reference),
-            found: found.0,
-        })?;
-        self.word = to;
-        Ok(())
+    fn block<'a>(&self, mapping: &'a Mapping) -> &'a Block {
+        match self.place {
+            None => &mapping.cells()[self.reference as usize],
+            Some(place) => &mapping.pool().blocks[place.block as usize],
+        }
+    }
+
+    /// A step that only this process can take: the word is free and this the one producer, or
+    /// offered and this the one consumer, or already its own.
+    #[inline(always)]
+    fn step(&mut self, mapping: &Mapping, phase: Phase) {
+        self.word = self.word.with(phase, mapping.id);
+        self.block(mapping).set(self.word);
     }
 
     #[inline(always)]
     fn release(&self, mapping: &Mapping) {
         match self.place {
-            None => {
-                let _ = mapping.cells()[self.reference as usize].step(self.word, self.word.freed());
-            }
+            None => self.block(mapping).set(self.word.freed()),
             Some(place) => mapping.pool().release(place, self.word),
         }
         mapping.space().wake();
@@ -174,6 +172,7 @@ pub struct Producer {
     /// Milliseconds of activity, to look at the others now and then.
     beats: u32,
     claims: u64,
+    cursors: Cursors,
 }
 
 impl Segment {
@@ -193,6 +192,7 @@ impl Segment {
             clock: Clock::new(),
             beats: 0,
             claims: token << 12,
+            cursors: [0; CLASSES],
             mapping,
         })
     }
@@ -414,13 +414,14 @@ impl Producer {
             let home = slots.home(self.tail.position);
             let word = mapping.cells()[home as usize].load();
             let mut lease = Lease { reference: home, place: None, word };
-            if word.is_free() && lease.step(mapping, Phase::Filling).is_ok() {
+            if word.is_free() {
+                lease.step(mapping, Phase::Filling);
                 return Ok(Some(Grant::new(self.mapping.clone(), lease, len)));
             }
         }
         self.claims = self.claims.wrapping_add(1);
         let back = |offset, len| mapping.back(offset, len);
-        match mapping.pool().claim(need, mapping.id, self.claims, &back) {
+        match mapping.pool().claim(need, mapping.id, self.claims, &mut self.cursors, &back) {
             Ok((place, word)) => {
                 let reference = (mapping.geometry.slots + place.block) as u32;
                 let lease = Lease { reference, place: Some(place), word };
@@ -458,7 +459,7 @@ impl Producer {
         let (pointer, _) = taken.lease.memory(&self.mapping);
         // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
         unsafe { pointer.cast::<Header>().write(header) };
-        taken.lease.step(&self.mapping, Phase::Offered)?;
+        taken.lease.step(&self.mapping, Phase::Offered);
         let lease = taken.lease;
         taken.placed = true;
         drop(taken);
@@ -708,9 +709,10 @@ impl Consumer {
                 continue;
             };
             // The lease is on record before the place is cleared.
-            let taken = lease.step(&mapping, Phase::Acked).and_then(|()| self.header(&lease));
+            lease.step(&mapping, Phase::Acked);
+            let header = self.header(&lease);
             self.clear(slots);
-            let header = match taken {
+            let header = match header {
                 Ok(header) => header,
                 Err(error) => {
                     lease.release(&mapping);
@@ -747,10 +749,10 @@ impl Consumer {
             let header = match self.header(&lease) {
                 Ok(header) => header,
                 Err(error) => {
-                    if !entry.direct && lease.step(mapping, Phase::Acked).is_ok() {
+                    self.clear(slots);
+                    if !entry.direct {
                         lease.release(mapping);
                     }
-                    self.clear(slots);
                     return Err(error);
                 }
             };
@@ -764,9 +766,8 @@ impl Consumer {
             if entry.direct {
                 self.clear(slots);
             } else {
-                let taken = lease.step(mapping, Phase::Acked);
+                lease.step(mapping, Phase::Acked);
                 self.clear(slots);
-                taken?;
                 lease.release(mapping);
             }
             return Ok(Some(header));

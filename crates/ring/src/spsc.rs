@@ -182,7 +182,7 @@ impl<'a> Slots<'a> {
 
     /// Whether a frame waits at a position.
     pub(crate) fn ready(self, position: u64) -> bool {
-        self.load(position) & (READY | LAP) == READY | self.lap(position) % LAPS
+        self.load(position) & (READY | LAP) == READY | (self.lap(position) % LAPS)
     }
 }
 

@@ -455,6 +455,7 @@ impl Mapping {
         let geometry = &self.geometry;
         Pool {
             measures: Measures::new(geometry),
+            alone: geometry.mode == Mode::Spsc,
             // SAFETY: atomics; one word per chunk.
             chunks: unsafe { self.part(geometry.chunk_words_at, geometry.chunks()) },
             // SAFETY: transparent over atomics; the geometry counts them.
