@@ -5,6 +5,7 @@
 //! [`Geometry`] and checked header bytes back into one.
 
 use crate::error::{Error, Mismatch};
+use crate::pool::Measures;
 use bytemuck::{Pod, Zeroable};
 
 /// The first eight bytes of every segment.
@@ -275,8 +276,8 @@ impl Geometry {
         self.chunks() * BLOCKS_PER_CHUNK
     }
 
-    pub(crate) fn blocks_per_chunk(&self) -> u64 {
-        BLOCKS_PER_CHUNK
+    pub(crate) fn measures(&self) -> Measures {
+        Measures::new(self.chunk_len, BLOCKS_PER_CHUNK)
     }
 
     /// The longest body that the ring can ever carry, in bytes.

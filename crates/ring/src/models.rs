@@ -39,7 +39,7 @@ struct Ring {
 
 const PLACES: usize = 2;
 /// One chunk: a slab of two blocks, or one run.
-const MEASURES: Measures = Measures { chunk_len: 1024, per_chunk: 2, min_block: 512 };
+static MEASURES: Measures = Measures::new(1024, 2);
 
 impl Ring {
     fn new(lap: u64) -> Arc<Self> {

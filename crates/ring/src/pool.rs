@@ -23,7 +23,7 @@
 //! *Backed* says that memory was given to the whole chunk, so that writing to it can't fail.
 
 use crate::block::{Block, Phase, Word};
-use crate::layout::{CLASSES, Geometry, LINES};
+use crate::layout::{CLASSES, LINES};
 use crate::sync::{AtomicU64, Ordering};
 
 const STATE: u32 = 61;
@@ -113,27 +113,38 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measures {
     pub chunk_len: u64,
-    pub per_chunk: u64,
-    pub min_block: u64,
+    /// Block words of a chunk, as a power of two.
+    per_chunk: u32,
+    min_block: u64,
+    /// Bytes of a block, and blocks in a slab, of each class; four classes per doubling.
+    sizes: [u64; CLASSES],
+    counts: [u64; CLASSES],
 }
 
 impl Measures {
-    pub(crate) fn new(geometry: &Geometry) -> Self {
-        Self {
-            chunk_len: geometry.chunk_len,
-            per_chunk: geometry.blocks_per_chunk(),
-            min_block: geometry.min_block,
+    /// `chunk_len` and `per_chunk` are powers of two; the smallest block is their quotient.
+    pub(crate) const fn new(chunk_len: u64, per_chunk: u64) -> Self {
+        let min_block = chunk_len / per_chunk;
+        let (mut sizes, mut counts) = ([0; CLASSES], [0; CLASSES]);
+        let mut class = 0;
+        while class < CLASSES {
+            sizes[class] = ((4 + class as u64 % 4) * (min_block / 4)) << (class / 4);
+            counts[class] = chunk_len / sizes[class];
+            class += 1;
         }
+        Self { chunk_len, per_chunk: per_chunk.trailing_zeros(), min_block, sizes, counts }
     }
 
-    /// Bytes of a block of this class: four classes per doubling.
-    pub(crate) fn size(&self, class: usize) -> u64 {
-        ((4 + class as u64 % 4) * (self.min_block / 4)) << (class / 4)
+    fn size(&self, class: usize) -> u64 {
+        self.sizes[class]
     }
 
-    /// Blocks in a slab of this class.
-    pub(crate) fn count(&self, class: usize) -> u64 {
-        self.chunk_len / self.size(class)
+    fn count(&self, class: usize) -> u64 {
+        self.counts[class]
+    }
+
+    fn per_chunk(&self) -> u64 {
+        1 << self.per_chunk
     }
 
     /// The smallest class that holds `len` bytes, or `None` where a run must.
@@ -154,7 +165,7 @@ impl Measures {
 /// The shared words of the pool, as a claimer and releaser sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pool<'a> {
-    pub measures: Measures,
+    pub measures: &'a Measures,
     /// Only one process claims: its steps need no compare-and-swap.
     pub alone: bool,
     pub chunks: &'a [AtomicU64],
@@ -202,7 +213,7 @@ impl<'a> Pool<'a> {
     }
 
     fn block(&self, chunk: u64, index: u64) -> &'a Block {
-        &self.blocks[(chunk * self.measures.per_chunk + index) as usize]
+        &self.blocks[((chunk << self.measures.per_chunk) + index) as usize]
     }
 
     /// Claims the lowest free piece for `len` bytes (frame header included): `Free -> Filling(p)`.
@@ -262,9 +273,9 @@ impl<'a> Pool<'a> {
     }
 
     fn scan(&self, class: usize, owner: u8, from: u64, to: u64) -> Option<(Place, Word)> {
-        let per_chunk = self.measures.per_chunk;
+        let per_chunk = self.measures.per_chunk();
         let count = self.measures.count(class);
-        for chunk in from / per_chunk..to.div_ceil(per_chunk) {
+        for chunk in from >> self.measures.per_chunk..to.div_ceil(per_chunk) {
             let word = self.chunk(chunk);
             if word.state() != (State::Slab { class }) {
                 continue;
@@ -294,7 +305,7 @@ impl<'a> Pool<'a> {
     fn slab_place(&self, chunk: u64, index: u64, class: usize) -> Place {
         let len = self.measures.size(class);
         Place {
-            block: chunk * self.measures.per_chunk + index,
+            block: (chunk << self.measures.per_chunk) + index,
             offset: chunk * self.measures.chunk_len + index * len,
             len,
         }
@@ -492,7 +503,7 @@ impl<'a> Pool<'a> {
         }
         let chunk_len = self.measures.chunk_len;
         let place = Place {
-            block: first * self.measures.per_chunk,
+            block: first << self.measures.per_chunk,
             offset: first * chunk_len,
             len: chunks * chunk_len,
         };
@@ -501,7 +512,8 @@ impl<'a> Pool<'a> {
 
     /// Where the block lies that a slot or a lease names; `None` where no block can be.
     pub(crate) fn place(&self, block: u64) -> Option<Place> {
-        let (chunk, index) = (block / self.measures.per_chunk, block % self.measures.per_chunk);
+        let chunk = block >> self.measures.per_chunk;
+        let index = block & (self.measures.per_chunk() - 1);
         if chunk >= self.chunks.len() as u64 {
             return None;
         }
@@ -527,7 +539,7 @@ impl<'a> Pool<'a> {
 
     /// Lowers the hint of the block's class (rules 5 and 6).
     pub(crate) fn freed(&self, block: u64) {
-        if let State::Slab { class } = self.chunk(block / self.measures.per_chunk).state() {
+        if let State::Slab { class } = self.chunk(block >> self.measures.per_chunk).state() {
             let hint = self.hint(class);
             if hint.load(Ordering::Relaxed) > block {
                 hint.store(block, Ordering::Relaxed);
@@ -550,7 +562,7 @@ impl<'a> Pool<'a> {
 
     /// Block words that can be in use now, with their index.
     pub(crate) fn used_words(&self) -> impl Iterator<Item = (u64, &'a Block)> + use<'a> {
-        let (pool, per_chunk) = (*self, self.measures.per_chunk);
+        let (pool, per_chunk) = (*self, self.measures.per_chunk());
         (0..self.chunks.len() as u64).flat_map(move |chunk| {
             let count = match pool.chunk(chunk).state() {
                 State::Slab { class } => pool.measures.count(class),
@@ -580,7 +592,7 @@ mod tests {
         hints: Vec<AtomicU64>,
     }
 
-    const MEASURES: Measures = Measures { chunk_len: 16 << 10, per_chunk: 32, min_block: 512 };
+    const MEASURES: Measures = Measures::new(16 << 10, 32);
 
     impl Memory {
         fn new(chunks: usize, generation: u64) -> Self {
@@ -592,7 +604,7 @@ mod tests {
         }
         fn pool(&self) -> Pool<'_> {
             Pool {
-                measures: MEASURES,
+                measures: &MEASURES,
                 alone: true,
                 chunks: &self.chunks,
                 blocks: &self.blocks,

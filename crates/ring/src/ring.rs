@@ -222,13 +222,14 @@ impl Producer {
     /// `wait` says what to do about a full ring: [`Error::Full`] at once, or wait.
     #[inline]
     pub fn send(&mut self, header: Header, body: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
-        let mut header = header;
-        self.stamp(&mut header);
-        if self.send_now(&header, body)? {
+        let created = self.now();
+        if self.send_now(&header, created, body)? {
             self.mapping.data().wake();
             return Ok(());
         }
-        self.when_room(wait, |this| this.send_now(&header, body).map(|sent| sent.then_some(())))?;
+        self.when_room(wait, |this| {
+            this.send_now(&header, created, body).map(|sent| sent.then_some(()))
+        })?;
         self.mapping.data().wake();
         Ok(())
     }
@@ -240,18 +241,14 @@ impl Producer {
         frames: impl IntoIterator<Item = (Header, &'b [u8])>,
         wait: &Wait<'_>,
     ) -> Result<usize, Error> {
-        let mut stamp = Header::default();
-        self.stamp(&mut stamp);
+        let created = self.now();
         let mut sent = 0;
-        for (mut header, body) in frames {
-            if header.created_ns == 0 {
-                header.created_ns = stamp.created_ns;
-            }
-            let outcome = match self.send_now(&header, body) {
+        for (header, body) in frames {
+            let outcome = match self.send_now(&header, created, body) {
                 Ok(false) => {
                     self.mapping.data().wake();
                     self.when_room(wait, |this| {
-                        this.send_now(&header, body).map(|sent| sent.then_some(()))
+                        this.send_now(&header, created, body).map(|sent| sent.then_some(()))
                     })
                 }
                 other => other.map(|_| ()),
@@ -288,9 +285,8 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Rejected> {
         let mut grant = Some(grant);
-        let mut header = header;
-        self.stamp(&mut header);
-        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, header);
+        let created = self.now();
+        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
         let outcome = match attempt(self) {
             Ok(None) => self.when_room(wait, attempt),
             other => other.map(|_| ()),
@@ -315,14 +311,12 @@ impl Producer {
     }
 
     #[inline(always)]
-    fn stamp(&mut self, header: &mut Header) {
+    fn now(&mut self) -> u64 {
         let (now, slow) = self.clock.now();
-        if header.created_ns == 0 {
-            header.created_ns = now;
-        }
         if slow {
             self.beat();
         }
+        now
     }
 
     /// Every few milliseconds of activity, a look at the others.
@@ -356,7 +350,7 @@ impl Producer {
     /// `false`: no room. Small bodies go straight into the cell at home at the tail (rule 4 of
     /// `spsc`), the others through a reservation.
     #[inline(always)]
-    fn send_now(&mut self, header: &Header, body: &[u8]) -> Result<bool, Error> {
+    fn send_now(&mut self, header: &Header, created: u64, body: &[u8]) -> Result<bool, Error> {
         self.check()?;
         let mapping = &*self.mapping;
         let slots = mapping.slots();
@@ -368,11 +362,10 @@ impl Producer {
         if (body.len() + FRAME_HEADER) as u64 <= len
             && mapping.cells()[home as usize].load().is_free()
         {
-            let header = self.complete(*header, body.len());
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
             // the one producer's alone; it is `len` bytes, aligned to 64, and the body fits.
             unsafe {
-                pointer.cast::<Header>().write(header);
+                self.write_header(pointer, header, created, body.len());
                 let to = pointer.add(FRAME_HEADER);
                 std::ptr::copy_nonoverlapping(body.as_ptr(), to, body.len());
             }
@@ -381,17 +374,37 @@ impl Producer {
         }
         let Some(mut grant) = self.reserve_now(body.len())? else { return Ok(false) };
         grant.copy_from_slice(body);
-        Ok(self.commit_now(&mut Some(grant), *header)?.is_some())
+        Ok(self.commit_now(&mut Some(grant), header, created)?.is_some())
     }
 
+    /// Writes the caller's header with what the producer knows.
+    ///
+    /// Word by word: copying a struct whose fields were just stored one by one makes the processor
+    /// wait for each of those stores.
+    ///
+    /// # Safety
+    /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    fn complete(&mut self, mut header: Header, len: usize) -> Header {
-        header.body_len = len as u64;
-        header.sequence = self.sequence;
-        header.participant = u16::from(self.mapping.id);
-        header.producer = self.token as u32;
+    unsafe fn write_header(&mut self, to: *mut u8, header: &Header, created: u64, len: usize) {
+        let words = [
+            u64::from(header.format)
+                | (u64::from(header.format_version) << 8)
+                | (u64::from(header.flags) << 16)
+                | (u64::from(header.type_code) << 32)
+                | (u64::from(header.schema_version) << 48),
+            u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
+            len as u64,
+            header.uncompressed_len,
+            self.sequence,
+            if header.created_ns == 0 { created } else { header.created_ns },
+            header.correlation_id,
+            u64::from(self.mapping.id) | (self.token << 32),
+        ];
+        for (n, word) in words.into_iter().enumerate() {
+            // SAFETY: within the 64 bytes, by the function's contract.
+            unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
+        }
         self.sequence += 1;
-        header
     }
 
     #[inline(always)]
@@ -439,7 +452,8 @@ impl Producer {
     fn commit_now(
         &mut self,
         grant: &mut Option<Grant>,
-        header: Header,
+        header: &Header,
+        created: u64,
     ) -> Result<Option<()>, Error> {
         self.check()?;
         let slots = self.mapping.slots();
@@ -455,10 +469,9 @@ impl Producer {
                 expected: "one of the producer that commits it",
             });
         }
-        let header = self.complete(header, taken.len);
         let (pointer, _) = taken.lease.memory(&self.mapping);
         // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
-        unsafe { pointer.cast::<Header>().write(header) };
+        unsafe { self.write_header(pointer, header, created, taken.len) };
         taken.lease.step(&self.mapping, Phase::Offered);
         let lease = taken.lease;
         taken.placed = true;

@@ -276,7 +276,9 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
         .len(geometry.total_len as usize)
         .map_raw_read_only(&fd)
         .map_err(|e| Error::os("map", &path, e))?;
-    let mapping = Mapping { map, fd, path, geometry, me: Me::new(), id: 0, forks: 0, keep: true };
+    let measures = geometry.measures();
+    let me = Me::new();
+    let mapping = Mapping { map, fd, path, geometry, measures, me, id: 0, forks: 0, keep: true };
     Ok(Inspection::of(&mapping))
 }
 
@@ -348,6 +350,7 @@ pub(crate) struct Mapping {
     pub fd: OwnedFd,
     pub path: PathBuf,
     pub geometry: Geometry,
+    measures: Measures,
     me: Me,
     /// This process in the segment; 0 for one who only looks.
     pub id: u8,
@@ -368,7 +371,9 @@ impl Mapping {
             .len(geometry.total_len as usize)
             .map_raw(&fd)
             .map_err(|e| Error::os("map", &path, e))?;
-        Ok(Self { map, fd, path, geometry, me: Me::new(), id: 0, forks: forks::count(), keep })
+        let measures = geometry.measures();
+        let (me, forks) = (Me::new(), forks::count());
+        Ok(Self { map, fd, path, geometry, measures, me, id: 0, forks, keep })
     }
 
     /// Becomes a participant, after seeing to the dead ones.
@@ -454,7 +459,7 @@ impl Mapping {
     pub(crate) fn pool(&self) -> Pool<'_> {
         let geometry = &self.geometry;
         Pool {
-            measures: Measures::new(geometry),
+            measures: &self.measures,
             alone: geometry.mode == Mode::Spsc,
             // SAFETY: atomics; one word per chunk.
             chunks: unsafe { self.part(geometry.chunk_words_at, geometry.chunks()) },
