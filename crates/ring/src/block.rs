@@ -1,12 +1,13 @@
 //! The control word of a piece of frame memory (a cell or a pool block): who owns it, in which life.
 //!
 //! ```text
-//! bit  63..............20 19......12 11....4 3....0
-//!      generation (44)    deliveries owner   phase
+//! bit  63..............28 27......20 19....4 3....0
+//!      generation (36)    deliveries owner   phase
 //! ```
 //!
 //! Rules:
-//! 1. Whoever owns the word owns the memory. Owner 0 is nobody.
+//! 1. Whoever owns the word owns the memory. Owner 0 is nobody; the others are
+//!    a participant's id and eight bits of its incarnation.
 //! 2. `Free -> Filling(p)` by a producer's process, `Filling(p) -> Offered(p)` when the frame is
 //!    complete, `Offered -> Held(c)` by the consumer's process that takes it, `-> Free` with the
 //!    next generation by the owner. A frame that is given up goes `Filling(p) -> Free`.
@@ -17,7 +18,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 const OWNER: u32 = 4;
-const GENERATION: u32 = 20;
+const GENERATION: u32 = 28;
 
 /// Generations compare modulo this.
 pub(crate) const GENERATIONS: u64 = 1 << (64 - GENERATION);
@@ -72,8 +73,8 @@ impl Word {
     }
 
     #[inline(always)]
-    pub(crate) fn owner(self) -> u8 {
-        (self.0 >> OWNER) as u8
+    pub(crate) fn owner(self) -> u16 {
+        (self.0 >> OWNER) as u16
     }
 
     #[inline(always)]
@@ -83,8 +84,8 @@ impl Word {
 
     /// The same life, now in `phase` and owned by `owner`.
     #[inline(always)]
-    pub(crate) fn with(self, phase: Phase, owner: u8) -> Self {
-        Self((self.0 & !0xfff) | u64::from(owner) << OWNER | phase as u64)
+    pub(crate) fn with(self, phase: Phase, owner: u16) -> Self {
+        Self((self.0 & !0xf_ffff) | u64::from(owner) << OWNER | phase as u64)
     }
 
     /// Free again, in the next life.

@@ -16,9 +16,9 @@ use loom::sync::Arc;
 use loom::thread;
 use std::time::Duration;
 
-const PRODUCER: u8 = 1;
-const CONSUMER: u8 = 2;
-const SECOND: u8 = 3;
+const PRODUCER: u16 = 1;
+const CONSUMER: u16 = 2;
+const SECOND: u16 = 3;
 
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -60,7 +60,7 @@ impl Ring {
 
     fn pool(&self) -> Pool<'_> {
         Pool {
-            measures: MEASURES,
+            measures: &MEASURES,
             alone: false,
             chunks: &self.chunks,
             blocks: &self.blocks,
@@ -127,7 +127,7 @@ impl Ring {
     }
 
     /// Takes a frame, dying after `steps` steps. `Some(None)`: died without having it.
-    fn receive(&self, head: &mut Head, me: u8, steps: usize) -> Option<Option<u64>> {
+    fn receive(&self, head: &mut Head, me: u16, steps: usize) -> Option<Option<u64>> {
         loop {
             let entry = head.peek(self.slots()).unwrap()?;
             let word = self.word(entry.reference).load();
@@ -167,7 +167,7 @@ impl Ring {
         Some(value)
     }
 
-    fn recover(&self, dead: u8) {
+    fn recover(&self, dead: u16) {
         recover(dead, self.slots(), &self.cells, self.pool());
     }
 
@@ -319,6 +319,31 @@ fn spsc_consumer_dies_at_any_step() {
             });
         }
     }
+}
+
+/// P6, C6: the id of a dead consumer is reused while somebody is still recovering the dead one. Words
+/// name the life of the id, so the new one keeps what it takes.
+#[test]
+fn a_late_recovery_leaves_the_next_life_alone() {
+    const NEXT: u16 = 1 << 8 | CONSUMER;
+    model(|| {
+        let ring = Ring::new(0);
+        let mut tail = Tail { position: 0 };
+        assert!(ring.send_block(&mut tail, 1, 3));
+        ring.receive(&mut Head { position: 0 }, CONSUMER, 1);
+        let other = ring.clone();
+        let late = thread::spawn(move || other.recover(CONSUMER));
+        ring.recover(CONSUMER);
+        let mut head = Head { position: ring.slots().head().unwrap() };
+        // Keeps its lease: dies, as it were, after having read.
+        let taken = ring.receive(&mut head, NEXT, 3);
+        assert_eq!(taken, Some(Some(1)));
+        late.join().unwrap();
+        let word = ring.blocks[0].load();
+        assert_eq!((word.phase(), word.owner()), (Some(Phase::Acked), NEXT));
+        ring.recover(NEXT);
+        ring.assert_nothing_left();
+    });
 }
 
 /// Rules 2 and 4 of `pool`: who claims a block and who retires its slab never both have it.

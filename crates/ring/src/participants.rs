@@ -3,9 +3,11 @@
 //! Rules:
 //! 1. A process takes the byte lock of an entry's id first, on a file description of its own, and
 //!    then the entry itself, by one compare-and-swap that names its pid.
-//! 2. The kernel drops the lock at death. Pid and start time tell the same within one pid
-//!    namespace, and better: a forked child inherits the description, and with it the lock.
-//! 3. A dead entry is freed only after all words that name its id have been recovered.
+//! 2. The kernel drops the lock at death and at `exec`. A forked child inherits the description, and
+//!    with it the lock; within one pid namespace pid and start time tell that its parent is gone.
+//!    Who is not known to be gone, and whose lock is held, lives.
+//! 3. A dead entry is freed only after all words that name it have been recovered. Words name the id
+//!    and eight bits of the incarnation, so a late recoverer does not touch the id's next owner.
 
 use crate::error::Error;
 use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS};
@@ -38,6 +40,10 @@ impl Entry {
     fn new(incarnation: u64, state: u64, pid: u32) -> Self {
         Self(incarnation << 34 | state << 32 | u64::from(pid))
     }
+    /// What names this life of the id in words: the id and eight bits of the incarnation.
+    pub(crate) fn tag(self, id: u8) -> u16 {
+        (self.incarnation() as u16) << 8 | u16::from(id)
+    }
     pub(crate) fn incarnation(self) -> u64 {
         self.0 >> 34
     }
@@ -49,6 +55,10 @@ impl Entry {
     }
     pub(crate) fn is_free(self) -> bool {
         self.state() == FREE
+    }
+    /// Of one who only looks.
+    pub(crate) fn nobody() -> Self {
+        Self(0)
     }
     fn freed(self) -> Self {
         Self::new(self.incarnation(), FREE, 0)
@@ -66,27 +76,64 @@ pub(crate) struct Me {
 impl Me {
     pub(crate) fn new() -> Self {
         let pid = std::process::id();
-        let start = process(pid).map_or(0, |(start, _)| start);
+        let start = if let Seen::Runs(start) = process(pid) { start } else { 0 };
         Self { pid, start, namespace: pid_namespace() }
     }
 }
 
-/// The inode of our pid namespace; 0 where it can't be known.
+/// The inodes of our pid and time namespaces in one word; 0 where they can't be known. Start times
+/// are told in the reader's time namespace, so they compare only within one.
 fn pid_namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+    let inode = |kind| std::fs::metadata(format!("/proc/self/ns/{kind}")).map(|meta| meta.ino());
+    match inode("pid") {
+        Ok(pid) => pid << 32 | inode("time").unwrap_or(0) & 0xffff_ffff,
+        Err(_) => 0,
+    }
 }
 
-/// Start time (clock ticks since boot) and whether it still runs; `None` where there is none.
-fn process(pid: u32) -> Option<(u64, bool)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// What the kernel says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It runs since then (clock ticks since boot).
+    Runs(u64),
+    /// There is none, or nothing of it runs any more.
+    Gone,
+    /// It can't be told: no descriptor left, no `/proc`.
+    Unknown,
+}
+
+fn process(pid: u32) -> Seen {
+    // Bytes: a command's name need not be UTF-8, and is cut after 15 of them.
+    let stat = match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        Err(error) => {
+            // ESRCH: it ended between opening and reading.
+            let gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
+            return if gone { Seen::Gone } else { Seen::Unknown };
+        }
+    };
     // The second field is the command in parentheses and may hold anything.
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-    let start = fields.get(19)?.parse().ok()?;
-    let over = matches!(*fields.first()?, "Z" | "X" | "x");
+    let Some(end) = stat.iter().rposition(|&b| b == b')') else { return Seen::Unknown };
+    let rest = String::from_utf8_lossy(&stat[end + 1..]);
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let (Some(state), Some(Ok(start))) = (fields.first(), fields.get(19).map(|f| f.parse())) else {
+        return Seen::Unknown;
+    };
+    if !matches!(*state, "Z" | "X" | "x") {
+        return Seen::Runs(start);
+    }
     // The leader of a process may have ended while its other threads run on.
-    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    Some((start, !over || threads() > 1))
+    match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(tasks) => {
+            if tasks.count() > 1 {
+                Seen::Runs(start)
+            } else {
+                Seen::Gone
+            }
+        }
+        Err(_) => Seen::Unknown,
+    }
 }
 
 /// The table of entries, and the file that carries the locks.
@@ -105,7 +152,7 @@ impl Participants<'_> {
     }
 
     /// Takes a free entry. `None`: there is none.
-    pub(crate) fn join(&self, me: Me, path: &Path, now: u64) -> Result<Option<u8>, Error> {
+    pub(crate) fn join(&self, me: Me, path: &Path, now: u64) -> Result<Option<(u8, Entry)>, Error> {
         for id in 1..=PARTICIPANTS as u8 {
             let entry = self.entry(id);
             if !entry.is_free() || !self.lock(id, libc::F_WRLCK, path)? {
@@ -129,8 +176,9 @@ impl Participants<'_> {
             slot.pid_namespace.store(me.namespace, Ordering::Relaxed);
             slot.joined_ns.store(now, Ordering::Relaxed);
             // Release: publishes the fields.
-            slot.state.store(Entry::new(incarnation, ACTIVE, me.pid).0, Ordering::Release);
-            return Ok(Some(id));
+            let active = Entry::new(incarnation, ACTIVE, me.pid);
+            slot.state.store(active.0, Ordering::Release);
+            return Ok(Some((id, active)));
         }
         Ok(None)
     }
@@ -150,8 +198,16 @@ impl Participants<'_> {
         let known = entry.state() == ACTIVE && me.namespace != 0 && namespace == me.namespace;
         if known && me.start != 0 {
             let start = slot.start.load(Ordering::Relaxed);
-            return process(entry.pid()).is_some_and(|(now, runs)| now == start && runs);
+            let gone = match process(entry.pid()) {
+                Seen::Runs(now) => start != 0 && now != start,
+                Seen::Gone => true,
+                Seen::Unknown => false,
+            };
+            if gone {
+                return false;
+            }
         }
+        // One that has become another program by `exec` keeps pid and start time, not its lock.
         self.locked(id)
     }
 
@@ -239,9 +295,9 @@ mod tests {
     #[test]
     fn a_process_is_known_by_pid_and_start_time() {
         let me = Me::new();
-        let (start, runs) = process(me.pid).unwrap();
-        assert!(runs && start == me.start && start > 0 && me.namespace != 0);
-        assert_eq!(process(u32::MAX - 1), None);
+        assert!(me.start > 0 && me.namespace != 0);
+        assert_eq!(process(me.pid), Seen::Runs(me.start));
+        assert_eq!(process(u32::MAX - 1), Seen::Gone);
     }
 
     #[test]
@@ -249,11 +305,19 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while process(pid).is_some_and(|(_, runs)| runs) {
+        while process(pid) != Seen::Gone {
             assert!(std::time::Instant::now() < deadline, "still counted as running");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        assert!(process(pid).is_some(), "the zombie has an entry until it is waited for");
+        assert!(std::path::Path::new(&format!("/proc/{pid}/stat")).exists(), "not waited for yet");
         child.wait().unwrap();
+    }
+
+    /// Recovery of a life of an id leaves the next one alone.
+    #[test]
+    fn a_tag_tells_the_lives_of_an_id_apart() {
+        let (old, new) = (Entry::new(4, ACTIVE, 10), Entry::new(5, ACTIVE, 11));
+        assert_ne!(old.tag(2), new.tag(2));
+        assert_ne!(old.tag(2), old.tag(3));
     }
 }

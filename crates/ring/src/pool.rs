@@ -46,7 +46,7 @@ pub(crate) struct Chunk(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Free,
-    Taken { owner: u8, class: Option<usize> },
+    Taken { owner: u16, class: Option<usize> },
     Slab { class: usize },
     Run { chunks: u64 },
     Part { first: u64 },
@@ -54,10 +54,10 @@ pub(crate) enum State {
 }
 
 impl Chunk {
-    fn make(self, state: u64, owner: u8, class: u64, x: u64, generation: u64) -> Self {
+    fn make(self, state: u64, owner: u16, class: u64, x: u64, generation: u64) -> Self {
         Self(
             state << STATE
-                | u64::from(owner) << OWNER
+                | u64::from(owner as u8) << OWNER
                 | class << CLASS
                 | self.0 & BACKED
                 | x << X
@@ -69,8 +69,8 @@ impl Chunk {
         self.make(0, 0, 0, 0, self.0)
     }
 
-    fn taken(self, owner: u8, class: Option<usize>, nonce: u64) -> Self {
-        self.make(1, owner, class.map_or(NO_CLASS, |c| c as u64), 0, nonce)
+    fn taken(self, owner: u16, class: Option<usize>, nonce: u64) -> Self {
+        self.make(1, owner, class.map_or(NO_CLASS, |c| c as u64), u64::from(owner >> 8), nonce)
     }
 
     fn slab(self, class: usize) -> Self {
@@ -83,7 +83,7 @@ impl Chunk {
         match self.0 >> STATE {
             0 => State::Free,
             1 => State::Taken {
-                owner: (self.0 >> OWNER) as u8,
+                owner: (x as u16) << 8 | u16::from((self.0 >> OWNER) as u8),
                 class: (class != NO_CLASS as usize).then_some(class),
             },
             2 if class < CLASSES => State::Slab { class },
@@ -223,7 +223,7 @@ impl<'a> Pool<'a> {
     pub(crate) fn claim(
         &self,
         len: u64,
-        owner: u8,
+        owner: u16,
         nonce: u64,
         cursors: &mut Cursors,
         back: &dyn Fn(u64, u64) -> bool,
@@ -248,7 +248,7 @@ impl<'a> Pool<'a> {
     fn claim_in_slab(
         &self,
         class: usize,
-        owner: u8,
+        owner: u16,
         cursors: &mut Cursors,
     ) -> Option<(Place, Word)> {
         let blocks = self.blocks.len() as u64;
@@ -272,7 +272,7 @@ impl<'a> Pool<'a> {
         found
     }
 
-    fn scan(&self, class: usize, owner: u8, from: u64, to: u64) -> Option<(Place, Word)> {
+    fn scan(&self, class: usize, owner: u16, from: u64, to: u64) -> Option<(Place, Word)> {
         let per_chunk = self.measures.per_chunk();
         let count = self.measures.count(class);
         for chunk in from >> self.measures.per_chunk..to.div_ceil(per_chunk) {
@@ -315,7 +315,7 @@ impl<'a> Pool<'a> {
     fn new_slab(
         &self,
         class: usize,
-        owner: u8,
+        owner: u16,
         nonce: u64,
         back: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(Place, Word), NoBlock> {
@@ -361,7 +361,7 @@ impl<'a> Pool<'a> {
     pub(crate) fn take_chunk(
         &self,
         chunk: u64,
-        owner: u8,
+        owner: u16,
         nonce: u64,
         retire: bool,
     ) -> Option<Chunk> {
@@ -398,7 +398,7 @@ impl<'a> Pool<'a> {
         chunk: u64,
         word: Chunk,
         class: usize,
-        owner: u8,
+        owner: u16,
         nonce: u64,
     ) -> Option<Chunk> {
         let count = self.measures.count(class);
@@ -439,7 +439,7 @@ impl<'a> Pool<'a> {
     fn claim_run(
         &self,
         chunks: u64,
-        owner: u8,
+        owner: u16,
         nonce: u64,
         back: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(Place, Word), NoBlock> {
@@ -474,7 +474,7 @@ impl<'a> Pool<'a> {
         &self,
         first: u64,
         chunks: u64,
-        owner: u8,
+        owner: u16,
         back: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(Place, Word), NoBlock> {
         for chunk in first..first + chunks {
@@ -548,12 +548,13 @@ impl<'a> Pool<'a> {
     }
 
     /// Undoes what the dead `owner` was changing, once its blocks have been seen to.
-    pub(crate) fn recover(&self, owner: u8) {
+    pub(crate) fn recover(&self, owner: u16) {
         for chunk in 0..self.chunks.len() as u64 {
             let word = self.chunk(chunk);
             if let State::Taken { owner: by, class } = word.state()
                 && by == owner
             {
+                let class = class.filter(|class| *class < CLASSES);
                 let to = class.map_or(word.free(), |class| word.slab(class));
                 self.swap(chunk, word, to);
             }

@@ -22,7 +22,7 @@ pub(crate) struct Recovered {
 }
 
 /// Recovers every word that names `dead`.
-pub(crate) fn recover(dead: u8, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) -> Recovered {
+pub(crate) fn recover(dead: u16, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) -> Recovered {
     let placed: HashSet<(u64, u64)> = slots
         .entries()
         .filter(|entry| !entry.direct)

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::pool::{Cursors, NoBlock, Place};
 use crate::segment::{Mapping, Segment};
-use crate::spsc::{Entry, GENERATION_MASK, Head, Slots, Tail};
+use crate::spsc::{Entry, GENERATION_MASK, Head, Tail};
 use crate::sync::{self, Ordering};
 use crate::wait::{EventCount, TICK};
 use std::ops::{Deref, DerefMut};
@@ -70,12 +70,17 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// Repeats `attempt` until it has an answer: spinning, then asleep on `event`.
+/// Turns of a spin loop that only look; from then on each one rests a little.
+const EAGER: u32 = 256;
+
+/// Repeats `attempt` until it has an answer: spinning for as long as `ready` says no, then asleep on
+/// `event`.
 #[cold]
 fn wait_for<T>(
     mapping: &Mapping,
     event: &EventCount,
     wait: &Wait<'_>,
+    ready: impl Fn() -> bool,
     mut attempt: impl FnMut() -> Result<Option<T>, Error>,
 ) -> Result<T, Error> {
     let start = Instant::now();
@@ -83,15 +88,20 @@ fn wait_for<T>(
     let spin = wait.limit.map_or(wait.spin, |limit| wait.spin.min(limit));
     let mut turns = 0u32;
     loop {
-        if let Some(done) = attempt()? {
+        if ready()
+            && let Some(done) = attempt()?
+        {
             return Ok(done);
         }
         turns = turns.wrapping_add(1);
         if (turns.is_multiple_of(32) || spin.is_zero()) && start.elapsed() >= spin {
             break;
         }
-        sync::spin();
+        if turns > EAGER {
+            sync::spin();
+        }
     }
+    let mut asked = start;
     loop {
         let ticket = event.announce();
         if let Some(done) = attempt()? {
@@ -101,17 +111,16 @@ fn wait_for<T>(
         if limit.is_zero() {
             return Err(Error::Timeout);
         }
-        let slept = Instant::now();
         let signal = event.sleep(ticket, limit);
         if let Some(check) = wait.interrupt
-            && (signal || slept.elapsed() >= TICK)
-            && check()
+            && (signal || asked.elapsed() >= TICK)
         {
-            return Err(Error::Interrupted);
+            asked = Instant::now();
+            if check() {
+                return Err(Error::Interrupted);
+            }
         }
-        if slept.elapsed() >= ticket.tick() {
-            mapping.look_around();
-        }
+        mapping.look_around_now_and_then();
     }
 }
 
@@ -147,7 +156,7 @@ impl Lease {
     /// offered and this the one consumer, or already its own.
     #[inline(always)]
     fn step(&mut self, mapping: &Mapping, phase: Phase) {
-        self.word = self.word.with(phase, mapping.id);
+        self.word = self.word.with(phase, mapping.tag());
         self.block(mapping).set(self.word);
     }
 
@@ -171,6 +180,7 @@ pub struct Producer {
     clock: Clock,
     /// Milliseconds of activity, to look at the others now and then.
     beats: u32,
+    looked_at: u8,
     claims: u64,
     cursors: Cursors,
 }
@@ -191,6 +201,7 @@ impl Segment {
             sequence: 0,
             clock: Clock::new(),
             beats: 0,
+            looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
             mapping,
@@ -206,7 +217,8 @@ impl Segment {
             mapping.leave_role(&mapping.control().consumer, token);
         })?;
         mapping.cursors().head.store(position, Ordering::Relaxed);
-        Ok(Consumer { head: Head { position }, token, looks: 0, mapping })
+        let head = Head { position };
+        Ok(Consumer { head, token, looks: 0, looked_at: 0, pending: None, mapping })
     }
 }
 
@@ -235,7 +247,8 @@ impl Producer {
     }
 
     /// Sends copies of several bodies, waking the consumer once, all with one creation time.
-    /// Answers how many were sent; fewer than all only if the ring is full and `wait` ran out.
+    /// Answers how many were sent: fewer than all if `wait` ran out on a full ring, or something went
+    /// wrong, which the next call tells.
     pub fn send_batch<'b>(
         &mut self,
         frames: impl IntoIterator<Item = (Header, &'b [u8])>,
@@ -256,10 +269,9 @@ impl Producer {
             match outcome {
                 Ok(()) => sent += 1,
                 Err(Error::Full | Error::Timeout) => break,
-                Err(error) => {
-                    self.mapping.data().wake();
-                    return Err(error);
-                }
+                Err(error) if sent == 0 => return Err(error),
+                // The next call meets it again; what was sent must be known now.
+                Err(_) => break,
             }
         }
         self.mapping.data().wake();
@@ -319,12 +331,12 @@ impl Producer {
         now
     }
 
-    /// Every few milliseconds of activity, a look at the others.
+    /// Every few milliseconds of activity, a look at one of the others.
     #[cold]
     fn beat(&mut self) {
         self.beats = self.beats.wrapping_add(1);
         if self.beats.is_multiple_of(4) && self.mapping.own().is_ok() {
-            self.mapping.look_around();
+            self.looked_at = self.mapping.look_at_next(self.looked_at);
         }
     }
 
@@ -338,7 +350,7 @@ impl Producer {
             return Err(Error::Full);
         }
         let mapping = self.mapping.clone();
-        wait_for(&mapping, mapping.space(), wait, || attempt(self))
+        wait_for(&mapping, mapping.space(), wait, || true, || attempt(self))
     }
 
     #[inline(always)]
@@ -434,7 +446,7 @@ impl Producer {
         }
         self.claims = self.claims.wrapping_add(1);
         let back = |offset, len| mapping.back(offset, len);
-        match mapping.pool().claim(need, mapping.id, self.claims, &mut self.cursors, &back) {
+        match mapping.pool().claim(need, mapping.tag(), self.claims, &mut self.cursors, &back) {
             Ok((place, word)) => {
                 let reference = (mapping.geometry.slots + place.block) as u32;
                 let lease = Lease { reference, place: Some(place), word };
@@ -486,7 +498,8 @@ impl Producer {
 }
 
 /// A frame that is being written: derefs to its body's bytes, in the segment. Dropping it without
-/// [`Producer::commit`] gives the space back. Fresh bytes hold what an earlier frame left.
+/// [`Producer::commit`] gives the space back. Fresh bytes hold what an earlier frame left. In a
+/// forked child it is empty.
 #[derive(Debug)]
 pub struct Grant {
     mapping: Arc<Mapping>,
@@ -511,6 +524,9 @@ impl Grant {
 impl Deref for Grant {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
+        if self.mapping.own().is_err() {
+            return &[];
+        }
         // SAFETY: `len` bytes after the header lie within the piece, which this grant owns; memory
         // that is mapped is always initialised.
         unsafe { std::slice::from_raw_parts(self.body, self.len) }
@@ -519,6 +535,9 @@ impl Deref for Grant {
 
 impl DerefMut for Grant {
     fn deref_mut(&mut self) -> &mut [u8] {
+        if self.mapping.own().is_err() {
+            return &mut [];
+        }
         // SAFETY: as in `deref`, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.body, self.len) }
     }
@@ -555,6 +574,9 @@ pub struct Consumer {
     head: Head,
     token: u64,
     looks: u32,
+    looked_at: u8,
+    /// What a batch met after frames that it had taken.
+    pending: Option<Error>,
 }
 
 impl Drop for Consumer {
@@ -592,9 +614,15 @@ impl Consumer {
         frames.push(self.recv(wait)?);
         let mut taken = 1;
         while taken < most {
-            // An error now is met again by the next call; what was taken is not lost to it.
-            let Ok(Some(frame)) = self.take() else { break };
-            frames.push(frame);
+            match self.take() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => {
+                    // What was taken is not lost to it; the next call tells.
+                    self.pending = Some(error);
+                    break;
+                }
+            }
             taken += 1;
         }
         self.mapping.space().wake();
@@ -638,52 +666,75 @@ impl Consumer {
         if wait.limit == Some(Duration::ZERO) {
             return attempt()?.ok_or(Error::Empty);
         }
-        wait_for(&mapping, mapping.data(), wait, attempt)
+        let ready = || mapping.readable() || mapping.closed();
+        wait_for(&mapping, mapping.data(), wait, ready, attempt)
     }
 
-    /// Now and then in a busy consumer's life, a look at the others.
+    /// Now and then in a busy consumer's life, a look at one of the others.
     #[inline(always)]
     fn look(&mut self) -> Result<(), Error> {
         self.mapping.own()?;
         self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(1 << 16) {
-            self.mapping.look_around();
+        if self.looks.is_multiple_of(1 << 14) {
+            self.looked_at = self.mapping.look_at_next(self.looked_at);
         }
-        Ok(())
+        match self.pending.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     #[inline(always)]
-    fn clear(&mut self, slots: Slots<'_>) {
-        self.head.clear(slots);
+    fn clear(&mut self) {
+        self.head.clear(self.mapping.slots());
         // Relaxed: for those who look from outside, and for this process's own watchers.
         self.mapping.cursors().head.store(self.head.position, Ordering::Relaxed);
     }
 
-    /// The lease that an entry stands for, not yet taken; `None` if its frame was taken already.
+    /// A frame that turned out to be corrupt: its place is cleared, so that it is told once.
+    #[cold]
+    fn skip(&mut self, error: Error) -> Error {
+        self.clear();
+        self.mapping.space().wake();
+        error
+    }
+
+    /// The frame at the head, not yet taken, and whether it is direct.
     #[inline(always)]
-    fn lease(&self, entry: Entry, slots: Slots<'_>) -> Result<Option<Lease>, Error> {
-        let mapping = &*self.mapping;
-        let corrupt =
-            |what, found| Err(Error::Corrupt { what, index: u64::from(entry.reference), found });
-        if u64::from(entry.reference) < mapping.geometry.slots {
-            let word = mapping.cells()[entry.reference as usize].load();
-            let lease = Lease { reference: entry.reference, place: None, word };
-            if entry.direct {
-                let home = entry.reference == slots.home(self.head.position);
-                return if home && word.is_free() {
-                    Ok(Some(lease))
-                } else {
-                    corrupt("cell word", word.0)
-                };
-            }
-            return Ok(offered(word, entry).then_some(lease));
+    fn front(&mut self) -> Result<Option<(Lease, bool)>, Error> {
+        self.look()?;
+        let Some(entry) = self.head.peek(self.mapping.slots())? else { return Ok(None) };
+        match self.lease(entry) {
+            Ok(lease) => Ok(Some((lease, entry.direct))),
+            Err(error) => Err(self.skip(error)),
         }
-        let pool = mapping.pool();
-        let block = u64::from(entry.reference) - mapping.geometry.slots;
-        let Some(place) = pool.place(block) else { return corrupt("block", block) };
-        let word = pool.blocks[block as usize].load();
-        let lease = Lease { reference: entry.reference, place: Some(place), word };
-        Ok((!entry.direct && offered(word, entry)).then_some(lease))
+    }
+
+    /// The lease that an entry stands for.
+    #[inline(always)]
+    fn lease(&self, entry: Entry) -> Result<Lease, Error> {
+        let mapping = &*self.mapping;
+        let corrupt = |what, found| Error::Corrupt { what, index: entry.reference.into(), found };
+        let cells = mapping.geometry.slots;
+        let (word, place) = match u64::from(entry.reference).checked_sub(cells) {
+            None => (mapping.cells()[entry.reference as usize].load(), None),
+            Some(block) => {
+                let pool = mapping.pool();
+                let place = pool.place(block).ok_or_else(|| corrupt("block", block))?;
+                (pool.blocks[block as usize].load(), Some(place))
+            }
+        };
+        let right = if entry.direct {
+            let home = mapping.slots().home(self.head.position);
+            entry.reference == home && word.is_free()
+        } else {
+            word.phase() == Some(Phase::Offered)
+                && word.generation() & GENERATION_MASK == entry.generation
+        };
+        if !right {
+            return Err(corrupt("block word", word.0));
+        }
+        Ok(Lease { reference: entry.reference, place, word })
     }
 
     /// Reads the header of a frame that is this consumer's to read, once, and checks it.
@@ -703,95 +754,50 @@ impl Consumer {
         Ok(header)
     }
 
-    /// Takes the next frame, if there is one. A corrupt entry is cleared and reported once.
+    /// Takes the next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
-        self.look()?;
-        let mapping = self.mapping.clone();
-        let slots = mapping.slots();
-        while let Some(entry) = self.head.peek(slots)? {
-            let lease = match self.lease(entry, slots) {
-                Ok(lease) => lease,
-                Err(error) => {
-                    self.clear(slots);
-                    return Err(error);
-                }
-            };
-            let Some(mut lease) = lease else {
-                self.clear(slots);
-                continue;
-            };
-            // The lease is on record before the place is cleared.
-            lease.step(&mapping, Phase::Acked);
-            let header = self.header(&lease);
-            self.clear(slots);
-            let header = match header {
-                Ok(header) => header,
-                Err(error) => {
-                    lease.release(&mapping);
-                    return Err(error);
-                }
-            };
-            let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
-            return Ok(Some(Frame { mapping, lease, header, body }));
+        let Some((mut lease, _)) = self.front()? else { return Ok(None) };
+        // The lease is on record before the place is cleared.
+        lease.step(&self.mapping, Phase::Acked);
+        match self.header(&lease) {
+            Ok(header) => {
+                self.clear();
+                let mapping = self.mapping.clone();
+                let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
+                Ok(Some(Frame { mapping, lease, header, body }))
+            }
+            Err(error) => {
+                let error = self.skip(error);
+                lease.release(&self.mapping);
+                Err(error)
+            }
         }
-        Ok(None)
     }
 
     /// Copies the next frame out, if there is one.
     #[inline(always)]
     fn copy(&mut self, buffer: &mut [u8]) -> Result<Option<Header>, Error> {
-        self.look()?;
-        // The borrow of the mapping must not last through `clear`.
-        let mapping: *const Mapping = &*self.mapping;
-        // SAFETY: `self.mapping` keeps it alive, and is not replaced, for the whole call.
-        let mapping = unsafe { &*mapping };
-        let slots = mapping.slots();
-        while let Some(entry) = self.head.peek(slots)? {
-            let lease = match self.lease(entry, slots) {
-                Ok(lease) => lease,
-                Err(error) => {
-                    self.clear(slots);
-                    return Err(error);
-                }
-            };
-            let Some(mut lease) = lease else {
-                self.clear(slots);
-                continue;
-            };
-            let header = match self.header(&lease) {
-                Ok(header) => header,
-                Err(error) => {
-                    self.clear(slots);
-                    if !entry.direct {
-                        lease.release(mapping);
-                    }
-                    return Err(error);
-                }
-            };
-            let len = header.body_len as usize;
-            if len > buffer.len() {
-                return Err(Error::TooLarge { len: len as u64, limit: buffer.len() as u64 });
+        let Some((mut lease, direct)) = self.front()? else { return Ok(None) };
+        let header = self.header(&lease);
+        if let Ok(header) = &header {
+            let (len, limit) = (header.body_len, buffer.len() as u64);
+            if len > limit {
+                return Err(Error::TooLarge { len, limit });
             }
-            let body = lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
+            let body = lease.memory(&self.mapping).0.wrapping_add(FRAME_HEADER);
             // SAFETY: `len` bytes lie in the piece by `header`'s check and in the buffer by ours.
-            unsafe { std::ptr::copy_nonoverlapping(body, buffer.as_mut_ptr(), len) };
-            if entry.direct {
-                self.clear(slots);
-            } else {
-                lease.step(mapping, Phase::Acked);
-                self.clear(slots);
-                lease.release(mapping);
-            }
-            return Ok(Some(header));
+            unsafe { std::ptr::copy_nonoverlapping(body, buffer.as_mut_ptr(), len as usize) };
         }
-        Ok(None)
+        if !direct {
+            lease.step(&self.mapping, Phase::Acked);
+        }
+        self.clear();
+        if !direct {
+            lease.release(&self.mapping);
+        }
+        header.map(Some)
     }
-}
-
-#[inline(always)]
-fn offered(word: Word, entry: Entry) -> bool {
-    word.phase() == Some(Phase::Offered) && word.generation() & GENERATION_MASK == entry.generation
 }
 
 /// A frame that was taken: derefs to its body, in the segment, read-only. It may be kept for as
@@ -823,7 +829,11 @@ impl Frame {
 
 impl Deref for Frame {
     type Target = [u8];
+    /// Empty in a forked child, which has no part in the lease.
     fn deref(&self) -> &[u8] {
+        if self.mapping.own().is_err() {
+            return &[];
+        }
         // SAFETY: the length was checked against the piece when the frame was taken, and the lease
         // keeps every producer off it. Bodies are immutable by contract once placed.
         unsafe { std::slice::from_raw_parts(self.body, self.header.body_len as usize) }

@@ -26,7 +26,7 @@ pub(crate) struct AtomicU32(imp::AtomicU32);
 macro_rules! word {
     ($name:ident, $inner:ident, $value:ty) => {
         impl $name {
-            #[cfg_attr(not(slipring_loom), allow(dead_code, reason = "for heap-built structures"))]
+            #[allow(dead_code, reason = "one width is made by the models only")]
             pub(crate) fn new(value: $value) -> Self {
                 Self(imp::$inner::new(value))
             }

@@ -41,11 +41,9 @@ pub(crate) struct Ticket {
     fenced: bool,
 }
 
-impl Ticket {
-    /// How long a sleep on it may be.
-    pub(crate) fn tick(self) -> Duration {
-        if self.fenced { TICK } else { SHORT_TICK }
-    }
+/// How long a sleep may be.
+pub(crate) fn tick(fenced: bool) -> Duration {
+    if fenced { TICK } else { SHORT_TICK }
 }
 
 impl EventCount {
@@ -56,13 +54,19 @@ impl EventCount {
 
     /// Step *announce*. The caller looks for data after it and before it sleeps.
     pub(crate) fn announce(&self) -> Ticket {
+        let word = self.announce_unfenced();
+        Ticket { word, fenced: sync::announce_fence() }
+    }
+
+    /// Announces; the caller calls `announce_fence` before it looks, once for many announcements.
+    pub(crate) fn announce_unfenced(&self) -> u32 {
         let word = &self.futex.word;
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let next = seen.wrapping_add(ONE) | WAITING;
-            // Relaxed: the fence below orders it; there are no data behind the word.
+            // Relaxed: the fence that follows orders it; there are no data behind the word.
             match word.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ticket { word: next, fenced: sync::announce_fence() },
+                Ok(_) => return next,
                 Err(found) => seen = found,
             }
         }
@@ -70,7 +74,7 @@ impl EventCount {
 
     /// Step *sleep*: until a wake, a bump, or the timeout. Answers whether a signal came.
     pub(crate) fn sleep(&self, ticket: Ticket, timeout: Duration) -> bool {
-        self.futex.wait(ticket.word, timeout.min(ticket.tick()))
+        self.futex.wait(ticket.word, timeout.min(tick(ticket.fenced)))
     }
 
     /// Wakes whoever waits for what the caller has just published.

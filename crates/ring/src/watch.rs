@@ -1,8 +1,8 @@
 //! Waiting for frames in many rings at once, on one thread: for hosts with an event loop.
 
 use crate::segment::{Mapping, Segment};
-use crate::sync::{Futex, Ordering};
-use crate::wait::Ticket;
+use crate::sync::{Futex, Ordering, announce_fence};
+use crate::wait;
 use rustix::io::Errno;
 use rustix::thread::futex::{self, WaitFlags, WaitPtr, WaitvFlags};
 use rustix::time::{ClockId, Timespec};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Rings that one `futex_waitv` call can watch beside the bell.
 const PER_CALL: usize = 127;
+/// How often rings are looked at that can't be slept on.
+const SHORT: Duration = Duration::from_millis(2);
 
 /// Ends a [`wait_any`] from another thread of the process.
 #[derive(Debug)]
@@ -62,7 +64,8 @@ pub fn wait_any(
 ) -> Vec<usize> {
     let start = Instant::now();
     loop {
-        let tickets: Vec<Ticket> = rings.iter().map(|ring| ring.0.data().announce()).collect();
+        let words: Vec<u32> = rings.iter().map(|ring| ring.0.data().announce_unfenced()).collect();
+        let fenced = announce_fence();
         // Acquire: pairs with the Release in `Bell::ring`.
         let rung = bell.0.word.load(Ordering::Acquire);
         let ready: Vec<usize> = (0..rings.len()).filter(|&i| rings[i].ready()).collect();
@@ -71,20 +74,17 @@ pub fn wait_any(
             *heard = rung;
             return ready;
         }
-        let mut tick = tickets.iter().map(|t| t.tick()).min().unwrap_or(crate::wait::TICK);
+        let mut tick = wait::tick(fenced);
         if rings.len() > PER_CALL {
             // Beyond one call's reach: the rest are looked at on a short tick.
-            tick = tick.min(Duration::from_millis(2));
+            tick = tick.min(SHORT);
         }
-        let slept = Instant::now();
-        sleep_any(rings, &tickets, bell, rung, left.map_or(tick, |left| left.min(tick)));
-        if slept.elapsed() >= crate::wait::TICK {
-            rings.iter().for_each(|ring| ring.0.look_around());
-        }
+        sleep_any(rings, &words, bell, rung, left.map_or(tick, |left| left.min(tick)));
+        rings.iter().for_each(|ring| ring.0.look_around_now_and_then());
     }
 }
 
-fn sleep_any(rings: &[Readable], tickets: &[Ticket], bell: &Bell, rung: u32, limit: Duration) {
+fn sleep_any(rings: &[Readable], values: &[u32], bell: &Bell, rung: u32, limit: Duration) {
     let word = |futex: &Futex, value: u32, flags| {
         let mut wait = futex::Wait::new();
         wait.val = u64::from(value);
@@ -96,9 +96,9 @@ fn sleep_any(rings: &[Readable], tickets: &[Ticket], bell: &Bell, rung: u32, lim
     words.extend(
         rings
             .iter()
-            .zip(tickets)
+            .zip(values)
             .take(PER_CALL)
-            .map(|(ring, ticket)| word(&ring.0.data().futex, ticket.word, WaitFlags::SIZE_U32)),
+            .map(|(ring, value)| word(&ring.0.data().futex, *value, WaitFlags::SIZE_U32)),
     );
     // SAFETY: an all-zero `timespec` is a valid one, and the call fills it.
     let now = unsafe {
@@ -112,8 +112,11 @@ fn sleep_any(rings: &[Readable], tickets: &[Ticket], bell: &Bell, rung: u32, lim
         tv_nsec: nanos % 1_000_000_000,
     };
     let slept = futex::waitv(&words, WaitvFlags::empty(), Some(&deadline), ClockId::Monotonic);
-    if slept == Err(Errno::NOSYS) {
-        // Before Linux 5.16: one word can be slept on; the others are looked at on a short tick.
-        bell.0.wait(rung, limit.min(Duration::from_millis(2)));
+    if let Err(error) = slept
+        && ![Errno::AGAIN, Errno::TIMEDOUT, Errno::INTR].contains(&error)
+    {
+        // Before Linux 5.16, or forbidden: one word can be slept on; the others are looked at on a
+        // short tick.
+        bell.0.wait(rung, limit.min(SHORT));
     }
 }

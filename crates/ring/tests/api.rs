@@ -346,6 +346,105 @@ fn a_forked_child_is_told() {
     tx.send(Header::raw(), b"on", &Wait::no()).unwrap();
 }
 
+/// A child that becomes the ring's consumer and then does `then`; the parent goes on once it is one.
+fn consumer_in_a_child(name: &Name, segment: &Segment, then: impl FnOnce()) -> i32 {
+    // SAFETY: the child opens the ring anew and leaves by `_exit` or `exec`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let rx = Segment::open(name.0.as_str()).and_then(|segment| segment.consumer());
+        then();
+        drop(rx);
+        // SAFETY: ends the child without running anything of the parent's.
+        unsafe { libc::_exit(0) };
+    }
+    let start = Instant::now();
+    while !segment.inspect().processes.iter().any(|process| process.consumes) {
+        assert!(start.elapsed() < Duration::from_secs(10), "the child got nowhere");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    pid
+}
+
+fn kill(pid: i32) {
+    // SAFETY: our own child.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
+}
+
+/// P6: a process lives whatever its name is made of, and whether or not we have a descriptor left.
+#[test]
+fn the_living_are_not_taken_for_dead() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let pid = consumer_in_a_child(&name, &segment, || {
+        // SAFETY: sets this child's own name, to bytes that are no text.
+        unsafe { libc::prctl(libc::PR_SET_NAME, c"\xff) Z \xfe".as_ptr()) };
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    let refused = |error| matches!(error, Err(Error::RoleTaken { pid: p, .. }) if p == pid as u32);
+    assert!(refused(segment.consumer().map(drop)));
+    let mut none_left = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        none_left.push(file);
+    }
+    assert!(refused(segment.consumer().map(drop)));
+    drop(none_left);
+    kill(pid);
+    segment.consumer().unwrap();
+}
+
+/// P6: who becomes another program has left the ring, though its pid and start time stay.
+#[test]
+fn another_program_is_not_a_participant() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let pid = consumer_in_a_child(&name, &segment, || {
+        std::thread::sleep(Duration::from_millis(50));
+        let words = [c"sleep".as_ptr(), c"60".as_ptr(), std::ptr::null()];
+        // SAFETY: a list of strings with a null at its end.
+        unsafe { libc::execvp(words[0], words.as_ptr()) };
+    });
+    let start = Instant::now();
+    while let Err(error) = segment.consumer() {
+        assert!(matches!(error, Error::RoleTaken { .. }), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10), "still taken for the consumer");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // SAFETY: asks whether our own child still runs.
+    assert_eq!(unsafe { libc::kill(pid, 0) }, 0);
+    kill(pid);
+}
+
+/// P6: two that leave at once leave no name behind; a forked child does not keep the ring locked.
+#[test]
+fn the_last_to_leave_takes_the_name_away() {
+    for _ in 0..30 {
+        let name = name();
+        let one = small().create(name.0.as_str()).unwrap();
+        let two = Segment::open(name.0.as_str()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(one));
+            scope.spawn(move || drop(two));
+        });
+        assert!(!file(&name).exists());
+    }
+    let name = name();
+    let segment = small().keep(true).create(name.0.as_str()).unwrap();
+    // SAFETY: the child only sleeps until it is killed.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        std::thread::sleep(Duration::from_secs(60));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) };
+    }
+    drop(segment);
+    Segment::open(name.0.as_str()).unwrap();
+    kill(pid);
+}
+
 /// P9: garbage in any control word or descriptor is an error or an empty ring, never a crash.
 #[test]
 fn garbage_in_the_segment_ends_in_an_error() {

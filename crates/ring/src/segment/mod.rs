@@ -16,12 +16,12 @@ use crate::error::{Error, Mismatch};
 use crate::layout::{
     CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS,
 };
-use crate::participants::{Me, Participant, Participants, boot_id, forks};
+use crate::participants::{Entry, Me, Participant, Participants, boot_id, forks};
 use crate::pool::{Measures, Pool};
 use crate::recovery;
 use crate::spsc::Slots;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::wait::EventCount;
+use crate::wait::{EventCount, TICK};
 use bytemuck::Zeroable;
 use memmap2::{MmapOptions, MmapRaw};
 use std::os::fd::OwnedFd;
@@ -249,7 +249,11 @@ impl Segment {
 
     /// Closes the ring for sending: producers get [`Error::Closed`] from now on, consumers once
     /// they have taken what is there. A frame whose sending races with this may stay behind.
+    /// In a forked child it does nothing.
     pub fn close(&self) {
+        if self.mapping.own().is_err() {
+            return;
+        }
         // Release: pairs with the Acquire in `Mapping::closed`.
         self.mapping.control().closed.store(1, Ordering::Release);
         self.mapping.data().wake();
@@ -278,7 +282,9 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
         .map_err(|e| Error::os("map", &path, e))?;
     let measures = geometry.measures();
     let me = Me::new();
-    let mapping = Mapping { map, fd, path, geometry, measures, me, id: 0, forks: 0, keep: true };
+    let looked = AtomicU64::new(0);
+    let (id, entry, forks, keep) = (0, Entry::nobody(), 0, true);
+    let mapping = Mapping { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked };
     Ok(Inspection::of(&mapping))
 }
 
@@ -354,9 +360,13 @@ pub(crate) struct Mapping {
     me: Me,
     /// This process in the segment; 0 for one who only looks.
     pub id: u8,
+    /// Its entry as it joined.
+    entry: Entry,
     /// Fork count of the process that made it.
     forks: u32,
     keep: bool,
+    /// When this process last looked at the others, in milliseconds of its own clock.
+    looked: AtomicU64,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -373,29 +383,35 @@ impl Mapping {
             .map_err(|e| Error::os("map", &path, e))?;
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
-        Ok(Self { map, fd, path, geometry, measures, me, id: 0, forks, keep })
+        let (id, entry, looked) = (0, Entry::nobody(), AtomicU64::new(0));
+        Ok(Self { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked })
     }
 
-    /// Becomes a participant, after seeing to the dead ones.
+    /// Becomes a participant, after seeing to the dead ones. Joiners share the membership lock; it
+    /// keeps out the one who leaves last and takes the name away.
     fn join(mut self) -> Result<Self, Error> {
+        self.look_around();
         let start = Instant::now();
-        while !self.participants().lock(0, libc::F_WRLCK, &self.path)? {
+        while !self.participants().lock(0, libc::F_RDLCK, &self.path)? {
             if start.elapsed() > Duration::from_secs(5) {
                 let error = std::io::Error::other("another process has kept its lock for 5 s");
                 return Err(Error::os("join", &self.path, error));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        for id in 1..=PARTICIPANTS as u8 {
-            self.look_at(id);
-        }
         let joined = self.participants().join(self.me, &self.path, realtime());
         self.participants().lock(0, libc::F_UNLCK, &self.path)?;
         match joined? {
-            Some(id) => self.id = id,
+            Some((id, entry)) => (self.id, self.entry) = (id, entry),
             None => return Err(Error::TooManyParticipants { path: self.path.clone() }),
         }
         Ok(self)
+    }
+
+    /// What names this process in words.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> u16 {
+        self.entry.tag(self.id)
     }
 
     /// Gives memory to a range of the pool.
@@ -528,14 +544,37 @@ impl Mapping {
         if id == self.id || entry.is_free() || participants.alive(id, entry, self.me) {
             return;
         }
-        recovery::recover(id, self.slots(), self.cells(), self.pool());
+        recovery::recover(entry.tag(id), self.slots(), self.cells(), self.pool());
         participants.free(id, entry);
         self.data().wake();
         self.space().wake();
     }
 
+    /// Looks at the next other participant after `id`, and answers which that was.
+    pub(crate) fn look_at_next(&self, id: u8) -> u8 {
+        let after = (id..=u8::MAX).skip(1).chain(1..=id);
+        let next = after
+            .filter(|id| *id != self.id && usize::from(*id) <= PARTICIPANTS)
+            .find(|id| !self.participants().entry(*id).is_free());
+        next.inspect(|id| self.look_at(*id)).unwrap_or(0)
+    }
+
+    /// Looks at every other participant, if this process has not done so for a tick.
+    pub(crate) fn look_around_now_and_then(&self) {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
+        let last = self.looked.load(Ordering::Relaxed);
+        let due = now.saturating_sub(last) >= TICK.as_millis() as u64;
+        // Relaxed: two threads that look at once do no harm.
+        if due
+            && self.looked.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.look_around();
+        }
+    }
+
     /// Looks at every other participant.
-    pub(crate) fn look_around(&self) {
+    fn look_around(&self) {
         for id in 1..=PARTICIPANTS as u8 {
             self.look_at(id);
         }
@@ -582,9 +621,14 @@ impl Drop for Mapping {
             return;
         }
         let participants = self.participants();
-        // If somebody is joining just now it is not the last one that leaves.
-        let alone = participants.lock(0, libc::F_WRLCK, &self.path).unwrap_or(false);
-        participants.free(self.id, participants.entry(self.id));
+        // Two may leave at once; if somebody is joining this is not the last one that leaves.
+        let alone = (0..50).any(|turn| {
+            if turn > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            participants.lock(0, libc::F_WRLCK, &self.path).unwrap_or(false)
+        });
+        participants.free(self.id, self.entry);
         if alone {
             let empty = self.slots().entries().next().is_none();
             let last = (1..=PARTICIPANTS as u8).all(|id| {
@@ -594,6 +638,14 @@ impl Drop for Mapping {
             if empty && last && !self.keep && os::is_named(&self.path, &self.fd) {
                 let _ = std::fs::remove_file(&self.path);
             }
+        }
+        // A forked child may keep the description, and the locks with it, beyond this process.
+        for id in [self.id, 0] {
+            let _ = participants.lock(id, libc::F_UNLCK, &self.path);
+        }
+        // A forked child may keep the description, and with it what is locked through it.
+        for id in [self.id, 0] {
+            let _ = participants.lock(id, libc::F_UNLCK, &self.path);
         }
     }
 }

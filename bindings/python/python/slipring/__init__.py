@@ -1,0 +1,98 @@
+"""Typed frames between processes on one machine, through shared memory.
+
+Send in three lines::
+
+    import slipring
+
+    with slipring.create("camera", capacity="64 MiB") as ring:
+        tx = ring.producer()
+        tx.send(image)                      # bytes or a NumPy array
+
+and receive in three, in another process::
+
+    with slipring.open("camera", wait=5.0) as ring:
+        for frame in ring.consumer():
+            frame.value                     # an array or memoryview over the segment, not a copy
+
+A view keeps its frame's memory for as long as it lives, whatever becomes of the ring.
+"""
+
+from __future__ import annotations
+
+from ._native import (
+    Consumer,
+    Frame,
+    Header,
+    Inspection,
+    Process,
+    Producer,
+    Reservation,
+    Ring,
+    create,
+    inspect,
+    list,
+    open,
+    unlink,
+)
+from .errors import (
+    Closed,
+    Corrupt,
+    DecodeError,
+    Empty,
+    EncodeError,
+    Error,
+    Exists,
+    Foreign,
+    Forked,
+    Full,
+    InvalidName,
+    InvalidOption,
+    NotFound,
+    NotOwner,
+    OutOfMemory,
+    Refused,
+    RoleTaken,
+    SegmentError,
+    Timeout,
+    TooLarge,
+    TooManyParticipants,
+    UntrustedPickle,
+)
+
+__all__ = [
+    "Closed",
+    "Consumer",
+    "Corrupt",
+    "DecodeError",
+    "Empty",
+    "EncodeError",
+    "Error",
+    "Exists",
+    "Foreign",
+    "Forked",
+    "Frame",
+    "Full",
+    "Header",
+    "Inspection",
+    "InvalidName",
+    "InvalidOption",
+    "NotFound",
+    "NotOwner",
+    "OutOfMemory",
+    "Process",
+    "Producer",
+    "Refused",
+    "Reservation",
+    "Ring",
+    "RoleTaken",
+    "SegmentError",
+    "Timeout",
+    "TooLarge",
+    "TooManyParticipants",
+    "UntrustedPickle",
+    "create",
+    "inspect",
+    "list",
+    "open",
+    "unlink",
+]

@@ -1,0 +1,324 @@
+"""What the Rust side gives. Times are in seconds, lengths in bytes, unless said otherwise."""
+
+import builtins
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Literal, SupportsFloat, SupportsIndex, Union, final, overload
+
+from typing_extensions import Buffer, Self
+
+import numpy as np
+import numpy.typing as npt
+
+_Meta = Union[dict[str, Any], None]
+_Timeout = Union[SupportsFloat, SupportsIndex, None]
+_Path = Union[str, os.PathLike[str]]
+
+def create(
+    name: str | None = None,
+    *,
+    path: _Path | None = None,
+    capacity: int | str | None = None,
+    slots: int = 1024,
+    cell: int = 192,
+    populate: bool = False,
+    keep: bool = False,
+) -> Ring:
+    """Makes a ring, under a name in shared memory or at the path of a file, and attaches to it.
+
+    ``capacity`` is the pool for frames beyond ``cell`` bytes, such as ``"64 MiB"`` (the default);
+    ``slots``, a power of two, is how many frames can wait. Memory is taken as it is needed, with
+    ``populate`` at once. The last process to leave the empty ring removes it, unless ``keep``.
+    """
+
+def open(
+    name: str | None = None, *, path: _Path | None = None, wait: float = 0.0
+) -> Ring:
+    """Attaches to a ring that is there, or that appears within ``wait`` seconds (``math.inf``: ever)."""
+
+def list() -> builtins.list[str]:
+    """The names of the rings in shared memory that are this user's."""
+
+def unlink(name: str | None = None, *, path: _Path | None = None) -> None:
+    """Removes a ring's name. Processes that are attached keep the ring until they leave."""
+
+def inspect(name: str | None = None, *, path: _Path | None = None) -> Inspection:
+    """Looks into a ring without joining it."""
+
+@final
+class Ring:
+    """A ring that this process has created or opened."""
+
+    def producer(self) -> Producer:
+        """The one producing end. ``RoleTaken`` while another one lives, in whichever process."""
+    def consumer(self) -> Consumer:
+        """The one consuming end. ``RoleTaken`` while another one lives, in whichever process."""
+    def finish(self) -> None:
+        """Ends the sending, for all processes: producers get ``Closed`` from now on, consumers
+        once they have taken what is there. A frame that is being sent just now may stay behind."""
+    @property
+    def finished(self) -> bool: ...
+    def inspect(self) -> Inspection: ...
+    def close(self) -> None:
+        """Leaves the ring, and closes the ends that were made from this object. The ring goes on
+        for others. Frames and views stay valid."""
+    @property
+    def closed(self) -> bool:
+        """Whether this object was closed."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def max_body(self) -> int:
+        """The longest body that a frame can have."""
+    @property
+    def mapped(self) -> range:
+        """The addresses at which the segment is mapped in this process."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Producer:
+    """Writes frames into a ring. Threads may share it; they take turns.
+
+    ``timeout`` says what to do about a full ring: ``None`` waits for ever, 0 raises ``Full`` at
+    once, seconds raise ``Timeout`` when they are over.
+    """
+
+    def send(
+        self,
+        obj: Buffer | npt.NDArray[Any],
+        *,
+        meta: _Meta = None,
+        timeout: _Timeout = None,
+    ) -> None:
+        """Sends a copy of bytes (any object with a buffer) or of an array of a numeric dtype.
+
+        Shape, dtype, byte order, and C or Fortran order are kept; a strided array arrives in C
+        order. ``meta`` is a dict with text keys, of None, bool, int, float, str, bytes, list,
+        tuple (which arrives as a list) and dict.
+        """
+    def send_many(self, objects: Iterable[Buffer | npt.NDArray[Any]], *, timeout: _Timeout = None) -> int:
+        """Sends several, and tells the consumer once for many. Answers how many were sent: fewer
+        than all only if the time, which is for all together, ran out. Of an iterator some more
+        may have been consumed then."""
+    @overload
+    def reserve(
+        self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None, timeout: _Timeout = None,
+    ) -> Reservation[memoryview]: ...
+    @overload
+    def reserve(
+        self, shape: int | Sequence[int], dtype: npt.DTypeLike, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None, timeout: _Timeout = None,
+    ) -> Reservation[npt.NDArray[Any]]:
+        """Room in the segment itself, as a memoryview or array to write into::
+
+            with tx.reserve((1080, 1920, 3), "u1") as a:
+                camera.readinto(a)
+
+        It is sent on leaving, and dropped on an exception. If anything but the name after ``as``
+        still refers to it then (a slice, a view, a second name) that is a ``BufferError``, and
+        nothing is sent. Afterwards the name stands for an empty array or a released memoryview.
+        Fresh memory holds what an earlier frame left. ``timeout`` is for entering and for
+        leaving, each.
+        """
+    def close(self) -> None:
+        """Gives the role back."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Reservation[T](AbstractContextManager[T, bool]):
+    """Room for a frame, within a ``with`` block; see :meth:`Producer.reserve`."""
+
+    def __enter__(self) -> T: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool: ...
+
+@final
+class Consumer:
+    """Reads frames from a ring, each once. Threads may share it; they take turns.
+
+    Iterating, plainly or with ``async for``, ends when the ring was finished and is empty.
+    """
+
+    def recv(self, timeout: _Timeout = None) -> Frame:
+        """The next frame. ``None`` waits for ever; 0 raises ``Empty`` at once, seconds raise
+        ``Timeout`` when they are over. ``Closed`` when there will be no more."""
+    def try_recv(self) -> Frame | None:
+        """The next frame if one is there."""
+    def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:
+        """Waits for a frame, then takes what is there, up to ``n``; empty if the time ran out."""
+    def recv_async(self) -> Awaitable[Frame]:
+        """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
+    def _watch(self, callback: Callable[[], object]) -> _Watch: ...
+    def close(self) -> None:
+        """Gives the role back. Frames and views stay valid."""
+    def __iter__(self) -> Iterator[Frame]: ...
+    def __next__(self) -> Frame: ...
+    def __aiter__(self) -> AsyncIterator[Frame]: ...
+    def __anext__(self) -> Awaitable[Frame]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+class _Watch:
+    def cancel(self) -> None: ...
+
+@final
+class Frame:
+    """A frame that was received, in place. It and each of its views keep its memory; the last of
+    them to go gives it back. Views are read-only."""
+
+    @property
+    def value(self) -> Any:
+        """What was sent: an ndarray or, for raw bytes, a memoryview; decoded on first use."""
+    @property
+    def view(self) -> memoryview:
+        """The data's bytes, without what the format and the metadata add."""
+    @property
+    def format(self) -> str:
+        """``"raw"`` or ``"ndarray"``; other names for frames that this version can't decode."""
+    @property
+    def meta(self) -> dict[str, Any] | None: ...
+    @property
+    def sequence(self) -> int:
+        """The frame's number, counted per producer from 0."""
+    @property
+    def timestamp(self) -> int:
+        """When it was sent, in nanoseconds since the Unix epoch."""
+    @property
+    def header(self) -> Header: ...
+    @property
+    def address(self) -> int:
+        """Where the data lies in this process's memory."""
+    @property
+    def in_place(self) -> bool:
+        """Whether the data is read where the producer wrote it, in the segment."""
+    def release(self) -> None:
+        """Lets go of the frame now. Views that were taken of it stay valid and keep its memory."""
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Header:
+    """The fixed header of a frame; its fields are those of the frame format."""
+
+    @property
+    def format(self) -> int: ...
+    @property
+    def format_version(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def type_code(self) -> int: ...
+    @property
+    def schema_version(self) -> int: ...
+    @property
+    def schema_id(self) -> int: ...
+    @property
+    def checksum(self) -> int: ...
+    @property
+    def body_len(self) -> int: ...
+    @property
+    def uncompressed_len(self) -> int: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def created_ns(self) -> int: ...
+    @property
+    def correlation_id(self) -> int: ...
+    @property
+    def participant(self) -> int: ...
+    @property
+    def producer(self) -> int: ...
+
+@final
+class Inspection:
+    """A snapshot of a ring; ``str()`` of it is for reading."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def len(self) -> int:
+        """Of the file."""
+    @property
+    def slots(self) -> int: ...
+    @property
+    def cell(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def chunk(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def head(self) -> int: ...
+    @property
+    def tail(self) -> int: ...
+    @property
+    def waiting(self) -> int:
+        """Frames in the ring."""
+    @property
+    def free_chunks(self) -> int: ...
+    @property
+    def slab_chunks(self) -> int: ...
+    @property
+    def run_chunks(self) -> int: ...
+    @property
+    def filling(self) -> int:
+        """Frames reserved and not sent."""
+    @property
+    def offered(self) -> int:
+        """Frames sent and not taken."""
+    @property
+    def held(self) -> int:
+        """Frames taken, with a view alive."""
+    @property
+    def processes(self) -> builtins.list[Process]: ...
+
+@final
+class Process:
+    """A process attached to a ring."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def produces(self) -> bool: ...
+    @property
+    def consumes(self) -> bool: ...

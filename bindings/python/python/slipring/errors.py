@@ -1,0 +1,147 @@
+"""The exceptions of slipring, all under :class:`Error`.
+
+``Full``, ``Empty``, ``Closed`` and ``Timeout`` are ordinary outcomes; the others tell of a mistake
+or a fault. Each message says what happened, where, and what to do; the attributes named below hold
+the same for programs.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Whatever went wrong in slipring; itself raised when a closed handle or frame is used."""
+
+
+class Full(Error):
+    """The ring has no room, and the call was not to wait. Nothing was sent."""
+
+
+class Empty(Error):
+    """No frame waits, and the call was not to wait."""
+
+
+class Closed(Error):
+    """The ring was finished; for a consumer: and everything in it has been taken."""
+
+
+class Timeout(Error, TimeoutError):
+    """The time ran out first. Nothing was sent or taken."""
+
+
+class TooLarge(Error, ValueError):
+    """The frame can never fit: ``len`` bytes, where ``limit`` would."""
+
+    len: int
+    limit: int
+
+
+class SegmentError(Error):
+    """The ring's segment can't be made, opened or used."""
+
+
+class InvalidName(SegmentError, ValueError):
+    """``name`` is none for a ring, for this ``reason``."""
+
+    name: str
+    reason: str
+
+
+class InvalidOption(SegmentError, ValueError):
+    """``option`` has a ``value`` other than what is ``expected``."""
+
+    option: str
+    value: str
+    expected: str
+
+
+class NotFound(SegmentError, FileNotFoundError):
+    """No ring at ``path``; ``rings`` names those that there are."""
+
+    path: str
+    rings: list[str]
+
+
+class Exists(SegmentError, FileExistsError):
+    """There is a ring at ``path`` already."""
+
+    path: str
+
+
+class Foreign(SegmentError):
+    """The file at ``path`` is no segment of this version; ``field`` at ``offset`` says why."""
+
+    path: str
+    field: str
+    offset: int
+    expected: str
+    found: str
+    hint: str
+
+
+class NotOwner(SegmentError, PermissionError):
+    """The ring at ``path`` belongs to ``owner``, and this process runs as ``user``."""
+
+    path: str
+    owner: int
+    user: int
+
+
+class RoleTaken(SegmentError):
+    """The ring's one producer or consumer (``role``) is the process ``pid``."""
+
+    role: str
+    pid: int
+
+
+class TooManyParticipants(SegmentError):
+    """The ring at ``path`` has all the processes that it can have."""
+
+    path: str
+
+
+class OutOfMemory(SegmentError, MemoryError):
+    """No room for ``needed`` more bytes of ``path``."""
+
+    path: str
+    needed: int
+
+
+class Refused(SegmentError, OSError):
+    """The operating system refused an ``operation`` on ``path``, with ``errno``."""
+
+    operation: str
+    path: str
+
+
+class Forked(SegmentError):
+    """The process ``pid`` was forked and uses what belongs to its parent."""
+
+    pid: int
+
+
+class Corrupt(SegmentError):
+    """A control word in the segment (``what``, number ``index``) holds ``found``."""
+
+    what: str
+    index: int
+    found: int
+
+
+class EncodeError(Error, TypeError):
+    """An object that can't be sent: ``type``, at ``path`` in it, and a ``hint``."""
+
+    path: str
+    type: str
+    hint: str
+
+
+class DecodeError(Error, ValueError):
+    """A frame that can't be read: its format ``type``, the ``path`` in it, and a ``hint``."""
+
+    path: str
+    type: str
+    hint: str
+
+
+class UntrustedPickle(DecodeError):
+    """A pickle arrived, which is code: it is not run unless the consumer asks for that."""

@@ -1,0 +1,283 @@
+//! NumPy arrays from and to frames, over NumPy's C interface.
+//!
+//! NumPy is looked for only when an array is at hand: an object can be one only if NumPy has been
+//! imported, and a frame is made one only on request.
+
+use crate::error;
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_F_CONTIGUOUS, NPY_ARRAY_WRITEABLE,
+    NPY_TYPES, NpyTypes, PY_ARRAY_API, PyArray_Check, PyArray_CheckExact, PyArray_Descr,
+    PyArrayObject, PyDataType_ELSIZE, get_type_object, npy_intp,
+};
+use pyo3::exceptions::{PyImportError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+use pyo3::{ffi, intern};
+use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, MAX_NDIM, Order};
+use std::ptr;
+
+const SUPPORTED: &str = "send bytes or a NumPy array of a numeric dtype (bool, i1 to i8, u1 to u8, \
+                         f2, f4, f8, c8, c16)";
+
+/// What an object that may be an array is.
+pub(crate) enum Candidate<'a, 'py> {
+    Array(Array<'a, 'py>),
+    /// A scalar of NumPy's, which has a buffer and is no bytes.
+    Scalar,
+    Other,
+}
+
+/// An array that can be sent.
+pub(crate) struct Array<'a, 'py> {
+    object: &'a Bound<'py, PyAny>,
+    pub(crate) descriptor: Descriptor,
+    /// Its elements lie in one piece, in the descriptor's order.
+    whole: bool,
+}
+
+/// Whether NumPy has been imported by anybody.
+fn numpy_is_there(py: Python<'_>) -> PyResult<bool> {
+    static THERE: PyOnceLock<()> = PyOnceLock::new();
+    if THERE.get(py).is_some() {
+        return Ok(true);
+    }
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let numpy = modules.cast::<PyDict>()?.get_item(intern!(py, "numpy"))?;
+    // `None` stands there where its import is forbidden.
+    let there = numpy.is_some_and(|numpy| !numpy.is_none());
+    if there {
+        need_numpy(py)?;
+        let _ = THERE.set(py, ());
+    }
+    Ok(there)
+}
+
+/// Imports NumPy and looks for its C interface, which without this would panic where it is missing.
+fn need_numpy(py: Python<'_>) -> PyResult<()> {
+    static FOUND: PyOnceLock<()> = PyOnceLock::new();
+    FOUND
+        .get_or_try_init(py, || {
+            let numpy = py.import(intern!(py, "numpy"));
+            numpy.and_then(|numpy| numpy.getattr("ndarray")).map(|_| ()).map_err(|cause| {
+                let error = PyImportError::new_err(
+                    "arrays need NumPy 2: install numpy, or read the bytes by frame.view",
+                );
+                error.set_cause(py, Some(cause));
+                error
+            })
+        })
+        .copied()
+}
+
+/// Looks what `object` is. An array that can't be sent is an error.
+pub(crate) fn look<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Candidate<'a, 'py>> {
+    let py = object.py();
+    if !numpy_is_there(py)? {
+        return Ok(Candidate::Other);
+    }
+    // SAFETY: NumPy is imported, and the object is alive.
+    let (is_array, exact) =
+        unsafe { (PyArray_Check(py, object.as_ptr()), PyArray_CheckExact(py, object.as_ptr())) };
+    if is_array == 0 {
+        // SAFETY: as above.
+        let scalar = unsafe {
+            let generic = get_type_object(py, NpyTypes::PyGenericArrType_Type);
+            ffi::PyObject_TypeCheck(object.as_ptr(), generic) != 0
+        };
+        return Ok(if scalar { Candidate::Scalar } else { Candidate::Other });
+    }
+    if exact == 0 && object.hasattr(intern!(py, "mask"))? {
+        let hint = "send .filled() and .mask each by itself";
+        return Err(error::unsendable(py, "a masked array has no frame", "$", "MaskedArray", hint));
+    }
+    let array: *const PyArrayObject = object.as_ptr().cast();
+    // SAFETY: it is an array, so that these fields are there; `nd` lengths stand in `dimensions`.
+    let (descr, flags, dims) = unsafe {
+        let fields = &(*array).fields;
+        let dims: &[npy_intp] = match fields.nd {
+            0 => &[],
+            nd => std::slice::from_raw_parts(fields.dimensions, nd as usize),
+        };
+        (fields.descr, fields.flags, dims)
+    };
+    let Some(dtype) = dtype_of(py, descr) else {
+        let dtype = object.getattr(intern!(py, "dtype"))?.str()?.to_string();
+        let what = format!("an array of dtype {dtype} has no frame");
+        return Err(error::unsendable(py, &what, "$", &dtype, SUPPORTED));
+    };
+    let fortran = flags & NPY_ARRAY_C_CONTIGUOUS == 0 && flags & NPY_ARRAY_F_CONTIGUOUS != 0;
+    let order = if fortran { Order::F } else { Order::C };
+    let mut shape = [0u64; MAX_NDIM];
+    shape.iter_mut().zip(dims).for_each(|(to, &from)| *to = from as u64);
+    let descriptor = Descriptor::new(dtype, order, &shape[..dims.len()])
+        .map_err(|e| error::encode(py, &e, "ndarray"))?;
+    let whole = flags & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS) != 0;
+    Ok(Candidate::Array(Array { object, descriptor, whole }))
+}
+
+/// The dtype that a descriptor of NumPy's stands for, if it is a numeric one.
+fn dtype_of(py: Python<'_>, descr: *const PyArray_Descr) -> Option<Dtype> {
+    // SAFETY: the descriptor belongs to a living array or was just made; these fields are in every
+    // version of NumPy at the same place.
+    let (kind, byte_order, size) = unsafe {
+        ((*descr).fields.kind as u8, (*descr).fields.byteorder as u8, PyDataType_ELSIZE(py, descr))
+    };
+    let size = u8::try_from(size).ok()?;
+    let big = match byte_order {
+        b'>' => size > 1,
+        b'<' | b'|' => false,
+        _ => cfg!(target_endian = "big") && size > 1,
+    };
+    Dtype::from_code(u16::from(big) << 15 | u16::from(kind) << 8 | u16::from(size))
+}
+
+impl Array<'_, '_> {
+    /// The elements, where they lie in one piece in the descriptor's order.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        let array: *const PyArrayObject = self.object.as_ptr().cast();
+        if self.descriptor.is_empty() {
+            return Some(&[]);
+        }
+        // SAFETY: it is an array that we hold, whose elements lie in one piece of this length.
+        self.whole.then(|| unsafe {
+            let data = (*array).fields.data.cast::<u8>();
+            std::slice::from_raw_parts(data, self.descriptor.byte_len())
+        })
+    }
+
+    /// Copies the elements, in the descriptor's order. NumPy releases the GIL where it pays.
+    pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
+        assert_eq!(out.len(), self.descriptor.byte_len());
+        let over = over(py, &self.descriptor, out.as_mut_ptr(), true, None)?;
+        // SAFETY: both are arrays of one shape; the target has no owner, is not seen by anybody
+        // else, and is gone before `out` is.
+        let copied = unsafe {
+            let (to, from) = (over.as_ptr().cast(), self.object.as_ptr().cast());
+            PY_ARRAY_API.PyArray_CopyInto(py, to, from)
+        };
+        if copied == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
+    }
+}
+
+/// The dtype that `object` names, in any of NumPy's ways.
+pub(crate) fn parse_dtype(object: &Bound<'_, PyAny>) -> PyResult<Dtype> {
+    let py = object.py();
+    need_numpy(py)?;
+    let mut descr: *mut PyArray_Descr = ptr::null_mut();
+    // SAFETY: the call fills `descr` with a new reference or raises.
+    if unsafe { PY_ARRAY_API.PyArray_DescrConverter(py, object.as_ptr(), &mut descr) } == 0 {
+        return Err(PyErr::fetch(py));
+    }
+    // SAFETY: a new reference to a dtype, owned from here on.
+    let owned = unsafe { Bound::from_owned_ptr(py, descr.cast()) };
+    match dtype_of(py, descr) {
+        Some(dtype) => Ok(dtype),
+        None => {
+            let name = owned.str()?.to_string();
+            let what = format!("an array of dtype {name} has no frame");
+            Err(error::unsendable(py, &what, "$", &name, SUPPORTED))
+        }
+    }
+}
+
+fn type_number(dtype: Dtype) -> NPY_TYPES {
+    match (dtype.kind(), dtype.item_size()) {
+        (Kind::Bool, _) => NPY_TYPES::NPY_BOOL,
+        (Kind::Int, 1) => NPY_TYPES::NPY_BYTE,
+        (Kind::Int, 2) => NPY_TYPES::NPY_SHORT,
+        (Kind::Int, 4) => NPY_TYPES::NPY_INT,
+        (Kind::Int, _) if size_of::<std::ffi::c_long>() == 8 => NPY_TYPES::NPY_LONG,
+        (Kind::Int, _) => NPY_TYPES::NPY_LONGLONG,
+        (Kind::Uint, 1) => NPY_TYPES::NPY_UBYTE,
+        (Kind::Uint, 2) => NPY_TYPES::NPY_USHORT,
+        (Kind::Uint, 4) => NPY_TYPES::NPY_UINT,
+        (Kind::Uint, _) if size_of::<std::ffi::c_long>() == 8 => NPY_TYPES::NPY_ULONG,
+        (Kind::Uint, _) => NPY_TYPES::NPY_ULONGLONG,
+        (Kind::Float, 2) => NPY_TYPES::NPY_HALF,
+        (Kind::Float, 4) => NPY_TYPES::NPY_FLOAT,
+        (Kind::Float, _) => NPY_TYPES::NPY_DOUBLE,
+        (Kind::Complex, 8) => NPY_TYPES::NPY_CFLOAT,
+        (Kind::Complex, _) => NPY_TYPES::NPY_CDOUBLE,
+        // A kind that this binding is older than has no view here.
+        _ => NPY_TYPES::NPY_NOTYPE,
+    }
+}
+
+/// An array over memory at `data`, which `base` keeps alive and of the descriptor's length.
+///
+/// Without a base the caller answers for the memory, and nobody else may see the array.
+pub(crate) fn over<'py>(
+    py: Python<'py>,
+    descriptor: &Descriptor,
+    data: *mut u8,
+    writable: bool,
+    base: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    need_numpy(py)?;
+    let dtype = descriptor.dtype();
+    let number = type_number(dtype);
+    if matches!(number, NPY_TYPES::NPY_NOTYPE) {
+        return Err(PyValueError::new_err(format!("dtype {dtype} has no array in this version")));
+    }
+    let mut dims = [0 as npy_intp; MAX_NDIM];
+    dims.iter_mut().zip(descriptor.shape()).for_each(|(to, &from)| *to = from as npy_intp);
+    let order = match descriptor.order() {
+        Order::C => NPY_ARRAY_C_CONTIGUOUS,
+        Order::F => NPY_ARRAY_F_CONTIGUOUS,
+    };
+    let flags = order | NPY_ARRAY_ALIGNED | if writable { NPY_ARRAY_WRITEABLE } else { 0 };
+    let native = if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
+    // SAFETY: each call takes or gives the references that NumPy's manual says: a descriptor is
+    // stolen by the array, a base by `SetBaseObject`. The memory is as long as shape and item size
+    // make, by the caller's word, and aligned to 64 bytes.
+    unsafe {
+        let mut descr = PY_ARRAY_API.PyArray_DescrFromType(py, number as _);
+        if !descr.is_null() && dtype.item_size() > 1 && dtype.byte_order() != native {
+            let swapped = PY_ARRAY_API.PyArray_DescrNewByteorder(py, descr, b's' as _);
+            ffi::Py_DECREF(descr.cast());
+            descr = swapped;
+        }
+        if descr.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            descr,
+            descriptor.shape().len() as _,
+            dims.as_mut_ptr(),
+            ptr::null_mut(),
+            data.cast(),
+            flags,
+            ptr::null_mut(),
+        );
+        let array = Bound::from_owned_ptr_or_err(py, array)?;
+        if let Some(base) = base
+            && PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), base.into_ptr()) != 0
+        {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}
+
+/// Points an array away from its memory: it is empty and read-only from now on.
+///
+/// # Safety
+/// `array` is one that [`over`] made, and nothing else has its data pointer.
+pub(crate) unsafe fn empty(array: &Bound<'_, PyAny>) {
+    /// As large as the largest element, for arrays without dimensions, which stay one element.
+    static NOTHING: u128 = 0;
+    let array: *mut PyArrayObject = array.as_ptr().cast();
+    // SAFETY: an array by the caller's word, and while we are attached and nobody else refers to it
+    // but by name nobody reads its fields. Zero lengths in place need no memory.
+    unsafe {
+        let fields = &mut (*array).fields;
+        fields.data = ptr::from_ref(&NOTHING).cast_mut().cast();
+        fields.flags &= !NPY_ARRAY_WRITEABLE;
+        for axis in 0..fields.nd as usize {
+            *fields.dimensions.add(axis) = 0;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The consuming end.
+
+use crate::end::{Close, End, Timeout};
+use crate::error;
+use crate::frame::Frame;
+use crate::watcher::{self, Watch};
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyList;
+use pyo3::{Py, intern};
+use std::sync::Arc;
+
+/// The most frames that one call reserves room for before it has seen them.
+const ROOM: usize = 1024;
+
+/// Reads frames from a ring.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Consumer {
+    end: Arc<End<slipring::Consumer>>,
+}
+
+impl Consumer {
+    pub(crate) fn new(end: Arc<End<slipring::Consumer>>) -> Self {
+        Self { end }
+    }
+
+    #[inline]
+    fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
+        self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(Frame::new)
+    }
+}
+
+/// Tells the tasks that wait for this end that it is closed.
+pub(crate) fn close(py: Python<'_>, end: &Arc<End<slipring::Consumer>>) {
+    end.close(py);
+    watcher::dismiss(py, owner(end));
+}
+
+fn owner(end: &Arc<End<slipring::Consumer>>) -> usize {
+    Arc::as_ptr(end) as usize
+}
+
+/// A coroutine function of the asyncio side, which is written in Python.
+fn coroutine<'py>(slf: Bound<'py, Consumer>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let py = slf.py();
+    let module =
+        MODULE.get_or_try_init(py, || py.import("slipring._asyncio").map(Bound::unbind))?;
+    module.bind(py).getattr(name)?.call1((slf,))
+}
+
+#[pymethods]
+impl Consumer {
+    #[pyo3(signature = (timeout=None))]
+    fn recv(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Frame> {
+        self.take(py, Timeout::parse(timeout)?)
+    }
+
+    fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        // Said by value, so that polling makes no exception.
+        self.end
+            .run(py, Timeout::Now, |rx, wait| match rx.recv(wait) {
+                Ok(frame) => Ok(Some(frame)),
+                Err(slipring::Error::Empty) => Ok(None),
+                Err(error) => Err(error),
+            })
+            .or_else(|e| if error::is(py, &e, intern!(py, "Empty")) { Ok(None) } else { Err(e) })
+            .map(|frame| frame.map(Frame::new))
+    }
+
+    #[pyo3(signature = (n, timeout=None))]
+    fn recv_many<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let timeout = Timeout::parse(timeout)?;
+        let mut frames = Vec::with_capacity(n.min(ROOM));
+        match self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait)) {
+            Ok(_) => {}
+            Err(error) if error::is_outcome(py, &error) => return Ok(PyList::empty(py)),
+            Err(error) => return Err(error),
+        }
+        let frames: PyResult<Vec<Py<Frame>>> =
+            frames.into_iter().map(|frame| Py::new(py, Frame::new(frame))).collect();
+        PyList::new(py, frames?)
+    }
+
+    fn recv_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf, "recv")
+    }
+
+    /// Calls `callback` once, from a thread of the package's own, when a frame waits or the ring or
+    /// this end is closed.
+    fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
+        let segment = self.end.segment(py)?;
+        watcher::watch(py, owner(&self.end), segment.readable(), callback)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        close(py, &self.end);
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Frame> {
+        self.take(py, Timeout::Never).map_err(|error| {
+            if error::is(py, &error, intern!(py, "Closed")) {
+                PyStopIteration::new_err(())
+            } else {
+                error
+            }
+        })
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf, "following")
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.close(py);
+    }
+}

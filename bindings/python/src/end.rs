@@ -1,0 +1,221 @@
+//! One end of a ring, as threads share it and time limits it.
+//!
+//! 1. The handle is used by one thread at a time. What is ready at once is done while attached to
+//!    the interpreter; every wait, for the handle or for the ring, is done detached.
+//! 2. Each wait looks at signals and at `closing`, every 100 ms at the latest.
+//! 3. In a forked child nothing here waits: the lock may be held by a thread that is not there.
+
+use crate::{error, fork};
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use slipring::{Error, Segment, Wait};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two looks at signals while waiting for the handle.
+const TICK: Duration = Duration::from_millis(100);
+/// What a call that must not wait grants another thread to finish its own call.
+const COURTESY: Duration = Duration::from_millis(5);
+/// Beyond this a time limit is as good as none, and clocks need not fear for their range.
+const FOREVER: f64 = 1e9;
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Timeout {
+    Never,
+    Now,
+    For(Duration),
+    Until(Instant),
+}
+
+impl Timeout {
+    /// `None` waits for ever, 0 not at all, anything else is seconds.
+    pub(crate) fn parse(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let Some(timeout) = timeout else { return Ok(Self::Never) };
+        let seconds: f64 = timeout.extract().map_err(|_| {
+            let found = timeout.get_type();
+            PyTypeError::new_err(format!("timeout is None or seconds as a number, not {found}"))
+        })?;
+        Self::seconds(seconds)
+    }
+
+    /// At most this long.
+    pub(crate) fn seconds(seconds: f64) -> PyResult<Self> {
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(PyValueError::new_err(format!(
+                "timeout is {seconds}: give seconds, 0 not to wait, or None to wait for ever"
+            )));
+        }
+        Ok(if seconds == 0.0 {
+            Self::Now
+        } else if seconds >= FOREVER {
+            Self::Never
+        } else {
+            Self::For(Duration::from_secs_f64(seconds))
+        })
+    }
+
+    /// The same, counted from now, for calls of several steps.
+    pub(crate) fn begin(self) -> Self {
+        match self {
+            Self::For(limit) => Self::Until(Instant::now() + limit),
+            other => other,
+        }
+    }
+
+    fn left(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Now => Some(Duration::ZERO),
+            Self::For(limit) => Some(limit),
+            Self::Until(at) => Some(at.saturating_duration_since(Instant::now())),
+        }
+    }
+}
+
+/// Why a wait ended without what was waited for.
+enum Stop {
+    Ring(Error),
+    Python(PyErr),
+    Detached,
+}
+
+/// A producer or consumer, until it is closed.
+pub(crate) struct End<T> {
+    handle: Mutex<Option<T>>,
+    /// For watchers, which must not wait for the handle.
+    segment: Mutex<Option<Segment>>,
+    closing: AtomicBool,
+    forks: u32,
+    /// `"producer"` or `"consumer"`.
+    role: &'static str,
+    /// What a call that must not wait gives while another thread waits with the handle.
+    busy: fn() -> Error,
+}
+
+impl<T: Send> End<T> {
+    pub(crate) fn new(
+        handle: T,
+        segment: Segment,
+        role: &'static str,
+        busy: fn() -> Error,
+    ) -> Self {
+        Self {
+            handle: Mutex::new(Some(handle)),
+            segment: Mutex::new(Some(segment)),
+            closing: AtomicBool::new(false),
+            forks: fork::count(),
+            role,
+            busy,
+        }
+    }
+
+    /// Does `step` with the handle, again and again until it is not told to wait.
+    #[inline]
+    pub(crate) fn run<R: Send>(
+        &self,
+        py: Python<'_>,
+        timeout: Timeout,
+        mut step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error> + Send,
+    ) -> PyResult<R> {
+        let at_once = self.handle.try_lock().map(|mut guard| match guard.as_mut() {
+            Some(handle) => step(handle, &Wait::no()).map_err(Stop::Ring),
+            None => Err(Stop::Detached),
+        });
+        match at_once {
+            Some(Ok(done)) => return Ok(done),
+            Some(Err(Stop::Ring(Error::Full | Error::Empty))) if timeout != Timeout::Now => {}
+            Some(Err(stop)) => return Err(self.raise(py, stop)),
+            None => {}
+        }
+        py.detach(|| self.wait(timeout, step)).map_err(|stop| self.raise(py, stop))
+    }
+
+    fn wait<R>(
+        &self,
+        timeout: Timeout,
+        mut step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error>,
+    ) -> Result<R, Stop> {
+        let timeout = timeout.begin();
+        let raised = Cell::new(None);
+        let check = || {
+            if self.closing.load(Ordering::Acquire) {
+                return true;
+            }
+            let signal = Python::try_attach(|py| py.check_signals());
+            let Some(Err(error)) = signal else { return false };
+            raised.set(Some(error));
+            true
+        };
+        let stopped = || raised.take().map_or(Stop::Detached, Stop::Python);
+        let mut guard = loop {
+            if self.forks != fork::count() {
+                return Err(Stop::Ring(Error::Forked { pid: std::process::id() }));
+            }
+            let left = if timeout == Timeout::Now { Some(COURTESY) } else { timeout.left() };
+            let patience = left.map_or(TICK, |left| left.min(TICK));
+            if let Some(guard) = self.handle.try_lock_for(patience) {
+                break guard;
+            }
+            if check() {
+                return Err(stopped());
+            }
+            if timeout == Timeout::Now {
+                return Err(Stop::Ring((self.busy)()));
+            }
+            if timeout.left() == Some(Duration::ZERO) {
+                return Err(Stop::Ring(Error::Timeout));
+            }
+        };
+        let handle = guard.as_mut().ok_or(Stop::Detached)?;
+        let wait = match timeout.left() {
+            None => Wait::forever(),
+            Some(_) if timeout == Timeout::Now => Wait::no(),
+            // A deadline that has just passed is still a timeout, and not a refusal to wait.
+            Some(left) => Wait::for_up_to(left.max(Duration::from_nanos(1))),
+        };
+        match step(handle, &wait.interrupted_by(&check)) {
+            Err(Error::Interrupted) => Err(stopped()),
+            other => other.map_err(Stop::Ring),
+        }
+    }
+
+    /// The segment, unless closed.
+    pub(crate) fn segment(&self, py: Python<'_>) -> PyResult<Segment> {
+        let segment = self.segment.lock().clone();
+        segment.ok_or_else(|| self.raise(py, Stop::Detached))
+    }
+
+    #[cold]
+    fn raise(&self, py: Python<'_>, stop: Stop) -> PyErr {
+        match stop {
+            Stop::Ring(error) => error::raise(py, error),
+            Stop::Python(error) => error,
+            Stop::Detached => error::detached(py, self.role),
+        }
+    }
+}
+
+/// What a ring can do with its ends, whichever they are.
+pub(crate) trait Close: Send + Sync {
+    /// Gives the role back. Whoever waits with this handle gets an error.
+    fn close(&self, py: Python<'_>);
+}
+
+impl<T: Send> Close for End<T> {
+    fn close(&self, py: Python<'_>) {
+        // Release: pairs with the Acquire in `wait`.
+        self.closing.store(true, Ordering::Release);
+        if self.forks != fork::count() {
+            return;
+        }
+        let handle = match self.handle.try_lock() {
+            Some(mut guard) => guard.take(),
+            None => py.detach(|| self.handle.lock().take()),
+        };
+        let segment = self.segment.lock().take();
+        drop((handle, segment));
+    }
+}

@@ -1,0 +1,186 @@
+//! Errors as exceptions. The classes are Python's, in `slipring/errors.py`; here is what fills them.
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyModule, PyString};
+use pyo3::{Py, intern};
+use slipring::Error;
+use slipring_codec::{DecodeError, EncodeError};
+
+/// A class of `slipring.errors`.
+fn class<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("slipring.errors").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
+
+/// An exception of `slipring.errors` with attributes beside its message.
+fn make(
+    py: Python<'_>,
+    name: &Bound<'_, PyString>,
+    message: String,
+    fill: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<()>,
+) -> PyErr {
+    let made = class(py, name)
+        .and_then(|class| class.call1((message,)))
+        .and_then(|exception| fill(&exception).map(|()| exception));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// Whether an exception is the one of this name.
+pub(crate) fn is(py: Python<'_>, error: &PyErr, name: &Bound<'_, PyString>) -> bool {
+    class(py, name).is_ok_and(|class| error.is_instance(py, &class))
+}
+
+/// Whether an exception only says that the ring was not ready in time.
+pub(crate) fn is_outcome(py: Python<'_>, error: &PyErr) -> bool {
+    [intern!(py, "Full"), intern!(py, "Empty"), intern!(py, "Timeout")]
+        .into_iter()
+        .any(|name| is(py, error, name))
+}
+
+/// The ring's error as an exception.
+#[cold]
+pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
+    let message = error.to_string();
+    let plain = |class| make(py, class, message.clone(), |_| Ok(()));
+    match error {
+        Error::Full => plain(intern!(py, "Full")),
+        Error::Empty => plain(intern!(py, "Empty")),
+        Error::Timeout => plain(intern!(py, "Timeout")),
+        Error::Closed => plain(intern!(py, "Closed")),
+        Error::Interrupted => plain(intern!(py, "Error")),
+        Error::TooLarge { len, limit } => make(py, intern!(py, "TooLarge"), message, |e| {
+            e.setattr("len", len)?;
+            e.setattr("limit", limit)
+        }),
+        Error::Forked { pid } => {
+            make(py, intern!(py, "Forked"), message, |e| e.setattr("pid", pid))
+        }
+        Error::Corrupt { what, index, found } => make(py, intern!(py, "Corrupt"), message, |e| {
+            e.setattr("what", what)?;
+            e.setattr("index", index)?;
+            e.setattr("found", found)
+        }),
+        Error::InvalidName { name, reason } => make(py, intern!(py, "InvalidName"), message, |e| {
+            e.setattr("name", name)?;
+            e.setattr("reason", reason)
+        }),
+        Error::InvalidOption { option, value, expected } => {
+            make(py, intern!(py, "InvalidOption"), message, |e| {
+                e.setattr("option", option)?;
+                e.setattr("value", value)?;
+                e.setattr("expected", expected)
+            })
+        }
+        Error::NotFound { path, rings } => make(py, intern!(py, "NotFound"), message, |e| {
+            e.setattr("path", path.as_os_str())?;
+            e.setattr("rings", rings)
+        }),
+        Error::Exists { path } => {
+            make(py, intern!(py, "Exists"), message, |e| e.setattr("path", path.as_os_str()))
+        }
+        Error::Foreign { path, mismatch } => make(py, intern!(py, "Foreign"), message, |e| {
+            e.setattr("path", path.as_os_str())?;
+            e.setattr("field", mismatch.field)?;
+            e.setattr("offset", mismatch.offset)?;
+            e.setattr("expected", &mismatch.expected)?;
+            e.setattr("found", &mismatch.found)?;
+            e.setattr("hint", mismatch.hint)
+        }),
+        Error::NotOwner { path, owner, user } => make(py, intern!(py, "NotOwner"), message, |e| {
+            e.setattr("path", path.as_os_str())?;
+            e.setattr("owner", owner)?;
+            e.setattr("user", user)
+        }),
+        Error::RoleTaken { role, pid } => make(py, intern!(py, "RoleTaken"), message, |e| {
+            e.setattr("role", role)?;
+            e.setattr("pid", pid)
+        }),
+        Error::TooManyParticipants { path } => {
+            make(py, intern!(py, "TooManyParticipants"), message, |e| {
+                e.setattr("path", path.as_os_str())
+            })
+        }
+        Error::OutOfMemory { path, needed } => make(py, intern!(py, "OutOfMemory"), message, |e| {
+            e.setattr("path", path.as_os_str())?;
+            e.setattr("needed", needed)
+        }),
+        Error::Os { operation, path, source } => make(py, intern!(py, "Refused"), message, |e| {
+            e.setattr("operation", operation)?;
+            e.setattr("path", path.as_os_str())?;
+            e.setattr("errno", source.raw_os_error())
+        }),
+        // A kind that this binding is older than: its message says it all.
+        _ => plain(intern!(py, "Error")),
+    }
+}
+
+/// An object that can't be sent: where in it, what it is, what to do.
+#[cold]
+pub(crate) fn unsendable(py: Python<'_>, what: &str, path: &str, kind: &str, hint: &str) -> PyErr {
+    let message = format!("{what}, at {path}; {hint}");
+    make(py, intern!(py, "EncodeError"), message, |e| {
+        e.setattr("path", path)?;
+        e.setattr("type", kind)?;
+        e.setattr("hint", hint)
+    })
+}
+
+/// The codec's error of writing. `kind` is the type of what was written.
+#[cold]
+pub(crate) fn encode(py: Python<'_>, error: &EncodeError, kind: &str) -> PyErr {
+    unsendable(py, &error.kind().to_string(), &error.path().to_string(), kind, error.hint())
+}
+
+/// The codec's error of reading. `kind` is the format of the frame.
+#[cold]
+pub(crate) fn decode(py: Python<'_>, error: &DecodeError, kind: &str) -> PyErr {
+    make(py, intern!(py, "DecodeError"), error.to_string(), |e| {
+        e.setattr("path", error.path().to_string())?;
+        e.setattr("offset", error.offset())?;
+        e.setattr("type", kind)?;
+        e.setattr("hint", error.hint())
+    })
+}
+
+/// Bytes that the codec read and Python can't hold.
+#[cold]
+pub(crate) fn undecodable(
+    py: Python<'_>,
+    class: &Bound<'_, PyString>,
+    what: &str,
+    path: &str,
+    kind: &str,
+    hint: &str,
+) -> PyErr {
+    make(py, class, format!("{what}, at {path}; {hint}"), |e| {
+        e.setattr("path", path)?;
+        e.setattr("type", kind)?;
+        e.setattr("hint", hint)
+    })
+}
+
+/// A handle that was closed is used.
+#[cold]
+pub(crate) fn detached(py: Python<'_>, what: &str) -> PyErr {
+    let message = format!("this {what} was closed: open the ring again to go on");
+    make(py, intern!(py, "Error"), message, |_| Ok(()))
+}
+
+/// A frame that was released is read.
+#[cold]
+pub(crate) fn released(py: Python<'_>) -> PyErr {
+    let message = "this frame was released: read it, or take a view of it, before release()";
+    make(py, intern!(py, "Error"), message.to_owned(), |_| Ok(()))
+}
+
+/// Something still refers to a reservation that is over.
+#[cold]
+pub(crate) fn escaped(what: &str) -> PyErr {
+    PyBufferError::new_err(format!(
+        "{what} still refers to the reservation, so that nothing was sent: \
+         delete what was made from it (slices, views, further names) before leaving the with block"
+    ))
+}

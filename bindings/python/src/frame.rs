@@ -1,0 +1,362 @@
+//! A received frame, and the lease that its views share.
+//!
+//! 1. The lease owns the frame in the segment. A view (array or memoryview) has the lease as its
+//!    base and nothing else; the block is free when the last of them is gone.
+//! 2. A frame holds its lease, and its value once decoded, until it is released. No view refers to
+//!    the frame, so that there is no cycle and freeing waits for no garbage collector.
+
+use crate::{array, error, fork, meta};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::{ffi, intern};
+use slipring::Error;
+use slipring_codec::format::ndarray::Descriptor;
+use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
+use std::ffi::c_int;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
+
+/// A frame's fixed 64 bytes, as named fields.
+#[pyclass(frozen, get_all, module = "slipring")]
+#[derive(Clone)]
+pub(crate) struct Header {
+    format: u8,
+    format_version: u8,
+    flags: u16,
+    type_code: u16,
+    schema_version: u16,
+    schema_id: u32,
+    checksum: u32,
+    body_len: u64,
+    uncompressed_len: u64,
+    sequence: u64,
+    created_ns: u64,
+    correlation_id: u64,
+    participant: u16,
+    producer: u32,
+}
+
+#[pymethods]
+impl Header {
+    fn __repr__(&self) -> String {
+        format!(
+            "Header(format={}, format_version={}, flags={:#06x}, type_code={:#06x}, \
+             schema_version={}, schema_id={}, checksum={:#010x}, body_len={}, \
+             uncompressed_len={}, sequence={}, created_ns={}, correlation_id={}, participant={}, \
+             producer={})",
+            self.format,
+            self.format_version,
+            self.flags,
+            self.type_code,
+            self.schema_version,
+            self.schema_id,
+            self.checksum,
+            self.body_len,
+            self.uncompressed_len,
+            self.sequence,
+            self.created_ns,
+            self.correlation_id,
+            self.participant,
+            self.producer
+        )
+    }
+}
+
+/// Owns a frame in the segment and lends its data, read-only.
+#[pyclass(frozen, freelist = 64, module = "slipring._native")]
+pub(crate) struct Lease {
+    frame: slipring::Frame,
+    content: Result<Found, DecodeError>,
+}
+
+/// What was found in a frame, once.
+struct Found {
+    /// Where in the body the data lies.
+    data: Range<usize>,
+    /// What it is, where it is an array.
+    array: Option<Descriptor>,
+}
+
+#[pymethods]
+impl Lease {
+    /// # Safety
+    /// As the buffer protocol says: `view` is null or a structure to be filled.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let data = slf.get().data(slf.py())?;
+        // SAFETY: the data lives as long as the lease, to which the view takes a reference; a wish
+        // to write is refused by the flag 1.
+        let filled = unsafe {
+            ffi::PyBuffer_FillInfo(
+                view,
+                slf.as_ptr(),
+                data.as_ptr().cast_mut().cast(),
+                data.len() as _,
+                1,
+                flags,
+            )
+        };
+        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+    }
+}
+
+impl Lease {
+    fn new(frame: slipring::Frame) -> Self {
+        let found = |part: Part<'_>, array| Found {
+            data: part.offset..part.offset + part.bytes.len(),
+            array,
+        };
+        let content = open(&frame).and_then(|body| match body.content()? {
+            Content::Raw(part) => Ok(found(part, None)),
+            Content::Ndarray(view) => Ok(found(view.data, Some(view.descriptor))),
+            _ => Ok(Found { data: 0..frame.len(), array: None }),
+        });
+        Self { frame, content }
+    }
+
+    fn found(&self, py: Python<'_>) -> PyResult<&Found> {
+        if self.frame.header().format_version != FORMAT_VERSION {
+            return Err(other_version(py, self.frame.header()));
+        }
+        self.content.as_ref().map_err(|error| raise(py, &self.frame, error))
+    }
+
+    fn data(&self, py: Python<'_>) -> PyResult<&[u8]> {
+        Ok(&self.frame[self.found(py)?.data.clone()])
+    }
+}
+
+#[cold]
+fn other_version(py: Python<'_>, header: &slipring::Header) -> PyErr {
+    let what = format!("the frame is of format version {}", header.format_version);
+    let hint = "the sender may be newer or older: bring both to one version";
+    let class = intern!(py, "DecodeError");
+    error::undecodable(py, class, &what, "$.format_version", name(header), hint)
+}
+
+fn open(frame: &slipring::Frame) -> Result<Body<'_>, DecodeError> {
+    let header = frame.header();
+    Body::open(header.format, header.flags, header.type_code, frame)
+}
+
+fn name(header: &slipring::Header) -> &'static str {
+    Format::from_code(header.format).map_or("unknown", Format::name)
+}
+
+#[cold]
+fn raise(py: Python<'_>, frame: &slipring::Frame, error: &DecodeError) -> PyErr {
+    let header = frame.header();
+    if header.format == Format::Pickle.code() {
+        let what = "a pickle arrived, which is code that would run here";
+        let hint = "send arrays or bytes; frame.header still tells what it is";
+        let class = intern!(py, "UntrustedPickle");
+        return error::undecodable(py, class, what, "$.format", "pickle", hint);
+    }
+    error::decode(py, error, name(header))
+}
+
+enum State {
+    Taken(slipring::Frame),
+    Leased { lease: Py<Lease>, value: Option<Py<PyAny>> },
+    Released,
+}
+
+/// A frame that was received. It and its views read the segment in place.
+#[pyclass(frozen, freelist = 256, module = "slipring")]
+pub(crate) struct Frame {
+    header: slipring::Header,
+    forks: u32,
+    state: Mutex<State>,
+}
+
+impl Frame {
+    #[inline]
+    pub(crate) fn new(frame: slipring::Frame) -> Self {
+        Self {
+            header: *frame.header(),
+            forks: fork::count(),
+            state: Mutex::new(State::Taken(frame)),
+        }
+    }
+
+    /// The lease, and the value if it was decoded already.
+    fn lease(&self, py: Python<'_>) -> PyResult<(Py<Lease>, Option<Py<PyAny>>)> {
+        if self.forks != fork::count() {
+            return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
+        }
+        let mut state = self.lock(py);
+        if let State::Leased { lease, value } = &*state {
+            return Ok((lease.clone_ref(py), value.as_ref().map(|value| value.clone_ref(py))));
+        }
+        match std::mem::replace(&mut *state, State::Released) {
+            State::Taken(frame) => {
+                let lease = Py::new(py, Lease::new(frame))?;
+                *state = State::Leased { lease: lease.clone_ref(py), value: None };
+                Ok((lease, None))
+            }
+            State::Leased { .. } | State::Released => Err(error::released(py)),
+        }
+    }
+
+    #[inline]
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        // Detaching costs more than the lock, which is hardly ever taken.
+        if let Ok(guard) = self.state.try_lock() {
+            return guard;
+        }
+        // Nothing in here panics half-way; a poisoned lock still guards a whole state.
+        self.state.lock_py_attached(py).unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn decode<'py>(lease: &Bound<'py, Lease>) -> PyResult<Bound<'py, PyAny>> {
+    let py = lease.py();
+    let found = lease.get().found(py)?;
+    let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
+    let data = lease.get().data(py)?.as_ptr().cast_mut();
+    array::over(py, descriptor, data, false, Some(lease.clone().into_any()))
+}
+
+/// A memoryview over an object with a buffer.
+pub(crate) fn memoryview<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the object is alive; the call gives a new reference or raises.
+    unsafe {
+        let view = ffi::PyMemoryView_FromObject(object.as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), view)
+    }
+}
+
+#[pymethods]
+impl Frame {
+    #[getter]
+    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (lease, value) = self.lease(py)?;
+        if let Some(value) = value {
+            return Ok(value.into_bound(py));
+        }
+        let decoded = decode(lease.bind(py))?;
+        let mut state = self.lock(py);
+        if let State::Leased { value, .. } = &mut *state {
+            // Another thread may have been first: all get the same object.
+            let value = value.get_or_insert_with(|| decoded.unbind());
+            return Ok(value.clone_ref(py).into_bound(py));
+        }
+        drop(state);
+        Err(error::released(py))
+    }
+
+    #[getter]
+    fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        memoryview(self.lease(py)?.0.bind(py))
+    }
+
+    /// # Safety
+    /// As the buffer protocol says: `view` is null or a structure to be filled.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let lease = slf.get().lease(slf.py())?.0.into_bound(slf.py());
+        // SAFETY: handed on to the lease, which is then what the view refers to.
+        unsafe { Lease::__getbuffer__(lease, view, flags) }
+    }
+
+    #[getter]
+    fn format(&self, py: Python<'_>) -> Py<PyAny> {
+        let name = match Format::from_code(self.header.format) {
+            Some(Format::Raw) => intern!(py, "raw"),
+            Some(Format::Ndarray) => intern!(py, "ndarray"),
+            _ => return pyo3::types::PyString::new(py, name(&self.header)).into_any().unbind(),
+        };
+        name.clone().into_any().unbind()
+    }
+
+    #[getter]
+    fn meta<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let lease = self.lease(py)?.0;
+        let frame = &lease.get().frame;
+        if self.header.format_version != FORMAT_VERSION {
+            return Err(other_version(py, &self.header));
+        }
+        let value = open(frame).and_then(|body| body.meta());
+        match value.map_err(|error| raise(py, frame, &error))? {
+            Some(value) => meta::to_python(py, &value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.header.sequence
+    }
+
+    #[getter]
+    fn timestamp(&self) -> u64 {
+        self.header.created_ns
+    }
+
+    #[getter]
+    fn header(&self) -> Header {
+        let h = &self.header;
+        Header {
+            format: h.format,
+            format_version: h.format_version,
+            flags: h.flags,
+            type_code: h.type_code,
+            schema_version: h.schema_version,
+            schema_id: h.schema_id,
+            checksum: h.checksum,
+            body_len: h.body_len,
+            uncompressed_len: h.uncompressed_len,
+            sequence: h.sequence,
+            created_ns: h.created_ns,
+            correlation_id: h.correlation_id,
+            participant: h.participant,
+            producer: h.producer,
+        }
+    }
+
+    #[getter]
+    fn address(&self, py: Python<'_>) -> PyResult<usize> {
+        let lease = self.lease(py)?.0;
+        lease.get().data(py).map(|data| data.as_ptr() as usize)
+    }
+
+    #[getter]
+    fn in_place(&self, py: Python<'_>) -> PyResult<bool> {
+        let lease = self.lease(py)?.0;
+        let lease = lease.get();
+        let data = lease.data(py)?.as_ptr_range();
+        let mapped = lease.frame.segment().mapped();
+        Ok(mapped.start <= data.start as usize && data.end as usize <= mapped.end)
+    }
+
+    fn release(&self, py: Python<'_>) {
+        let state = std::mem::replace(&mut *self.lock(py), State::Released);
+        // After the lock: what is dropped here may run code of others.
+        drop(state);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.release(py);
+    }
+
+    fn __repr__(&self) -> String {
+        let h = &self.header;
+        format!("<slipring.Frame {} {}, {} bytes>", h.sequence, name(h), h.body_len)
+    }
+}

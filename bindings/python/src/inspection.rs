@@ -1,0 +1,121 @@
+//! What is in a segment, for Python.
+
+use pyo3::prelude::*;
+use std::ffi::OsStr;
+
+/// A snapshot of a segment: consistent in each number, not between them.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Inspection(pub(crate) slipring::Inspection);
+
+/// A process attached to a segment.
+#[pyclass(frozen, get_all, module = "slipring")]
+pub(crate) struct Process {
+    id: u8,
+    pid: u32,
+    alive: bool,
+    produces: bool,
+    consumes: bool,
+}
+
+#[pymethods]
+impl Process {
+    fn __repr__(&self) -> String {
+        format!(
+            "Process(id={}, pid={}, alive={}, produces={}, consumes={})",
+            self.id,
+            self.pid,
+            truth(self.alive),
+            truth(self.produces),
+            truth(self.consumes)
+        )
+    }
+}
+
+fn truth(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+#[pymethods]
+impl Inspection {
+    #[getter]
+    fn path(&self) -> &OsStr {
+        self.0.path.as_os_str()
+    }
+    #[getter]
+    fn len(&self) -> u64 {
+        self.0.len
+    }
+    #[getter]
+    fn slots(&self) -> u64 {
+        self.0.slots
+    }
+    #[getter]
+    fn cell(&self) -> u64 {
+        self.0.cell
+    }
+    #[getter]
+    fn capacity(&self) -> u64 {
+        self.0.capacity
+    }
+    #[getter]
+    fn chunk(&self) -> u64 {
+        self.0.chunk
+    }
+    #[getter]
+    fn finished(&self) -> bool {
+        self.0.closed
+    }
+    #[getter]
+    fn head(&self) -> u64 {
+        self.0.head
+    }
+    #[getter]
+    fn tail(&self) -> u64 {
+        self.0.tail
+    }
+    #[getter]
+    fn waiting(&self) -> u64 {
+        self.0.waiting
+    }
+    #[getter]
+    fn free_chunks(&self) -> u64 {
+        self.0.chunks[0]
+    }
+    #[getter]
+    fn slab_chunks(&self) -> u64 {
+        self.0.chunks[1]
+    }
+    #[getter]
+    fn run_chunks(&self) -> u64 {
+        self.0.chunks[2]
+    }
+    #[getter]
+    fn filling(&self) -> u64 {
+        self.0.frames.filling
+    }
+    #[getter]
+    fn offered(&self) -> u64 {
+        self.0.frames.offered
+    }
+    #[getter]
+    fn held(&self) -> u64 {
+        self.0.frames.held
+    }
+    #[getter]
+    fn processes(&self) -> Vec<Process> {
+        let process = |p: &slipring::Process| Process {
+            id: p.id,
+            pid: p.pid,
+            alive: p.alive,
+            produces: p.produces,
+            consumes: p.consumes,
+        };
+        self.0.processes.iter().map(process).collect()
+    }
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+    fn __repr__(&self) -> String {
+        format!("<slipring.Inspection of {}>", self.0.path.display())
+    }
+}

@@ -1,0 +1,138 @@
+//! slipring for Python: the module `slipring._native`, joined by what is written in Python beside it.
+//!
+//! The Rust crates do the work. Here Python's objects, exceptions, threads and references meet them;
+//! `_native.pyi` is what users read of it.
+#![allow(clippy::disallowed_types, reason = "no model runs here, and forks are counted")]
+
+mod array;
+mod buffer;
+mod consumer;
+mod end;
+mod error;
+mod fork;
+mod frame;
+mod inspection;
+mod meta;
+mod producer;
+mod reservation;
+mod ring;
+mod size;
+mod watcher;
+
+/// The module.
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    use crate::end::Timeout;
+    use crate::{error, fork, size};
+    use pyo3::exceptions::PyTypeError;
+    use pyo3::prelude::*;
+    use slipring::{Address, Error, Segment};
+    use std::path::PathBuf;
+    use std::time::{Duration, Instant};
+
+    #[pymodule_export]
+    use crate::consumer::Consumer;
+    #[pymodule_export]
+    use crate::frame::{Frame, Header};
+    #[pymodule_export]
+    use crate::inspection::{Inspection, Process};
+    #[pymodule_export]
+    use crate::producer::Producer;
+    #[pymodule_export]
+    use crate::reservation::Reservation;
+    #[pymodule_export]
+    use crate::ring::Ring;
+
+    /// Between two looks at signals while a ring is waited for.
+    const TICK: Duration = Duration::from_millis(50);
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        fork::watch();
+        Ok(())
+    }
+
+    fn address(name: Option<String>, path: Option<PathBuf>) -> PyResult<Address> {
+        match (name, path) {
+            (Some(name), None) => Ok(Address::from(name.as_str())),
+            (None, Some(path)) => Ok(Address::from(path)),
+            _ => Err(PyTypeError::new_err(
+                "give either a name (in shared memory) or path=... (of a file)",
+            )),
+        }
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (name=None, *, path=None, capacity=None, slots=1024, cell=192,
+                        populate=false, keep=false))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn create(
+        py: Python<'_>,
+        name: Option<String>,
+        path: Option<PathBuf>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        slots: u64,
+        cell: u64,
+        populate: bool,
+        keep: bool,
+    ) -> PyResult<Ring> {
+        let address = address(name, path)?;
+        let mut options = Segment::options().slots(slots).cell(cell).populate(populate).keep(keep);
+        if let Some(capacity) = capacity {
+            options = options.capacity(size::parse(capacity)?);
+        }
+        let segment = py.detach(|| options.create(address));
+        segment.map(Ring::new).map_err(|e| error::raise(py, e))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (name=None, *, path=None, wait=0.0))]
+    fn open(
+        py: Python<'_>,
+        name: Option<String>,
+        path: Option<PathBuf>,
+        wait: f64,
+    ) -> PyResult<Ring> {
+        let address = address(name, path)?;
+        let patience = match Timeout::seconds(wait)? {
+            Timeout::Now => Some(Duration::ZERO),
+            Timeout::For(limit) => Some(limit),
+            Timeout::Never | Timeout::Until(_) => None,
+        };
+        let start = Instant::now();
+        loop {
+            let left = patience.map(|p| p.saturating_sub(start.elapsed()));
+            let slice = left.map_or(TICK, |left| left.min(TICK));
+            match py.detach(|| Segment::open_within(address.clone(), slice)) {
+                Ok(segment) => return Ok(Ring::new(segment)),
+                Err(Error::NotFound { .. }) if left != Some(Duration::ZERO) => {
+                    py.check_signals()?;
+                }
+                Err(e) => return Err(error::raise(py, e)),
+            }
+        }
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (name=None, *, path=None))]
+    fn unlink(py: Python<'_>, name: Option<String>, path: Option<PathBuf>) -> PyResult<()> {
+        slipring::unlink(address(name, path)?).map_err(|e| error::raise(py, e))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (name=None, *, path=None))]
+    fn inspect(
+        py: Python<'_>,
+        name: Option<String>,
+        path: Option<PathBuf>,
+    ) -> PyResult<Inspection> {
+        let address = address(name, path)?;
+        let inspection = py.detach(|| slipring::inspect(address));
+        inspection.map(Inspection).map_err(|e| error::raise(py, e))
+    }
+
+    #[pyfunction]
+    fn list() -> Vec<String> {
+        slipring::list()
+    }
+}

@@ -1,0 +1,309 @@
+//! The producing end.
+
+use crate::array::{self, Candidate};
+use crate::buffer::Buffer;
+use crate::end::{Close, End, Timeout};
+use crate::reservation::{Reservation, Shape};
+use crate::{error, meta};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
+use slipring::{Error, Grant, Header};
+use slipring_codec::format::ndarray::{self, Descriptor, Order};
+use slipring_codec::format::raw;
+use slipring_codec::{FORMAT_VERSION, Plan};
+use std::sync::Arc;
+
+/// Copies of at least this many bytes are made detached from the interpreter.
+const DETACH: usize = 64 << 10;
+/// Objects that `send_many` takes from its iterable at a time.
+const BATCH: usize = 64;
+
+/// What the plan says, as a frame's header.
+pub(crate) fn header(plan: &Plan<'_>) -> Header {
+    Header {
+        format: plan.format().code(),
+        format_version: FORMAT_VERSION,
+        flags: plan.flags(),
+        type_code: plan.type_code(),
+        ..Header::default()
+    }
+}
+
+/// Sends a reserved frame.
+pub(crate) fn commit(
+    py: Python<'_>,
+    end: &End<slipring::Producer>,
+    grant: Grant,
+    header: Header,
+    timeout: Timeout,
+) -> PyResult<()> {
+    let mut grant = Some(grant);
+    end.run(py, timeout, |tx, wait| {
+        // A refusal for want of room gives the grant back; none other is tried again.
+        let Some(taken) = grant.take() else { return Err(Error::Interrupted) };
+        tx.commit(taken, header, wait).map_err(|rejected| {
+            grant = rejected.grant;
+            rejected.error
+        })
+    })
+}
+
+/// Writes frames into a ring.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Producer {
+    end: Arc<End<slipring::Producer>>,
+}
+
+impl Producer {
+    pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
+        Self { end }
+    }
+
+    fn send_raw(
+        &self,
+        py: Python<'_>,
+        bytes: &[u8],
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        if meta.is_none() && bytes.len() < DETACH {
+            return self.end.run(py, timeout, |tx, wait| tx.send(Header::raw(), bytes, wait));
+        }
+        let plan = raw::plan(bytes.len(), meta).map_err(|e| error::encode(py, &e, "raw"))?;
+        self.place(py, &plan, timeout, |data| copy(py, bytes, data))
+    }
+
+    /// Reserves, has the data filled in, and sends.
+    fn place(
+        &self,
+        py: Python<'_>,
+        plan: &Plan<'_>,
+        timeout: Timeout,
+        fill: impl FnOnce(&mut [u8]) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let timeout = timeout.begin();
+        let len = plan.body_len();
+        let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
+        fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
+        commit(py, &self.end, grant, header(plan), timeout)
+    }
+
+    /// All that is not simply bytes.
+    fn send_other(
+        &self,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        let bytes_like = object.is_instance_of::<PyMemoryView>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyBytes>();
+        let candidate = if bytes_like { Candidate::Other } else { array::look(object)? };
+        match candidate {
+            Candidate::Array(array) => {
+                let plan = ndarray::plan(&array.descriptor, meta)
+                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
+                self.place(py, &plan, timeout, |data| match array.bytes() {
+                    Some(bytes) => copy(py, bytes, data),
+                    None => array.copy_to(py, data),
+                })
+            }
+            Candidate::Scalar => {
+                let hint = "send np.asarray(it), an array without dimensions";
+                Err(unsupported(object, hint))
+            }
+            Candidate::Other => {
+                let Some(buffer) = Buffer::of(object)? else {
+                    let hint = "send bytes, bytearray, memoryview or another object with a \
+                                buffer, or a NumPy array of a numeric dtype";
+                    return Err(unsupported(object, hint));
+                };
+                match buffer.bytes() {
+                    Some(bytes) => self.send_raw(py, bytes, meta, timeout),
+                    None => {
+                        let plan = raw::plan(buffer.len(), meta)
+                            .map_err(|e| error::encode(py, &e, "raw"))?;
+                        self.place(py, &plan, timeout, |data| buffer.copy_to(py, data))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what was gathered; `false` if time ran out before the last of it.
+    fn send_batch(
+        &self,
+        py: Python<'_>,
+        batch: &[Bound<'_, PyAny>],
+        timeout: Timeout,
+        sent: &mut usize,
+    ) -> PyResult<bool> {
+        for run in batch.chunk_by(|a, b| is_small(a) && is_small(b)) {
+            let outcome = match run {
+                [one] if !is_small(one) => self.send_other(one, None, timeout).map(|()| 1),
+                run => {
+                    let bodies: Vec<&[u8]> = run
+                        .iter()
+                        .filter_map(|object| object.cast::<PyBytes>().ok())
+                        .map(|bytes| bytes.as_bytes())
+                        .collect();
+                    self.send_bodies(py, &bodies, timeout)
+                }
+            };
+            match outcome {
+                Ok(n) => {
+                    *sent += n;
+                    if n < run.len() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error::is_outcome(py, &error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn send_bodies(&self, py: Python<'_>, bodies: &[&[u8]], timeout: Timeout) -> PyResult<usize> {
+        let mut sent = 0;
+        self.end
+            .run(py, timeout, |tx, wait| {
+                let frames = bodies[sent..].iter().map(|&body| (Header::raw(), body));
+                sent += tx.send_batch(frames, wait)?;
+                if sent < bodies.len() { Err(Error::Full) } else { Ok(()) }
+            })
+            .map(|()| sent)
+            .or_else(|error| if error::is_outcome(py, &error) { Ok(sent) } else { Err(error) })
+    }
+}
+
+fn is_small(object: &Bound<'_, PyAny>) -> bool {
+    object.cast::<PyBytes>().is_ok_and(|bytes| bytes.as_bytes().len() < DETACH)
+}
+
+fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
+    if from.len() < DETACH {
+        to.copy_from_slice(from);
+    } else {
+        py.detach(|| to.copy_from_slice(from));
+    }
+    Ok(())
+}
+
+#[cold]
+fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
+    let py = object.py();
+    let kind = object.get_type().fully_qualified_name().map(|name| name.to_string());
+    let kind = kind.unwrap_or_else(|_| "unknown".into());
+    error::unsendable(py, &format!("an object of type {kind} has no frame"), "$", &kind, hint)
+}
+
+#[pymethods]
+impl Producer {
+    #[pyo3(signature = (obj, *, meta=None, timeout=None))]
+    fn send(
+        &self,
+        obj: &Bound<'_, PyAny>,
+        meta: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let timeout = Timeout::parse(timeout)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        match obj.cast::<PyBytes>() {
+            Ok(bytes) => self.send_raw(obj.py(), bytes.as_bytes(), meta.as_deref(), timeout),
+            Err(_) => self.send_other(obj, meta.as_deref(), timeout),
+        }
+    }
+
+    #[pyo3(signature = (objects, *, timeout=None))]
+    fn send_many(
+        &self,
+        py: Python<'_>,
+        objects: &Bound<'_, PyAny>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let timeout = Timeout::parse(timeout)?.begin();
+        if objects.is_instance_of::<PyString>() {
+            return Err(unsupported(objects, "give an iterable of objects to send"));
+        }
+        let mut objects: Bound<'_, PyIterator> = objects.try_iter()?;
+        let (mut sent, mut more) = (0, true);
+        while more {
+            let mut batch = Vec::with_capacity(BATCH);
+            while batch.len() < BATCH {
+                match objects.next() {
+                    Some(object) => batch.push(object?),
+                    None => break,
+                }
+            }
+            more = batch.len() == BATCH;
+            if !self.send_batch(py, &batch, timeout, &mut sent)? {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None, timeout=None))]
+    fn reserve(
+        &self,
+        py: Python<'_>,
+        shape: &Bound<'_, PyAny>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        order: &str,
+        meta: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Reservation> {
+        let timeout = Timeout::parse(timeout)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        let order = match order {
+            "C" => Order::C,
+            "F" => Order::F,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "order is {other:?}, but must be C or F"
+                )));
+            }
+        };
+        let shape = match dtype {
+            None => {
+                Shape::Bytes(shape.extract().map_err(|error| match shape.extract::<i128>() {
+                    Ok(_) => error,
+                    Err(_) => PyTypeError::new_err(
+                        "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
+                    ),
+                })?)
+            }
+            Some(dtype) => {
+                let lengths: Vec<u64> = match shape.extract::<u64>() {
+                    Ok(len) => vec![len],
+                    Err(_) => shape.extract()?,
+                };
+                let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths)
+                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
+                Shape::Array(descriptor)
+            }
+        };
+        Reservation::new(py, self.end.clone(), shape, meta, timeout)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        self.end.close(py);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.close(py);
+    }
+}

@@ -1,0 +1,157 @@
+//! A process's hold on a ring.
+
+use crate::consumer::{self, Consumer};
+use crate::end::{Close, End};
+use crate::inspection::Inspection;
+use crate::producer::Producer;
+use crate::{error, fork};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use slipring::{Error, Segment};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// What is left of a ring until it is closed.
+struct Hold {
+    segment: Segment,
+    producers: Vec<Weak<End<slipring::Producer>>>,
+    consumers: Vec<Weak<End<slipring::Consumer>>>,
+}
+
+/// A ring that this process has created or opened.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Ring {
+    hold: Mutex<Option<Hold>>,
+    path: PathBuf,
+    max_body: u64,
+    mapped: (usize, usize),
+    forks: u32,
+}
+
+impl Ring {
+    pub(crate) fn new(segment: Segment) -> Self {
+        let mapped = segment.mapped();
+        Self {
+            path: segment.path().to_owned(),
+            max_body: segment.max_body(),
+            mapped: (mapped.start, mapped.end),
+            hold: Mutex::new(Some(Hold { segment, producers: vec![], consumers: vec![] })),
+            forks: fork::count(),
+        }
+    }
+
+    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Option<Hold>>> {
+        if self.forks != fork::count() {
+            return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
+        }
+        let hold = self.hold.lock_py_attached(py);
+        Ok(hold.unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn with<R>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut Hold) -> Result<R, Error>,
+    ) -> PyResult<R> {
+        let outcome = self.lock(py)?.as_mut().map(f);
+        match outcome {
+            Some(outcome) => outcome.map_err(|e| error::raise(py, e)),
+            None => Err(error::detached(py, "ring")),
+        }
+    }
+}
+
+#[pymethods]
+impl Ring {
+    fn producer(&self, py: Python<'_>) -> PyResult<Producer> {
+        self.with(py, |hold| {
+            let handle = hold.segment.producer()?;
+            let end = End::new(handle, hold.segment.clone(), "producer", || Error::Full);
+            let end = Arc::new(end);
+            hold.producers.retain(|end| end.strong_count() > 0);
+            hold.producers.push(Arc::downgrade(&end));
+            Ok(Producer::new(end))
+        })
+    }
+
+    fn consumer(&self, py: Python<'_>) -> PyResult<Consumer> {
+        self.with(py, |hold| {
+            let handle = hold.segment.consumer()?;
+            let end = End::new(handle, hold.segment.clone(), "consumer", || Error::Empty);
+            let end = Arc::new(end);
+            hold.consumers.retain(|end| end.strong_count() > 0);
+            hold.consumers.push(Arc::downgrade(&end));
+            Ok(Consumer::new(end))
+        })
+    }
+
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |hold| {
+            hold.segment.close();
+            Ok(())
+        })
+    }
+
+    #[getter]
+    fn finished(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, |hold| Ok(hold.segment.is_closed()))
+    }
+
+    fn inspect(&self, py: Python<'_>) -> PyResult<Inspection> {
+        let segment = self.with(py, |hold| Ok(hold.segment.clone()))?;
+        Ok(Inspection(py.detach(|| segment.inspect())))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.forks != fork::count() {
+            return Ok(());
+        }
+        let hold = self.lock(py)?.take();
+        if let Some(hold) = hold {
+            let producers = hold.producers.iter().filter_map(Weak::upgrade);
+            producers.for_each(|end| end.close(py));
+            let consumers = hold.consumers.iter().filter_map(Weak::upgrade);
+            consumers.for_each(|end| consumer::close(py, &end));
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.lock(py)?.is_none())
+    }
+
+    /// As text: a `Path` costs an import that few need.
+    #[getter]
+    fn path(&self) -> &std::ffi::OsStr {
+        self.path.as_os_str()
+    }
+
+    #[getter]
+    fn max_body(&self) -> u64 {
+        self.max_body
+    }
+
+    #[getter]
+    fn mapped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("builtins")?.getattr("range")?.call1(self.mapped)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<slipring.Ring at {}>", self.path.display())
+    }
+}

@@ -1,0 +1,222 @@
+"""Making, opening and leaving rings, and everything that is refused."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import slipring
+
+
+def test_a_ring_comes_and_goes(name):
+    """P1: made under a name, seen by all, gone with the last who leaves."""
+    with slipring.create(name) as ring:
+        assert name in slipring.list()
+        assert ring.path.endswith(name) and len(ring.mapped) > 64 << 20
+        with slipring.open(name) as other:
+            other.producer().send(b"x")
+            assert ring.consumer().recv(1).value == b"x"
+    assert name not in slipring.list()
+    assert ring.closed and other.closed
+
+
+def test_a_ring_in_a_file(tmp_path):
+    """P1: path= for a ring with a file behind it, whether str or Path."""
+    path = tmp_path / "ring"
+    with slipring.create(path=path, capacity=1 << 20, keep=True) as ring:
+        assert ring.path == str(path)
+        ring.producer().send(b"x")
+    with slipring.open(path=str(path)) as ring:
+        assert ring.consumer().recv(0).value == b"x"
+    assert path.exists()
+    assert slipring.inspect(path=path).path == str(path)
+    slipring.unlink(path=path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "capacity, expected",
+    [("1 MiB", 1 << 20), ("1.5MiB", 3 << 19), ("2 MB", 2 << 20), (300_000, 1 << 19)],
+)
+def test_capacity_as_people_write_it(name, capacity, expected):
+    """R8.5: whole chunks, rounded up."""
+    with slipring.create(name, capacity=capacity, populate=True) as ring:
+        inspection = ring.inspect()
+        assert inspection.capacity == -(-expected // inspection.chunk) * inspection.chunk
+
+
+@pytest.mark.parametrize("capacity", ["", "MiB", "5 miles", "1.2.3 GB", "-1", "1e9", "99999999 TiB"])
+def test_capacity_that_is_none(name, capacity):
+    """R9.1: says what it may be."""
+    with pytest.raises(slipring.InvalidOption, match="option capacity is") as caught:
+        slipring.create(name, capacity=capacity)
+    assert isinstance(caught.value, ValueError)
+    assert (caught.value.option, caught.value.value) == ("capacity", capacity)
+
+
+def test_other_options_that_are_none(name):
+    """R9.1."""
+    with pytest.raises(slipring.InvalidOption) as caught:
+        slipring.create(name, slots=1000)
+    assert caught.value.option == "slots" and "power of two" in caught.value.expected
+    for arguments in ({}, {"name": name, "path": "/tmp/x"}):
+        with pytest.raises(TypeError, match="either a name"):
+            slipring.create(**arguments)
+    with pytest.raises(TypeError, match="64 MiB"):
+        slipring.create(name, capacity=1.5)
+    assert name not in slipring.list()
+
+
+@pytest.mark.parametrize("bad", ["", "../a", "a/b", "/etc/x", "a\0b", "ü", "n" * 201])
+def test_names_that_are_none(bad):
+    """P10: a name can't leave its directory."""
+    for call in (slipring.create, slipring.open, slipring.unlink, slipring.inspect):
+        with pytest.raises(slipring.InvalidName) as caught:
+            call(bad)
+        assert isinstance(caught.value, ValueError) and caught.value.name == bad
+
+
+def test_no_such_ring(ring, name):
+    """R9.1: the error lists the rings that there are, and is a FileNotFoundError."""
+    for call in (slipring.open, slipring.unlink, slipring.inspect):
+        with pytest.raises(FileNotFoundError, match=name) as caught:
+            call("no-such-ring")
+        assert isinstance(caught.value, slipring.NotFound)
+        assert name in caught.value.rings and caught.value.path.endswith("no-such-ring")
+    with pytest.raises(slipring.NotFound):
+        slipring.open("no-such-ring", wait=0.05)
+
+
+def test_a_name_that_is_taken(ring, name):
+    """R9.1."""
+    with pytest.raises(FileExistsError, match="open it, or unlink it") as caught:
+        slipring.create(name)
+    assert isinstance(caught.value, slipring.SegmentError)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    """P9, R14.5: the first field that is wrong, and where."""
+    path = tmp_path / "foreign"
+    path.write_bytes(b"not a ring" * 1000)
+    path.chmod(0o600)
+    with pytest.raises(slipring.Foreign) as caught:
+        slipring.open(path=path)
+    assert (caught.value.field, caught.value.offset) == ("magic", 0)
+    path.write_bytes(b"short")
+    with pytest.raises(slipring.Foreign, match="cut short"):
+        slipring.inspect(path=path)
+
+
+def test_a_second_end_is_refused(ring, ends, name):
+    """P2: it names the first one's process, from this and from another handle."""
+    with slipring.open(name) as other:
+        for role, call in (("producer", other.producer), ("consumer", ring.consumer)):
+            with pytest.raises(slipring.RoleTaken, match=str(os.getpid())) as caught:
+                call()
+            assert (caught.value.role, caught.value.pid) == (role, os.getpid())
+        ends[0].close()
+        other.producer().send(b"new")
+    assert ends[1].recv(0).value == b"new"
+
+
+def test_full_and_too_large(ring, ends):
+    """P7: as was asked, at once or after a while; what can never fit says so at once."""
+    tx, rx = ends
+    for body in (b"x" * 64, b"x" * 100_000):
+        sent = 0
+        with pytest.raises(slipring.Full):
+            for _ in range(1000):
+                tx.send(body, timeout=0)
+                sent += 1
+        assert 0 < sent <= 64
+        with pytest.raises(TimeoutError) as caught:
+            tx.send(body, timeout=0.01)
+        assert isinstance(caught.value, slipring.Timeout)
+        with pytest.raises(slipring.Full), tx.reserve(100_000, timeout=0):
+            pass
+        assert len(rx.recv_many(1000)) == sent
+    with pytest.raises(slipring.TooLarge) as caught:
+        tx.send(bytes(9 << 20))
+    assert (caught.value.len, caught.value.limit) == (9 << 20, ring.max_body)
+
+
+def test_timeouts_that_are_none(ends):
+    """R9.1."""
+    tx, rx = ends
+    for bad in (-1, float("nan")):
+        with pytest.raises(ValueError, match="timeout"):
+            rx.recv(bad)
+    with pytest.raises(TypeError, match="timeout is None or seconds"):
+        tx.send(b"", timeout="1")
+    tx.send(b"", timeout=float("inf"))
+    assert rx.recv(1e300).value == b""
+    with pytest.raises(slipring.Empty):
+        rx.recv(0)
+
+
+def test_a_finished_ring_is_drained(ring, ends):
+    """P7: producers stop at once, consumers when all was taken; iteration ends."""
+    tx, rx = ends
+    tx.send_many([b"1", b"2", b"3"])
+    ring.finish()
+    assert ring.finished and ring.inspect().finished
+    with pytest.raises(slipring.Closed):
+        tx.send(b"4")
+    assert [bytes(frame.value) for frame in rx] == [b"1", b"2", b"3"]
+    for call in (rx.recv, rx.try_recv, lambda: rx.recv_many(3)):
+        with pytest.raises(slipring.Closed):
+            call()
+
+
+def test_closed_handles_say_so(name):
+    """R9.1: each handle names itself; closing twice is nothing."""
+    ring = slipring.create(name)
+    tx, rx = ring.producer(), ring.consumer()
+    reservation = tx.reserve(4)
+    ring.close()
+    ring.close()
+    tx.close()
+    for call, what in [
+        (lambda: tx.send(b""), "producer"),
+        (lambda: tx.send_many([b""]), "producer"),
+        (reservation.__enter__, "producer"),
+        (lambda: rx.recv(0), "consumer"),
+        (rx.try_recv, "consumer"),
+        (lambda: next(rx), "consumer"),
+        (ring.producer, "ring"),
+        (ring.inspect, "ring"),
+        (ring.finish, "ring"),
+    ]:
+        with pytest.raises(slipring.Error, match=f"this {what} was closed"):
+            call()
+
+
+def test_a_reservation_outlives_its_ring(name):
+    """P4: its memory stays; that it can't be sent is an error, and the name goes with it."""
+    with slipring.create(name) as ring:
+        reservation = ring.producer().reserve((4,), "u1")
+        array = reservation.__enter__()
+    array[:] = 5
+    assert array.tolist() == [5] * 4
+    with pytest.raises(slipring.Error, match="producer was closed"):
+        reservation.__exit__(None, None, None)
+    del array, reservation
+    assert name not in slipring.list()
+
+
+def test_inspect_tells_what_is_there(ring, ends, name):
+    """R13.4: from outside and from inside, for programs and for people."""
+    tx, rx = ends
+    tx.send_many([b"x" * 1000] * 3)
+    frame = rx.recv(0)
+    for seen in (slipring.inspect(name), ring.inspect()):
+        assert (seen.waiting, seen.offered, seen.held) == (2, 2, 1)
+        assert (seen.slots, seen.cell, seen.capacity) == (64, 192, 8 << 20)
+        assert seen.tail - seen.head == 2
+        assert seen.free_chunks + seen.slab_chunks + seen.run_chunks == seen.capacity // seen.chunk
+        (process,) = seen.processes
+        assert (process.pid, process.alive) == (os.getpid(), True)
+        assert process.produces and process.consumes
+        assert f"pid {os.getpid()}" in str(seen) and "waiting 2" in str(seen)
+    assert frame.sequence == 0
