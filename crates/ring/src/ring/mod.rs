@@ -1,0 +1,172 @@
+//! The two ends of a ring: reserve, commit, send; receive, view, release.
+//!
+//! Here the parts meet: the order of `spsc`, the words of `block`, the space of `pool`, the event
+//! counts of `wait`. A frame is complete before it is placed, and its lease is on record before its
+//! place is cleared, so a death between any two steps is one that `recovery` can tell.
+
+mod consumer;
+mod producer;
+
+pub use consumer::{Consumer, Frame};
+pub use producer::{Grant, Producer, Rejected};
+
+use crate::block::{Block, Phase, Word};
+use crate::error::Error;
+use crate::pool::Place;
+use crate::segment::Mapping;
+use crate::sync;
+use crate::wait::{EventCount, TICK};
+use std::time::{Duration, Instant};
+
+/// How long to wait for a frame or for room.
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Wait<'a> {
+    limit: Option<Duration>,
+    spin: Duration,
+    interrupt: Option<&'a dyn Fn() -> bool>,
+}
+
+/// Spinning pays where the other side can run meanwhile.
+fn default_spin() -> Duration {
+    static SPIN: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
+    *SPIN.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        if cores > 1 { Duration::from_micros(20) } else { Duration::ZERO }
+    })
+}
+
+impl<'a> Wait<'a> {
+    fn new(limit: Option<Duration>) -> Self {
+        Self { limit, spin: default_spin(), interrupt: None }
+    }
+
+    /// Not at all.
+    pub fn no() -> Self {
+        Self::new(Some(Duration::ZERO))
+    }
+
+    /// Until the ring is ready or closed.
+    pub fn forever() -> Self {
+        Self::new(None)
+    }
+
+    /// At most this long.
+    pub fn for_up_to(limit: Duration) -> Self {
+        Self::new(Some(limit))
+    }
+
+    /// Look again and again for this long before sleeping. The default is 20 us, and nothing on a
+    /// machine with one core.
+    pub fn spin(mut self, spin: Duration) -> Self {
+        self.spin = spin;
+        self
+    }
+
+    /// Asks `check` after each signal and every 100 ms; `true` ends the wait with
+    /// [`Error::Interrupted`].
+    pub fn interrupted_by(mut self, check: &'a dyn Fn() -> bool) -> Self {
+        self.interrupt = Some(check);
+        self
+    }
+}
+
+/// Turns of a spin loop that only look; from then on each one rests a little.
+const EAGER: u32 = 256;
+
+/// Repeats `attempt` until it has an answer: spinning for as long as `ready` says no, then asleep on
+/// `event`.
+#[cold]
+fn wait_for<T>(
+    mapping: &Mapping,
+    event: &EventCount,
+    wait: &Wait<'_>,
+    ready: impl Fn() -> bool,
+    mut attempt: impl FnMut() -> Result<Option<T>, Error>,
+) -> Result<T, Error> {
+    let start = Instant::now();
+    let left = |limit: Duration| limit.saturating_sub(start.elapsed());
+    let spin = wait.limit.map_or(wait.spin, |limit| wait.spin.min(limit));
+    let mut turns = 0u32;
+    loop {
+        if ready()
+            && let Some(done) = attempt()?
+        {
+            return Ok(done);
+        }
+        turns = turns.wrapping_add(1);
+        if (turns.is_multiple_of(32) || spin.is_zero()) && start.elapsed() >= spin {
+            break;
+        }
+        if turns > EAGER {
+            sync::spin();
+        }
+    }
+    let mut asked = start;
+    loop {
+        let ticket = event.announce();
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        let limit = wait.limit.map_or(TICK, left);
+        if limit.is_zero() {
+            return Err(Error::Timeout);
+        }
+        let signal = event.sleep(ticket, limit);
+        if let Some(check) = wait.interrupt
+            && (signal || asked.elapsed() >= TICK)
+        {
+            asked = Instant::now();
+            if check() {
+                return Err(Error::Interrupted);
+            }
+        }
+        mapping.look_around_now_and_then();
+    }
+}
+
+/// Where a frame lies and what its control word says.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// Cells count first, then blocks.
+    reference: u32,
+    /// In the pool, or `None` for a cell.
+    place: Option<Place>,
+    word: Word,
+}
+
+impl Lease {
+    /// The frame's memory, header first, and its length.
+    #[inline(always)]
+    fn memory(&self, mapping: &Mapping) -> (*mut u8, u64) {
+        match self.place {
+            None => mapping.cell(self.reference),
+            Some(place) => (mapping.piece(place.offset), place.len),
+        }
+    }
+
+    #[inline(always)]
+    fn block<'a>(&self, mapping: &'a Mapping) -> &'a Block {
+        match self.place {
+            None => &mapping.cells()[self.reference as usize],
+            Some(place) => &mapping.pool().blocks[place.block as usize],
+        }
+    }
+
+    /// A step that only this process can take: the word is free and this the one producer, or
+    /// offered and this the one consumer, or already its own.
+    #[inline(always)]
+    fn step(&mut self, mapping: &Mapping, phase: Phase) {
+        self.word = self.word.with(phase, mapping.tag());
+        self.block(mapping).set(self.word);
+    }
+
+    #[inline(always)]
+    fn release(&self, mapping: &Mapping) {
+        match self.place {
+            None => self.block(mapping).set(self.word.freed()),
+            Some(place) => mapping.pool().release(place, self.word),
+        }
+        mapping.space().wake();
+    }
+}
