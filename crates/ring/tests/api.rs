@@ -55,6 +55,33 @@ fn frames_of_all_sizes_cross_in_order() {
     assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
 }
 
+/// P4, P5: a closure writes and reads in the segment itself; a panic in it sends nothing, keeps nothing.
+#[test]
+fn closures_work_in_place() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    for len in [0usize, 10, 5000] {
+        let inside = |body: &[u8]| segment.mapped().contains(&(body.as_ptr() as usize));
+        let write = |body: &mut [u8]| {
+            assert!(inside(body));
+            body.fill(3);
+        };
+        tx.send_with(Header::raw(), len, write, &Wait::no()).unwrap();
+        rx.ready(&Wait::no()).unwrap();
+        let read = |header: &Header, body: &[u8]| (header.body_len, inside(body), body.to_vec());
+        assert_eq!(rx.recv_with(read, &Wait::no()).unwrap(), (len as u64, true, vec![3; len]));
+        assert!(matches!(rx.ready(&Wait::no()), Err(Error::Empty)));
+        let fails = std::panic::AssertUnwindSafe(|| {
+            tx.send_with(Header::raw(), len, |_| panic!("on purpose"), &Wait::no())
+        });
+        assert!(std::panic::catch_unwind(fails).is_err());
+        assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
+    }
+    let seen = segment.inspect();
+    assert_eq!((seen.waiting, seen.frames), (0, Default::default()));
+}
+
 /// P4: reservations are many, committed in another order, some dropped.
 #[test]
 fn reservations_commit_in_any_order() {

@@ -88,6 +88,40 @@ impl Consumer {
         Ok(taken)
     }
 
+    /// Takes the next frame, shows it to `read` in the segment, and frees its space.
+    #[inline]
+    pub fn recv_with<R>(
+        &mut self,
+        read: impl FnOnce(&Header, &[u8]) -> R,
+        wait: &Wait<'_>,
+    ) -> Result<R, Error> {
+        let (lease, header) = match self.taken()? {
+            Some(taken) => taken,
+            None => self.when_data(wait, Self::taken)?,
+        };
+        /// Released when `read` panics, too.
+        struct Held<'a>(Lease, &'a Mapping);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                self.0.release(self.1);
+            }
+        }
+        let held = Held(lease, &self.mapping);
+        let body = held.0.memory(held.1).0.wrapping_add(FRAME_HEADER);
+        // SAFETY: as in `Frame::deref`; the lease lasts until `held` goes.
+        let body = unsafe { std::slice::from_raw_parts(body, header.body_len as usize) };
+        Ok(read(&header, body))
+    }
+
+    /// Waits until a frame is there, and leaves it there.
+    pub fn ready(&mut self, wait: &Wait<'_>) -> Result<(), Error> {
+        let mapping = self.mapping.clone();
+        self.when_data(wait, |this| {
+            this.mapping.own()?;
+            Ok(mapping.readable().then_some(()))
+        })
+    }
+
     /// Copies the next frame's body into `buffer` and frees its space at once. The length is in the
     /// header. A body that is longer than the buffer stays in the ring ([`Error::TooLarge`]).
     #[inline]
@@ -216,15 +250,22 @@ impl Consumer {
     /// Takes the next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
+        let Some((lease, header)) = self.taken()? else { return Ok(None) };
+        let mapping = self.mapping.clone();
+        let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
+        Ok(Some(Frame { mapping, lease, header, body }))
+    }
+
+    /// The lease on the next frame, and its header, checked.
+    #[inline(always)]
+    fn taken(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         let Some((mut lease, _)) = self.front()? else { return Ok(None) };
         // The lease is on record before the place is cleared.
         lease.step(&self.mapping, Phase::Acked);
         match self.header(&lease) {
             Ok(header) => {
                 self.clear();
-                let mapping = self.mapping.clone();
-                let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
-                Ok(Some(Frame { mapping, lease, header, body }))
+                Ok(Some((lease, header)))
             }
             Err(error) => {
                 let error = self.skip(error);

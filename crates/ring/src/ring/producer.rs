@@ -64,14 +64,27 @@ impl Producer {
     /// `wait` says what to do about a full ring: [`Error::Full`] at once, or wait.
     #[inline]
     pub fn send(&mut self, header: Header, body: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
+        self.send_with(header, body.len(), |to| to.copy_from_slice(body), wait)
+    }
+
+    /// Sends a frame of `len` bytes that `fill` writes in the segment itself. The bytes hold what an
+    /// earlier frame left. `fill` is called once there is room, at most once; until it returns
+    /// nothing is sent, and if it panics nothing will be.
+    #[inline]
+    pub fn send_with(
+        &mut self,
+        header: Header,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+        wait: &Wait<'_>,
+    ) -> Result<(), Error> {
         let created = self.now();
-        if self.send_now(&header, created, body)? {
-            self.mapping.data().wake();
-            return Ok(());
+        let mut fill = Some(fill);
+        if !self.send_now(&header, created, len, &mut fill)? {
+            self.when_room(wait, |this| {
+                this.send_now(&header, created, len, &mut fill).map(|sent| sent.then_some(()))
+            })?;
         }
-        self.when_room(wait, |this| {
-            this.send_now(&header, created, body).map(|sent| sent.then_some(()))
-        })?;
         self.mapping.data().wake();
         Ok(())
     }
@@ -87,11 +100,13 @@ impl Producer {
         let created = self.now();
         let mut sent = 0;
         for (header, body) in frames {
-            let outcome = match self.send_now(&header, created, body) {
+            let (len, mut fill) = (body.len(), Some(|to: &mut [u8]| to.copy_from_slice(body)));
+            let outcome = match self.send_now(&header, created, len, &mut fill) {
                 Ok(false) => {
                     self.mapping.data().wake();
                     self.when_room(wait, |this| {
-                        this.send_now(&header, created, body).map(|sent| sent.then_some(()))
+                        this.send_now(&header, created, len, &mut fill)
+                            .map(|sent| sent.then_some(()))
                     })
                 }
                 other => other.map(|_| ()),
@@ -189,10 +204,16 @@ impl Producer {
         if self.mapping.closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// `false`: no room. Small bodies go straight into the cell at home at the tail (rule 4 of
-    /// `spsc`), the others through a reservation.
+    /// `false`: no room, and `fill` was not called. Small bodies go straight into the cell at home at
+    /// the tail (rule 4 of `spsc`), the others through a reservation.
     #[inline(always)]
-    fn send_now(&mut self, header: &Header, created: u64, body: &[u8]) -> Result<bool, Error> {
+    fn send_now(
+        &mut self,
+        header: &Header,
+        created: u64,
+        len: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> Result<bool, Error> {
         self.check()?;
         let mapping = &*self.mapping;
         let slots = mapping.slots();
@@ -200,22 +221,24 @@ impl Producer {
             return Ok(false);
         }
         let home = slots.home(self.tail.position);
-        let (pointer, len) = mapping.cell(home);
-        if (body.len() + FRAME_HEADER) as u64 <= len
-            && mapping.cells()[home as usize].load().is_free()
-        {
+        let (pointer, room) = mapping.cell(home);
+        if (len + FRAME_HEADER) as u64 <= room && mapping.cells()[home as usize].load().is_free() {
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
-            // the one producer's alone; it is `len` bytes, aligned to 64, and the body fits.
-            unsafe {
-                self.write_header(pointer, header, created, body.len());
-                let to = pointer.add(FRAME_HEADER);
-                std::ptr::copy_nonoverlapping(body.as_ptr(), to, body.len());
+            // the one producer's alone; it is `room` bytes, aligned to 64, and the body fits.
+            let body = unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) };
+            if let Some(fill) = fill.take() {
+                fill(body);
             }
+            // SAFETY: as above; the header is before the body.
+            unsafe { self.write_header(pointer, header, created, len) };
             self.place(Entry { reference: home, generation: 0, direct: true });
             return Ok(true);
         }
-        let Some(mut grant) = self.reserve_now(body.len())? else { return Ok(false) };
-        grant.copy_from_slice(body);
+        let Some(mut grant) = self.reserve_now(len)? else { return Ok(false) };
+        if let Some(fill) = fill.take() {
+            fill(&mut grant);
+        }
+        // The place is still vacant: only this producer takes it.
         Ok(self.commit_now(&mut Some(grant), header, created)?.is_some())
     }
 

@@ -1,0 +1,194 @@
+//! What is measured: end, pattern, size and variant, named `end/pattern/size/variant`.
+
+use std::fmt;
+
+/// Whose hands a frame passes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// No frame at all: what the machine itself can do.
+    Machine,
+    /// Rust at both ends.
+    Rust,
+    /// Python at both ends.
+    Python,
+    /// Elixir at the measuring end, Python at the other.
+    Beam,
+}
+
+/// Which way frames go, and what is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// One frame there and one back, timed one by one.
+    Rtt,
+    /// Frames one way as fast as they go, counted by the consumer.
+    Stream,
+    /// A stream into Elixir.
+    Recv,
+    /// A stream out of Elixir.
+    Send,
+    /// One cache line passed between two cores.
+    Pingpong,
+    /// One futex wake-up there and one back.
+    Futex,
+    /// One core copying memory.
+    Memcpy,
+    /// One reading of the harness's own clock.
+    Clock,
+}
+
+/// How a frame is written, read and waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Copied, and both ends poll.
+    Spin,
+    /// Copied, and both ends sleep until they are woken.
+    Block,
+    /// One word written, one word read, whatever the size.
+    Touch,
+    /// Copied in from a buffer of the producer's; read in every cache line.
+    Copy,
+    /// As `Copy`, each frame in memory that nobody has touched yet.
+    Cold,
+    /// Many frames handed over at a time.
+    Batch,
+    /// One frame at a time.
+    Single,
+}
+
+/// One row of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Whose ends.
+    pub host: Host,
+    /// Which pattern.
+    pub pattern: Pattern,
+    /// Bytes in a frame's body, or bytes copied; 0 where nothing has a size.
+    pub size: usize,
+    /// Which variant, where there is a choice.
+    pub variant: Option<Variant>,
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Every case, in the order of the results.
+pub const ALL: &[Case] = {
+    use {Host::*, Pattern::*, Variant::*};
+    const fn case(host: Host, pattern: Pattern, size: usize, variant: Variant) -> Case {
+        Case { host, pattern, size, variant: Some(variant) }
+    }
+    const fn machine(pattern: Pattern, size: usize) -> Case {
+        Case { host: Machine, pattern, size, variant: None }
+    }
+    &[
+        machine(Clock, 0),
+        machine(Pingpong, 0),
+        machine(Futex, 0),
+        machine(Memcpy, 4 * KIB),
+        machine(Memcpy, MIB),
+        machine(Memcpy, 16 * MIB),
+        case(Rust, Rtt, 64, Spin),
+        case(Rust, Rtt, 64, Block),
+        case(Rust, Rtt, MIB, Touch),
+        case(Rust, Rtt, MIB, Copy),
+        case(Rust, Stream, 64, Copy),
+        case(Rust, Stream, KIB, Copy),
+        case(Rust, Stream, 64 * KIB, Copy),
+        case(Rust, Stream, MIB, Copy),
+        case(Rust, Stream, 64, Batch),
+        case(Rust, Stream, MIB, Touch),
+        case(Rust, Stream, MIB, Cold),
+        case(Python, Rtt, 64, Spin),
+        case(Python, Rtt, 64, Block),
+        case(Python, Rtt, MIB, Touch),
+        case(Python, Rtt, MIB, Copy),
+        case(Python, Stream, 64, Single),
+        case(Python, Stream, 4 * KIB, Single),
+        case(Python, Stream, MIB, Single),
+        case(Python, Stream, 64, Batch),
+        case(Python, Stream, 4 * KIB, Batch),
+        case(Python, Stream, MIB, Batch),
+        case(Beam, Rtt, 64, Block),
+        case(Beam, Rtt, MIB, Block),
+        case(Beam, Recv, 64, Batch),
+        case(Beam, Recv, 4 * KIB, Batch),
+        case(Beam, Recv, 64 * KIB, Batch),
+        case(Beam, Recv, MIB, Batch),
+        case(Beam, Send, 64, Batch),
+        case(Beam, Send, 4 * KIB, Batch),
+        case(Beam, Send, 64 * KIB, Batch),
+        case(Beam, Send, MIB, Batch),
+    ]
+};
+
+impl Case {
+    /// The case of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.iter().copied().find(|case| case.to_string() == name)
+    }
+
+    /// Whether this is that variant.
+    pub fn is(&self, variant: Variant) -> bool {
+        self.variant == Some(variant)
+    }
+
+    /// Whether both ends are Rust and frames go there and back or one way.
+    pub fn in_rust(&self) -> bool {
+        self.host == Host::Rust
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = match self.host {
+            Host::Machine => "machine",
+            Host::Rust => "rust",
+            Host::Python => "python",
+            Host::Beam => "beam",
+        };
+        let pattern = match self.pattern {
+            Pattern::Rtt => "rtt",
+            Pattern::Stream => "stream",
+            Pattern::Recv => "recv",
+            Pattern::Send => "send",
+            Pattern::Pingpong => "pingpong",
+            Pattern::Futex => "futex",
+            Pattern::Memcpy => "memcpy",
+            Pattern::Clock => "clock",
+        };
+        write!(f, "{host}/{pattern}")?;
+        match self.size {
+            0 => {}
+            size if size % MIB == 0 => write!(f, "/{}MiB", size / MIB)?,
+            size if size % KIB == 0 => write!(f, "/{}KiB", size / KIB)?,
+            size => write!(f, "/{size}B")?,
+        }
+        match self.variant {
+            None => Ok(()),
+            Some(Variant::Spin) => f.write_str("/spin"),
+            Some(Variant::Block) => f.write_str("/block"),
+            Some(Variant::Touch) => f.write_str("/touch"),
+            Some(Variant::Copy) => f.write_str("/copy"),
+            Some(Variant::Cold) => f.write_str("/cold"),
+            Some(Variant::Batch) => f.write_str("/batch"),
+            Some(Variant::Single) => f.write_str("/single"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R7.5: a case keeps one name, and a name means one case.
+    #[test]
+    fn every_name_leads_back_to_its_case() {
+        for case in ALL {
+            assert_eq!(Case::named(&case.to_string()), Some(*case), "{case}");
+        }
+        assert_eq!(ALL[0].to_string(), "machine/clock");
+        assert!(Case::named("machine/memcpy/16MiB").is_some());
+        assert!(Case::named("rust/stream/64KiB/copy").is_some());
+        assert_eq!(Case::named("rust/stream/64KiB"), None);
+    }
+}

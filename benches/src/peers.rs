@@ -1,0 +1,36 @@
+//! Who is measured: one file each, and one line in [`all`].
+
+#[cfg(feature = "peers")]
+mod iceoryx;
+mod limit;
+mod machine;
+mod scripts;
+mod slipring;
+mod threads;
+mod unix;
+#[cfg(feature = "peers")]
+mod zmq;
+
+use crate::harness::process::Contestant;
+
+/// Everyone, in the order of the tables' columns.
+pub fn all() -> Vec<Contestant> {
+    let mut all = vec![
+        machine::contestant(),
+        Contestant::processes::<slipring::Slipring>(),
+        Contestant::processes::<limit::Limit<false>>(),
+        Contestant::processes::<limit::Limit<true>>(),
+    ];
+    #[cfg(feature = "peers")]
+    all.extend([Contestant::processes::<iceoryx::Iceoryx>(), Contestant::processes::<zmq::Zmq>()]);
+    all.extend([
+        Contestant::processes::<unix::Unix>(),
+        Contestant::threads::<threads::Rtrb>(),
+        Contestant::threads::<threads::Queue>(),
+    ]);
+    all.extend(scripts::contestants());
+    all
+}
+
+/// Those that are no transports: what the machine can do, and the simplest ring that could work.
+pub const YARDSTICKS: &[&str] = &["machine", "limit", "limit+fence"];

@@ -1,0 +1,71 @@
+//! Peers in Python and in Elixir. Their scripts stand in `benches/python` and `benches/beam`, each
+//! peer as one class or module of a few functions.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::harness::case::{Case, Host, Variant};
+use crate::harness::process::Contestant;
+use crate::harness::script::Script;
+
+/// All of them. Names mean the same transport in every language.
+pub fn contestants() -> [Contestant; 5] {
+    [
+        contestant("iceoryx2", python(), Host::Python, |case| !case.is(Variant::Batch)),
+        contestant("zmq", python(), Host::Python, |case| !case.is(Variant::Touch)),
+        contestant("mp.Queue", python(), Host::Python, |case| {
+            !case.is(Variant::Touch) && !case.is(Variant::Spin)
+        }),
+        contestant("port", elixir(), Host::Beam, |_| true),
+        contestant("unix", elixir(), Host::Beam, |_| true),
+    ]
+}
+
+fn contestant(
+    name: &'static str,
+    script: Script,
+    host: Host,
+    takes: fn(&Case) -> bool,
+) -> Contestant {
+    Contestant::alone(
+        name,
+        move |case| case.host == host && takes(case),
+        move |case, time| script.run(name, case, time),
+    )
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The interpreter that `SLIPRING_PYTHON` names, else the project's own, else the system's.
+fn interpreter() -> PathBuf {
+    let own = folder().join("../.venv/bin/python");
+    env::var_os("SLIPRING_PYTHON")
+        .map(PathBuf::from)
+        .or_else(|| own.exists().then_some(own))
+        .unwrap_or_else(|| "python3".into())
+}
+
+fn python() -> Script {
+    Script {
+        program: interpreter(),
+        args: vec![folder().join("python/ring.py")],
+        missing: "Python; set SLIPRING_PYTHON to an interpreter, or run `make setup`",
+    }
+}
+
+fn elixir() -> Script {
+    let far = folder().join("beam/far.py");
+    Script {
+        program: "elixir".into(),
+        args: vec![
+            folder().join("beam/ring.exs"),
+            "--python".into(),
+            interpreter(),
+            "--far".into(),
+            far,
+        ],
+        missing: "Elixir is not on PATH",
+    }
+}

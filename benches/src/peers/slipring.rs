@@ -1,0 +1,97 @@
+//! slipring, through its public face: two rings, one each way.
+
+use std::time::Duration;
+
+use slipring::{Consumer, Error, Frame, Header, Producer, Segment, Wait};
+
+use crate::harness::case::{Case, Variant};
+use crate::harness::failure::Failure;
+use crate::harness::link::{BATCH, End, Link, Peer, Route};
+
+/// One end.
+pub struct Slipring {
+    out: Producer,
+    into: Consumer,
+    block: bool,
+    /// Bodies of one batch.
+    bodies: Vec<u8>,
+    len: usize,
+    frames: Vec<Frame>,
+}
+
+impl Peer for Slipring {
+    const NAME: &'static str = "slipring";
+
+    fn takes(_case: &Case) -> bool {
+        true
+    }
+
+    fn open(route: &Route, end: End) -> Result<Self, Failure> {
+        let attach = |way: &str, create: bool| {
+            let name = format!("bench-{}-{way}", route.name);
+            if create {
+                let warm = !route.case.is(Variant::Cold);
+                Segment::options().populate(warm).create(name.as_str())
+            } else {
+                Segment::open_within(name.as_str(), Duration::from_secs(5))
+            }
+        };
+        let near = end == End::Near;
+        let there = attach("there", near).map_err(Failure::call("attach"))?;
+        let back = attach("back", near).map_err(Failure::call("attach"))?;
+        let (out, into) = if near { (there, back) } else { (back, there) };
+        Ok(Self {
+            out: out.producer().map_err(Failure::call("become the producer"))?,
+            into: into.consumer().map_err(Failure::call("become the consumer"))?,
+            block: route.case.is(Variant::Block),
+            bodies: vec![0; BATCH * route.case.size.max(1)],
+            len: route.case.size,
+            frames: Vec::with_capacity(BATCH),
+        })
+    }
+}
+
+/// Full and empty are for the harness to deal with.
+fn unless<T>(outcome: Result<T, Error>) -> Result<Option<T>, Failure> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(Error::Full | Error::Empty | Error::Timeout) => Ok(None),
+        Err(error) => Err(Failure::call("use the ring")(error)),
+    }
+}
+
+impl Link for Slipring {
+    #[inline]
+    fn send(&mut self, fill: impl FnOnce(&mut [u8])) -> Result<bool, Failure> {
+        let sent = self.out.send_with(Header::raw(), self.len, fill, &Wait::no());
+        Ok(unless(sent)?.is_some())
+    }
+
+    #[inline]
+    fn receive(&mut self, read: impl FnOnce(&[u8])) -> Result<bool, Failure> {
+        let taken = self.into.recv_with(|_, body| read(body), &Wait::no());
+        Ok(unless(taken)?.is_some())
+    }
+
+    fn send_batch(&mut self, fill: impl FnMut(&mut [u8])) -> Result<usize, Failure> {
+        self.bodies.chunks_exact_mut(self.len).for_each(fill);
+        let frames = self.bodies.chunks_exact(self.len).map(|body| (Header::raw(), body));
+        Ok(unless(self.out.send_batch(frames, &Wait::no()))?.unwrap_or(0))
+    }
+
+    fn receive_batch(&mut self, mut read: impl FnMut(&[u8])) -> Result<usize, Failure> {
+        let taken = unless(self.into.recv_batch(BATCH, &mut self.frames, &Wait::no()))?;
+        self.frames.drain(..).for_each(|frame| read(&frame));
+        Ok(taken.unwrap_or(0))
+    }
+
+    fn wait(&mut self) -> Result<(), Failure> {
+        if self.block {
+            let tick = Wait::for_up_to(Duration::from_millis(10)).spin(Duration::ZERO);
+            unless(self.into.ready(&tick)).map(drop)
+        } else {
+            std::hint::spin_loop();
+            Ok(())
+        }
+    }
+}
