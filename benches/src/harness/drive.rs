@@ -3,7 +3,8 @@
 //! Round trips: one reading of the clock per trip, taken when the answer is there, ends one trip
 //! and starts the next. It is put into the histogram while the next frame is on its way.
 //! Streams: the consumer counts, after a warm-up of a third of the time; then the far end stops,
-//! the rest is drained, and both totals must agree.
+//! the rest is drained, and both totals must agree. An end of a stream that finds nothing, or no
+//! room, pauses before it looks again: each look takes a cache line from the other end's hands.
 
 use std::hint::{black_box, spin_loop};
 use std::time::Duration;
@@ -122,6 +123,7 @@ fn stream<L: Link>(
         let taken = take(link, load)?;
         if taken == 0 {
             watch.idle(control)?;
+            pause();
             link.wait()?;
             continue;
         }
@@ -146,6 +148,7 @@ fn stream<L: Link>(
         match take(link, load)? {
             0 => {
                 watch.idle(control)?;
+                pause();
                 link.wait()?;
             }
             taken => {
@@ -178,13 +181,18 @@ fn pour<L: Link>(
         }
         if n == 0 {
             watch.idle(control)?;
-            spin_loop();
+            pause();
         } else {
             watch.progress();
         }
     }
     control.sent(sent);
     Ok(())
+}
+
+/// About a microsecond.
+fn pause() {
+    (0..64).for_each(|_| spin_loop());
 }
 
 /// All frames are sent before the first is taken, so that each needs memory of its own.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::case::Host;
+use super::case::{Host, Variant};
 use super::failure::Failure;
 use super::sample::Figures;
 use super::schedule::Row;
@@ -114,7 +114,7 @@ fn cell(row: &Row, best: Option<f64>) -> String {
     if let Some((p99, p999)) = figures.tail {
         let _ = write!(cell, "<br>p99 {}, p99.9 {}", show(p99), show(p999));
     }
-    if figures.unit == "frames/s" && row.case.size >= 1024 {
+    if figures.unit == "frames/s" && row.case.size >= 1024 && !row.case.is(Variant::Touch) {
         let bytes = figures.median * row.case.size as f64;
         let _ = write!(cell, "<br>{}", amount(bytes, "bytes/s"));
     }
