@@ -97,7 +97,9 @@ def test_ctrl_c_ends_a_wait(python, name, wait):
     """P8: KeyboardInterrupt, soon, and nothing is left behind."""
     process = python(
         f"""
-        import slipring, sys
+        import signal, slipring, sys
+        # Whoever runs the tests in the background may have SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with slipring.create(sys.argv[1]) as ring:
                 print("waiting", flush=True)
