@@ -27,13 +27,19 @@ pub(crate) fn near<L: Link>(
     let clock = Clock::new();
     control.meet(End::Near)?;
     let sample = match case.pattern {
-        Pattern::Rtt => round_trips(link, &mut load, &clock, time, control)?,
-        _ if case.is(Variant::Cold) => cold(link, &mut load, &clock, control)?,
-        _ => stream(link, &mut load, case, &clock, time, control)?,
+        Pattern::Rtt => round_trips(link, &mut load, &clock, time, control),
+        _ if case.is(Variant::Cold) => cold(link, &mut load, &clock, control),
+        _ => stream(link, &mut load, case, &clock, time, control),
     };
     control.leave();
+    // A frame that was lost explains a silence, so this comes first.
     load.check()?;
-    Ok(sample)
+    match (sample, control.all_sent()) {
+        (Err(Failure::Silent { .. }), Some(sent)) if load.seen < sent => {
+            Err(Failure::Short { sent, received: load.seen })
+        }
+        (sample, _) => sample,
+    }
 }
 
 /// The far end of one run.

@@ -26,6 +26,13 @@ pub enum Failure {
         /// Bytes that came.
         found: usize,
     },
+    /// The far end has sent all it will, and not all of it has come.
+    Short {
+        /// Frames that were sent.
+        sent: u64,
+        /// Frames that came.
+        received: u64,
+    },
     /// Nothing happened for so long; most often the other end has died.
     Silent {
         /// How long.
@@ -74,6 +81,9 @@ impl fmt::Display for Failure {
             }
             Self::Length { expected, found } => {
                 write!(f, "a frame of {found} bytes came where {expected} were sent")
+            }
+            Self::Short { sent, received } => {
+                write!(f, "{sent} frames were sent, and {received} came: the rest was lost")
             }
             Self::Silent { waited } => write!(
                 f,
