@@ -9,7 +9,6 @@ use crate::spsc::{Entry, GENERATION_MASK, Head};
 use crate::sync::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The consuming end of a ring. Each frame is delivered once at most.
 #[derive(Debug)]
@@ -53,6 +52,7 @@ impl Consumer {
     pub fn recv(&mut self, wait: &Wait<'_>) -> Result<Frame, Error> {
         let frame = match self.take()? {
             Some(frame) => frame,
+            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
             None => self.when_data(wait, Self::take)?,
         };
         self.mapping.space().wake();
@@ -97,6 +97,7 @@ impl Consumer {
     ) -> Result<R, Error> {
         let (lease, header) = match self.taken()? {
             Some(taken) => taken,
+            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
             None => self.when_data(wait, Self::taken)?,
         };
         /// Released when `read` panics, too.
@@ -128,6 +129,7 @@ impl Consumer {
     pub fn recv_into(&mut self, buffer: &mut [u8], wait: &Wait<'_>) -> Result<Header, Error> {
         let header = match self.copy(buffer)? {
             Some(header) => header,
+            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
             None => self.when_data(wait, |this| this.copy(buffer))?,
         };
         self.mapping.space().wake();
@@ -156,7 +158,7 @@ impl Consumer {
             // What was placed before the closing was seen is still delivered.
             attempt(self)?.map_or(Err(Error::Closed), |found| Ok(Some(found)))
         };
-        if wait.limit == Some(Duration::ZERO) {
+        if wait.polls() {
             return attempt()?.ok_or(Error::Empty);
         }
         let ready = || mapping.readable() || mapping.closed();

@@ -63,6 +63,11 @@ impl<'a> Wait<'a> {
         self
     }
 
+    #[inline(always)]
+    fn polls(&self) -> bool {
+        self.limit == Some(Duration::ZERO)
+    }
+
     /// Asks `check` after each signal and every 100 ms; `true` ends the wait with
     /// [`Error::Interrupted`].
     pub fn interrupted_by(mut self, check: &'a dyn Fn() -> bool) -> Self {

@@ -11,7 +11,6 @@ use crate::spsc::{Entry, GENERATION_MASK, Tail};
 use crate::sync::Ordering;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The producing end of a ring.
 #[derive(Debug)]
@@ -191,7 +190,7 @@ impl Producer {
         wait: &Wait<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
-        if wait.limit == Some(Duration::ZERO) {
+        if wait.polls() {
             return Err(Error::Full);
         }
         let mapping = self.mapping.clone();
