@@ -15,6 +15,7 @@ A class has
 import importlib.util
 import os
 import queue
+import time
 
 BATCH = 64
 
@@ -167,19 +168,28 @@ class Iceoryx:
             builder = self.node.service_builder(iox.ServiceName.new(f"{link}/{name}/events"))
             return builder.event().open_or_create()
 
+        out_frames, into_frames = retried(lambda: frames(out)), retried(lambda: frames(into))
         self.publisher = (
-            retried(lambda: frames(out))
-            .publisher_builder()
+            out_frames.publisher_builder()
             .initial_max_slice_len(case.size)
             .backpressure_strategy(iox.BackpressureStrategy.RetryUntilDelivered)
             .create()
         )
-        self.subscriber = retried(lambda: frames(into)).subscriber_builder().buffer_size(depth).create()
+        self.subscriber = into_frames.subscriber_builder().buffer_size(depth).create()
         self.notifier = self.listener = None
         if case.sleeps:
             self.notifier = retried(lambda: events(out)).notifier_builder().create()
             self.listener = retried(lambda: events(into)).listener_builder().create()
             self.tick = iox.Duration.from_millis(10)
+        # A publisher drops what comes after a full buffer as long as the subscriber has not looked
+        # at it once, so each end waits for the other's ports and then looks.
+        until = time.monotonic() + 10
+        while not (met(out_frames) and met(into_frames)):
+            if time.monotonic() > until:
+                raise TimeoutError("the other end did not come within 10 s")
+            time.sleep(0.001)
+        self.publisher.update_connections()
+        self.subscriber.has_samples()
 
     def send(self):
         sample = self.publisher.loan_slice_uninit(self.size)
@@ -217,10 +227,13 @@ class View:
         return bytes(self.payload.as_memory_view())
 
 
+def met(service):
+    config = service.dynamic_config
+    return config.number_of_publishers == 1 and config.number_of_subscribers == 1
+
+
 def retried(make):
     """Both ends create the same services, and one may meet the other halfway."""
-    import time
-
     for _ in range(200):
         try:
             return make()

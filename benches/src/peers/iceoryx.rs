@@ -1,7 +1,9 @@
 //! iceoryx2: publish and subscribe in place, one service per direction.
 //!
 //! Safe overflow is off and the publisher retries, so that nothing is lost. The subscriber's buffer
-//! holds what 64 MiB hold, 64 frames at least and 1024 at most. In block cases each frame is
+//! holds what 64 MiB hold, 64 frames at least and 1024 at most. An end is open once both subscribers
+//! have met their publisher: a publisher drops what comes after a full buffer, strategy or not, as
+//! long as the subscriber has not looked at it once. In block cases each frame is
 //! followed by a notification, and the receiver sleeps in a listener; otherwise it polls.
 
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
+use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::prelude::*;
 
 use crate::harness::case::{Case, Variant};
@@ -74,12 +77,13 @@ fn open(route: &Route, end: End) -> Result<Iceoryx, Cause> {
             .open_or_create()?;
         Ok::<_, Cause>(service)
     };
-    let publisher = frames(out)?
+    let (out_frames, into_frames) = (frames(out)?, frames(into)?);
+    let publisher = out_frames
         .publisher_builder()
         .initial_max_slice_len(size)
         .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
         .create()?;
-    let subscriber = frames(into)?.subscriber_builder().buffer_size(depth).create()?;
+    let subscriber = into_frames.subscriber_builder().buffer_size(depth).create()?;
     let events = if route.case.is(Variant::Block) {
         let (out, into) = (service(out, "events")?, service(into, "events")?);
         let notifier = node.service_builder(&out).event().open_or_create()?;
@@ -88,6 +92,19 @@ fn open(route: &Route, end: End) -> Result<Iceoryx, Cause> {
     } else {
         None
     };
+    let start = Instant::now();
+    let ports = || {
+        let (out, into) = (out_frames.dynamic_config(), into_frames.dynamic_config());
+        [out, into].map(|service| [service.number_of_publishers(), service.number_of_subscribers()])
+    };
+    while ports() != [[1, 1], [1, 1]] {
+        if start.elapsed() > Duration::from_secs(10) {
+            return Err("the other end did not come within 10 s".into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    publisher.update_connections()?;
+    subscriber.update_connections()?;
     Ok(Iceoryx { publisher, subscriber, events, size, _node: node })
 }
 
