@@ -1,0 +1,695 @@
+defmodule Slipring do
+  @moduledoc """
+  Typed frames between processes on one machine, through shared memory.
+
+  A ring is a segment of shared memory with a name. One process sends into it, another receives;
+  each may be written in Elixir, Python or Rust, and either may be killed at any instruction: another
+  takes its place.
+
+      iex> ring = Slipring.create!("camera-doc", capacity: {8, :mib})
+      iex> tx = Slipring.producer!(ring)
+      iex> Slipring.send(tx, "hello", meta: %{site: 4})
+      :ok
+      iex> rx = Slipring.consumer!("camera-doc")
+      iex> {:ok, frame} = Slipring.recv(rx, 1_000)
+      iex> {Slipring.Frame.value(frame), frame.meta}
+      {"hello", %{"site" => 4}}
+
+  What can be sent: binaries, and arrays of numbers as `Slipring.Tensor`.
+
+  ## Handles
+
+  A producer and a consumer belong to the process that made them, and are closed when it ends;
+  `controlling_process/2` hands them to another one. Any process may use them. A ring, and what was
+  received of it, may be held by anybody; the segment is left when the last of them is closed or
+  garbage. Its name goes with the last process that leaves it, if no frame waits in it.
+
+  ## Waiting
+
+  No function blocks a scheduler: who waits for a frame waits for a message from the one thread that
+  watches all rings. Timeouts are milliseconds, `:infinity`, or 0 not to wait at all.
+
+  ## Errors
+
+  Functions answer `{:error, %Slipring.Error{}}`, and those with a bang raise it. Wrong options raise
+  an `ArgumentError` that names the ones there are.
+  """
+
+  alias Slipring.{
+    Consumer,
+    Error,
+    Feeder,
+    Frame,
+    Native,
+    Options,
+    Producer,
+    Ring,
+    Tensor
+  }
+
+  @typedoc "The name of a ring in shared memory, or the path of a file."
+  @type address :: String.t() | {:path, Path.t()}
+  @type active :: false | true | :once | :notify | -32_768..32_767
+  @type failure :: {:error, Error.t()}
+
+  # Beyond this the copying is done on a dirty scheduler.
+  @large 4 * 1024 * 1024
+  # How long closing waits for the segment to be unmapped.
+  @patience 5_000
+  # A full ring is looked at again so many times at once, then at growing intervals up to this.
+  @eager 32
+  @longest_pause 4
+
+  @create [
+    slots: {nil, &Options.count/1},
+    cell: {nil, &Options.bytes/1},
+    capacity: {nil, &Options.bytes/1},
+    populate: {false, &Options.boolean/1},
+    keep: {false, &Options.boolean/1}
+  ]
+  @open [wait: {0, &Options.timeout/1}]
+  @consumer [active: {false, &Options.active/1}, lease: {:auto, &Options.lease/1}]
+  @send [meta: {nil, &Options.meta/1}, timeout: {:infinity, &Options.timeout/1}]
+  @timeout [timeout: {:infinity, &Options.timeout/1}]
+
+  # Rings ------------------------------------------------------------------------------------------
+
+  @doc """
+  Makes a ring and attaches to it. The address is a name, or `{:path, path}` for a file.
+
+    * `:slots` - frames that can wait in it, a power of two; default 1024
+    * `:capacity` - the pool for larger frames, in bytes or as `{64, :mib}`, the default
+    * `:cell` - the longest body in bytes that travels without the pool; default 192
+    * `:populate` - take all memory now; default false
+    * `:keep` - keep the name when the last process has left; default false
+
+          iex> {:error, error} = Slipring.create("no/name")
+          iex> error.reason
+          :invalid_name
+  """
+  @spec create(address, keyword) :: {:ok, Ring.t()} | failure
+  def create(address, options \\ []) do
+    options = Options.check!(options, @create)
+    {named?, text} = address(address)
+    ring(Native.create(named?, text, options), :create, text)
+  end
+
+  @doc """
+  Attaches to a ring that is there. With `wait: ms`, or `:infinity`, it waits for it.
+
+      iex> {:error, error} = Slipring.open("nowhere-doc", wait: 10)
+      iex> error.reason
+      :not_found
+  """
+  @spec open(address, keyword) :: {:ok, Ring.t()} | failure
+  def open(address, options \\ []) do
+    %{wait: wait} = Options.check!(options, @open)
+    {named?, text} = address(address)
+    open_until(named?, text, deadline(wait))
+  end
+
+  defp open_until(named?, text, deadline) do
+    with {:error, %{reason: :not_found}} = missing <-
+           ring(Native.open(named?, text), :open, text) do
+      case left(deadline) do
+        0 ->
+          missing
+
+        left ->
+          Process.sleep(min(left, 5))
+          open_until(named?, text, deadline)
+      end
+    end
+  end
+
+  defp ring({:ok, ref}, _operation, text), do: {:ok, %Ring{ref: ref, name: text}}
+
+  defp ring({:error, fault}, operation, text),
+    do: {:error, Error.new(fault, operation, text)}
+
+  @doc """
+  The names of the rings in shared memory.
+
+      iex> ring = Slipring.create!("list-doc")
+      iex> "list-doc" in Slipring.list()
+      true
+      iex> Slipring.close(ring)
+      iex> "list-doc" in Slipring.list()
+      false
+  """
+  @spec list() :: [String.t()]
+  defdelegate list, to: Native
+
+  @doc """
+  Removes a ring's name. Processes that are attached keep the ring until they leave it.
+  """
+  @spec unlink(address) :: :ok | failure
+  def unlink(address) do
+    {named?, text} = address(address)
+    result(Native.unlink(named?, text), :unlink, text)
+  end
+
+  @doc """
+  What is in a ring: `:path`, `:size` in bytes, `:slots`, `:cell`, `:capacity`, `:finished`, `:head`
+  and `:tail` (frames ever taken and sent), `:waiting`, the pool's chunks, frames that are `:filling`,
+  `:offered` and `:held`, and the `:processes`.
+
+  By name it looks from outside and changes nothing.
+
+      iex> ring = Slipring.create!("info-doc")
+      iex> :ok = Slipring.send(Slipring.producer!(ring), "one")
+      iex> {:ok, info} = Slipring.info("info-doc")
+      iex> {info.waiting, info.finished}
+      {1, false}
+  """
+  @spec info(Ring.t() | address) :: {:ok, map} | failure
+  def info(%Ring{ref: ref, name: name}), do: result(Native.info(ref), :info, name)
+
+  def info(address) do
+    {named?, text} = address(address)
+    result(Native.inspect(named?, text), :info, text)
+  end
+
+  @doc """
+  Ends the sending, for all processes: consumers get `:closed` when they have taken what is there.
+  """
+  @spec finish(Ring.t()) :: :ok | failure
+  def finish(%Ring{ref: ref, name: name}), do: result(Native.finish(ref), :finish, name)
+
+  @doc """
+  Closes a ring's handle, a producer or a consumer. Closing what is closed does nothing.
+
+  When nothing in this VM refers to the segment any more it has been left when this returns.
+  """
+  @spec close(Ring.t() | Producer.t() | Consumer.t()) :: :ok
+  def close(%Ring{ref: ref}), do: close_with(&Native.close_ring(ref, &1))
+  def close(%Producer{ref: ref}), do: close_with(&Native.close_producer(ref, &1))
+  def close(%Consumer{ref: ref}), do: close_with(&Native.close_consumer(ref, &1))
+
+  defp close_with(close) do
+    tag = make_ref()
+
+    if close.(tag) == :last do
+      receive do
+        {^tag, :detached} -> :ok
+      after
+        @patience -> :ok
+      end
+    else
+      :ok
+    end
+  end
+
+  @doc """
+  For a supervisor: makes the ring, or opens it where an earlier life left it, and keeps it.
+
+  Options are `:ring`, its address; `:name`, to register the process by; and those of `create/2`.
+
+      children = [{Slipring, ring: "camera", capacity: {256, :mib}}, MyApp.Camera]
+  """
+  @spec child_spec(keyword) :: Supervisor.child_spec()
+  def child_spec(options) do
+    {own, rest} = Keyword.split(options, [:ring, :name])
+    Options.check!(rest, @create)
+
+    unless Keyword.has_key?(own, :ring) do
+      raise ArgumentError, "give ring: the ring's name, beside #{inspect(options)}"
+    end
+
+    %{
+      id: {__MODULE__, own[:ring]},
+      start: {Slipring.Server, :start_link, [options]},
+      shutdown: @patience + 1_000
+    }
+  end
+
+  # Sending ----------------------------------------------------------------------------------------
+
+  @doc """
+  The producer of a ring, given by its handle or address; with an address, `wait:` as in `open/2`.
+
+  A ring has one at a time. Another one is refused while the first lives, with `:role_taken`.
+  """
+  @spec producer(Ring.t() | address, keyword) :: {:ok, Producer.t()} | failure
+  def producer(ring, options \\ [])
+
+  def producer(%Ring{ref: ref, name: name}, options) do
+    Options.check!(options, [])
+
+    case Native.producer(ref, self()) do
+      {:ok, end_ref} -> {:ok, %Producer{ref: end_ref, ring: name}}
+      {:error, fault} -> {:error, Error.new(fault, :producer, name)}
+    end
+  end
+
+  def producer(address, options),
+    do: with({:ok, ring} <- open(address, options), do: through(ring, &producer/1))
+
+  # The end keeps the segment; the ring's handle has done its work.
+  defp through(ring, make) do
+    made = make.(ring)
+    close(ring)
+    made
+  end
+
+  @doc """
+  Sends a binary or a `Slipring.Tensor`.
+
+    * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries
+    * `:timeout` - what to do about a full ring; default `:infinity`
+  """
+  @spec send(Producer.t(), binary | Tensor.t(), keyword) :: :ok | failure
+  def send(producer, term, options \\ [])
+
+  def send(%Producer{ref: ref, ring: ring}, term, [])
+      when is_binary(term) and byte_size(term) <= @large do
+    case Native.send(ref, term, nil) do
+      :ok -> :ok
+      other -> again(other, fn -> Native.send(ref, term, nil) end, :infinity, ring)
+    end
+  end
+
+  def send(%Producer{ref: ref, ring: ring}, term, options) do
+    %{meta: meta, timeout: timeout} = Options.check!(options, @send)
+
+    with {:ok, payload, bytes} <- payload(term, ring) do
+      attempt =
+        if bytes > @large,
+          do: fn -> Native.send_large(ref, payload, meta) end,
+          else: fn -> Native.send(ref, payload, meta) end
+
+      again(attempt.(), attempt, timeout, ring)
+    end
+  end
+
+  @doc """
+  Sends several. Gives how many were sent, in order; fewer than all if the time was over first.
+
+  Options: `:timeout`, for all of them together.
+
+      iex> ring = Slipring.create!("many-doc")
+      iex> Slipring.send_many(Slipring.producer!(ring), ["a", "b", "c"])
+      {:ok, 3}
+  """
+  @spec send_many(Producer.t(), Enumerable.t(), keyword) :: {:ok, non_neg_integer} | failure
+  def send_many(%Producer{ring: ring} = producer, terms, options \\ []) do
+    %{timeout: timeout} = Options.check!(options, @timeout)
+
+    with {:ok, payloads} <- payloads(Enum.to_list(terms), ring),
+         do: send_list(producer, payloads, 0, deadline(timeout), 0)
+  end
+
+  # All are looked at before the first is sent.
+  defp payloads(terms, ring) do
+    if Enum.all?(terms, &is_binary/1) do
+      {:ok, terms}
+    else
+      Enum.reduce_while(terms, {:ok, []}, fn term, {:ok, payloads} ->
+        case payload(term, ring) do
+          {:ok, payload, _bytes} -> {:cont, {:ok, [payload | payloads]}}
+          error -> {:halt, error}
+        end
+      end)
+      |> then(fn
+        {:ok, payloads} -> {:ok, Enum.reverse(payloads)}
+        error -> error
+      end)
+    end
+  end
+
+  defp send_list(_producer, [], sent, _deadline, _turn), do: {:ok, sent}
+
+  defp send_list(%Producer{ref: ref, ring: ring} = producer, payloads, sent, deadline, turn) do
+    {now, rest, why} = Native.send_many(ref, payloads)
+    sent = sent + now
+    turn = if now > 0, do: 0, else: turn
+
+    case why do
+      :ok ->
+        send_list(producer, rest, sent, deadline, 0)
+
+      :large ->
+        [large | rest] = rest
+
+        case again(:full, fn -> Native.send_large(ref, large, nil) end, left(deadline), ring) do
+          :ok -> send_list(producer, rest, sent + 1, deadline, 0)
+          {:error, %{reason: reason}} when reason in [:full, :timeout] -> {:ok, sent}
+          error -> if sent == 0, do: error, else: {:ok, sent}
+        end
+
+      wait when wait in [:full, :busy] ->
+        if pause(turn, deadline),
+          do: send_list(producer, rest, sent, deadline, turn + 1),
+          else: {:ok, sent}
+
+      # What was sent must be known now; the next call meets the error again.
+      {:error, fault} ->
+        if sent == 0, do: {:error, Error.new(fault, :send_many, ring)}, else: {:ok, sent}
+    end
+  end
+
+  defp payload(binary, _ring) when is_binary(binary), do: {:ok, binary, byte_size(binary)}
+
+  defp payload(%Tensor{data: data} = tensor, _ring) when is_binary(data) do
+    {:ok, {data, tensor.shape, tensor.type, tensor.order, tensor.byte_order}, byte_size(data)}
+  end
+
+  defp payload(term, ring) do
+    kind = kind(term)
+    hint = "send a binary or a Slipring.Tensor"
+
+    {:error,
+     %Error{
+       reason: :encode,
+       operation: :send,
+       ring: ring,
+       path: "$",
+       got: kind,
+       hint: hint,
+       message: "a term of type #{kind} has no frame, at $; #{hint}"
+     }}
+  end
+
+  defp kind(%module{}), do: inspect(module)
+  defp kind(term) when is_map(term), do: "map"
+  defp kind(term) when is_list(term), do: "list"
+  defp kind(term) when is_tuple(term), do: "tuple"
+  defp kind(term) when is_atom(term), do: "atom"
+  defp kind(term) when is_integer(term), do: "integer"
+  defp kind(term) when is_float(term), do: "float"
+  defp kind(term) when is_bitstring(term), do: "bitstring"
+  defp kind(term) when is_function(term), do: "function"
+  defp kind(term) when is_pid(term), do: "pid"
+  defp kind(term) when is_reference(term), do: "reference"
+  defp kind(_term), do: "port"
+
+  # What an attempt to send has answered, and what is done about it.
+  defp again(:ok, _attempt, _timeout, _ring), do: :ok
+
+  defp again({:error, fault}, _attempt, _timeout, ring),
+    do: {:error, Error.new(fault, :send, ring)}
+
+  defp again(:full, _attempt, 0, ring), do: {:error, Error.outcome(:full, :send, ring)}
+
+  defp again(wait, attempt, timeout, ring) when wait in [:full, :busy],
+    do: again_until(attempt, deadline(timeout), 0, ring)
+
+  defp again_until(attempt, deadline, turn, ring) do
+    if pause(turn, deadline) do
+      case attempt.() do
+        wait when wait in [:full, :busy] -> again_until(attempt, deadline, turn + 1, ring)
+        outcome -> again(outcome, attempt, :infinity, ring)
+      end
+    else
+      {:error, Error.outcome(:timeout, :send, ring)}
+    end
+  end
+
+  # Lets others run, then sleeps longer and longer. `false`: the time is over.
+  defp pause(turn, deadline) do
+    case left(deadline) do
+      0 ->
+        false
+
+      _left when turn < @eager ->
+        :erlang.yield()
+        true
+
+      left ->
+        Process.sleep(min(left, min(turn - @eager + 1, @longest_pause)))
+        true
+    end
+  end
+
+  # Receiving --------------------------------------------------------------------------------------
+
+  @doc """
+  The consumer of a ring, given by its handle or address; with an address, `wait:` as in `open/2`.
+
+    * `:active` - how frames come, as with `:gen_tcp`; default `false`
+      * `false` - when asked for: `recv/2`, `recv_many/3`, `stream/2`
+      * `true` - as messages `{:slipring, consumer, frame}` to the owner, as fast as it takes them
+      * `:once` - one message, then passive again
+      * a number - so many messages, then `{:slipring_passive, consumer}`; numbers add up
+      * `:notify` - one message `{:slipring_readable, consumer}`, for who then calls `recv_many/3`
+
+      When the ring is finished `{:slipring_closed, consumer}` comes, and when something is wrong
+      `{:slipring_error, consumer, error}`.
+    * `:lease` - what becomes of a frame's bytes; default `:auto`
+      * `:auto` - copied up to 64 KiB; beyond, they stay in the segment until the frame is garbage or
+        released, unless 8 frames or a quarter of the pool are held in this way already
+      * `:always` - they stay in the segment
+      * `:never` - copied
+  """
+  @spec consumer(Ring.t() | address, keyword) :: {:ok, Consumer.t()} | failure
+  def consumer(ring, options \\ [])
+
+  def consumer(%Ring{ref: ref, name: name}, options) do
+    %{active: active, lease: lease} = Options.check!(options, @consumer)
+
+    case Native.consumer(ref, self(), lease) do
+      {:ok, end_ref} ->
+        consumer = %Consumer{ref: end_ref, ring: name}
+        if active != false, do: active(consumer, active)
+        {:ok, consumer}
+
+      {:error, fault} ->
+        {:error, Error.new(fault, :consumer, name)}
+    end
+  end
+
+  def consumer(address, options) do
+    {open, own} = if is_list(options), do: Keyword.split(options, [:wait]), else: {[], options}
+    Options.check!(own, @consumer)
+    with {:ok, ring} <- open(address, open), do: through(ring, &consumer(&1, own))
+  end
+
+  @doc """
+  Takes the next frame, waiting for it if need be.
+
+      iex> rx = "recv-doc" |> Slipring.create!() |> Slipring.consumer!()
+      iex> {:error, error} = Slipring.recv(rx, 0)
+      iex> error.reason
+      :empty
+  """
+  @spec recv(Consumer.t(), timeout) :: {:ok, Frame.t()} | failure
+  def recv(%Consumer{ref: ref} = consumer, timeout \\ :infinity) do
+    case Native.recv(ref) do
+      frame when tuple_size(frame) == 6 -> {:ok, Frame.new(frame)}
+      other -> receive_until(consumer, other, fn -> Native.recv(ref) end, timeout, :recv)
+    end
+  end
+
+  @doc """
+  Waits for a frame, then takes what is there, up to `most` frames.
+  """
+  @spec recv_many(Consumer.t(), pos_integer, timeout) :: {:ok, [Frame.t(), ...]} | failure
+  def recv_many(%Consumer{ref: ref} = consumer, most, timeout \\ :infinity)
+      when is_integer(most) and most > 0 do
+    attempt = fn -> Native.recv_many(ref, most, false) end
+
+    with {:ok, frames} <- receive_until(consumer, attempt.(), attempt, timeout, :recv_many) do
+      {:ok, frames ++ rest(ref, most - length(frames))}
+    end
+  end
+
+  # What else is there. An error comes again when it is asked for next.
+  defp rest(_ref, 0), do: []
+
+  defp rest(ref, most) do
+    case Native.recv_many(ref, most, false) do
+      frames when is_list(frames) ->
+        Enum.map(frames, &Frame.new/1) ++ rest(ref, most - length(frames))
+
+      _other ->
+        []
+    end
+  end
+
+  defp receive_until(consumer, answer, attempt, timeout, operation) do
+    {:ok, timeout} = checked(Options.timeout(timeout), timeout)
+    take(consumer, answer, attempt, deadline(timeout), timeout == 0, operation)
+  end
+
+  defp checked({:ok, timeout}, _given), do: {:ok, timeout}
+
+  defp checked({:error, expected}, given),
+    do: raise(ArgumentError, "timeout is #{inspect(given)}, but must be #{expected}")
+
+  defp take(_consumer, frame, _attempt, _deadline, _poll?, _operation)
+       when tuple_size(frame) == 6,
+       do: {:ok, Frame.new(frame)}
+
+  defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),
+    do: {:ok, Enum.map(frames, &Frame.new/1)}
+
+  defp take(consumer, {:error, fault}, _attempt, _deadline, _poll?, operation),
+    do: {:error, Error.new(fault, operation, consumer.ring)}
+
+  defp take(consumer, :empty, _attempt, _deadline, true, operation),
+    do: {:error, Error.outcome(:empty, operation, consumer.ring)}
+
+  defp take(consumer, wait, attempt, deadline, poll?, operation) do
+    if wait == :busy, do: :erlang.yield()
+
+    case await(consumer, deadline) do
+      :ready -> take(consumer, attempt.(), attempt, deadline, poll?, operation)
+      :timeout -> {:error, Error.outcome(:timeout, operation, consumer.ring)}
+      {:error, fault} -> {:error, Error.new(fault, operation, consumer.ring)}
+    end
+  end
+
+  # Until there is something to receive, or the consumer is closed.
+  defp await(consumer, deadline) do
+    tag = make_ref()
+
+    case Native.watch(consumer.ref, tag) do
+      id when is_integer(id) ->
+        receive do
+          {^tag, :ready} -> :ready
+        after
+          left(deadline) ->
+            # A watch that can't be taken back has been told.
+            if Native.unwatch(id) do
+              :timeout
+            else
+              receive do
+                {^tag, :ready} -> :ready
+              end
+            end
+        end
+
+      :busy ->
+        :erlang.yield()
+        if left(deadline) == 0, do: :timeout, else: :ready
+
+      error ->
+        error
+    end
+  end
+
+  @doc """
+  The frames as a stream, which ends when the ring is finished and empty. Raises a `Slipring.Error`
+  if receiving fails.
+
+  `:batch` is how many are taken at a time. A stream that is not read to its end loses the rest of
+  its batch, so the default is 1.
+
+      iex> ring = Slipring.create!("stream-doc")
+      iex> Enum.into(["a", "b"], Slipring.producer!(ring))
+      iex> rx = Slipring.consumer!(ring)
+      iex> Slipring.finish(ring)
+      iex> rx |> Slipring.stream() |> Enum.map(&Slipring.Frame.value/1)
+      ["a", "b"]
+  """
+  @spec stream(Consumer.t(), keyword) :: Enumerable.t()
+  def stream(%Consumer{} = consumer, options \\ []) do
+    %{batch: batch} = Options.check!(options, batch: {1, &Options.count/1})
+
+    Stream.repeatedly(fn -> recv_many(consumer, max(batch, 1)) end)
+    |> Stream.transform(nil, fn
+      {:ok, frames}, acc -> {frames, acc}
+      {:error, %Error{reason: :closed}}, acc -> {:halt, acc}
+      {:error, error}, _acc -> raise error
+    end)
+  end
+
+  @doc """
+  Changes how frames come, see `consumer/2`.
+  """
+  @spec active(Consumer.t(), active) :: :ok
+  def active(%Consumer{} = consumer, mode) do
+    case Options.active(mode) do
+      {:ok, mode} ->
+        Feeder.set_mode(consumer, mode)
+
+      {:error, expected} ->
+        raise ArgumentError, "active is #{inspect(mode)}, but must be #{expected}"
+    end
+  end
+
+  @doc """
+  Hands a producer or consumer to another process. Only its owner can. Messages that came already stay
+  where they are.
+  """
+  @spec controlling_process(Producer.t() | Consumer.t(), pid) :: :ok | failure
+  def controlling_process(%Producer{ref: ref, ring: ring}, pid) when is_pid(pid),
+    do: result(Native.hand_over_producer(ref, pid), :controlling_process, ring)
+
+  def controlling_process(%Consumer{ref: ref, ring: ring} = consumer, pid) when is_pid(pid) do
+    with :ok <- result(Native.hand_over_consumer(ref, pid), :controlling_process, ring),
+         do: Feeder.set_owner(consumer, pid)
+  end
+
+  # Twins that raise -------------------------------------------------------------------------------
+
+  @doc "As `create/2`, or raises."
+  @spec create!(address, keyword) :: Ring.t()
+  def create!(address, options \\ []), do: bang(create(address, options))
+
+  @doc "As `open/2`, or raises."
+  @spec open!(address, keyword) :: Ring.t()
+  def open!(address, options \\ []), do: bang(open(address, options))
+
+  @doc "As `producer/2`, or raises."
+  @spec producer!(Ring.t() | address, keyword) :: Producer.t()
+  def producer!(ring, options \\ []), do: bang(producer(ring, options))
+
+  @doc "As `consumer/2`, or raises."
+  @spec consumer!(Ring.t() | address, keyword) :: Consumer.t()
+  def consumer!(ring, options \\ []), do: bang(consumer(ring, options))
+
+  @doc "As `send/3`, or raises."
+  @spec send!(Producer.t(), binary | Tensor.t(), keyword) :: :ok
+  def send!(producer, term, options \\ []), do: bang(send(producer, term, options))
+
+  @doc "As `send_many/3`, or raises."
+  @spec send_many!(Producer.t(), Enumerable.t(), keyword) :: non_neg_integer
+  def send_many!(producer, terms, options \\ []),
+    do: bang(send_many(producer, terms, options))
+
+  @doc "As `recv/2`, or raises."
+  @spec recv!(Consumer.t(), timeout) :: Frame.t()
+  def recv!(consumer, timeout \\ :infinity), do: bang(recv(consumer, timeout))
+
+  @doc "As `recv_many/3`, or raises."
+  @spec recv_many!(Consumer.t(), pos_integer, timeout) :: [Frame.t(), ...]
+  def recv_many!(consumer, most, timeout \\ :infinity),
+    do: bang(recv_many(consumer, most, timeout))
+
+  @doc "As `unlink/1`, or raises."
+  @spec unlink!(address) :: :ok
+  def unlink!(address), do: bang(unlink(address))
+
+  @doc "As `info/1`, or raises."
+  @spec info!(Ring.t() | address) :: map
+  def info!(ring), do: bang(info(ring))
+
+  @doc "As `finish/1`, or raises."
+  @spec finish!(Ring.t()) :: :ok
+  def finish!(ring), do: bang(finish(ring))
+
+  defp bang(:ok), do: :ok
+  defp bang({:ok, value}), do: value
+  defp bang({:error, error}), do: raise(error)
+
+  # ------------------------------------------------------------------------------------------------
+
+  defp result({:error, fault}, operation, ring), do: {:error, Error.new(fault, operation, ring)}
+  defp result(done, _operation, _ring), do: done
+
+  defp address(name) when is_binary(name), do: {true, name}
+
+  defp address({:path, path}) when is_binary(path) or is_list(path),
+    do: {false, IO.chardata_to_string(path)}
+
+  defp address(other) do
+    raise ArgumentError, "give a ring's name, or {:path, path}, not #{inspect(other)}"
+  end
+
+  defp deadline(:infinity), do: :infinity
+  defp deadline(ms), do: System.monotonic_time(:millisecond) + ms
+
+  defp left(:infinity), do: :infinity
+  defp left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
+end

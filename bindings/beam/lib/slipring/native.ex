@@ -1,0 +1,47 @@
+defmodule Slipring.Native do
+  @moduledoc false
+  # The functions in Rust, and nothing else. What they answer is said in native/src.
+
+  @on_load :load
+
+  def load do
+    :slipring
+    |> Application.app_dir("priv/native/slipring_beam")
+    |> String.to_charlist()
+    |> :erlang.load_nif(0)
+  end
+
+  def create(_named, _text, _options), do: not_loaded()
+  def open(_named, _text), do: not_loaded()
+  def producer(_ring, _owner), do: not_loaded()
+  def consumer(_ring, _owner, _policy), do: not_loaded()
+  def finish(_ring), do: not_loaded()
+  def close_ring(_ring, _tag), do: not_loaded()
+  def list, do: not_loaded()
+  def unlink(_named, _text), do: not_loaded()
+  def info(_ring), do: not_loaded()
+  def inspect(_named, _text), do: not_loaded()
+
+  def send(_tx, _payload, _meta), do: not_loaded()
+  def send_large(_tx, _payload, _meta), do: not_loaded()
+  def send_many(_tx, _payloads), do: not_loaded()
+  def close_producer(_tx, _tag), do: not_loaded()
+  def hand_over_producer(_tx, _pid), do: not_loaded()
+
+  def recv(_rx), do: not_loaded()
+  def recv_many(_rx, _most, _feeder?), do: not_loaded()
+  def watch(_rx, _tag), do: not_loaded()
+  def unwatch(_id), do: not_loaded()
+  def feeder(_rx), do: not_loaded()
+  def set_feeder(_rx, _expected, _feeder), do: not_loaded()
+  def set_active(_rx, _active?), do: not_loaded()
+  def close_consumer(_rx, _tag), do: not_loaded()
+  def hand_over_consumer(_rx, _pid), do: not_loaded()
+
+  def content(_lease), do: not_loaded()
+  def copy_out(_lease), do: not_loaded()
+  def release(_lease), do: not_loaded()
+  def in_place(_lease, _bytes), do: not_loaded()
+
+  defp not_loaded, do: :erlang.nif_error(:nif_not_loaded)
+end

@@ -1,0 +1,69 @@
+defmodule Slipring.Options do
+  @moduledoc false
+  # Options are checked before anything is done, and unknown ones are named.
+
+  @units %{b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3}
+
+  # `schema` is a keyword list of `{default, check}`, where `check` gives `{:ok, value}` or
+  # `{:error, expected}`. Gives a map.
+  def check!(options, schema) do
+    unless Keyword.keyword?(options) do
+      raise ArgumentError, "options are a keyword list, not #{inspect(options)}"
+    end
+
+    allowed = Keyword.keys(schema)
+
+    case Keyword.keys(options) -- allowed do
+      [] ->
+        Map.new(schema, fn {key, {default, check}} ->
+          {key, one!(key, Keyword.fetch(options, key), default, check)}
+        end)
+
+      unknown ->
+        raise ArgumentError,
+              "unknown options #{inspect(Enum.uniq(unknown))}; there are: #{inspect(allowed)}"
+    end
+  end
+
+  defp one!(_key, :error, default, _check), do: default
+
+  defp one!(key, {:ok, value}, _default, check) do
+    case check.(value) do
+      {:ok, value} ->
+        value
+
+      {:error, expected} ->
+        raise ArgumentError,
+              "option #{inspect(key)} is #{inspect(value)}, but must be #{expected}"
+    end
+  end
+
+  def boolean(value) when is_boolean(value), do: {:ok, value}
+  def boolean(_value), do: {:error, "true or false"}
+
+  def count(value) when is_integer(value) and value >= 0, do: {:ok, value}
+  def count(_value), do: {:error, "a number of at least 0"}
+
+  def bytes({count, unit}) when is_integer(count) and count >= 0 and is_map_key(@units, unit),
+    do: {:ok, count * @units[unit]}
+
+  def bytes(count) when is_integer(count) and count >= 0, do: {:ok, count}
+  def bytes(_value), do: {:error, "bytes, or {n, unit} with :b, :kib, :mib or :gib"}
+
+  def timeout(:infinity), do: {:ok, :infinity}
+  def timeout(ms) when is_integer(ms) and ms >= 0, do: {:ok, ms}
+  def timeout(_value), do: {:error, "milliseconds, 0 not to wait, or :infinity"}
+
+  def meta(nil), do: {:ok, nil}
+  def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}
+  def meta(_value), do: {:error, "a map"}
+
+  def lease(policy) when policy in [:auto, :always, :never], do: {:ok, policy}
+  def lease(_value), do: {:error, ":auto, :always or :never"}
+
+  def active(mode) when mode in [true, false, :once, :notify], do: {:ok, mode}
+  def active(count) when is_integer(count) and count in -32768..32767, do: {:ok, count}
+
+  def active(_value),
+    do: {:error, "false, true, :once, :notify, or a number of frames from -32768 to 32767"}
+end

@@ -1,0 +1,132 @@
+//! What keeps a segment mapped, and who unmaps it.
+//!
+//! Unmapping takes locks and system calls, and the garbage collector may be the last to let go. So:
+//!
+//! 1. Each attachment is on the list here, which holds its segment. Whatever uses it has a [`Hold`].
+//! 2. Dropping a hold is a step on a counter. Who counts to zero says so and rings the waiter.
+//! 3. The waiter's thread takes the attachment off the list and drops the segment. Until then no
+//!    other drop of anything that refers to the mapping can be the last one.
+
+use crate::{atoms, waiter};
+use rustler::LocalPid;
+use slipring::Segment;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+static LIST: Mutex<Vec<Arc<Attachment>>> = Mutex::new(Vec::new());
+
+/// A segment that this VM is attached to.
+pub(crate) struct Attachment {
+    pub(crate) segment: Segment,
+    /// Bytes of its pool.
+    pub(crate) capacity: u64,
+    /// Leases that Elixir holds, and their bytes.
+    pub(crate) leases: AtomicUsize,
+    pub(crate) leased: AtomicU64,
+    holds: AtomicUsize,
+    /// Nobody holds it, and `notice` is what it will be.
+    left: AtomicBool,
+    notice: Mutex<Option<Notice>>,
+}
+
+/// Who wants to be told when the segment is unmapped.
+pub(crate) struct Notice {
+    pub(crate) pid: LocalPid,
+    pub(crate) tag: waiter::Tag,
+}
+
+/// Keeps an attachment for as long as it lives.
+pub(crate) struct Hold {
+    attachment: Arc<Attachment>,
+    given_up: bool,
+}
+
+fn list() -> MutexGuard<'static, Vec<Arc<Attachment>>> {
+    LIST.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Hold {
+    pub(crate) fn new(segment: Segment) -> Self {
+        let attachment = Arc::new(Attachment {
+            capacity: segment.inspect().capacity,
+            segment,
+            leases: AtomicUsize::new(0),
+            leased: AtomicU64::new(0),
+            holds: AtomicUsize::new(1),
+            left: AtomicBool::new(false),
+            notice: Mutex::new(None),
+        });
+        list().push(attachment.clone());
+        Self { attachment, given_up: false }
+    }
+
+    /// Gives it up. Answers whether it was the last; then `notice` is given once the segment is
+    /// unmapped, and not otherwise.
+    pub(crate) fn give_up(mut self, notice: Notice) -> bool {
+        self.given_up = true;
+        let last = self.step_down();
+        if last {
+            *self.notice.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(notice);
+            self.leave();
+        }
+        last
+    }
+
+    fn step_down(&self) -> bool {
+        // AcqRel: all that other holders did comes before the unmapping.
+        self.holds.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    fn leave(&self) {
+        // Release: pairs with the Acquire in `reap`.
+        self.left.store(true, Ordering::Release);
+        waiter::ring();
+    }
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        // Relaxed: there is a hold already, so that nobody acts on the count.
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        Self { attachment: self.attachment.clone(), given_up: false }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.given_up && self.step_down() {
+            self.leave();
+        }
+    }
+}
+
+impl Deref for Hold {
+    type Target = Attachment;
+    fn deref(&self) -> &Attachment {
+        &self.attachment
+    }
+}
+
+/// Unmaps what nobody holds. For the waiter's thread.
+pub(crate) fn reap() {
+    // Acquire: pairs with the Release in `leave`.
+    let left: Vec<_> = list().extract_if(.., |a| a.left.load(Ordering::Acquire)).collect();
+    for mut attachment in left {
+        // Who left may not have let go of its reference yet.
+        let attachment = loop {
+            match Arc::try_unwrap(attachment) {
+                Ok(attachment) => break attachment,
+                Err(shared) => attachment = shared,
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        };
+        drop(attachment.segment);
+        let notice =
+            attachment.notice.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(Notice { pid, tag }) = notice {
+            tag.send(&pid, atoms::detached());
+        }
+    }
+}

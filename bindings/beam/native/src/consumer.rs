@@ -1,0 +1,195 @@
+//! Receiving.
+
+use crate::attachment::Hold;
+use crate::end::{self, End, Live, Owned};
+use crate::error::{Fault, answer};
+use crate::frame::{self, Delivery};
+use crate::{atoms, charge, ring, waiter};
+use rustler::{
+    Atom, Decoder, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term,
+};
+use slipring::{Consumer, Error, Wait};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// Bodies up to this length are copied out, where the consumer leaves the choice.
+const COPY_UP_TO: usize = 64 << 10;
+/// The most bytes that one call copies on a normal scheduler.
+const COPY_MOST: usize = 4 << 20;
+/// Leases beyond which bodies are copied, where the consumer leaves the choice.
+const LEASES: usize = 8;
+/// The most frames that one call takes.
+const BATCH: usize = 64;
+
+/// Whether frames are copied out or leased.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Policy {
+    Auto,
+    Always,
+    Never,
+}
+
+impl<'a> Decoder<'a> for Policy {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        match Atom::from_term(term)? {
+            policy if policy == atoms::auto() => Ok(Self::Auto),
+            policy if policy == atoms::always() => Ok(Self::Always),
+            policy if policy == atoms::never() => Ok(Self::Never),
+            _ => Err(rustler::Error::BadArg),
+        }
+    }
+}
+
+/// The consuming end, as a resource.
+pub(crate) struct Receiver {
+    end: End<Consumer>,
+    policy: Policy,
+    /// Frames go to the owner as messages, through the process `feeder`.
+    active: AtomicBool,
+    feeder: Mutex<Option<LocalPid>>,
+}
+
+impl Receiver {
+    pub(crate) fn new(end: End<Consumer>, policy: Policy) -> Self {
+        Self { end, policy, active: AtomicBool::new(false), feeder: Mutex::new(None) }
+    }
+
+    fn feeder(&self) -> MutexGuard<'_, Option<LocalPid>> {
+        self.feeder.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// What becomes of a body of `len` bytes when this call has copied `copied` bytes already.
+    fn delivery(&self, hold: &Hold, len: usize, copied: usize) -> Delivery {
+        let lease = match self.policy {
+            Policy::Always => true,
+            Policy::Never => false,
+            Policy::Auto => {
+                // Relaxed: a bound that is a little off does no harm.
+                len > COPY_UP_TO
+                    && hold.leases.load(Ordering::Relaxed) < LEASES
+                    && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4
+            }
+        };
+        if lease {
+            Delivery::Lease
+        } else if copied + len <= COPY_MOST {
+            Delivery::Copy
+        } else {
+            Delivery::CopyLater
+        }
+    }
+}
+
+impl Owned for Receiver {
+    type Handle = Consumer;
+    fn end(&self) -> &End<Consumer> {
+        &self.end
+    }
+}
+
+impl Resource for Receiver {
+    const IMPLEMENTS_DOWN: bool = true;
+    fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
+        self.end.close();
+    }
+}
+
+/// The frame, `:empty`, `:busy` or `{:error, fault}`.
+#[rustler::nif]
+fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
+    // Relaxed: a call that races with the change may go either way.
+    if rx.active.load(Ordering::Relaxed) {
+        return answer(env, Err(Fault::active()));
+    }
+    rx.end.answer(env, |Live { handle, hold }| match handle.recv(&Wait::no()) {
+        Ok(frame) => {
+            let len = frame.len();
+            let delivery = rx.delivery(hold, len, 0);
+            if delivery == Delivery::Copy {
+                charge(env, 0, len);
+            }
+            Ok(frame::term(env, frame, delivery, hold))
+        }
+        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// A list of 1 to `most` frames, `:empty`, `:busy` or `{:error, fault}`.
+#[rustler::nif]
+fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: bool) -> Term<'a> {
+    // Relaxed: as in `recv`.
+    if !feeder && rx.active.load(Ordering::Relaxed) {
+        return answer(env, Err(Fault::active()));
+    }
+    rx.end.answer(env, |Live { handle, hold }| {
+        let mut frames = Vec::with_capacity(most.min(BATCH));
+        match handle.recv_batch(most.min(BATCH), &mut frames, &Wait::no()) {
+            Ok(_) => {}
+            Err(Error::Empty) => return Ok(atoms::empty().encode(env)),
+            Err(error) => return Err(error.into()),
+        }
+        let (count, mut copied) = (frames.len(), 0);
+        let deliver = |frame: slipring::Frame| {
+            let delivery = rx.delivery(hold, frame.len(), copied);
+            if delivery == Delivery::Copy {
+                copied += frame.len();
+            }
+            frame::term(env, frame, delivery, hold)
+        };
+        let terms: Vec<Term<'_>> = frames.into_iter().map(deliver).collect();
+        charge(env, count, copied);
+        Ok(terms.encode(env))
+    })
+}
+
+/// Has the caller told `{tag, :ready}` when there is something to receive; an id, or an error.
+#[rustler::nif]
+fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
+    rx.end.answer(env, |live| {
+        let (ring, tag) = (live.hold.segment.readable(), waiter::Tag::new(tag));
+        Ok(waiter::watch(rx.end.id, ring, env.pid(), tag).encode(env))
+    })
+}
+
+/// `false` if it was told already.
+#[rustler::nif]
+fn unwatch(id: u64) -> bool {
+    waiter::unwatch(id)
+}
+
+/// The process that feeds the owner, if one was made, and the owner.
+#[rustler::nif]
+fn feeder(rx: ResourceArc<Receiver>) -> (Option<LocalPid>, Option<LocalPid>) {
+    (*rx.feeder(), rx.end.owner())
+}
+
+/// Enters `feeder` if `expected` is the present one. Answers which it is then.
+#[rustler::nif]
+fn set_feeder(
+    rx: ResourceArc<Receiver>,
+    expected: Option<LocalPid>,
+    feeder: Option<LocalPid>,
+) -> Option<LocalPid> {
+    let mut present = rx.feeder();
+    if *present == expected {
+        *present = feeder;
+    }
+    *present
+}
+
+#[rustler::nif]
+fn set_active(rx: ResourceArc<Receiver>, active: bool) -> Atom {
+    rx.active.store(active, Ordering::Relaxed);
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn close_consumer<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
+    ring::left(rx.end.close_and_tell(env.pid(), tag)).encode(env)
+}
+
+#[rustler::nif]
+fn hand_over_consumer<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, pid: LocalPid) -> Term<'a> {
+    answer(env, end::hand_over(env, &rx, pid).map(|()| atoms::ok().encode(env)))
+}

@@ -1,0 +1,200 @@
+//! Errors as terms: `{reason, message, path, expected, got, hint}`, of which `Slipring.Error` is
+//! made.
+
+use crate::atoms;
+use rustler::{Atom, Encoder, Env, Term};
+use slipring::Error;
+use slipring_codec::{DecodeError, EncodeError};
+
+mod reasons {
+    rustler::atoms! {
+        full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
+        exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
+        decode, untrusted_pickle, released, detached, active, no_process, not_controlling, other,
+    }
+}
+
+/// A fact about an error.
+pub(crate) enum Fact {
+    None,
+    Number(u64),
+    Text(String),
+    Names(Vec<String>),
+}
+
+impl Encoder for Fact {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match self {
+            Self::None => atoms::nil().encode(env),
+            Self::Number(number) => number.encode(env),
+            Self::Text(text) => text.encode(env),
+            Self::Names(names) => names.encode(env),
+        }
+    }
+}
+
+/// Why a function did not do what was asked.
+pub(crate) struct Fault(Box<Facts>);
+
+struct Facts {
+    reason: Atom,
+    message: String,
+    /// Of a file, or within a value.
+    path: Option<String>,
+    expected: Fact,
+    got: Fact,
+    hint: Option<&'static str>,
+}
+
+impl Encoder for Fault {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let Facts { reason, message, path, expected, got, hint } = &*self.0;
+        (reason, message, path, expected, got, hint).encode(env)
+    }
+}
+
+impl Fault {
+    fn new(reason: Atom, message: impl Into<String>) -> Self {
+        let (path, expected, got, hint) = (None, Fact::None, Fact::None, None);
+        Self(Box::new(Facts { reason, message: message.into(), path, expected, got, hint }))
+    }
+
+    fn path(mut self, path: impl std::fmt::Display) -> Self {
+        self.0.path = Some(path.to_string());
+        self
+    }
+
+    fn facts(mut self, expected: Fact, got: Fact) -> Self {
+        (self.0.expected, self.0.got) = (expected, got);
+        self
+    }
+
+    fn hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// A handle that was closed, or whose owner is gone.
+    pub(crate) fn detached() -> Self {
+        Self::new(reasons::detached(), "this handle was closed, or its owner has ended")
+            .hint("open the ring again; handles end with the process that made them")
+    }
+
+    /// A consumer that sends messages is asked for frames.
+    pub(crate) fn active() -> Self {
+        Self::new(reasons::active(), "this consumer is active: its frames come as messages")
+            .hint("call Slipring.active(consumer, false) first")
+    }
+
+    /// A frame that was released is read.
+    pub(crate) fn released() -> Self {
+        Self::new(reasons::released(), "this frame was released")
+            .hint("take what you need of it before Slipring.Frame.release/1")
+    }
+
+    pub(crate) fn no_process() -> Self {
+        Self::new(reasons::no_process(), "the process that is to own the handle does not live")
+    }
+
+    pub(crate) fn not_controlling() -> Self {
+        Self::new(reasons::not_controlling(), "the caller does not own this handle")
+            .hint("let the owner call it")
+    }
+
+    /// A term that can't be sent: where, what it is, what to do.
+    pub(crate) fn unsendable(what: &str, path: &str, kind: &str, hint: &'static str) -> Self {
+        Self::new(reasons::encode(), format!("{what}, at {path}; {hint}"))
+            .path(path)
+            .facts(Fact::None, Fact::Text(kind.into()))
+            .hint(hint)
+    }
+
+    pub(crate) fn other_version(version: u8) -> Self {
+        let hint = "the sender may be newer or older: bring both to one version";
+        Self::new(reasons::decode(), format!("the frame is of format version {version}; {hint}"))
+            .path("$.format_version")
+            .facts(
+                Fact::Number(slipring_codec::FORMAT_VERSION.into()),
+                Fact::Number(version.into()),
+            )
+            .hint(hint)
+    }
+
+    pub(crate) fn pickle() -> Self {
+        let hint = "send arrays or bytes: a pickle is code of Python's";
+        Self::new(reasons::untrusted_pickle(), format!("a pickle arrived; {hint}"))
+            .path("$.format")
+            .hint(hint)
+    }
+
+    /// A value that arrived and has no term.
+    pub(crate) fn unreadable(what: String, path: &str) -> Self {
+        let hint = "the sender may be newer: send plain values, or upgrade this side";
+        Self::new(reasons::decode(), format!("{what}, at {path}; {hint}")).path(path).hint(hint)
+    }
+}
+
+impl From<EncodeError> for Fault {
+    fn from(error: EncodeError) -> Self {
+        Self::new(reasons::encode(), error.to_string()).path(error.path()).hint(error.hint())
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::new(reasons::decode(), error.to_string()).path(error.path()).hint(error.hint())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let fault = |reason| Self::new(reason, message);
+        match error {
+            Error::Full => fault(reasons::full()),
+            Error::Empty => fault(reasons::empty()),
+            Error::Timeout => fault(reasons::timeout()),
+            Error::Closed => fault(reasons::closed()),
+            Error::TooLarge { len, limit } => {
+                fault(reasons::too_large()).facts(Fact::Number(limit), Fact::Number(len))
+            }
+            Error::Corrupt { what, index, found } => fault(reasons::corrupt())
+                .path(format_args!("{what} {index}"))
+                .facts(Fact::None, Fact::Number(found)),
+            Error::InvalidName { name, reason } => {
+                fault(reasons::invalid_name()).facts(Fact::Text(reason.into()), Fact::Text(name))
+            }
+            Error::InvalidOption { option, value, expected } => fault(reasons::invalid_option())
+                .path(option)
+                .facts(Fact::Text(expected.into()), Fact::Text(value)),
+            Error::NotFound { path, rings } => fault(reasons::not_found())
+                .path(path.display())
+                .facts(Fact::Names(rings), Fact::None),
+            Error::Exists { path } => fault(reasons::exists()).path(path.display()),
+            Error::Foreign { path, mismatch } => fault(reasons::foreign())
+                .path(path.display())
+                .facts(Fact::Text(mismatch.expected), Fact::Text(mismatch.found))
+                .hint(mismatch.hint),
+            Error::NotOwner { path, owner, user } => fault(reasons::not_owner())
+                .path(path.display())
+                .facts(Fact::Number(user.into()), Fact::Number(owner.into())),
+            Error::RoleTaken { pid, .. } => {
+                fault(reasons::role_taken()).facts(Fact::None, Fact::Number(pid.into()))
+            }
+            Error::TooManyParticipants { path } => {
+                fault(reasons::too_many_participants()).path(path.display())
+            }
+            Error::OutOfMemory { path, needed } => fault(reasons::out_of_memory())
+                .path(path.display())
+                .facts(Fact::Number(needed), Fact::None),
+            Error::Os { path, .. } => fault(reasons::os()).path(path.display()),
+            // Kinds that this binding is older than, or that the BEAM can't meet.
+            _ => fault(reasons::other()),
+        }
+    }
+}
+
+/// `{:error, fault}`, or the term.
+pub(crate) fn answer<'a>(env: Env<'a>, outcome: Result<Term<'a>, Fault>) -> Term<'a> {
+    outcome.unwrap_or_else(|fault| (atoms::error(), fault).encode(env))
+}

@@ -1,0 +1,73 @@
+//! slipring for Elixir: the functions behind `Slipring.Native`.
+//!
+//! The Rust crates do the work. Here the BEAM's terms, processes and schedulers meet them:
+//!
+//! 1. No function on a normal scheduler waits, for a ring or for a lock. What can't be done at once
+//!    is answered (`:empty`, `:full`, `:busy`), and Elixir decides.
+//! 2. Attaching, detaching and looking into segments make system calls that can take long: they run
+//!    on dirty schedulers, or on the thread of `waiter`.
+//! 3. What the garbage collector drops gives back leases and roles by atomics alone. Nothing is
+//!    unmapped on a scheduler (see `attachment`).
+#![allow(clippy::disallowed_types, reason = "no model runs here")]
+
+mod attachment;
+mod consumer;
+mod end;
+mod error;
+mod frame;
+mod lease;
+mod meta;
+mod producer;
+mod ring;
+mod tensor;
+mod waiter;
+
+use rustler::{Env, Term};
+
+/// Answers of the functions here, and the keys of what they answer.
+mod atoms {
+    rustler::atoms! {
+        ok, error, nil,
+        // outcomes
+        empty, full, busy, active, large, last, detached, ready, deferred,
+        // formats and tensors
+        raw, ndarray, value, arrow, pickle, json, unknown, copy,
+        c, fortran, little, big, bool_ = "bool", s, u, f,
+        // numbers that the BEAM's floats don't have
+        nan, infinity, neg_infinity,
+        // policies
+        auto, always, never,
+    }
+}
+
+/// Frames and copied bytes that take about a hundredth of a process's time slice.
+const FRAMES_PER_CENT: usize = 32;
+const BYTES_PER_CENT: usize = 64 << 10;
+
+/// Charges the calling process for what was done.
+fn charge(env: Env<'_>, frames: usize, bytes: usize) {
+    let percent = frames / FRAMES_PER_CENT + bytes / BYTES_PER_CENT;
+    if percent > 0 {
+        rustler::schedule::consume_timeslice(env, percent.min(100) as i32);
+    }
+}
+
+fn load(env: Env<'_>, _info: Term<'_>) -> bool {
+    keep_loaded();
+    ring::register(env) && end::register(env) && lease::register(env) && waiter::start()
+}
+
+/// Keeps the library mapped when its module is purged: the waiter's thread runs in it, and so do
+/// the destructors of what is still referred to.
+fn keep_loaded() {
+    // SAFETY: `info` is filled before it is read; the path that the loader gives is valid until the
+    // library is unloaded, which the second call prevents.
+    unsafe {
+        let mut info: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(keep_loaded as *const libc::c_void, &mut info) != 0 {
+            libc::dlopen(info.dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
+        }
+    }
+}
+
+rustler::init!("Elixir.Slipring.Native", load = load);

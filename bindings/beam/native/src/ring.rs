@@ -1,0 +1,206 @@
+//! Segments: made, opened, listed, looked into, left.
+
+use crate::attachment::{Hold, Notice};
+use crate::consumer::{Policy, Receiver};
+use crate::end::{self, End};
+use crate::error::{Fault, answer};
+use crate::{atoms, waiter};
+use rustler::{Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
+use slipring::{Address, Error, Segment};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// A process's hold on a ring, until it is closed.
+pub(crate) struct Ring(Mutex<Option<Hold>>);
+
+impl Resource for Ring {}
+
+pub(crate) fn register(env: Env<'_>) -> bool {
+    env.register::<Ring>().is_ok()
+}
+
+impl Ring {
+    fn made<'a>(env: Env<'a>, segment: Result<Segment, Error>) -> Result<Term<'a>, Fault> {
+        let ring = Self(Mutex::new(Some(Hold::new(segment?))));
+        Ok((atoms::ok(), ResourceArc::new(ring)).encode(env))
+    }
+
+    fn hold(&self) -> Result<Hold, Fault> {
+        let hold = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        hold.clone().ok_or_else(Fault::detached)
+    }
+}
+
+/// `{:name, name}` or `{:path, path}`.
+fn address(named: bool, text: String) -> Address {
+    if named { Address::Name(text) } else { Address::Path(PathBuf::from(text)) }
+}
+
+/// As `Slipring` has checked them. Absent ones are the crate's own.
+#[derive(NifMap)]
+struct Options {
+    slots: Option<u64>,
+    cell: Option<u64>,
+    capacity: Option<u64>,
+    populate: bool,
+    keep: bool,
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn create(env: Env<'_>, named: bool, text: String, options: Options) -> Term<'_> {
+    let mut made = Segment::options().populate(options.populate).keep(options.keep);
+    if let Some(slots) = options.slots {
+        made = made.slots(slots);
+    }
+    if let Some(cell) = options.cell {
+        made = made.cell(cell);
+    }
+    if let Some(capacity) = options.capacity {
+        made = made.capacity(capacity);
+    }
+    answer(env, Ring::made(env, made.create(address(named, text))))
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn open(env: Env<'_>, named: bool, text: String) -> Term<'_> {
+    answer(env, Ring::made(env, Segment::open(address(named, text))))
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn producer<'a>(env: Env<'a>, ring: ResourceArc<Ring>, owner: LocalPid) -> Term<'a> {
+    let made = || {
+        let hold = ring.hold()?;
+        let end = ResourceArc::new(End::new(hold.segment.producer()?, hold));
+        end::own(env, &end, owner)?;
+        Ok((atoms::ok(), end).encode(env))
+    };
+    answer(env, made())
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn consumer<'a>(
+    env: Env<'a>,
+    ring: ResourceArc<Ring>,
+    owner: LocalPid,
+    policy: Policy,
+) -> Term<'a> {
+    let made = || {
+        let hold = ring.hold()?;
+        let end = End::new(hold.segment.consumer()?, hold);
+        let receiver = ResourceArc::new(Receiver::new(end, policy));
+        end::own(env, &receiver, owner)?;
+        Ok((atoms::ok(), receiver).encode(env))
+    };
+    answer(env, made())
+}
+
+/// Ends the sending, for everybody.
+#[rustler::nif]
+fn finish<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
+    let finished = ring.hold().map(|hold| {
+        hold.segment.close();
+        atoms::ok().encode(env)
+    });
+    answer(env, finished)
+}
+
+/// Leaves the ring; `:last` if nothing else holds it, and then `{tag, :detached}` comes.
+#[rustler::nif]
+fn close_ring<'a>(env: Env<'a>, ring: ResourceArc<Ring>, tag: Term<'a>) -> Term<'a> {
+    let hold = ring.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let notice = || Notice { pid: env.pid(), tag: waiter::Tag::new(tag) };
+    let last = hold.is_some_and(|hold| hold.give_up(notice()));
+    left(last).encode(env)
+}
+
+/// What closing answers.
+pub(crate) fn left(last: bool) -> rustler::Atom {
+    if last { atoms::last() } else { atoms::ok() }
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn list() -> Vec<String> {
+    slipring::list()
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn unlink(env: Env<'_>, named: bool, text: String) -> Term<'_> {
+    let unlinked = slipring::unlink(address(named, text));
+    answer(env, unlinked.map(|()| atoms::ok().encode(env)).map_err(Fault::from))
+}
+
+/// What is in a segment, as `Slipring.info/1` gives it.
+#[derive(NifMap)]
+struct Info {
+    path: String,
+    size: u64,
+    slots: u64,
+    cell: u64,
+    capacity: u64,
+    chunk: u64,
+    finished: bool,
+    head: u64,
+    tail: u64,
+    waiting: u64,
+    free_chunks: u64,
+    slab_chunks: u64,
+    run_chunks: u64,
+    filling: u64,
+    offered: u64,
+    held: u64,
+    processes: Vec<Process>,
+}
+
+#[derive(NifMap)]
+struct Process {
+    id: u8,
+    pid: u32,
+    alive: bool,
+    produces: bool,
+    consumes: bool,
+}
+
+impl From<slipring::Inspection> for Info {
+    fn from(found: slipring::Inspection) -> Self {
+        let process = |p: &slipring::Process| Process {
+            id: p.id,
+            pid: p.pid,
+            alive: p.alive,
+            produces: p.produces,
+            consumes: p.consumes,
+        };
+        Self {
+            path: found.path.display().to_string(),
+            size: found.len,
+            slots: found.slots,
+            cell: found.cell,
+            capacity: found.capacity,
+            chunk: found.chunk,
+            finished: found.closed,
+            head: found.head,
+            tail: found.tail,
+            waiting: found.waiting,
+            free_chunks: found.chunks[0],
+            slab_chunks: found.chunks[1],
+            run_chunks: found.chunks[2],
+            filling: found.frames.filling,
+            offered: found.frames.offered,
+            held: found.frames.held,
+            processes: found.processes.iter().map(process).collect(),
+        }
+    }
+}
+
+/// Of a ring that this VM is attached to.
+#[rustler::nif(schedule = "DirtyIo")]
+fn info<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
+    let found = ring.hold().map(|hold| Info::from(hold.segment.inspect()));
+    answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
+}
+
+/// Of any ring, without joining it.
+#[rustler::nif(schedule = "DirtyIo")]
+fn inspect(env: Env<'_>, named: bool, text: String) -> Term<'_> {
+    let found = slipring::inspect(address(named, text)).map(Info::from).map_err(Fault::from);
+    answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
+}
