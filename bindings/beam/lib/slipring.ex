@@ -161,6 +161,8 @@ defmodule Slipring do
       iex> {:ok, info} = Slipring.info("info-doc")
       iex> {info.waiting, info.finished}
       {1, false}
+      iex> Slipring.unlink!("info-doc")
+      :ok
   """
   @spec info(Ring.t() | address) :: {:ok, map} | failure
   def info(%Ring{ref: ref, name: name}), do: result(Native.info(ref), :info, name)
@@ -290,6 +292,8 @@ defmodule Slipring do
       iex> ring = Slipring.create!("many-doc")
       iex> Slipring.send_many(Slipring.producer!(ring), ["a", "b", "c"])
       {:ok, 3}
+      iex> Slipring.unlink!("many-doc")
+      :ok
   """
   @spec send_many(Producer.t(), Enumerable.t(), keyword) :: {:ok, non_neg_integer} | failure
   def send_many(%Producer{ring: ring} = producer, terms, options \\ []) do

@@ -19,21 +19,24 @@ defmodule Slipring.Feeder do
 
   def set_mode(rx, mode) do
     {feeder, owner} = Native.feeder(rx.ref)
-    feeder = feeder || start(rx, owner)
 
-    try do
-      GenServer.call(feeder, {:mode, mode}, :infinity)
-    catch
-      # It has told that the ring is finished, and ended. Another one will tell so again.
-      :exit, {reason, _call} when reason in [:normal, :noproc] ->
-        Native.set_feeder(rx.ref, feeder, nil)
-        set_mode(rx, mode)
+    with :ended <- call(feeder || start(rx, owner), {:mode, mode}) do
+      # It has told that the ring is finished. Another one will tell so again.
+      Native.set_feeder(rx.ref, feeder, nil)
+      set_mode(rx, mode)
     end
   end
 
   def set_owner(rx, owner) do
     {feeder, _owner} = Native.feeder(rx.ref)
-    if feeder, do: GenServer.cast(feeder, {:owner, owner}), else: :ok
+    if feeder, do: call(feeder, {:owner, owner})
+    :ok
+  end
+
+  defp call(feeder, request) do
+    GenServer.call(feeder, request, :infinity)
+  catch
+    :exit, {reason, _call} when reason in [:normal, :noproc] -> :ended
   end
 
   # Two processes may start one at once; the first to be entered stays.
@@ -54,8 +57,9 @@ defmodule Slipring.Feeder do
       watch: nil,
       # Whether a message :feed is on its way.
       due?: false,
-      # How long the owner's mailbox was after the last batch.
-      mailbox: 0
+      # How long the owner's mailbox may be for the next batch, and was before the last.
+      mailbox: :infinity,
+      before: 0
     }
 
     {:ok, state}
@@ -66,10 +70,9 @@ defmodule Slipring.Feeder do
     {:reply, :ok, state |> put_mode(add(state.mode, mode)) |> feed_soon()}
   end
 
-  @impl GenServer
-  def handle_cast({:owner, owner}, state) do
+  def handle_call({:owner, owner}, _from, state) do
     Process.demonitor(state.monitor, [:flush])
-    {:noreply, %{state | owner: owner, monitor: Process.monitor(owner)}}
+    {:reply, :ok, %{state | owner: owner, monitor: Process.monitor(owner)}}
   end
 
   @impl GenServer
@@ -126,21 +129,20 @@ defmodule Slipring.Feeder do
   defp feed(%{mode: false} = state), do: unwatch(state)
   defp feed(%{mode: :notify} = state), do: watch(state)
 
+  defp feed(%{mode: :once} = state), do: pull(state)
+
   defp feed(state) do
-    if caught_up?(state), do: pull(state), else: feed_later(state)
+    length = mailbox_length(state.owner)
+    # An atom is more than any number.
+    if length <= state.mailbox,
+      do: pull(%{state | before: length}),
+      else: feed_later(state)
   end
 
-  # Messages of others that the owner leaves alone must not stop it: then it is enough that the
-  # mailbox has become shorter by half a batch.
-  defp caught_up?(%{mode: :once}), do: true
-
-  defp caught_up?(state) do
-    case Process.info(state.owner, :message_queue_len) do
-      {:message_queue_len, length} ->
-        length <= @mailbox or length <= state.mailbox - div(@batch, 2)
-
-      nil ->
-        true
+  defp mailbox_length(owner) do
+    case Process.info(owner, :message_queue_len) do
+      {:message_queue_len, length} -> length
+      nil -> 0
     end
   end
 
@@ -150,7 +152,11 @@ defmodule Slipring.Feeder do
         for frame <- frames,
             do: Kernel.send(state.owner, {:slipring, state.rx, Frame.new(frame)})
 
-        state |> note_mailbox() |> put_mode(left(state.mode, length(frames))) |> feed_soon()
+        taken = length(frames)
+        # Messages of others that the owner leaves alone must not stop it: beyond the bound it is
+        # enough that half of what was sent last is gone.
+        mailbox = max(@mailbox, state.before + div(taken, 2))
+        %{state | mailbox: mailbox} |> put_mode(left(state.mode, taken)) |> feed_soon()
 
       :empty ->
         watch(state)
@@ -170,13 +176,6 @@ defmodule Slipring.Feeder do
         error = Error.new(fault, :recv, state.rx.ring)
         Kernel.send(state.owner, {:slipring_error, state.rx, error})
         put_mode(state, false)
-    end
-  end
-
-  defp note_mailbox(state) do
-    case Process.info(state.owner, :message_queue_len) do
-      {:message_queue_len, length} -> %{state | mailbox: length}
-      nil -> state
     end
   end
 

@@ -1,0 +1,115 @@
+defmodule Slipring.LeaseTest do
+  use Slipring.Case, async: true
+
+  @large 100_000
+
+  defp bytes(length \\ @large), do: :crypto.strong_rand_bytes(length)
+  defp held(name), do: Slipring.info!(name).held
+
+  test "small frames are copied, large ones stay in the segment (R3.3)", %{name: name} do
+    {_ring, tx, rx} = pair(name, capacity: {16, :mib})
+    Slipring.send_many!(tx, [bytes(65_536), bytes(65_537)])
+    [small, large] = Slipring.recv_many!(rx, 2)
+    refute Frame.in_place?(small)
+    assert Frame.in_place?(large)
+    assert held(name) == 1
+  end
+
+  test "the consumer says otherwise", %{name: name} do
+    {_ring, tx, rx} = pair(name, [capacity: {64, :mib}], lease: :never)
+    # One to be copied at once, one on a dirty scheduler, and several in a batch.
+    sent = [bytes(10), bytes(5_000_000)] ++ for(_ <- 1..4, do: bytes(2_000_000))
+    Slipring.send_many!(tx, sent)
+    frames = Slipring.recv_many!(rx, 10)
+    assert Enum.map(frames, &Frame.value/1) == sent
+    refute Enum.any?(frames, &Frame.in_place?/1)
+    assert held(name) == 0
+    Slipring.close(rx)
+
+    rx = Slipring.consumer!(name, lease: :always)
+    Slipring.send!(tx, "tiny")
+    frame = Slipring.recv!(rx)
+    assert Frame.in_place?(frame)
+    assert Frame.value(frame) == "tiny"
+  end
+
+  test "are limited, so that forgotten ones leave room (P7)", %{name: name} do
+    {_ring, tx, rx} = pair(name, capacity: {16, :mib})
+    frames = for _ <- 1..12, do: Slipring.send!(tx, bytes()) && Slipring.recv!(rx)
+
+    assert Enum.map(frames, &Frame.in_place?/1) ==
+             List.duplicate(true, 8) ++ List.duplicate(false, 4)
+
+    assert held(name) == 8
+    # A quarter of the pool in bytes is another limit.
+    for frame <- frames, do: Frame.release(frame)
+    :erlang.garbage_collect()
+    assert wait_for(fn -> held(name) == 0 end)
+    Slipring.send_many!(tx, for(_ <- 1..3, do: bytes(2_000_000)))
+    assert [true, true, false] = rx |> Slipring.recv_many!(3) |> Enum.map(&Frame.in_place?/1)
+  end
+
+  test "end by release, with the last binary, or as garbage (P5)", %{name: name} do
+    {_ring, tx, rx} = pair(name)
+
+    # Nothing was made of it: at once.
+    Slipring.send!(tx, bytes())
+    frame = Slipring.recv!(rx)
+    assert held(name) == 1
+    assert Frame.release(frame) == :ok
+    assert held(name) == 0
+    assert {:error, %Error{reason: :released}} = Frame.release(frame)
+    assert_raise Error, ~r/released/, fn -> Frame.value(frame) end
+
+    # A binary lies in it: not before that is garbage.
+    sent = bytes()
+    test = self()
+
+    reader =
+      spawn_link(fn ->
+        Slipring.send!(tx, sent)
+        frame = Slipring.recv!(rx)
+        <<part::binary-size(500), _::binary>> = Frame.value(frame)
+        Kernel.send(test, {:released, Frame.release(frame)})
+        receive do: (:compare -> Kernel.send(test, {:same, part == binary_part(sent, 0, 500)}))
+        receive do: (:end -> :ok)
+      end)
+
+    assert_receive {:released, :deferred}
+    :erlang.garbage_collect(reader)
+    assert held(name) == 1
+    Kernel.send(reader, :compare)
+    assert_receive {:same, true}
+    Kernel.send(reader, :end)
+    assert wait_for(fn -> held(name) == 0 end)
+
+    # Forgotten by a process that ends.
+    {:ok, task} = Task.start(fn -> Slipring.send!(tx, bytes()) && Slipring.recv!(rx) end)
+    monitor = Process.monitor(task)
+    assert_receive {:DOWN, ^monitor, _, _, :normal}
+    assert wait_for(fn -> held(name) == 0 end)
+  end
+
+  test "a copied frame has nothing to release", %{name: name} do
+    {_ring, tx, rx} = pair(name)
+    Slipring.send!(tx, "small")
+    frame = Slipring.recv!(rx)
+    assert Frame.release(frame) == :ok
+    assert Frame.release(frame) == :ok
+    assert Frame.value(frame) == "small"
+  end
+
+  test "one held for ever does not stop the ring (P5)", %{name: name} do
+    {_ring, tx, rx} = pair(name, slots: 8)
+    Slipring.send!(tx, first = bytes())
+    held = Slipring.recv!(rx)
+    value = Frame.value(held)
+
+    for n <- 1..2_000 do
+      Slipring.send!(tx, <<n::size(800_000)>>)
+      Frame.release(Slipring.recv!(rx))
+    end
+
+    assert value == first
+  end
+end

@@ -1,0 +1,333 @@
+defmodule SlipringTest do
+  use Slipring.Case, async: true
+
+  describe "rings" do
+    test "are found by name, and gone with the last handle (P1)", %{name: name} do
+      ring = Slipring.create!(name)
+      assert name in Slipring.list()
+      other = Slipring.open!(name)
+      assert :ok = Slipring.close(ring)
+      assert name in Slipring.list()
+      assert :ok = Slipring.close(other)
+      refute name in Slipring.list()
+      assert :ok = Slipring.close(other)
+    end
+
+    test "are left when their handles are garbage", %{name: name} do
+      test = self()
+
+      spawn(fn ->
+        ring = Slipring.create!(name)
+        Kernel.send(test, {:listed, name in Slipring.list(), ring.name})
+      end)
+
+      assert_receive {:listed, true, ^name}, 5_000
+      assert wait_for(fn -> name not in Slipring.list() end)
+    end
+
+    test "may be files (P1)" do
+      path = Path.join(System.tmp_dir!(), "slipring-ex-#{System.unique_integer([:positive])}")
+      {:ok, ring} = Slipring.create({:path, path}, capacity: {1, :mib})
+      :ok = Slipring.send(Slipring.producer!({:path, path}), "in a file")
+      assert {:ok, frame} = Slipring.recv(Slipring.consumer!({:path, path}), 1_000)
+      assert Frame.value(frame) == "in a file"
+      assert %{path: ^path} = Slipring.info!(ring)
+      Slipring.unlink!({:path, path})
+      refute File.exists?(path)
+    end
+
+    test "are waited for", %{name: name} do
+      maker =
+        Task.async(fn ->
+          Process.sleep(50)
+          Slipring.create!(name)
+          Process.sleep(:infinity)
+        end)
+
+      assert {:ok, %Ring{name: ^name}} = Slipring.open(name, wait: 5_000)
+      Task.shutdown(maker, :brutal_kill)
+    end
+
+    test "that are missing are answered with those there are (R9.1)", %{name: name} do
+      _ring = Slipring.create!(name)
+      assert {:error, %Error{reason: :not_found} = error} = Slipring.open("#{name}-not")
+      assert name in error.expected
+      assert error.path =~ "#{name}-not"
+      assert Exception.message(error) =~ name
+
+      assert_raise Error, ~r/no ring at/, fn -> Slipring.open!("#{name}-not") end
+    end
+
+    test "are made once, and have names that can't leave their folder (P10)", %{name: name} do
+      _ring = Slipring.create!(name)
+      assert {:error, %Error{reason: :exists}} = Slipring.create(name)
+
+      for bad <- ["../etc", "a/b", "", String.duplicate("x", 300)] do
+        assert {:error, %Error{reason: :invalid_name, got: ^bad}} = Slipring.create(bad)
+        assert {:error, %Error{reason: :invalid_name}} = Slipring.unlink(bad)
+      end
+
+      assert {:error, %Error{reason: :invalid_option, path: "slots", got: "100"}} =
+               Slipring.create("#{name}-odd", slots: 100)
+    end
+
+    test "that are none are refused (P9)" do
+      path = Path.join(System.tmp_dir!(), "slipring-ex-#{System.unique_integer([:positive])}")
+      File.write!(path, String.duplicate("no segment ", 1000))
+      File.chmod!(path, 0o600)
+      assert {:error, %Error{reason: :foreign} = error} = Slipring.open({:path, path})
+      assert error.path == path
+      assert error.hint =~ "slipring"
+      assert {:error, %Error{reason: :foreign}} = Slipring.info({:path, path})
+      File.rm!(path)
+    end
+
+    test "are looked into from outside and inside (R7.1)", %{name: name} do
+      {ring, tx, rx} = pair(name, slots: 64)
+      Slipring.send_many!(tx, ["a", "b", "c"])
+      Slipring.recv!(rx)
+      pid = String.to_integer(System.pid())
+
+      for info <- [Slipring.info!(ring), Slipring.info!(name)] do
+        assert %{slots: 64, waiting: 2, finished: false, capacity: 4_194_304} = info
+        assert [%{pid: ^pid, alive: true, produces: true, consumes: true}] = info.processes
+      end
+    end
+
+    test "that are closed say so", %{name: name} do
+      {ring, tx, rx} = pair(name)
+      for handle <- [ring, tx, rx], do: assert(:ok = Slipring.close(handle))
+      assert {:error, %Error{reason: :detached, operation: :send}} = Slipring.send(tx, "x")
+      assert {:error, %Error{reason: :detached, operation: :recv}} = Slipring.recv(rx)
+      assert {:error, %Error{reason: :detached}} = Slipring.producer(ring)
+      assert {:error, %Error{reason: :detached}} = Slipring.info(ring)
+    end
+  end
+
+  describe "options" do
+    test "that are unknown are named beside the allowed ones (R9.1)", %{name: name} do
+      assert_raise ArgumentError, ~r/unknown options \[:size\].*:capacity/, fn ->
+        Slipring.create(name, size: 1)
+      end
+
+      assert_raise ArgumentError, ~r/:active.*:lease/, fn ->
+        Slipring.consumer(name, activ: true)
+      end
+
+      assert_raise ArgumentError, ~r/:capacity is "64 MiB", but must be bytes/, fn ->
+        Slipring.create(name, capacity: "64 MiB")
+      end
+
+      assert_raise ArgumentError, ~r/option :active is :twice/, fn ->
+        Slipring.consumer(name, active: :twice)
+      end
+
+      {_ring, tx, rx} = pair(name)
+      assert_raise ArgumentError, ~r/:meta/, fn -> Slipring.send(tx, "x", mata: %{}) end
+      assert_raise ArgumentError, ~r/timeout is -1/, fn -> Slipring.recv(rx, -1) end
+      assert_raise ArgumentError, ~r/a ring's name/, fn -> Slipring.open(:camera) end
+    end
+  end
+
+  describe "frames" do
+    test "carry bytes of any length, in order (P3, R3.1)", %{name: name} do
+      {_ring, tx, rx} = pair(name, capacity: {16, :mib})
+
+      for length <- [0, 1, 63, 64, 65, 192, 193, 4096, 65_536, 65_537, 1_000_000, 5_000_000] do
+        bytes = :crypto.strong_rand_bytes(length)
+        before = System.os_time(:nanosecond)
+        assert :ok = Slipring.send(tx, bytes)
+        assert {:ok, frame} = Slipring.recv(rx, 1_000)
+        assert Frame.value(frame) == bytes
+        assert %Frame{format: :raw, meta: nil} = frame
+        assert_in_delta frame.timestamp, before, 5_000_000_000
+        Frame.release(frame)
+        :erlang.garbage_collect()
+      end
+    end
+
+    test "are numbered", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      assert {:ok, 3} = Slipring.send_many(tx, ["a", "b", "c"])
+      assert {:ok, frames} = Slipring.recv_many(rx, 10, 1_000)
+      assert Enum.map(frames, &{&1.sequence, Frame.value(&1)}) == [{0, "a"}, {1, "b"}, {2, "c"}]
+    end
+
+    test "carry metadata both ways (R3.5)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+
+      meta = %{
+        "text" => "Grüße",
+        "bytes" => <<255, 0>>,
+        "numbers" => [0, -1, 23, 24, 1.5, 4_294_967_296, 2 ** 64 - 1, -(2 ** 64)],
+        "nested" => %{"deep" => [%{}, [], nil, true, false]}
+      }
+
+      for term <- ["", "bytes", Tensor.from_list([1, 2], {2}, {:u, 16})] do
+        assert :ok = Slipring.send(tx, term, meta: meta)
+        frame = Slipring.recv!(rx, 1_000)
+        assert frame.meta == meta
+        assert Frame.value(frame) == term
+      end
+
+      assert :ok = Slipring.send(tx, "x", meta: %{site: :roof, ok: nil})
+      assert Slipring.recv!(rx).meta == %{"site" => "roof", "ok" => nil}
+      assert :ok = Slipring.send(tx, "x", meta: %{})
+      assert Slipring.recv!(rx).meta == %{}
+    end
+
+    test "refuse what they can't carry, with the path to it (R6.5)", %{name: name} do
+      {_ring, tx, _rx} = pair(name)
+
+      for {meta, path} <- [
+            {%{a: [1, self()]}, "$.meta.a[1]"},
+            {%{"x" => %{y: make_ref()}}, "$.meta.x.y"},
+            {%{f: {1, 2}}, "$.meta.f"},
+            {%{n: 2 ** 64}, "$.meta.n"},
+            {%{1 => 2}, "$.meta"},
+            {%{:a => 1, "a" => 2}, "$.meta"},
+            {%{l: [1 | 2]}, "$.meta.l"},
+            {%{b: <<1::3>>}, "$.meta.b"}
+          ] do
+        assert {:error, %Error{reason: :encode, path: ^path} = error} =
+                 Slipring.send(tx, "x", meta: meta)
+
+        assert is_binary(error.hint)
+      end
+
+      deep = Enum.reduce(1..200, 0, fn _, inner -> [inner] end)
+      assert {:error, %Error{reason: :encode}} = Slipring.send(tx, "x", meta: %{deep: deep})
+
+      for term <- [%{}, [1], {1}, :a, 1, 1.5, self(), <<1::7>>, &is_map/1, Date.new!(2024, 1, 1)] do
+        assert {:error, %Error{reason: :encode, path: "$", got: kind}} = Slipring.send(tx, term)
+        assert is_binary(kind)
+        assert {:error, %Error{reason: :encode}} = Slipring.send_many(tx, ["a", term])
+      end
+
+      # Nothing of a list that can't be sent was sent.
+      assert %{waiting: 0} = Slipring.info!(name)
+    end
+
+    test "that can never fit say what would (P7)", %{name: name} do
+      {_ring, tx, _rx} = pair(name, capacity: {1, :mib})
+
+      for bytes <- [2_000_000, 6_000_000] do
+        large = :binary.copy(<<0>>, bytes)
+        assert {:error, %Error{reason: :too_large} = error} = Slipring.send(tx, large)
+        assert error.got == bytes
+        assert error.expected < 1_048_576
+        assert {:error, %Error{reason: :too_large}} = Slipring.send_many(tx, [large])
+      end
+    end
+  end
+
+  describe "a full ring" do
+    test "is refused, waited for, or given time (P7)", %{name: name} do
+      {_ring, tx, rx} = pair(name, slots: 8)
+      for n <- 1..8, do: assert(:ok = Slipring.send(tx, "#{n}", timeout: 0))
+      assert {:error, %Error{reason: :full}} = Slipring.send(tx, "9", timeout: 0)
+      assert {:error, %Error{reason: :timeout}} = Slipring.send(tx, "9", timeout: 20)
+      assert {:ok, 0} = Slipring.send_many(tx, ["9"], timeout: 0)
+
+      reader =
+        Task.async(fn ->
+          Process.sleep(30)
+          for _ <- 1..16, do: Frame.value(Slipring.recv!(rx, 5_000))
+        end)
+
+      assert {:ok, 8} = Slipring.send_many(tx, Enum.map(9..16, &"#{&1}"))
+      assert Task.await(reader) == Enum.map(1..16, &"#{&1}")
+    end
+
+    test "of large frames is one whose pool is full", %{name: name} do
+      {_ring, tx, rx} = pair(name, [capacity: {1, :mib}], lease: :always)
+      large = :binary.copy(<<7>>, 200_000)
+      {:ok, sent} = Slipring.send_many(tx, List.duplicate(large, 20), timeout: 0)
+      assert sent in 1..5
+      frames = Slipring.recv_many!(rx, sent)
+      # All taken, all held: no room for another.
+      assert {:error, %Error{reason: :full}} = Slipring.send(tx, large, timeout: 0)
+      assert Enum.all?(frames, &(Frame.release(&1) == :ok))
+      assert :ok = Slipring.send(tx, large, timeout: 0)
+    end
+
+    test "lets other processes run", %{name: name} do
+      {_ring, tx, rx} = pair(name, slots: 8)
+      sender = Task.async(fn -> Slipring.send_many(tx, for(n <- 1..10_000, do: <<n::32>>)) end)
+
+      got =
+        for _ <- 1..10_000 do
+          <<n::32>> = Frame.value(Slipring.recv!(rx, 5_000))
+          n
+        end
+
+      assert got == Enum.to_list(1..10_000)
+      assert {:ok, 10_000} = Task.await(sender)
+    end
+  end
+
+  describe "receiving" do
+    test "waits, and not longer than told (P8)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      assert {:error, %Error{reason: :empty}} = Slipring.recv(rx, 0)
+      {time, outcome} = :timer.tc(fn -> Slipring.recv(rx, 50) end)
+      assert {:error, %Error{reason: :timeout}} = outcome
+      assert time >= 45_000
+
+      test = self()
+      waiting = Task.async(fn -> Kernel.send(test, :waiting) && Slipring.recv(rx, 10_000) end)
+      assert_receive :waiting
+      Process.sleep(20)
+      Slipring.send(tx, "late")
+      assert {:ok, frame} = Task.await(waiting)
+      assert Frame.value(frame) == "late"
+      refute_received _anything
+    end
+
+    test "by many processes gives each frame to one of them", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+
+      readers =
+        for _ <- 1..8,
+            do: Task.async(fn -> for _ <- 1..50, do: Frame.value(Slipring.recv!(rx)) end)
+
+      {:ok, 400} = Slipring.send_many(tx, for(n <- 1..400, do: <<n::16>>))
+      got = readers |> Task.await_many(20_000) |> List.flatten()
+      assert Enum.sort(got) == for(n <- 1..400, do: <<n::16>>)
+    end
+
+    test "ends when the ring is finished, after all that was sent", %{name: name} do
+      {ring, tx, rx} = pair(name)
+      Slipring.send_many!(tx, ["a", "b"])
+      waiting = Task.async(fn -> Enum.map(rx, &Frame.value/1) end)
+      Process.sleep(20)
+      assert :ok = Slipring.finish(ring)
+      assert Task.await(waiting) == ["a", "b"]
+      assert {:error, %Error{reason: :closed}} = Slipring.recv(rx)
+      assert {:error, %Error{reason: :closed}} = Slipring.send(tx, "c")
+    end
+
+    test "ends when the consumer is closed meanwhile", %{name: name} do
+      {_ring, _tx, rx} = pair(name)
+      waiting = Task.async(fn -> Slipring.recv(rx) end)
+      Process.sleep(20)
+      Slipring.close(rx)
+      assert {:error, %Error{reason: :detached}} = Task.await(waiting)
+    end
+
+    test "takes no more from a stream than it is asked for", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      Enum.into(["a", "b", "c"], tx)
+      assert rx |> Slipring.stream() |> Enum.take(2) |> Enum.map(&Frame.value/1) == ["a", "b"]
+      assert Frame.value(Slipring.recv!(rx)) == "c"
+    end
+
+    test "many at a time crosses the bounds of a batch", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      Slipring.send_many!(tx, for(n <- 1..300, do: <<n::16>>))
+      assert length(Slipring.recv_many!(rx, 200)) == 200
+      assert length(Slipring.recv_many!(rx, 200)) == 100
+      assert {:error, %Error{reason: :empty}} = Slipring.recv_many(rx, 200, 0)
+    end
+  end
+end

@@ -1,0 +1,84 @@
+ExUnit.start()
+
+defmodule Slipring.Case do
+  @moduledoc "Rings with names of their own, gone after each test."
+  use ExUnit.CaseTemplate
+
+  using do
+    quote do
+      import Slipring.Case
+      alias Slipring.{Consumer, Error, Frame, Producer, Ring, Tensor}
+    end
+  end
+
+  setup do
+    name = "ex-#{System.pid()}-#{System.unique_integer([:positive])}"
+
+    on_exit(fn ->
+      # Handles end with the test's process; the thread that unmaps needs a moment. Then the name is
+      # gone, unless frames wait in the ring.
+      for ring <- Slipring.list(), String.starts_with?(ring, name) do
+        assert wait_for(fn -> abandoned?(ring) end), "something still holds the ring #{ring}"
+        Slipring.unlink(ring)
+      end
+    end)
+
+    {:ok, name: name}
+  end
+
+  @doc "Asks again and again, for five seconds."
+  def wait_for(check, turns \\ 500) do
+    cond do
+      check.() -> true
+      turns == 0 -> false
+      true -> Process.sleep(10) && wait_for(check, turns - 1)
+    end
+  end
+
+  defp abandoned?(ring) do
+    case Slipring.info(ring) do
+      {:ok, %{processes: []}} -> true
+      {:ok, _attached} -> false
+      {:error, %{reason: :not_found}} -> true
+    end
+  end
+
+  @doc "Tries until it is answered `{:ok, value}`, for five seconds; gives the value."
+  def eventually(attempt, turns \\ 500) do
+    case attempt.() do
+      {:ok, value} -> value
+      other when turns == 0 -> raise "still #{inspect(other)}"
+      _other -> Process.sleep(10) && eventually(attempt, turns - 1)
+    end
+  end
+
+  @doc "A ring with its two ends."
+  def pair(name, ring_options \\ [], consumer_options \\ []) do
+    ring = Slipring.create!(name, Keyword.put_new(ring_options, :capacity, {4, :mib}))
+    {ring, Slipring.producer!(ring), Slipring.consumer!(ring, consumer_options)}
+  end
+
+  @doc "Runs `code` in another BEAM, with this library. Gives a port that tells what it prints."
+  def other_beam(code, arguments) do
+    elixir = System.find_executable("elixir")
+    ebin = Application.app_dir(:slipring, "ebin")
+
+    Port.open({:spawn_executable, elixir}, [
+      :binary,
+      :exit_status,
+      :stderr_to_stdout,
+      args: ["-pa", ebin, "-e", code, "--" | arguments]
+    ])
+  end
+
+  @doc "All that the other BEAM prints until it ends, which it must do well."
+  def output(port, printed \\ "") do
+    receive do
+      {^port, {:data, more}} -> output(port, printed <> more)
+      {^port, {:exit_status, 0}} -> printed
+      {^port, {:exit_status, status}} -> raise "the other BEAM ended with #{status}: #{printed}"
+    after
+      60_000 -> raise "the other BEAM hangs; it printed: #{printed}"
+    end
+  end
+end
