@@ -1,4 +1,4 @@
-# `make test` is enough; everything else is a part of it or a longer run of one.
+# `make demo` and `make test` are enough; everything else is a part of them or a longer run of one.
 # Written for GNU make and bash. scripts/setup says what is installed, and when.
 
 SHELL := /bin/bash
@@ -11,6 +11,7 @@ KILLS ?= 40
 FUZZ_SECONDS ?= 10
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
+DEMO_ARGS ?=
 PYTHON ?= python3
 
 export PYTHON
@@ -18,6 +19,7 @@ export PYTHON
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One interpreter for every build of the Python binding, so that none undoes another's work.
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+# Elixir needs to be told that names are UTF-8.
 export LC_ALL := C.UTF-8
 # Read by the tests that kill processes and by loom.
 export SLIPRING_KILLS = $(KILLS)
@@ -28,24 +30,28 @@ crates := -p slipring -p slipring-codec -p slipring-benches
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup test lint test-rust loom test-python kill fuzz fuzz-if-possible asan bench-ring deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill fuzz fuzz-if-possible asan bench-ring deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= PYTHON=%s\n' \
+	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
 	  '$(KILLS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
 
-setup: ## install what is missing, build the Python package
+setup: ## install what is missing, build both bindings
 	@scripts/setup
 
+demo: setup ## hillshade of a real elevation model: Python, Elixir and back
+	@exec scripts/demo $(DEMO_ARGS)
+
 # The cheap checks first; processes that are killed and fuzzing last.
-test: setup lint test-rust loom test-python fuzz-if-possible ## everything that CI runs
+test: setup lint test-rust loom test-python test-beam test-cross fuzz-if-possible ## everything that CI runs
 	$(say) 'All passed'
 
 lint: setup ## formatting, clippy, compiler warnings
 	$(say) 'Formatting and lints'
 	@cargo fmt --all -- --check
 	@cargo clippy -q --workspace --all-targets -- -D warnings
+	@cd bindings/beam && mix format --check-formatted && mix compile --all-warnings --warnings-as-errors
 
 test-rust: ## the crates, doc tests and a short kill test included
 	$(say) 'Rust: unit, integration and kill tests'
@@ -64,6 +70,14 @@ loom: ## every interleaving of the ring's algorithms, within the preemption boun
 test-python: setup ## the Python package
 	$(say) 'Python package'
 	@$(pytest) bindings/python/tests
+
+test-beam: setup ## the Elixir library
+	$(say) 'Elixir library'
+	@cd bindings/beam && mix test </dev/null
+
+test-cross: setup ## what crosses languages and processes
+	$(say) 'Across languages and processes'
+	@$(pytest) tests
 
 kill: KILLS := $(if $(filter command% environment%,$(origin KILLS)),$(KILLS),300)
 kill: ## kill -9 at random moments, 300 times
@@ -93,4 +107,4 @@ deny: ## licences, advisories and sources of the dependencies (cargo-deny)
 	@cargo deny check
 
 clean: ## remove everything that was built; .venv and the fuzzing corpus with it
-	rm -rf target .venv bindings/python/python/slipring/*.so
+	rm -rf target .venv bindings/beam/_build bindings/beam/priv bindings/python/python/slipring/*.so

@@ -1,12 +1,14 @@
-"""The Python end of the Elixir cases: port program or socket client, with nothing installed.
+"""The Python end of the Elixir cases: port program, socket client, or slipring.
 
-    python far.py PATTERN SIZE SECONDS [SOCKET]
+    python far.py PATTERN SIZE SECONDS [--socket PATH | --ring NAME]
 
 Speaks frames of four bytes of length and a body over standard input and output, or over the Unix
-socket. An empty frame ends a stream. In `recv` cases it sends for SECONDS; in `send` cases it counts
-what comes and answers with the rate; in `rtt` cases it echoes.
+socket; over two rings, NAME-there and NAME-back, the frames are the ring's. An empty frame ends a
+stream. In `recv` cases it sends for SECONDS; in `send` cases it counts what comes and answers with
+the rate; in `rtt` cases it echoes.
 
-In `send` cases it only counts bytes and never looks into a frame: less than any real receiver does.
+In `send` cases a port or socket only counts bytes and never looks into a frame: less than any real
+receiver does. slipring takes each frame as an object.
 """
 
 import json
@@ -24,9 +26,11 @@ def main():
     cores = os.environ.get("SLIPRING_BENCH_CORES")
     if cores:
         os.sched_setaffinity(0, {int(cores.split(",")[1])})
-    if len(sys.argv) > 4:
+    if "--ring" in sys.argv:
+        return over_rings(pattern, size, seconds, sys.argv[5])
+    if "--socket" in sys.argv:
         end = socket.socket(socket.AF_UNIX)
-        end.connect(sys.argv[4])
+        end.connect(sys.argv[5])
         read_into, write = end.recv_into, end.sendall
     else:
         source = open(0, "rb", buffering=0)
@@ -53,7 +57,6 @@ def pour(read_into, write, size, seconds):
 
 
 def count(read_into, write, size, seconds):
-    """Frames per second, after a warm-up of a quarter of the time that the other end sends for."""
     buffer = memoryview(bytearray(CHUNK))
     frame, total, tail, begun, counted_from = size + 4, 0, b"", None, 0
     started = None
@@ -84,6 +87,53 @@ def echo(read_into, write, size, seconds):
         if filled == frame:
             write(buffer)
             filled = 0
+
+
+BATCH = 64
+# Seconds without a frame, or without room for one, after which the other end has seen enough.
+PATIENCE = 3
+
+
+def over_rings(pattern, size, seconds, name):
+    import slipring
+
+    with slipring.open(name + "-there", wait=20) as there, slipring.open(name + "-back") as back:
+        rx, tx = there.consumer(), back.producer()
+        {"recv": pour_frames, "send": count_frames, "rtt": echo_frames}[pattern](
+            rx, tx, size, seconds
+        )
+
+
+def pour_frames(rx, tx, size, seconds):
+    frames = [bytes(size)] * BATCH
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if tx.send_many(frames, timeout=PATIENCE) < BATCH:
+            return
+    tx.send(b"", timeout=PATIENCE)
+
+
+def count_frames(rx, tx, size, seconds):
+    total, started, begun, counted_from = 0, None, None, 0
+    while True:
+        frames = rx.recv_many(BATCH, timeout=PATIENCE)
+        if not frames:
+            return
+        now = time.monotonic()
+        started = started or now
+        total += len(frames)
+        if begun is None and now - started >= seconds / 4:
+            begun, counted_from = now, total
+        if len(frames[-1].view) == 0:
+            total -= 1
+            rate = (total - counted_from) / (now - begun) if begun and now > begun else 0
+            tx.send(json.dumps({"frames_per_s": rate, "frames": total}).encode())
+            return
+
+
+def echo_frames(rx, tx, size, seconds):
+    while frames := rx.recv_many(1, timeout=PATIENCE):
+        tx.send(frames[0].view)
 
 
 main()

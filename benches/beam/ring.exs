@@ -37,7 +37,7 @@ defmodule UnixPeer do
     path = Path.join(System.tmp_dir!(), "slipring-bench-#{System.pid()}.sock")
     options = [:binary, packet: 4, active: false, ifaddr: {:local, path}]
     {:ok, listener} = :gen_tcp.listen(0, options)
-    spawn_link(fn -> System.cmd(program, args ++ [path]) end)
+    spawn_link(fn -> System.cmd(program, args ++ ["--socket", path]) end)
     {:ok, socket} = :gen_tcp.accept(listener, 20_000)
     File.rm!(path)
     :ok = :inet.setopts(socket, active: @credit)
@@ -60,8 +60,56 @@ defmodule UnixPeer do
   end
 end
 
+defmodule SlipringPeer do
+  # Two rings. In batch cases frames are sent and taken 64 at a time.
+  @batch 64
+
+  def open({program, [_far, pattern | _] = args}) do
+    unless Code.ensure_loaded?(Slipring), do: Bench.not_installed("slipring; run make setup")
+    name = "bench-#{System.pid()}"
+    [there, back] = for way <- ["there", "back"], do: Slipring.create!("#{name}-#{way}")
+    spawn_link(fn -> System.cmd(program, args ++ ["--ring", name]) end)
+    for ring <- [there, back], do: unlink_when_shared(ring)
+    Process.put(:sends, [])
+    Process.put(:frames, [])
+    {Slipring.producer!(there), Slipring.consumer!(back), pattern}
+  end
+
+  # From then on nothing is left behind, however the two ends end.
+  defp unlink_when_shared(ring) do
+    if length(Slipring.info!(ring).processes) == 2,
+      do: Slipring.unlink!(ring.name),
+      else: Process.sleep(5) && unlink_when_shared(ring)
+  end
+
+  def send({tx, _rx, "send"}, body) do
+    bodies = [body | Process.get(:sends)]
+
+    if length(bodies) == @batch or body == "" do
+      Slipring.send_many!(tx, Enum.reverse(bodies))
+      Process.put(:sends, [])
+    else
+      Process.put(:sends, bodies)
+    end
+  end
+
+  def send({tx, _rx, _pattern}, body), do: Slipring.send!(tx, body)
+
+  def recv({_tx, rx, _pattern} = handle) do
+    case Process.get(:frames) do
+      [frame | frames] ->
+        Process.put(:frames, frames)
+        Slipring.Frame.value(frame)
+
+      [] ->
+        Process.put(:frames, Slipring.recv_many!(rx, @batch, 20_000))
+        recv(handle)
+    end
+  end
+end
+
 defmodule Bench do
-  @peers %{"port" => PortPeer, "unix" => UnixPeer}
+  @peers %{"port" => PortPeer, "slipring" => SlipringPeer, "unix" => UnixPeer}
 
   def main(args) do
     keys = [:python, :far, :peer, :case, :seconds]
@@ -169,7 +217,7 @@ defmodule Bench do
     end
   end
 
-  defp not_installed(what) do
+  def not_installed(what) do
     IO.puts(~s({"not_installed": "#{what}"}))
     System.halt(0)
   end

@@ -9,13 +9,14 @@ use crate::harness::process::Contestant;
 use crate::harness::script::Script;
 
 /// All of them. Names mean the same transport in every language.
-pub fn contestants() -> [Contestant; 5] {
+pub fn contestants() -> [Contestant; 6] {
     [
         contestant("iceoryx2", python(), Host::Python, |case| !case.is(Variant::Batch)),
         contestant("zmq", python(), Host::Python, |case| !case.is(Variant::Touch)),
         contestant("mp.Queue", python(), Host::Python, |case| {
             !case.is(Variant::Touch) && !case.is(Variant::Spin)
         }),
+        contestant("slipring", elixir(), Host::Beam, |_| true),
         contestant("port", elixir(), Host::Beam, |_| true),
         contestant("unix", elixir(), Host::Beam, |_| true),
     ]
@@ -60,6 +61,8 @@ fn elixir() -> Script {
     Script {
         program: "elixir".into(),
         args: vec![
+            "-pa".into(),
+            folder().join("../bindings/beam/_build/dev/lib/slipring/ebin"),
             folder().join("beam/ring.exs"),
             "--python".into(),
             interpreter(),

@@ -58,6 +58,8 @@ defmodule Slipring do
   @patience 5_000
   # A full ring is looked at again so many times at once, then at growing intervals up to this.
   @eager 32
+  # How long a consumer looks again and again before it sleeps.
+  @spin System.convert_time_unit(20, :microsecond, :native)
   @longest_pause 4
 
   @create [
@@ -533,9 +535,30 @@ defmodule Slipring do
   defp take(consumer, :empty, _attempt, _deadline, true, operation),
     do: {:error, Error.outcome(:empty, operation, consumer.ring)}
 
+  # An answer that is on its way comes sooner than the waiting could be arranged.
   defp take(consumer, wait, attempt, deadline, poll?, operation) do
-    if wait == :busy, do: :erlang.yield()
+    case spin(attempt, wait, System.monotonic_time() + @spin) do
+      wait when wait in [:empty, :busy] ->
+        sleep(consumer, attempt, deadline, poll?, operation)
 
+      answer ->
+        take(consumer, answer, attempt, deadline, poll?, operation)
+    end
+  end
+
+  # Others run in between.
+  defp spin(attempt, wait, until) when wait in [:empty, :busy] do
+    if System.monotonic_time() < until do
+      :erlang.yield()
+      spin(attempt, attempt.(), until)
+    else
+      wait
+    end
+  end
+
+  defp spin(_attempt, answer, _until), do: answer
+
+  defp sleep(consumer, attempt, deadline, poll?, operation) do
     case await(consumer, deadline) do
       :ready -> take(consumer, attempt.(), attempt, deadline, poll?, operation)
       :timeout -> {:error, Error.outcome(:timeout, operation, consumer.ring)}

@@ -18,8 +18,9 @@ const COPY_UP_TO: usize = 64 << 10;
 const COPY_MOST: usize = 4 << 20;
 /// Leases beyond which bodies are copied, where the consumer leaves the choice.
 const LEASES: usize = 8;
-/// The most frames that one call takes.
+/// The most frames that one call takes, and the bytes at which it takes no more.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Whether frames are copied out or leased.
 #[derive(Clone, Copy, PartialEq)]
@@ -47,15 +48,31 @@ pub(crate) struct Receiver {
     /// Frames go to the owner as messages, through the process `feeder`.
     active: AtomicBool,
     feeder: Mutex<Option<LocalPid>>,
+    /// What a batch met after frames that it had taken.
+    pending: Mutex<Option<Error>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Receiver {
     pub(crate) fn new(end: End<Consumer>, policy: Policy) -> Self {
-        Self { end, policy, active: AtomicBool::new(false), feeder: Mutex::new(None) }
+        let (active, feeder, pending) =
+            (AtomicBool::new(false), Mutex::new(None), Mutex::new(None));
+        Self { end, policy, active, feeder, pending }
     }
 
     fn feeder(&self) -> MutexGuard<'_, Option<LocalPid>> {
-        self.feeder.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.feeder)
+    }
+
+    /// The next frame, or what the last batch met.
+    fn take(&self, handle: &mut Consumer) -> Result<slipring::Frame, Error> {
+        match lock(&self.pending).take() {
+            Some(error) => Err(error),
+            None => handle.recv(&Wait::no()),
+        }
     }
 
     /// What becomes of a body of `len` bytes when this call has copied `copied` bytes already.
@@ -101,7 +118,7 @@ fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     if rx.active.load(Ordering::Relaxed) {
         return answer(env, Err(Fault::active()));
     }
-    rx.end.answer(env, |Live { handle, hold }| match handle.recv(&Wait::no()) {
+    rx.end.answer(env, |Live { handle, hold }| match rx.take(handle) {
         Ok(frame) => {
             let len = frame.len();
             let delivery = rx.delivery(hold, len, 0);
@@ -123,22 +140,34 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
         return answer(env, Err(Fault::active()));
     }
     rx.end.answer(env, |Live { handle, hold }| {
-        let mut frames = Vec::with_capacity(most.min(BATCH));
-        match handle.recv_batch(most.min(BATCH), &mut frames, &Wait::no()) {
-            Ok(_) => {}
-            Err(Error::Empty) => return Ok(atoms::empty().encode(env)),
-            Err(error) => return Err(error.into()),
-        }
-        let (count, mut copied) = (frames.len(), 0);
-        let deliver = |frame: slipring::Frame| {
-            let delivery = rx.delivery(hold, frame.len(), copied);
-            if delivery == Delivery::Copy {
-                copied += frame.len();
+        let (mut terms, mut bytes, mut copied) = (Vec::with_capacity(most.min(BATCH)), 0, 0);
+        // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
+        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES {
+            match rx.take(handle) {
+                Ok(frame) => {
+                    let delivery = rx.delivery(hold, frame.len(), copied);
+                    bytes += frame.len();
+                    if delivery == Delivery::Copy {
+                        copied += frame.len();
+                    }
+                    terms.push(frame::term(env, frame, delivery, hold));
+                }
+                Err(error) if terms.is_empty() => {
+                    return match error {
+                        Error::Empty => Ok(atoms::empty().encode(env)),
+                        error => Err(error.into()),
+                    };
+                }
+                Err(error) => {
+                    // What was taken is not lost to it; the next call tells.
+                    if !matches!(error, Error::Empty) {
+                        *lock(&rx.pending) = Some(error);
+                    }
+                    break;
+                }
             }
-            frame::term(env, frame, delivery, hold)
-        };
-        let terms: Vec<Term<'_>> = frames.into_iter().map(deliver).collect();
-        charge(env, count, copied);
+        }
+        charge(env, terms.len(), copied);
         Ok(terms.encode(env))
     })
 }
