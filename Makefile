@@ -52,6 +52,7 @@ lint: setup ## formatting, clippy, compiler warnings
 	@cargo fmt --all -- --check
 	@cargo clippy -q --workspace --all-targets -- -D warnings
 	@cd bindings/beam && mix format --check-formatted && mix compile --all-warnings --warnings-as-errors
+	@cd demo/hillshade && mix format --check-formatted && mix compile --warnings-as-errors
 
 test-rust: ## the crates, doc tests and a short kill test included
 	$(say) 'Rust: unit, integration and kill tests'
@@ -74,6 +75,7 @@ test-python: setup ## the Python package
 test-beam: setup ## the Elixir library
 	$(say) 'Elixir library'
 	@cd bindings/beam && mix test </dev/null
+	@cd demo/hillshade && mix test </dev/null
 
 test-cross: setup ## what crosses languages and processes
 	$(say) 'Across languages and processes'
@@ -107,4 +109,4 @@ deny: ## licences, advisories and sources of the dependencies (cargo-deny)
 	@cargo deny check
 
 clean: ## remove everything that was built; .venv and the fuzzing corpus with it
-	rm -rf target .venv bindings/beam/_build bindings/beam/priv bindings/python/python/slipring/*.so
+	rm -rf target .venv bindings/beam/_build bindings/beam/priv demo/hillshade/_build bindings/python/python/slipring/*.so

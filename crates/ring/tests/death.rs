@@ -191,3 +191,28 @@ fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     assert_eq!((left.waiting, left.frames), (0, Default::default()), "{left}");
     assert_eq!(left.processes.len(), 1, "{left}");
 }
+
+/// P6: what a dead process was is not said of the one that gets its id.
+#[test]
+fn a_dead_ones_role_is_not_its_successors() {
+    let name = format!("death-roles-{}", std::process::id());
+    let child = spawn(|| {
+        let segment = Segment::options().capacity(1 << 20).create(name.as_str()).unwrap();
+        let (_tx, _rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        // SAFETY: waits to be killed.
+        unsafe { libc::pause() };
+    });
+    let start = Instant::now();
+    while !slipring::inspect(name.as_str())
+        .is_ok_and(|found| found.processes.iter().any(|process| process.consumes))
+    {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    end(child, true);
+    let segment = Segment::open(name.as_str()).unwrap();
+    let _rx = segment.consumer().unwrap();
+    let found = segment.inspect();
+    assert_eq!(found.processes.len(), 1);
+    assert_eq!((found.processes[0].produces, found.processes[0].consumes), (false, true));
+}

@@ -1,6 +1,6 @@
 //! What is in a segment, for people who look at it.
 
-use super::Mapping;
+use super::{Mapping, role_token};
 use crate::block::Phase;
 use crate::layout::{PARTICIPANTS, VERSION};
 use crate::pool::State;
@@ -73,9 +73,10 @@ impl Inspection {
     pub(super) fn of(mapping: &Mapping) -> Self {
         let (geometry, pool) = (&mapping.geometry, mapping.pool());
         let participants = mapping.participants();
-        let owner = |role: u64| (role >> 56) as u8;
-        let producer = owner(mapping.control().producer.load(Ordering::Relaxed));
-        let consumer = owner(mapping.control().consumer.load(Ordering::Relaxed));
+        let producer = mapping.control().producer.load(Ordering::Relaxed);
+        let consumer = mapping.control().consumer.load(Ordering::Relaxed);
+        // A word of a dead one's stays until the next one takes the role.
+        let has = |role: u64, id, entry| role != 0 && role == role_token(id, entry, role as u32);
         let processes = (1..=PARTICIPANTS as u8)
             .map(|id| (id, participants.entry(id)))
             .filter(|(_, entry)| !entry.is_free())
@@ -83,8 +84,8 @@ impl Inspection {
                 id,
                 pid: entry.pid(),
                 alive: id == mapping.id || participants.alive(id, entry, mapping.me),
-                produces: id == producer,
-                consumes: id == consumer,
+                produces: has(producer, id, entry),
+                consumes: has(consumer, id, entry),
             })
             .collect();
         let mut frames = Pending::default();

@@ -340,6 +340,11 @@ pub(crate) struct Control {
     pub handles: AtomicU32,
 }
 
+/// What stands in a role's word while the participant's handle of this number has it.
+fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
+    u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
+}
+
 /// Where the two sides stand, for those who look from outside.
 #[repr(C)]
 #[derive(Debug)]
@@ -584,17 +589,14 @@ impl Mapping {
     pub(crate) fn take_role(&self, role: &AtomicU64, name: &'static str) -> Result<u64, Error> {
         let participants = self.participants();
         let number = self.control().handles.fetch_add(1, Ordering::Relaxed);
-        let token = |id: u8, incarnation: u64, number: u32| {
-            u64::from(id) << 56 | (incarnation & 0xff_ffff) << 32 | u64::from(number)
-        };
-        let mine = token(self.id, participants.entry(self.id).incarnation(), number);
+        let mine = role_token(self.id, participants.entry(self.id), number);
         loop {
             let held = role.load(Ordering::Acquire);
             let id = (held >> 56) as u8;
             if id != 0 {
                 self.look_at(id);
                 let entry = participants.entry(id);
-                if !entry.is_free() && held == token(id, entry.incarnation(), held as u32) {
+                if !entry.is_free() && held == role_token(id, entry, held as u32) {
                     return Err(Error::RoleTaken { role: name, pid: entry.pid() });
                 }
             }
@@ -640,10 +642,6 @@ impl Drop for Mapping {
             }
         }
         // A forked child may keep the description, and the locks with it, beyond this process.
-        for id in [self.id, 0] {
-            let _ = participants.lock(id, libc::F_UNLCK, &self.path);
-        }
-        // A forked child may keep the description, and with it what is locked through it.
         for id in [self.id, 0] {
             let _ = participants.lock(id, libc::F_UNLCK, &self.path);
         }

@@ -1,0 +1,34 @@
+# Sends back what comes, from NAME-there to NAME-back, with what Elixir makes of it in the metadata.
+[name] = System.argv()
+rx = Slipring.consumer!(name <> "-there", wait: 20_000)
+tx = Slipring.producer!(name <> "-back", wait: 20_000)
+
+describe = fn
+  %Slipring.Tensor{} = tensor ->
+    numbers = List.flatten([Slipring.Tensor.to_list(tensor)])
+    real = for n <- numbers, do: if(is_tuple(n), do: elem(n, 0), else: n)
+
+    %{
+      "shape" => Tuple.to_list(tensor.shape),
+      "type" => Enum.join(Tuple.to_list(tensor.type)),
+      "byte_order" => Atom.to_string(tensor.byte_order),
+      "order" => Atom.to_string(tensor.order),
+      "sum" => real |> Enum.map(&if(is_boolean(&1), do: if(&1, do: 1, else: 0), else: &1)) |> Enum.sum()
+    }
+
+  binary ->
+    %{"size" => byte_size(binary)}
+end
+
+for frame <- rx do
+  {value, about} =
+    try do
+      value = Slipring.Frame.value(frame)
+      {value, describe.(value)}
+    rescue
+      error in Slipring.Error ->
+        {"", %{"reason" => Atom.to_string(error.reason), "path" => error.path, "hint" => error.hint}}
+    end
+
+  Slipring.send!(tx, value, meta: %{"meta" => frame.meta, "about" => about})
+end

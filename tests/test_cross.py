@@ -1,0 +1,249 @@
+"""Frames between Python and Elixir, both ways, and what is left when one of them is killed."""
+
+import math
+import mmap
+import time
+
+import numpy as np
+import pytest
+import slipring
+
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
+
+
+class Echo:
+    """Two rings, with an Elixir process that sends back what comes."""
+
+    def __init__(self, name, elixir):
+        self.there = slipring.create(f"{name}-there", capacity="16 MiB")
+        self.back = slipring.create(f"{name}-back", capacity="16 MiB")
+        self.tx, self.rx = self.there.producer(), self.back.consumer()
+        self.process = elixir("echo.exs", name)
+
+    def __call__(self, obj, meta=None):
+        self.tx.send(obj, meta=meta, timeout=20)
+        return self.answer()
+
+    def answer(self):
+        try:
+            return self.rx.recv(timeout=20)
+        except slipring.Timeout:
+            pytest.fail(f"no answer; Elixir printed: {self.process.end()}")
+
+    def close(self):
+        self.there.finish()
+        assert (self.process.wait(20), self.process.end()) == (0, "")
+        self.there.close()
+        self.back.close()
+
+
+@pytest.fixture
+def echo(name, elixir):
+    echo = Echo(name, elixir)
+    yield echo
+    echo.close()
+
+
+def test_bytes_of_any_length(echo):
+    """P3, R3.1: bytes arrive as they were sent, whatever their length."""
+    rng = np.random.default_rng(1)
+    for size in [0, 1, 7, 63, 64, 65, 191, 192, 193, 4096, 65_535, 65_536, 65_537, 1 << 20]:
+        sent = rng.bytes(size)
+        frame = echo(sent)
+        assert bytes(frame.view) == sent
+        assert frame.meta["about"] == {"size": size}
+
+
+def test_arrays_of_every_dtype_order_and_shape(echo):
+    """R4.1, R4.5: dtype, byte order, memory order and shape survive the way there and back, and Elixir
+    reads the numbers that Python wrote."""
+    for letter in DTYPES:
+        for byte_order in "<>":
+            dtype = np.dtype(letter).newbyteorder(byte_order)
+            for shape in [(), (0,), (5,), (2, 3), (2, 0, 3), (2, 3, 4)]:
+                for order in "CF":
+                    count = math.prod(shape)
+                    array = np.arange(count).reshape(shape).astype(dtype, order=order)
+                    frame = echo(array)
+                    back = frame.value
+                    assert back.dtype == array.dtype
+                    assert back.shape == array.shape
+                    np.testing.assert_array_equal(back, array)
+                    assert back.flags.c_contiguous == array.flags.c_contiguous
+                    assert back.flags.f_contiguous == array.flags.f_contiguous
+
+                    about = frame.meta["about"]
+                    assert about["shape"] == list(shape)
+                    assert about["sum"] == array.sum().real
+                    kind = "bool" if letter == "?" else {"i": "s"}.get(letter[0], letter[0])
+                    assert about["type"] == f"{kind}{8 * dtype.itemsize}"
+                    if dtype.itemsize > 1:
+                        assert about["byte_order"] == {"<": "little", ">": "big"}[byte_order]
+
+
+def test_strided_arrays_arrive_whole(echo):
+    """R4.1: what does not lie in one piece is put together."""
+    array = np.arange(24.0).reshape(4, 6)[::2, 1::2]
+    np.testing.assert_array_equal(echo(array).value, array)
+
+
+def test_metadata(echo):
+    """R3.5: every kind of value that metadata can have, nested, through both languages."""
+    meta = {
+        "text": "Grüße",
+        "bytes": b"\xff\x00",
+        "integers": [0, 23, 24, 255, 256, -1, -(2**63), 2**64 - 1, -(2**64)],
+        "floats": [0.0, -1.5, 1e300],
+        "none": None,
+        "truth": [True, False],
+        "nested": {"": {"deep": [[], {}, [{"deeper": 1}]]}},
+    }
+    assert echo(b"", meta).meta["meta"] == meta
+    assert echo(np.ones(3), {}).meta["meta"] == {}
+    assert echo(b"x").meta["meta"] is None
+
+
+def test_floats_that_elixir_does_not_have(echo):
+    """R6.1: NaN and the infinities in metadata are atoms there, and come back as their names."""
+    meta = {"floats": [math.nan, math.inf, -math.inf]}
+    assert echo(b"", meta).meta["meta"] == {"floats": ["nan", "infinity", "neg_infinity"]}
+
+
+def corrupt(path, where, what):
+    """Overwrites what lies at `where(bytes)` in a segment's file, as a stray pointer would."""
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as segment:
+        at = where(segment)
+        segment[at : at + len(what)] = what
+
+
+# From the start of the array's body: what is wrong, and the path to it.
+HARM = [
+    (0, b"\xff\xff", "$.parts"),  # more parts than there is room for
+    (8 + 8, b"\x01\x00\x00\x00\x00\x00\x00\x00", "$.parts[0]"),  # the head lies in the table
+    (8 + 16, b"\xff" * 8, "$.parts[0]"),  # it is longer than the body
+    (56 + 1, b"q", "$.head.dtype"),
+    (56 + 16, b"\x09", "$.data"),  # a shape that needs more elements
+]
+
+
+@pytest.mark.parametrize("offset, what, path", HARM)
+def test_damaged_frames_are_refused(name, elixir, offset, what, path):
+    """P9, R9.2, R9.3: a body whose descriptors lie gives an error that names the place, in both
+    languages, and the next frame is not touched."""
+    array = np.frombuffer(b"the array's own bytes", "u1")
+
+    def send_damaged(ring):
+        tx = ring.producer()
+        tx.send(array)
+        corrupt(ring.path, lambda file: file.find(array.tobytes()) - 128 + offset, what)
+        tx.send(b"after")
+        return tx
+
+    with slipring.create(name, capacity="1 MiB") as ring:
+        send_damaged(ring)
+        rx = ring.consumer()
+        with pytest.raises(slipring.DecodeError) as error:
+            rx.recv(timeout=1).value
+        assert error.value.path.startswith(path)
+        assert error.value.hint
+        assert bytes(rx.recv(timeout=1).view) == b"after"
+
+    with (
+        slipring.create(f"{name}-there", capacity="1 MiB") as there,
+        slipring.create(f"{name}-back", capacity="1 MiB") as back,
+    ):
+        send_damaged(there)
+        there.finish()
+        process = elixir("echo.exs", name)
+        rx = back.consumer()
+        about = rx.recv(timeout=20).meta["about"]
+        assert about["reason"] == "decode"
+        assert about["path"].startswith(path)
+        assert about["hint"]
+        assert bytes(rx.recv(timeout=20).view) == b"after"
+        assert process.wait(20) == 0
+
+
+POUR = """
+import sys, slipring
+name, first, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+tx = slipring.open(name, wait=20).producer()
+while True:
+    tx.send(first.to_bytes(8, "little") + bytes(size - 8))
+    first += 1
+"""
+
+COUNT = """
+import sys, slipring
+with slipring.open(sys.argv[1], wait=20) as ring:
+    for frame in ring.consumer():
+        print(int.from_bytes(frame.view[:8], "little"), flush=True)
+        del frame
+"""
+
+
+def attached(ring, role):
+    """Waits until a living process has the role."""
+    deadline = time.monotonic() + 20
+    while not any(getattr(process, role) and process.alive for process in ring.inspect().processes):
+        assert time.monotonic() < deadline, f"nobody {role}"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("size", [64, 10_000])
+@pytest.mark.parametrize("language", ["elixir", "python"])
+def test_a_killed_producer_is_replaced(name, elixir, python, language, size):
+    """P6: what a killed producer had committed arrives, in order and once; the next one goes on."""
+    with slipring.create(name, capacity="1 MiB", slots=64) as ring:
+        rx = ring.consumer()
+        got = []
+        for life in range(3):
+            first = life * 1_000_000_000
+            arguments = name, first, size
+            elixirs = language == "elixir"
+            process = elixir("pour.exs", *arguments) if elixirs else python(POUR, *arguments)
+            # Until well into its stream.
+            mine = [int.from_bytes(rx.recv(timeout=20).view[:8], "little") for _ in range(500)]
+            process.end()
+            while frame := rx.try_recv():
+                mine.append(int.from_bytes(frame.view[:8], "little"))
+                del frame
+            assert mine == list(range(first, first + len(mine)))
+            got += mine
+        assert len(got) >= 1500
+        # Whoever waits sees to the dead.
+        with pytest.raises(slipring.Timeout):
+            rx.recv(timeout=0.5)
+        inspection = ring.inspect()
+        assert (inspection.filling, inspection.offered, inspection.held) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("size", [64, 10_000])
+@pytest.mark.parametrize("language", ["elixir", "python"])
+def test_a_killed_consumer_is_replaced(name, elixir, python, language, size):
+    """P6: frames that a killed consumer had not taken go to the next one. What it had taken is delivered
+    once at most, and of its memory nothing is lost."""
+    with slipring.create(name, capacity="1 MiB", slots=64) as ring:
+        tx = ring.producer()
+        sent, seen = 0, []
+        for life in range(3):
+            process = elixir("count.exs", name) if language == "elixir" else python(COUNT, name)
+            attached(ring, "consumes")
+            begun = time.monotonic()
+            while time.monotonic() - begun < 0.3:
+                tx.send(sent.to_bytes(8, "little") + bytes(size - 8), timeout=20)
+                sent += 1
+            # The last line may be half.
+            seen.append([int(line) for line in process.end().split("\n")[:-1]])
+        with ring.consumer() as rx:
+            rest = []
+            while frame := rx.try_recv():
+                rest.append(int.from_bytes(frame.view[:8], "little"))
+                del frame
+        for lines in seen:
+            assert lines == list(range(lines[0], lines[0] + len(lines)))
+        order = [number for lines in [*seen, rest] for number in lines]
+        assert order == sorted(set(order)), "out of order, or twice"
+        assert rest == list(range(sent - len(rest), sent))
+        inspection = ring.inspect()
+        assert (inspection.filling, inspection.offered, inspection.held) == (0, 0, 0)
