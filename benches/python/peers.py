@@ -243,4 +243,67 @@ def retried(make):
     raise last
 
 
-ALL = {"mp.Queue": Queue, "zmq": ZeroMQ, "iceoryx2": Iceoryx}
+class Slipring:
+    """slipring: two rings; bodies are views in place."""
+
+    @staticmethod
+    def missing():
+        return None if importlib.util.find_spec("slipring") else "slipring; run make setup"
+
+    @staticmethod
+    def link(context, case):
+        return f"bench-{os.getpid()}"
+
+    def __init__(self, case, link, near):
+        import slipring
+
+        self.slipring, self.size = slipring, case.size
+        self.names = [f"{link}-near", f"{link}-far"]
+        attach = slipring.create if near else lambda name: slipring.open(name, wait=20)
+        self.rings = [attach(name) for name in self.names]
+        out, into = self.rings if near else self.rings[::-1]
+        self.tx, self.rx = out.producer(), into.consumer()
+        self.source = bytes(case.size)
+        self.sources = [self.source] * BATCH
+        if case.variant == "touch":
+            self.send = self._touch
+        if not case.sleeps:
+            self.receive = self._look
+
+    def send(self):
+        try:
+            self.tx.send(self.source, timeout=0.01)
+        except self.slipring.Timeout:
+            return 0
+        return 1
+
+    def _touch(self):
+        with self.tx.reserve(self.size, timeout=0.01) as body:
+            body[0] = 1
+        return 1
+
+    def send_batch(self):
+        return self.tx.send_many(self.sources, timeout=0.01)
+
+    def receive(self):
+        try:
+            return self.rx.recv(timeout=0.01).view
+        except self.slipring.Timeout:
+            return None
+
+    def _look(self):
+        frame = self.rx.try_recv()
+        return None if frame is None else frame.view
+
+    def receive_batch(self):
+        return [frame.view for frame in self.rx.recv_many(BATCH, timeout=0.01)] or None
+
+    def close(self):
+        for ring, name in zip(self.rings, self.names):
+            ring.close()
+            # Frames that nobody took keep the name.
+            if name in self.slipring.list():
+                self.slipring.unlink(name)
+
+
+ALL = {"slipring": Slipring, "mp.Queue": Queue, "zmq": ZeroMQ, "iceoryx2": Iceoryx}

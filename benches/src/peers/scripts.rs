@@ -9,8 +9,9 @@ use crate::harness::process::Contestant;
 use crate::harness::script::Script;
 
 /// All of them. Names mean the same transport in every language.
-pub fn contestants() -> [Contestant; 6] {
+pub fn contestants() -> [Contestant; 7] {
     [
+        contestant("slipring", python(), Host::Python, |_| true),
         contestant("iceoryx2", python(), Host::Python, |case| !case.is(Variant::Batch)),
         contestant("zmq", python(), Host::Python, |case| !case.is(Variant::Touch)),
         contestant("mp.Queue", python(), Host::Python, |case| {
