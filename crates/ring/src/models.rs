@@ -29,6 +29,7 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 /// A ring of two places, with one block beside the two home cells, and its bytes.
 struct Ring {
     slots: Vec<AtomicU64>,
+    head: AtomicU64,
     cells: Vec<Block>,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
@@ -45,6 +46,7 @@ impl Ring {
     fn new(lap: u64) -> Arc<Self> {
         Arc::new(Self {
             slots: (0..PLACES).map(|_| AtomicU64::new(lap)).collect(),
+            head: AtomicU64::new(lap * PLACES as u64),
             cells: (0..PLACES).map(|_| Block::new(Word::free(0))).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
@@ -55,7 +57,7 @@ impl Ring {
     }
 
     fn slots(&self) -> Slots<'_> {
-        Slots::new(&self.slots)
+        Slots::new(&self.slots, &self.head)
     }
 
     fn pool(&self) -> Pool<'_> {
@@ -136,7 +138,7 @@ impl Ring {
             } else if word.phase() != Some(Phase::Offered)
                 || word.generation() & GENERATION_MASK != entry.generation
             {
-                head.clear(self.slots());
+                head.advance(self.slots());
                 continue;
             }
             if steps < 1 {
@@ -147,7 +149,7 @@ impl Ring {
             if steps < 2 {
                 return Some(None);
             }
-            head.clear(self.slots());
+            head.advance(self.slots());
             if steps < 3 {
                 return Some(None);
             }
@@ -163,7 +165,7 @@ impl Ring {
     fn copy(&self, head: &mut Head) -> Option<u64> {
         let entry = head.peek(self.slots()).unwrap()?;
         let value = self.read(entry.reference);
-        head.clear(self.slots());
+        head.advance(self.slots());
         Some(value)
     }
 
@@ -187,7 +189,7 @@ fn spsc_copies_in_order() {
         let ring = Ring::new(WRAP);
         let other = ring.clone();
         let consumer = thread::spawn(move || {
-            let mut head = Head { position: other.slots().head().unwrap() };
+            let mut head = Head::find(other.slots()).unwrap();
             for expected in 1..=3 {
                 loop {
                     match other.copy(&mut head) {
@@ -197,7 +199,7 @@ fn spsc_copies_in_order() {
                 }
             }
         });
-        let mut tail = Tail { position: ring.slots().tail().unwrap() };
+        let mut tail = Tail::find(ring.slots()).unwrap();
         for value in 1..=3 {
             while !ring.send_direct(&mut tail, value) {
                 thread::yield_now();
@@ -225,7 +227,7 @@ fn spsc_leases_keep_their_cells() {
                 }
             }
         });
-        let mut tail = Tail { position: 0 };
+        let mut tail = Tail::find(ring.slots()).unwrap();
         for value in 1..=3 {
             while !ring.send_direct(&mut tail, value) {
                 thread::yield_now();
@@ -243,7 +245,7 @@ fn spsc_producer_dies_at_any_step() {
     for steps in 0..=3 {
         model(move || {
             let ring = Ring::new(0);
-            let mut tail = Tail { position: 0 };
+            let mut tail = Tail::find(ring.slots()).unwrap();
             assert!(ring.send_direct(&mut tail, 1));
             let other = ring.clone();
             let survivor = thread::spawn(move || {
@@ -289,7 +291,7 @@ fn spsc_consumer_dies_at_any_step() {
         for steps in 0..=3 {
             model(move || {
                 let ring = Ring::new(0);
-                let mut tail = Tail { position: 0 };
+                let mut tail = Tail::find(ring.slots()).unwrap();
                 let first = if block {
                     ring.send_block(&mut tail, 1, 3)
                 } else {
@@ -303,7 +305,7 @@ fn spsc_consumer_dies_at_any_step() {
                     other.send_direct(&mut tail, 2)
                 });
                 ring.recover(CONSUMER);
-                let mut head = Head { position: ring.slots().head().unwrap() };
+                let mut head = Head::find(ring.slots()).unwrap();
                 let mut got = Vec::new();
                 while let Some(value) = ring.receive(&mut head, SECOND, 4) {
                     got.extend(value);
@@ -328,13 +330,13 @@ fn a_late_recovery_leaves_the_next_life_alone() {
     const NEXT: u16 = 1 << 8 | CONSUMER;
     model(|| {
         let ring = Ring::new(0);
-        let mut tail = Tail { position: 0 };
+        let mut tail = Tail::find(ring.slots()).unwrap();
         assert!(ring.send_block(&mut tail, 1, 3));
         ring.receive(&mut Head { position: 0 }, CONSUMER, 1);
         let other = ring.clone();
         let late = thread::spawn(move || other.recover(CONSUMER));
         ring.recover(CONSUMER);
-        let mut head = Head { position: ring.slots().head().unwrap() };
+        let mut head = Head::find(ring.slots()).unwrap();
         // Keeps its lease: dies, as it were, after having read.
         let taken = ring.receive(&mut head, NEXT, 3);
         assert_eq!(taken, Some(Some(1)));
@@ -428,7 +430,7 @@ fn wait_wakes_who_announced() {
             assert_eq!(sleep_until_sent(&other, &mut head), 1);
             assert_eq!(sleep_until_sent(&other, &mut head), 2);
         });
-        let mut tail = Tail { position: 0 };
+        let mut tail = Tail::find(ring.slots()).unwrap();
         for value in 1..=2 {
             assert!(ring.send_direct(&mut tail, value));
             ring.data.wake();
@@ -450,7 +452,7 @@ fn wait_survives_a_waker_that_dies_at_any_step() {
             });
             let other = ring.clone();
             let dying = thread::spawn(move || {
-                let mut tail = Tail { position: 0 };
+                let mut tail = Tail::find(other.slots()).unwrap();
                 assert!(other.send_direct(&mut tail, 1));
                 crate::sync::publish_fence();
                 let seen = other.data.futex.word.load(crate::sync::Ordering::Relaxed);

@@ -1,6 +1,7 @@
-//! The order of a ring with one producer and one consumer: slot words and two private positions.
+//! The order of a ring with one producer and one consumer: slot words and a head.
 //!
-//! A slot word says which frame stands at a place in the order. A position is `lap * slots + index`.
+//! A slot word says which frame was placed last at a place in the order. A position is
+//! `lap * slots + index`; the head is the position of the next frame to be taken.
 //!
 //! ```text
 //! bit  63    62     61......38    37......22       21...0
@@ -9,14 +10,19 @@
 //! ```
 //!
 //! Rules:
-//! 1. At its position `p` of lap `L` the producer finds `Vacant(L)`, and only it writes `Ready`.
-//! 2. At its position the consumer finds `Ready(L)` or `Vacant(L)`, and only it writes `Vacant(L+1)`.
-//! 3. A slot is never held: `Ready` is written when the frame is complete, `Vacant` when the
-//!    consumer has recorded its lease in the block's word or has copied the frame out.
+//! 1. Only the producer writes slots, and only the consumer the head. At position `p` of lap `L` a
+//!    frame waits if the slot holds `Ready(L)` and `p` is not below the head; before it is placed
+//!    the slot holds `Ready(L-1)`, or in the first lap `Vacant(L)`.
+//! 2. The producer places a frame, complete, where `p` is less than a lap beyond the head. It
+//!    remembers the head, which only grows, and looks again when that is too old.
+//! 3. A slot is never held: the head moves on when the consumer has recorded its lease in the
+//!    block's word or has copied the frame out.
 //! 4. *Direct* means that the frame lies in the slot's own cell and that the cell's word was left
-//!    `Free`: the slot word does the work of both. The cell's word is `Free` before and after.
-//! 5. Positions are private. A new producer or consumer finds its own by reading all slots.
+//!    `Free`: the slot word and the head do its work. The cell's word is `Free` before and after.
+//! 5. A new consumer starts at the head. A new producer starts at the first place from the head on
+//!    where no frame waits.
 //!
+//! So each line is written by one side alone, and the other fetches a line of the head once a lap.
 //! Any other value is corruption and is answered with an error.
 
 use crate::error::Error;
@@ -43,53 +49,30 @@ pub(crate) struct Entry {
     pub direct: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Vacant { lap: u64 },
-    Ready { lap: u64, entry: Entry },
-}
-
-impl Slot {
+impl Entry {
     #[inline(always)]
-    fn pack(self) -> u64 {
-        match self {
-            Self::Vacant { lap } => lap,
-            Self::Ready { lap, entry } => {
-                READY
-                    | if entry.direct { DIRECT } else { 0 }
-                    | (u64::from(entry.reference) << REFERENCE)
-                    | ((entry.generation & GENERATION_MASK) << GENERATION)
-                    | (lap % LAPS)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn unpack(word: u64) -> Self {
-        if word & READY == 0 {
-            return Self::Vacant { lap: word };
-        }
-        let entry = Entry {
-            reference: (word >> REFERENCE & REFERENCE_MASK) as u32,
-            generation: word >> GENERATION & GENERATION_MASK,
-            direct: word & DIRECT != 0,
-        };
-        Self::Ready { lap: word % LAPS, entry }
+    fn ready(self, lap: u64) -> u64 {
+        READY
+            | if self.direct { DIRECT } else { 0 }
+            | (u64::from(self.reference) << REFERENCE)
+            | ((self.generation & GENERATION_MASK) << GENERATION)
+            | lap
     }
 }
 
-/// The slot words of a ring.
+/// The slot words of a ring, and its head.
 #[derive(Clone, Copy)]
 pub(crate) struct Slots<'a> {
     words: &'a [AtomicU64],
+    head: &'a AtomicU64,
     shift: u32,
 }
 
 impl<'a> Slots<'a> {
     /// `words.len()` is a power of two, at least 8.
     #[inline(always)]
-    pub(crate) fn new(words: &'a [AtomicU64]) -> Self {
-        Self { words, shift: words.len().trailing_zeros() }
+    pub(crate) fn new(words: &'a [AtomicU64], head: &'a AtomicU64) -> Self {
+        Self { words, head, shift: words.len().trailing_zeros() }
     }
 
     #[inline(always)]
@@ -103,86 +86,80 @@ impl<'a> Slots<'a> {
         (position & (self.len() - 1)) as u32
     }
 
+    /// As slots keep it.
     #[inline(always)]
     fn lap(self, position: u64) -> u64 {
-        position >> self.shift
+        (position >> self.shift) % LAPS
     }
 
-    /// Neighbours in the order lie on different cache lines: eight words share a line, and two
-    /// sides that follow each other closely would write the same one (measured: 11 against 20 M
-    /// frames/s where a fence follows each publication, level without).
     #[inline(always)]
     fn word(self, position: u64) -> &'a AtomicU64 {
-        let index = self.home(position) as usize;
-        // The models' rings are smaller than a line.
-        #[cfg(slipring_loom)]
-        return &self.words[index];
-        #[cfg(not(slipring_loom))]
-        &self.words[(index << 3 | index >> (self.shift - 3)) & (self.words.len() - 1)]
+        &self.words[self.home(position) as usize]
     }
 
+    /// The frame that was placed at a position, or `None` before it is.
     #[inline(always)]
-    fn load(self, position: u64) -> u64 {
-        // Acquire: pairs with the Release stores of `Tail::place` (the frame is complete) and
-        // `Head::clear` (the consumer has read the cell, or its lease is on record).
-        self.word(position).load(Ordering::Acquire)
-    }
-
-    #[cold]
-    fn corrupt(self, position: u64) -> Error {
-        Error::Corrupt {
-            what: "slot",
-            index: u64::from(self.home(position)),
-            found: self.word(position).load(Ordering::Relaxed),
+    fn placed(self, position: u64) -> Result<Option<Entry>, Error> {
+        // Acquire: pairs with the Release in `Tail::place`: the frame is complete.
+        let word = self.word(position).load(Ordering::Acquire);
+        let lap = self.lap(position);
+        if word & (READY | LAP) == READY | lap {
+            return Ok(Some(Entry {
+                reference: (word >> REFERENCE & REFERENCE_MASK) as u32,
+                generation: word >> GENERATION & GENERATION_MASK,
+                direct: word & DIRECT != 0,
+            }));
+        }
+        let before = READY | (lap.wrapping_sub(1) % LAPS);
+        if word & (READY | LAP) == before || word & (READY | LAP) == lap {
+            Ok(None)
+        } else {
+            Err(Error::Corrupt { what: "slot", index: u64::from(self.home(position)), found: word })
         }
     }
 
-    /// Every frame that stands in the ring, with its position's home.
+    /// Whether a frame waits at a position that is not below the head.
+    #[inline(always)]
+    pub(crate) fn ready(self, position: u64) -> bool {
+        matches!(self.placed(position), Ok(Some(_)))
+    }
+
+    /// Where the next frame is taken.
+    #[inline(always)]
+    pub(crate) fn head(self) -> u64 {
+        // Acquire: pairs with the Release in `Head::advance`: the consumer has read the cells below,
+        // or its leases are on record.
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Every frame that waits, exact while no more than one side is at work.
     pub(crate) fn entries(self) -> impl Iterator<Item = Entry> + 'a {
-        (0..self.len()).filter_map(move |index| match Slot::unpack(self.load(index)) {
-            Slot::Ready { entry, .. } => Some(entry),
-            Slot::Vacant { .. } => None,
-        })
+        let head = self.head();
+        (0..self.len()).filter_map(move |n| self.placed(head.wrapping_add(n)).ok().flatten())
     }
 
     /// Rule 5: where the next frame is placed. Exact while a consumer takes frames beside it: what
-    /// a slot says of its next place does not change when it is cleared.
+    /// it has taken still stands in the slots.
     pub(crate) fn tail(self) -> Result<u64, Error> {
-        self.edge(1)
-    }
-
-    /// Rule 5: where the next frame is taken. Exact while a producer places frames beside it.
-    pub(crate) fn head(self) -> Result<u64, Error> {
-        self.edge(0)
-    }
-
-    /// The lowest of the `len` neighbouring positions that the slots speak of. Laps compare modulo,
-    /// so a position found so may differ from a lost one by whole cycles of laps.
-    fn edge(self, ready_ahead: u64) -> Result<u64, Error> {
-        let lap_of = |index| match Slot::unpack(self.load(index)) {
-            Slot::Vacant { lap } => (lap % LAPS, 0),
-            Slot::Ready { lap, .. } => (lap, ready_ahead),
-        };
-        let base = lap_of(0).0;
-        let (mut lowest, mut highest) = (u64::MAX, 0);
-        for index in 0..self.len() {
-            let (lap, ahead) = lap_of(index);
-            let apart = (lap.wrapping_sub(base).wrapping_add(1)) % LAPS;
-            if apart > 2 {
-                return Err(self.corrupt(index));
+        let head = self.head();
+        let (mut tail, mut ended) = (head, false);
+        for position in (0..self.len()).map(|n| head.wrapping_add(n)) {
+            match self.placed(position)? {
+                Some(_) if ended => return Err(self.bad_head(head)),
+                Some(_) => tail = position.wrapping_add(1),
+                None => ended = true,
             }
-            let position = ((base + LAPS + apart - 1 + ahead) << self.shift) | index;
-            (lowest, highest) = (lowest.min(position), highest.max(position));
         }
-        if highest - lowest >= self.len() {
-            return Err(self.corrupt(lowest));
-        }
-        Ok(lowest)
+        Ok(tail)
     }
 
-    /// Whether a frame waits at a position.
-    pub(crate) fn ready(self, position: u64) -> bool {
-        self.load(position) & (READY | LAP) == READY | (self.lap(position) % LAPS)
+    #[cold]
+    fn bad_head(self, head: u64) -> Error {
+        Error::Corrupt {
+            what: "head of the ring at slot",
+            index: self.home(head).into(),
+            found: head,
+        }
     }
 }
 
@@ -190,31 +167,45 @@ impl<'a> Slots<'a> {
 #[derive(Debug)]
 pub(crate) struct Tail {
     pub(crate) position: u64,
+    /// The head, as last looked at.
+    head: u64,
 }
 
 impl Tail {
-    /// Whether the place at the tail is vacant; its home cell has been left by the consumer then,
-    /// unless the cell's word says otherwise.
-    #[inline(always)]
-    pub(crate) fn vacant(&self, slots: Slots<'_>) -> Result<bool, Error> {
-        let word = slots.load(self.position);
-        let lap = slots.lap(self.position) % LAPS;
-        if word & (READY | LAP) == lap {
-            return Ok(true);
-        }
-        match Slot::unpack(word) {
-            Slot::Ready { lap: before, .. } if (before + 1) % LAPS == lap => Ok(false),
-            _ => Err(slots.corrupt(self.position)),
-        }
+    /// Rule 5.
+    pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
+        let position = slots.tail()?;
+        Ok(Self { position, head: slots.head() })
     }
 
-    /// Step *place*: the complete frame takes its place and is published. The slot is vacant.
+    /// Whether there is room for a frame at the tail. Its home cell has been left by the consumer
+    /// then, unless the cell's word says otherwise.
+    #[inline(always)]
+    pub(crate) fn vacant(&mut self, slots: Slots<'_>) -> Result<bool, Error> {
+        if self.position.wrapping_sub(self.head) < slots.len() {
+            return Ok(true);
+        }
+        self.look(slots)
+    }
+
+    #[cold]
+    fn look(&mut self, slots: Slots<'_>) -> Result<bool, Error> {
+        let head = slots.head();
+        let waiting = self.position.wrapping_sub(head);
+        if waiting > slots.len() {
+            return Err(slots.bad_head(head));
+        }
+        self.head = head;
+        Ok(waiting < slots.len())
+    }
+
+    /// Step *place*: the complete frame takes its place and is published. The place is vacant.
     #[inline(always)]
     pub(crate) fn place(&mut self, slots: Slots<'_>, entry: Entry) {
-        let ready = Slot::Ready { lap: slots.lap(self.position), entry };
-        // Release: pairs with the Acquire in `Slots::load` by the consumer, which then sees the frame.
-        slots.word(self.position).store(ready.pack(), Ordering::Release);
-        self.position += 1;
+        let word = entry.ready(slots.lap(self.position));
+        // Release: pairs with the Acquire in `Slots::placed` by the consumer, which then sees the frame.
+        slots.word(self.position).store(word, Ordering::Release);
+        self.position = self.position.wrapping_add(1);
     }
 }
 
@@ -225,28 +216,27 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Rule 5.
+    pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
+        let position = slots.head();
+        // A producer may be placing meanwhile: each slot is looked at for itself.
+        (0..slots.len()).try_for_each(|n| slots.placed(position.wrapping_add(n)).map(|_| ()))?;
+        Ok(Self { position })
+    }
+
     /// What stands at the head, if anything does.
     #[inline(always)]
     pub(crate) fn peek(&self, slots: Slots<'_>) -> Result<Option<Entry>, Error> {
-        let word = slots.load(self.position);
-        let lap = slots.lap(self.position) % LAPS;
-        if word & (READY | LAP) == lap {
-            return Ok(None);
-        }
-        match Slot::unpack(word) {
-            Slot::Ready { lap: found, entry } if found == lap => Ok(Some(entry)),
-            _ => Err(slots.corrupt(self.position)),
-        }
+        slots.placed(self.position)
     }
 
-    /// Step *clear*: the frame at the head is taken, its place is vacant for the next lap.
+    /// Step *advance*: the frame at the head is taken, its place is vacant for the next lap.
     #[inline(always)]
-    pub(crate) fn clear(&mut self, slots: Slots<'_>) {
-        let vacant = Slot::Vacant { lap: slots.lap(self.position) + 1 };
-        // Release: pairs with the Acquire in `Slots::load` by the producer, which then may write
+    pub(crate) fn advance(&mut self, slots: Slots<'_>) {
+        self.position = self.position.wrapping_add(1);
+        // Release: pairs with the Acquire in `Slots::head` by the producer, which then may write
         // where this consumer has read.
-        slots.word(self.position).store(vacant.pack(), Ordering::Release);
-        self.position += 1;
+        slots.head.store(self.position, Ordering::Release);
     }
 }
 
@@ -255,10 +245,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::VecDeque;
-
-    fn slots(len: u64, first_lap: u64) -> Vec<AtomicU64> {
-        (0..len).map(|_| AtomicU64::new(first_lap)).collect()
-    }
 
     fn entry(n: u32) -> Entry {
         Entry {
@@ -274,12 +260,15 @@ mod tests {
         #[test]
         fn it_is_a_queue_whoever_joins(
             steps in prop::collection::vec(0u8..4, 1..400),
-            first_lap in prop::sample::select(vec![0, 1, LAPS - 2, LAPS - 1, LAPS, 3 * LAPS - 1]),
+            first_lap in prop::sample::select(vec![
+                0, 1, LAPS - 2, LAPS - 1, LAPS, 3 * LAPS - 1, (1 << 61) - 1,
+            ]),
         ) {
-            let words = slots(8, first_lap);
-            let slots = Slots::new(&words);
-            let mut tail = Tail { position: slots.tail().unwrap() };
-            let mut head = Head { position: slots.head().unwrap() };
+            let words: Vec<_> = (0..8).map(|_| AtomicU64::new(first_lap)).collect();
+            let front = AtomicU64::new(first_lap << 3);
+            let slots = Slots::new(&words, &front);
+            let mut tail = Tail::find(slots).unwrap();
+            let mut head = Head::find(slots).unwrap();
             let mut oracle = VecDeque::new();
             for (n, step) in steps.into_iter().enumerate() {
                 match step {
@@ -296,22 +285,46 @@ mod tests {
                         let found = head.peek(slots).unwrap();
                         prop_assert_eq!(found, oracle.pop_front());
                         if found.is_some() {
-                            head.clear(slots);
+                            head.advance(slots);
                         }
                     }
-                    2 => tail.position = slots.tail().unwrap(),
-                    _ => head.position = slots.head().unwrap(),
+                    2 => tail = Tail::find(slots).unwrap(),
+                    _ => head = Head::find(slots).unwrap(),
                 }
+                prop_assert!(slots.entries().eq(oracle.iter().copied()));
             }
         }
 
         /// P9: whatever stands in the words, reading them ends, with an answer or `Corrupt`.
         #[test]
-        fn garbage_is_an_error(words in prop::collection::vec(any::<u64>(), 8), position: u64) {
+        fn garbage_is_an_error(
+            words in prop::collection::vec(any::<u64>(), 8), front: u64, position: u64,
+        ) {
             let words: Vec<_> = words.into_iter().map(AtomicU64::new).collect();
-            let slots = Slots::new(&words);
-            let _ = (slots.tail(), slots.head(), slots.entries().count());
-            let _ = (Tail { position }.vacant(slots), Head { position }.peek(slots));
+            let front = AtomicU64::new(front);
+            let slots = Slots::new(&words, &front);
+            let _ = (Tail::find(slots).is_ok(), Head::find(slots).is_ok(), slots.entries().count());
+            let (mut tail, head) = (Tail { position, head: position }, Head { position });
+            let _ = (tail.vacant(slots), tail.look(slots), head.peek(slots));
+        }
+    }
+
+    /// P9: a head that no consumer has written is noticed by whoever starts from it.
+    #[test]
+    fn a_head_beside_the_frames_is_corrupt() {
+        let words: Vec<_> = (0..8).map(|_| AtomicU64::new(0)).collect();
+        let front = AtomicU64::new(0);
+        let slots = Slots::new(&words, &front);
+        let mut tail = Tail::find(slots).unwrap();
+        for n in 0..5 {
+            tail.place(slots, entry(n));
+        }
+        for wrong in [6, 9, 100, u64::MAX] {
+            front.store(wrong, Ordering::Relaxed);
+            assert!(Head::find(slots).is_err(), "{wrong}");
+            assert!(Tail::find(slots).is_err(), "{wrong}");
+            // The living producer only sees that it has been overtaken.
+            assert_eq!(tail.look(slots).is_err(), wrong != u64::MAX, "{wrong}");
         }
     }
 }

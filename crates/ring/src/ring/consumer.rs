@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Head};
-use crate::sync::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -28,11 +27,9 @@ impl Segment {
         let mapping = self.mapping.clone();
         mapping.own()?;
         let token = mapping.take_role(&mapping.control().consumer, "consumer")?;
-        let position = mapping.slots().head().inspect_err(|_| {
+        let head = Head::find(mapping.slots()).inspect_err(|_| {
             mapping.leave_role(&mapping.control().consumer, token);
         })?;
-        mapping.cursors().head.store(position, Ordering::Relaxed);
-        let head = Head { position };
         Ok(Consumer { head, token, looks: 0, looked_at: 0, pending: None, mapping })
     }
 }
@@ -179,17 +176,10 @@ impl Consumer {
         }
     }
 
-    #[inline(always)]
-    fn clear(&mut self) {
-        self.head.clear(self.mapping.slots());
-        // Relaxed: for those who look from outside, and for this process's own watchers.
-        self.mapping.cursors().head.store(self.head.position, Ordering::Relaxed);
-    }
-
-    /// A frame that turned out to be corrupt: its place is cleared, so that it is told once.
+    /// A frame that turned out to be corrupt: the head moves on, so that it is told once.
     #[cold]
     fn skip(&mut self, error: Error) -> Error {
-        self.clear();
+        self.head.advance(self.mapping.slots());
         self.mapping.space().wake();
         error
     }
@@ -262,11 +252,11 @@ impl Consumer {
     #[inline(always)]
     fn taken(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         let Some((mut lease, _)) = self.front()? else { return Ok(None) };
-        // The lease is on record before the place is cleared.
+        // The lease is on record before the head moves on.
         lease.step(&self.mapping, Phase::Acked);
         match self.header(&lease) {
             Ok(header) => {
-                self.clear();
+                self.head.advance(self.mapping.slots());
                 Ok(Some((lease, header)))
             }
             Err(error) => {
@@ -294,7 +284,7 @@ impl Consumer {
         if !direct {
             lease.step(&self.mapping, Phase::Acked);
         }
-        self.clear();
+        self.head.advance(self.mapping.slots());
         if !direct {
             lease.release(&self.mapping);
         }

@@ -33,12 +33,12 @@ impl Segment {
         let mapping = self.mapping.clone();
         mapping.own()?;
         let token = mapping.take_role(&mapping.control().producer, "producer")?;
-        let position = mapping.slots().tail().inspect_err(|_| {
+        let tail = Tail::find(mapping.slots()).inspect_err(|_| {
             mapping.leave_role(&mapping.control().producer, token);
         })?;
-        mapping.cursors().tail.store(position, Ordering::Relaxed);
+        mapping.cursors().tail.store(tail.position, Ordering::Relaxed);
         Ok(Producer {
-            tail: Tail { position },
+            tail,
             token,
             sequence: 0,
             clock: Clock::new(),
@@ -48,6 +48,33 @@ impl Segment {
             cursors: [0; CLASSES],
             mapping,
         })
+    }
+}
+
+/// What the caller says in a header, as the words that will be written.
+#[derive(Clone, Copy)]
+struct Given {
+    what: u64,
+    schema: u64,
+    uncompressed_len: u64,
+    created_ns: u64,
+    correlation_id: u64,
+}
+
+impl From<Header> for Given {
+    #[inline(always)]
+    fn from(header: Header) -> Self {
+        Self {
+            what: u64::from(header.format)
+                | (u64::from(header.format_version) << 8)
+                | (u64::from(header.flags) << 16)
+                | (u64::from(header.type_code) << 32)
+                | (u64::from(header.schema_version) << 48),
+            schema: u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
+            uncompressed_len: header.uncompressed_len,
+            created_ns: header.created_ns,
+            correlation_id: header.correlation_id,
+        }
     }
 }
 
@@ -61,7 +88,7 @@ impl Producer {
     /// Sends a copy of `body`. What the caller leaves open in the header is filled in.
     ///
     /// `wait` says what to do about a full ring: [`Error::Full`] at once, or wait.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, header: Header, body: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
         self.send_with(header, body.len(), |to| to.copy_from_slice(body), wait)
     }
@@ -69,7 +96,7 @@ impl Producer {
     /// Sends a frame of `len` bytes that `fill` writes in the segment itself. The bytes hold what an
     /// earlier frame left. `fill` is called once there is room, at most once; until it returns
     /// nothing is sent, and if it panics nothing will be.
-    #[inline]
+    #[inline(always)]
     pub fn send_with(
         &mut self,
         header: Header,
@@ -77,11 +104,11 @@ impl Producer {
         fill: impl FnOnce(&mut [u8]),
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
-        let created = self.now();
+        let (given, created) = (Given::from(header), self.now());
         let mut fill = Some(fill);
-        if !self.send_now(&header, created, len, &mut fill)? {
+        if !self.send_now(given, created, len, &mut fill)? {
             self.when_room(wait, |this| {
-                this.send_now(&header, created, len, &mut fill).map(|sent| sent.then_some(()))
+                this.send_now(given, created, len, &mut fill).map(|sent| sent.then_some(()))
             })?;
         }
         self.mapping.data().wake();
@@ -100,12 +127,12 @@ impl Producer {
         let mut sent = 0;
         for (header, body) in frames {
             let (len, mut fill) = (body.len(), Some(|to: &mut [u8]| to.copy_from_slice(body)));
-            let outcome = match self.send_now(&header, created, len, &mut fill) {
+            let given = Given::from(header);
+            let outcome = match self.send_now(given, created, len, &mut fill) {
                 Ok(false) => {
                     self.mapping.data().wake();
                     self.when_room(wait, |this| {
-                        this.send_now(&header, created, len, &mut fill)
-                            .map(|sent| sent.then_some(()))
+                        this.send_now(given, created, len, &mut fill).map(|sent| sent.then_some(()))
                     })
                 }
                 other => other.map(|_| ()),
@@ -141,8 +168,8 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Rejected> {
         let mut grant = Some(grant);
-        let created = self.now();
-        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
+        let (given, created) = (Given::from(header), self.now());
+        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, given, created);
         let outcome = match attempt(self) {
             Ok(None) => self.when_room(wait, attempt),
             other => other.map(|_| ()),
@@ -208,7 +235,7 @@ impl Producer {
     #[inline(always)]
     fn send_now(
         &mut self,
-        header: &Header,
+        given: Given,
         created: u64,
         len: usize,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
@@ -229,7 +256,7 @@ impl Producer {
                 fill(body);
             }
             // SAFETY: as above; the header is before the body.
-            unsafe { self.write_header(pointer, header, created, len) };
+            unsafe { self.write_header(pointer, given, created, len) };
             self.place(Entry { reference: home, generation: 0, direct: true });
             return Ok(true);
         }
@@ -238,35 +265,30 @@ impl Producer {
             fill(&mut grant);
         }
         // The place is still vacant: only this producer takes it.
-        Ok(self.commit_now(&mut Some(grant), header, created)?.is_some())
+        Ok(self.commit_now(&mut Some(grant), given, created)?.is_some())
     }
 
     /// Writes the caller's header with what the producer knows.
     ///
-    /// Word by word: copying a struct whose fields were just stored one by one makes the processor
-    /// wait for each of those stores.
-    ///
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&mut self, to: *mut u8, header: &Header, created: u64, len: usize) {
+    unsafe fn write_header(&mut self, to: *mut u8, given: Given, created: u64, len: usize) {
         let words = [
-            u64::from(header.format)
-                | (u64::from(header.format_version) << 8)
-                | (u64::from(header.flags) << 16)
-                | (u64::from(header.type_code) << 32)
-                | (u64::from(header.schema_version) << 48),
-            u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
+            given.what,
+            given.schema,
             len as u64,
-            header.uncompressed_len,
+            given.uncompressed_len,
             self.sequence,
-            if header.created_ns == 0 { created } else { header.created_ns },
-            header.correlation_id,
+            if given.created_ns == 0 { created } else { given.created_ns },
+            given.correlation_id,
             u64::from(self.mapping.id) | (self.token << 32),
         ];
         for (n, word) in words.into_iter().enumerate() {
+            // Volatile, so that no two are made one copy of 16 bytes: the processor would wait for
+            // the two stores that it comes from (measured: a third of the producer's time).
             // SAFETY: within the 64 bytes, by the function's contract.
-            unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
+            unsafe { to.cast::<u64>().add(n).write_volatile(word.to_le()) };
         }
         self.sequence += 1;
     }
@@ -316,7 +338,7 @@ impl Producer {
     fn commit_now(
         &mut self,
         grant: &mut Option<Grant>,
-        header: &Header,
+        given: Given,
         created: u64,
     ) -> Result<Option<()>, Error> {
         self.check()?;
@@ -335,7 +357,7 @@ impl Producer {
         }
         let (pointer, _) = taken.lease.memory(&self.mapping);
         // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
-        unsafe { self.write_header(pointer, header, created, taken.len) };
+        unsafe { self.write_header(pointer, given, created, taken.len) };
         taken.lease.step(&self.mapping, Phase::Offered);
         let lease = taken.lease;
         taken.placed = true;

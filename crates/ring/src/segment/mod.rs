@@ -184,6 +184,8 @@ impl Options {
         if self.first_lap != 0 {
             let words = vec![self.first_lap; geometry.slots as usize];
             write(bytemuck::cast_slice(&words), geometry.slots_at)?;
+            let head = self.first_lap.wrapping_mul(geometry.slots);
+            write(&head.to_le_bytes(), geometry.cursors_at)?;
         }
         write(bytemuck::bytes_of(&fixed), 0)
     }
@@ -345,7 +347,8 @@ fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
 }
 
-/// Where the two sides stand, for those who look from outside.
+/// Where the two sides stand. The head is the consumer's word to the producer; the tail is for those
+/// who look from outside.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Cursors {
@@ -468,7 +471,8 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn slots(&self) -> Slots<'_> {
         // SAFETY: atomics; the geometry has `slots` of them there.
-        Slots::new(unsafe { self.part(self.geometry.slots_at, self.geometry.slots) })
+        let words = unsafe { self.part(self.geometry.slots_at, self.geometry.slots) };
+        Slots::new(words, &self.cursors().head)
     }
 
     #[inline(always)]
@@ -539,7 +543,7 @@ impl Mapping {
 
     /// Whether a frame waits where the consumer stands.
     pub(crate) fn readable(&self) -> bool {
-        self.slots().ready(self.cursors().head.load(Ordering::Relaxed))
+        self.slots().ready(self.slots().head())
     }
 
     /// Recovers a participant if it is dead.
