@@ -27,8 +27,9 @@ impl Peer for Slipring {
     }
 
     fn open(route: &Route, end: End) -> Result<Self, Failure> {
+        let name = |way: &str| format!("bench-{}-{way}", route.name);
         let attach = |way: &str, create: bool| {
-            let name = format!("bench-{}-{way}", route.name);
+            let name = name(way);
             if create {
                 let warm = !route.case.is(Variant::Cold);
                 Segment::options().populate(warm).create(name.as_str())
@@ -39,6 +40,12 @@ impl Peer for Slipring {
         let near = end == End::Near;
         let there = attach("there", near).map_err(Failure::call("attach"))?;
         let back = attach("back", near).map_err(Failure::call("attach"))?;
+        if !near {
+            // Both are attached: whatever becomes of them, no name is left behind.
+            for way in ["there", "back"] {
+                slipring::unlink(name(way).as_str()).map_err(Failure::call("unlink"))?;
+            }
+        }
         let (out, into) = if near { (there, back) } else { (back, there) };
         Ok(Self {
             out: out.producer().map_err(Failure::call("become the producer"))?,
