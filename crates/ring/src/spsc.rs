@@ -134,7 +134,11 @@ impl<'a> Slots<'a> {
 
     /// Every frame that waits, exact while no more than one side is at work.
     pub(crate) fn entries(self) -> impl Iterator<Item = Entry> + 'a {
-        let head = self.head();
+        self.entries_from(self.head())
+    }
+
+    /// As [`entries`](Self::entries), seen from a head.
+    pub(crate) fn entries_from(self, head: u64) -> impl Iterator<Item = Entry> + 'a {
         (0..self.len()).filter_map(move |n| self.placed(head.wrapping_add(n)).ok().flatten())
     }
 

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Head};
+use crate::sync;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -170,10 +171,12 @@ impl Consumer {
         if self.looks.is_multiple_of(1 << 14) {
             self.looked_at = self.mapping.look_at_next(self.looked_at);
         }
-        match self.pending.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        if self.pending.is_some() { self.tell() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn tell(&mut self) -> Result<(), Error> {
+        self.pending.take().map_or(Ok(()), Err)
     }
 
     /// A frame that turned out to be corrupt: the head moves on, so that it is told once.
@@ -226,9 +229,9 @@ impl Consumer {
     #[inline(always)]
     fn header(&self, lease: &Lease) -> Result<Header, Error> {
         let (pointer, len) = lease.memory(&self.mapping);
-        // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes; any bytes are a valid
-        // header. Volatile, so that what is checked is what is used even if a peer still writes.
-        let header = unsafe { pointer.cast::<Header>().read_volatile() };
+        // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes. What is checked is what is
+        // used, even if a peer still writes.
+        let header: Header = bytemuck::cast(unsafe { sync::load_line(pointer.cast()) });
         if header.body_len > len - FRAME_HEADER as u64 {
             return Err(Error::Corrupt {
                 what: "frame length of block",

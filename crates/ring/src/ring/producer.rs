@@ -8,7 +8,7 @@ use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::pool::{Cursors, NoBlock};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Tail};
-use crate::sync::Ordering;
+use crate::sync;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ pub struct Producer {
     mapping: Arc<Mapping>,
     tail: Tail,
     token: u64,
-    sequence: u64,
+    /// Position of its first frame.
+    start: u64,
     clock: Clock,
     /// Milliseconds of activity, to look at the others now and then.
     beats: u32,
@@ -36,11 +37,10 @@ impl Segment {
         let tail = Tail::find(mapping.slots()).inspect_err(|_| {
             mapping.leave_role(&mapping.control().producer, token);
         })?;
-        mapping.cursors().tail.store(tail.position, Ordering::Relaxed);
         Ok(Producer {
+            start: tail.position,
             tail,
             token,
-            sequence: 0,
             clock: Clock::new(),
             beats: 0,
             looked_at: 0,
@@ -184,8 +184,9 @@ impl Producer {
     }
 
     /// The number of the next frame.
+    #[inline(always)]
     pub fn sequence(&self) -> u64 {
-        self.sequence
+        self.tail.position.wrapping_sub(self.start)
     }
 
     /// The ring that it sends to.
@@ -273,31 +274,24 @@ impl Producer {
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&mut self, to: *mut u8, given: Given, created: u64, len: usize) {
+    unsafe fn write_header(&self, to: *mut u8, given: Given, created: u64, len: usize) {
         let words = [
             given.what,
             given.schema,
             len as u64,
             given.uncompressed_len,
-            self.sequence,
+            self.sequence(),
             if given.created_ns == 0 { created } else { given.created_ns },
             given.correlation_id,
             u64::from(self.mapping.id) | (self.token << 32),
         ];
-        for (n, word) in words.into_iter().enumerate() {
-            // Volatile, so that no two are made one copy of 16 bytes: the processor would wait for
-            // the two stores that it comes from (measured: a third of the producer's time).
-            // SAFETY: within the 64 bytes, by the function's contract.
-            unsafe { to.cast::<u64>().add(n).write_volatile(word.to_le()) };
-        }
-        self.sequence += 1;
+        // SAFETY: as the contract says.
+        unsafe { sync::store_line(to.cast(), words.map(u64::to_le)) };
     }
 
     #[inline(always)]
     fn place(&mut self, entry: Entry) {
         self.tail.place(self.mapping.slots(), entry);
-        // Relaxed: for those who look from outside.
-        self.mapping.cursors().tail.store(self.tail.position, Ordering::Relaxed);
     }
 
     fn reserve_now(&mut self, len: usize) -> Result<Option<Grant>, Error> {

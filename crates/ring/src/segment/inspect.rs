@@ -26,9 +26,9 @@ pub struct Inspection {
     pub chunk: u64,
     /// Whether it is closed for sending.
     pub closed: bool,
-    /// Position of the consumer as it last told.
+    /// Position of the next frame to be taken.
     pub head: u64,
-    /// Position of the producer as it last told.
+    /// Position of the next frame to be placed.
     pub tail: u64,
     /// Frames that wait in slots.
     pub waiting: u64,
@@ -88,6 +88,8 @@ impl Inspection {
                 consumes: has(consumer, id, entry),
             })
             .collect();
+        let head = mapping.slots().head();
+        let waiting = mapping.slots().entries_from(head).count() as u64;
         let mut frames = Pending::default();
         for word in mapping.cells().iter().chain(pool.used_words().map(|(_, word)| word)) {
             match word.load().phase() {
@@ -113,9 +115,9 @@ impl Inspection {
             capacity: geometry.capacity,
             chunk: geometry.chunk_len,
             closed: mapping.closed(),
-            head: mapping.cursors().head.load(Ordering::Relaxed),
-            tail: mapping.cursors().tail.load(Ordering::Relaxed),
-            waiting: mapping.slots().entries().count() as u64,
+            head,
+            tail: head.wrapping_add(waiting),
+            waiting,
             chunks,
             frames,
             processes,

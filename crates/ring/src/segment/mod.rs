@@ -347,14 +347,12 @@ fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
 }
 
-/// Where the two sides stand. The head is the consumer's word to the producer; the tail is for those
-/// who look from outside.
+/// Where the consumer stands: its word to the producer. The line pair after it is the tail's of rings
+/// for many, not used yet.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Cursors {
     pub head: AtomicU64,
-    _own_lines: [u64; 15],
-    pub tail: AtomicU64,
 }
 
 /// The mapped segment of one participant.
