@@ -59,8 +59,11 @@ class Process(subprocess.Popen):
         """Kills it, unless it has ended. What it has printed."""
         self.kill()
         self.wait()
-        self.output.seek(0)
-        return self.output.read()
+        if not self.output.closed:
+            self.output.seek(0)
+            self.printed = self.output.read()
+            self.output.close()
+        return self.printed
 
 
 @pytest.fixture
