@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 # What a run may be told:  make kill KILLS=1000
-KILLS ?= 40
+KILLS ?= 200
 FUZZ_SECONDS ?= 10
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
