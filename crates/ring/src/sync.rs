@@ -78,54 +78,6 @@ pub(crate) fn spin() {
     loom::thread::yield_now();
 }
 
-/// Writes a line of memory that is this thread's alone.
-///
-/// In four stores rather than eight, and from registers: a processor keeps some fifty stores that wait
-/// for their lines, and what it can't keep it waits for.
-///
-/// # Safety
-/// `to` is aligned to 16, and its 64 bytes are the caller's to write.
-#[inline(always)]
-pub(crate) unsafe fn store_line(to: *mut u64, words: [u64; 8]) {
-    #[cfg(all(target_arch = "x86_64", not(slipring_loom)))]
-    {
-        use std::arch::x86_64::{__m128i, _mm_set_epi64x, _mm_store_si128};
-        for (n, pair) in words.as_chunks::<2>().0.iter().enumerate() {
-            // SAFETY: within the 64 bytes and aligned, by the contract; the instruction is part of
-            // x86-64.
-            unsafe {
-                let both = _mm_set_epi64x(pair[1] as i64, pair[0] as i64);
-                _mm_store_si128(to.cast::<__m128i>().add(n), both);
-            }
-        }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(slipring_loom))))]
-    for (n, word) in words.into_iter().enumerate() {
-        // SAFETY: within the 64 bytes, by the contract.
-        unsafe { to.add(n).write(word) };
-    }
-}
-
-/// Reads a line of memory once, whoever else may write it.
-///
-/// # Safety
-/// `from` is aligned to 16, and its 64 bytes are mapped.
-#[inline(always)]
-pub(crate) unsafe fn load_line(from: *const u64) -> [u64; 8] {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::__m128i;
-        let from = from.cast::<__m128i>();
-        // SAFETY: within the 64 bytes and aligned, by the contract. Volatile: not read again.
-        let pairs: [__m128i; 4] = std::array::from_fn(|n| unsafe { from.add(n).read_volatile() });
-        // SAFETY: both are 64 bytes, and any bytes are integers.
-        unsafe { std::mem::transmute::<[__m128i; 4], [u64; 8]>(pairs) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    // SAFETY: within the 64 bytes and aligned, by the contract. Volatile: not read again.
-    std::array::from_fn(|n| unsafe { from.add(n).read_volatile() })
-}
-
 /// Orders a publication before the look for waiters that follows it (store before load).
 ///
 /// Pairs with [`announce_fence`] on the waiter's side: of "publish, look for waiters" and

@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Head};
-use crate::sync;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -231,7 +230,7 @@ impl Consumer {
         let (pointer, len) = lease.memory(&self.mapping);
         // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes. What is checked is what is
         // used, even if a peer still writes.
-        let header: Header = bytemuck::cast(unsafe { sync::load_line(pointer.cast()) });
+        let header = unsafe { pointer.cast::<Header>().read_volatile() };
         if header.body_len > len - FRAME_HEADER as u64 {
             return Err(Error::Corrupt {
                 what: "frame length of block",

@@ -8,7 +8,6 @@ use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::pool::{Cursors, NoBlock};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Tail};
-use crate::sync;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -18,8 +17,7 @@ pub struct Producer {
     mapping: Arc<Mapping>,
     tail: Tail,
     token: u64,
-    /// Position of its first frame.
-    start: u64,
+    sequence: u64,
     clock: Clock,
     /// Milliseconds of activity, to look at the others now and then.
     beats: u32,
@@ -38,9 +36,9 @@ impl Segment {
             mapping.leave_role(&mapping.control().producer, token);
         })?;
         Ok(Producer {
-            start: tail.position,
             tail,
             token,
+            sequence: 0,
             clock: Clock::new(),
             beats: 0,
             looked_at: 0,
@@ -48,33 +46,6 @@ impl Segment {
             cursors: [0; CLASSES],
             mapping,
         })
-    }
-}
-
-/// What the caller says in a header, as the words that will be written.
-#[derive(Clone, Copy)]
-struct Given {
-    what: u64,
-    schema: u64,
-    uncompressed_len: u64,
-    created_ns: u64,
-    correlation_id: u64,
-}
-
-impl From<Header> for Given {
-    #[inline(always)]
-    fn from(header: Header) -> Self {
-        Self {
-            what: u64::from(header.format)
-                | (u64::from(header.format_version) << 8)
-                | (u64::from(header.flags) << 16)
-                | (u64::from(header.type_code) << 32)
-                | (u64::from(header.schema_version) << 48),
-            schema: u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
-            uncompressed_len: header.uncompressed_len,
-            created_ns: header.created_ns,
-            correlation_id: header.correlation_id,
-        }
     }
 }
 
@@ -88,7 +59,7 @@ impl Producer {
     /// Sends a copy of `body`. What the caller leaves open in the header is filled in.
     ///
     /// `wait` says what to do about a full ring: [`Error::Full`] at once, or wait.
-    #[inline(always)]
+    #[inline]
     pub fn send(&mut self, header: Header, body: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
         self.send_with(header, body.len(), |to| to.copy_from_slice(body), wait)
     }
@@ -96,7 +67,7 @@ impl Producer {
     /// Sends a frame of `len` bytes that `fill` writes in the segment itself. The bytes hold what an
     /// earlier frame left. `fill` is called once there is room, at most once; until it returns
     /// nothing is sent, and if it panics nothing will be.
-    #[inline(always)]
+    #[inline]
     pub fn send_with(
         &mut self,
         header: Header,
@@ -104,11 +75,11 @@ impl Producer {
         fill: impl FnOnce(&mut [u8]),
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
-        let (given, created) = (Given::from(header), self.now());
+        let created = self.now();
         let mut fill = Some(fill);
-        if !self.send_now(given, created, len, &mut fill)? {
+        if !self.send_now(&header, created, len, &mut fill)? {
             self.when_room(wait, |this| {
-                this.send_now(given, created, len, &mut fill).map(|sent| sent.then_some(()))
+                this.send_now(&header, created, len, &mut fill).map(|sent| sent.then_some(()))
             })?;
         }
         self.mapping.data().wake();
@@ -127,12 +98,12 @@ impl Producer {
         let mut sent = 0;
         for (header, body) in frames {
             let (len, mut fill) = (body.len(), Some(|to: &mut [u8]| to.copy_from_slice(body)));
-            let given = Given::from(header);
-            let outcome = match self.send_now(given, created, len, &mut fill) {
+            let outcome = match self.send_now(&header, created, len, &mut fill) {
                 Ok(false) => {
                     self.mapping.data().wake();
                     self.when_room(wait, |this| {
-                        this.send_now(given, created, len, &mut fill).map(|sent| sent.then_some(()))
+                        this.send_now(&header, created, len, &mut fill)
+                            .map(|sent| sent.then_some(()))
                     })
                 }
                 other => other.map(|_| ()),
@@ -168,8 +139,8 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Rejected> {
         let mut grant = Some(grant);
-        let (given, created) = (Given::from(header), self.now());
-        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, given, created);
+        let created = self.now();
+        let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
         let outcome = match attempt(self) {
             Ok(None) => self.when_room(wait, attempt),
             other => other.map(|_| ()),
@@ -184,9 +155,8 @@ impl Producer {
     }
 
     /// The number of the next frame.
-    #[inline(always)]
     pub fn sequence(&self) -> u64 {
-        self.tail.position.wrapping_sub(self.start)
+        self.sequence
     }
 
     /// The ring that it sends to.
@@ -236,7 +206,7 @@ impl Producer {
     #[inline(always)]
     fn send_now(
         &mut self,
-        given: Given,
+        header: &Header,
         created: u64,
         len: usize,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
@@ -257,7 +227,7 @@ impl Producer {
                 fill(body);
             }
             // SAFETY: as above; the header is before the body.
-            unsafe { self.write_header(pointer, given, created, len) };
+            unsafe { self.write_header(pointer, header, created, len) };
             self.place(Entry { reference: home, generation: 0, direct: true });
             return Ok(true);
         }
@@ -266,27 +236,37 @@ impl Producer {
             fill(&mut grant);
         }
         // The place is still vacant: only this producer takes it.
-        Ok(self.commit_now(&mut Some(grant), given, created)?.is_some())
+        Ok(self.commit_now(&mut Some(grant), header, created)?.is_some())
     }
 
     /// Writes the caller's header with what the producer knows.
     ///
+    /// Word by word: copying a struct whose fields were just stored one by one makes the processor
+    /// wait for each of those stores.
+    ///
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&self, to: *mut u8, given: Given, created: u64, len: usize) {
+    unsafe fn write_header(&mut self, to: *mut u8, header: &Header, created: u64, len: usize) {
         let words = [
-            given.what,
-            given.schema,
+            u64::from(header.format)
+                | (u64::from(header.format_version) << 8)
+                | (u64::from(header.flags) << 16)
+                | (u64::from(header.type_code) << 32)
+                | (u64::from(header.schema_version) << 48),
+            u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
             len as u64,
-            given.uncompressed_len,
-            self.sequence(),
-            if given.created_ns == 0 { created } else { given.created_ns },
-            given.correlation_id,
+            header.uncompressed_len,
+            self.sequence,
+            if header.created_ns == 0 { created } else { header.created_ns },
+            header.correlation_id,
             u64::from(self.mapping.id) | (self.token << 32),
         ];
-        // SAFETY: as the contract says.
-        unsafe { sync::store_line(to.cast(), words.map(u64::to_le)) };
+        for (n, word) in words.into_iter().enumerate() {
+            // SAFETY: within the 64 bytes, by the function's contract.
+            unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
+        }
+        self.sequence += 1;
     }
 
     #[inline(always)]
@@ -332,7 +312,7 @@ impl Producer {
     fn commit_now(
         &mut self,
         grant: &mut Option<Grant>,
-        given: Given,
+        header: &Header,
         created: u64,
     ) -> Result<Option<()>, Error> {
         self.check()?;
@@ -351,7 +331,7 @@ impl Producer {
         }
         let (pointer, _) = taken.lease.memory(&self.mapping);
         // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
-        unsafe { self.write_header(pointer, given, created, taken.len) };
+        unsafe { self.write_header(pointer, header, created, taken.len) };
         taken.lease.step(&self.mapping, Phase::Offered);
         let lease = taken.lease;
         taken.placed = true;
