@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ PICTURE = ROOT / "target" / "demo" / "hillshade.png"
 SUN = {"azimuth": 315.0, "altitude": 30.0}  # degrees, clockwise from north and above the horizon
 TILE = 64  # cells along the side of a result
 TOLERANCE = 1e-3  # the elevations are floats of 32 bits
-PATIENCE = 60.0  # seconds for the other side to start
+PATIENCE = 60.0  # seconds for the other side to start, or to answer
+TICK = 0.5  # seconds between two looks whether it lives
 
 
 class Stopped(Exception):
@@ -37,22 +39,27 @@ def main():
     arguments = parse_arguments()
     # What a service manager sends is the same wish as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    other = None
     try:
         with (
             slipring.create(f"{arguments.rings}-tiles", capacity="64 MiB") as tiles,
             slipring.create(f"{arguments.rings}-shades", capacity="16 MiB") as shades,
         ):
+            tx, rx = tiles.producer(), shades.consumer()
+            other = Other(tiles)
             try:
-                other = Other(arguments.rings) if arguments.spawn else None
-                run(tiles, shades, other, arguments.seconds)
+                if arguments.spawn:
+                    other.start(arguments.rings)
+                run(tx, rx, other, arguments.seconds)
             finally:
-                # Elixir ends when it has taken what is there; this side takes what has come.
+                # A second Ctrl-C would come between us and a clean end, which is near anyway.
+                for wish in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(wish, signal.SIG_IGN)
+                # Elixir ends when it has taken what is there. A ring that is left empty goes with us.
                 tiles.finish()
-                if other:
-                    other.end()
-                for ring in (tiles, shades):
-                    drain(ring)
+                other.end()
+                drain(rx)
+                if not other.takes():
+                    drain(tiles.consumer())
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
@@ -74,9 +81,13 @@ def parse_arguments():
 
 
 class Other:
-    """The Elixir application, started by us."""
+    """The Elixir application, started by us or by hand."""
 
-    def __init__(self, rings):
+    def __init__(self, tiles):
+        self.tiles = tiles
+        self.process = None
+
+    def start(self, rings):
         # A session of its own: Ctrl-C is ours to handle. Without input it takes no commands.
         self.process = subprocess.Popen(
             ["mix", "run", "--no-compile", "--no-deps-check", "--no-halt"],
@@ -86,24 +97,48 @@ class Other:
             start_new_session=True,
         )
 
-    def ended(self):
-        return self.process.poll()
+    def takes(self):
+        """Whether it is at its end of the ring, and alive."""
+        return any(process.consumes and process.alive for process in self.tiles.inspect().processes)
+
+    def check_process(self):
+        if self.process and (status := self.process.poll()) is not None:
+            raise Stopped(f"the Elixir side has ended with status {status}")
+
+    def check(self):
+        """For one that has come: a ring does not end with its processes, so we look for them."""
+        self.check_process()
+        if not self.takes():
+            raise Stopped("the Elixir side takes no tiles any more: it has ended or was killed")
+
+    def wait(self):
+        begun = time.monotonic()
+        while not self.takes():
+            self.check_process()
+            if time.monotonic() - begun > PATIENCE:
+                raise Stopped(f"nobody came to take the tiles from {self.tiles.path}: start the Elixir side")
+            time.sleep(0.02)
 
     def end(self):
-        """It has been told by the end of its ring. Waits, and insists if need be."""
+        """It has been told by the end of its ring. Waits, and insists if it is ours."""
+        if not self.process:
+            begun = time.monotonic()
+            while self.takes() and time.monotonic() - begun < 5:
+                time.sleep(0.02)
+            return
         for ask in (lambda: None, self.process.terminate, self.process.kill):
             ask()
             try:
-                return self.process.wait(5)
+                self.process.wait(5)
+                return
             except subprocess.TimeoutExpired:
                 pass
 
 
-def run(tiles, shades, other, seconds):
+def run(tx, rx, other, seconds):
     elevation, dx, dy = read_model()
     print(f"elevation model: {elevation.shape[1]} x {elevation.shape[0]} cells of {dx:.0f} x {dy:.0f} m")
-    tx, rx = tiles.producer(), shades.consumer()
-    wait_for_consumer(tiles, other)
+    other.wait()
 
     shade, report = shade_tiles(cut(elevation), elevation.shape, {"dx": dx, "dy": dy, **SUN}, tx, rx, other)
     difference = float(np.abs(shade - reference(elevation, dx, dy)).max())
@@ -136,31 +171,14 @@ def cut(elevation):
             yield (row, column), padded[row : row + TILE + 2, column : column + TILE + 2]
 
 
-def wait_for_consumer(tiles, other):
-    begun = time.monotonic()
-    while not any(process.consumes for process in tiles.inspect().processes):
-        check(other)
-        if time.monotonic() - begun > PATIENCE:
-            raise Stopped(f"nobody came to take the tiles from {tiles.path}: start the Elixir side")
-        time.sleep(0.02)
-
-
-def check(other):
-    if other and (status := other.ended()) is not None:
-        raise Stopped(f"the Elixir side has ended with status {status}")
-
-
-def receive(rx, other):
-    """The next frame. A ring does not end with its producer, so now and then we look for it."""
-    waited = 0
-    while True:
+def patiently(attempt, other):
+    """What `attempt(timeout=)` gives; it is repeated while the other side lives, for a minute."""
+    for _ in range(int(PATIENCE / TICK)):
         try:
-            return rx.recv(timeout=0.5)
+            return attempt(timeout=TICK)
         except slipring.Timeout:
-            check(other)
-            waited += 1
-            if waited > PATIENCE * 2:
-                raise Stopped("no shade came for a minute") from None
+            other.check()
+    raise Stopped(f"the Elixir side has not answered for {PATIENCE:.0f} s")
 
 
 def shade_tiles(cuts, shape, common, tx, rx, other):
@@ -171,8 +189,8 @@ def shade_tiles(cuts, shape, common, tx, rx, other):
     for (row, column), tile in progress(cuts):
         meta = {"row": row, "column": column, **common}
         begun = time.perf_counter_ns()
-        tx.send(tile, meta=meta, timeout=PATIENCE)
-        frame = receive(rx, other)
+        patiently(partial(tx.send, tile, meta=meta), other)
+        frame = patiently(rx.recv, other)
         part = frame.value
         trips.append(time.perf_counter_ns() - begun)
         assert (frame.meta["row"], frame.meta["column"]) == (row, column)
@@ -237,10 +255,10 @@ def stream(tiles, seconds, tx, rx, other):
     tiles = [np.ascontiguousarray(tile) for tile in tiles]
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
-        if tx.send_many(tiles, timeout=0.5) < len(tiles):
-            check(other)
-    tx.send(b"", meta={"report": True}, timeout=PATIENCE)
-    counted = receive(rx, other).meta
+        if tx.send_many(tiles, timeout=TICK) < len(tiles):
+            other.check()
+    patiently(partial(tx.send, b"", meta={"report": True}), other)
+    counted = patiently(rx.recv, other).meta
     took = time.monotonic() - begun
     print(
         f"stream:  {counted['frames']:,} tiles in {took:.1f} s: {counted['frames'] / took:,.0f} frames/s, "
@@ -248,14 +266,13 @@ def stream(tiles, seconds, tx, rx, other):
     )
 
 
-def drain(ring):
-    """Takes what nobody will take any more, so that the ring's name goes with us."""
+def drain(rx):
+    """Takes what nobody will take any more."""
     try:
-        with ring.consumer() as rx:
-            while rx.try_recv():
-                pass
-    except slipring.Error:
-        pass  # finished and empty, or somebody else's to take
+        while rx.try_recv():
+            pass
+    except slipring.Closed:
+        pass  # finished, and empty
 
 
 if __name__ == "__main__":

@@ -38,13 +38,14 @@ def shader(spawn, name):
     )
 
 
-def beams():
-    """Emulators that run the demo's worker."""
+def beams(name):
+    """Emulators that run the worker of this test's demo, and of no other's on the machine."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/comm") as comm:
-                if b"HILLSHADE_RINGS=cross-" in environ.read() and comm.read() == "beam.smp\n":
+                mine = f"HILLSHADE_RINGS={name}".encode() in environ.read().split(b"\0")
+                if mine and comm.read() == "beam.smp\n":
                     found.append(int(pid))
         except OSError:
             pass
@@ -71,7 +72,13 @@ def streams(name):
     until(lambda: slipring.inspect(f"{name}-tiles").tail - begun > 1000)
 
 
-def test_it_draws_and_reports(demo):
+def shades(name):
+    """Waits until tiles go there and back, one at a time."""
+    started(name)
+    until(lambda: slipring.inspect(f"{name}-tiles").tail)
+
+
+def test_it_draws_and_reports(demo, name):
     """P1, R4.2: the tiles come back as NumPy would have them, both sides having read them in place."""
     PICTURE.unlink(missing_ok=True)
     process = demo("--seconds", "0.3")
@@ -90,7 +97,7 @@ def test_it_draws_and_reports(demo):
     picture = image.imread(PICTURE)
     assert picture.shape[:2] == (344, 403)
     assert np.ptp(picture[..., 0]) > 0.5
-    until(lambda: not beams())
+    until(lambda: not beams(name))
 
 
 @pytest.mark.parametrize("first", ["python", "elixir"])
@@ -109,28 +116,57 @@ def test_either_side_may_be_first(demo, shader, name, first):
     assert shades.wait(20) == 0, shades.end()
 
 
-@pytest.mark.parametrize("moment", ["starting", "streaming"])
-def test_ctrl_c_ends_both(demo, name, moment):
-    """P6: nothing runs on, and nothing is left in shared memory."""
+MOMENTS = {"starting": started, "shading": shades, "streaming": streams}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("twice", [False, True])
+def test_ctrl_c_ends_both(demo, name, moment, twice):
+    """P6: nothing runs on, and nothing is left in shared memory; impatience changes nothing."""
     process = demo("--seconds", "60")
-    started(name) if moment == "starting" else streams(name)
+    MOMENTS[moment](name)
     process.send_signal(signal.SIGINT)
+    if twice:
+        # By then the first has been noticed: the ring is finished as soon as it is.
+        until(lambda: f"{name}-tiles" not in slipring.list() or slipring.inspect(f"{name}-tiles").finished)
+        process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert "stopped" in process.end()
-    until(lambda: not beams())
+    until(lambda: not beams(name))
 
 
+@pytest.mark.parametrize("moment", ["shading", "streaming"])
 @pytest.mark.parametrize("killed", ["python", "elixir"])
-def test_a_killed_side_ends_the_other(demo, name, killed):
+def test_a_killed_side_ends_the_other(demo, name, killed, moment):
     """P6: the survivor says what has happened and leaves nothing behind."""
     process = demo("--seconds", "60")
-    streams(name)
+    MOMENTS[moment](name)
     if killed == "elixir":
-        (beam,) = beams()
+        (beam,) = beams(name)
         os.kill(beam, signal.SIGKILL)
         assert process.wait(30) == 1
         assert "the Elixir side has ended with status -9" in process.end()
     else:
         process.kill()
-        until(lambda: not beams())
+        until(lambda: not beams(name))
         assert "nobody sends tiles any more" in process.end()
+
+
+def test_one_started_by_hand_and_killed_is_missed(demo, shader, name):
+    """P6: Python looks for it through the ring, since it is not its child, and has not to wait long."""
+    elixir = shader()
+    process = demo("--no-spawn", "--seconds", "60")
+    streams(name)
+    elixir.end()
+    assert process.wait(10) == 1
+    assert "takes no tiles any more" in process.end()
+
+
+def test_ctrl_c_ends_one_started_by_hand(demo, shader, name):
+    """P6: it hears of the end through the ring, and what it still sends is taken."""
+    elixir = shader()
+    process = demo("--no-spawn", "--seconds", "60")
+    shades(name)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert elixir.wait(20) == 0, elixir.end()

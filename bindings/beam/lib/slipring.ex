@@ -188,7 +188,11 @@ defmodule Slipring do
   @spec close(Ring.t() | Producer.t() | Consumer.t()) :: :ok
   def close(%Ring{ref: ref}), do: close_with(&Native.close_ring(ref, &1))
   def close(%Producer{ref: ref}), do: close_with(&Native.close_producer(ref, &1))
-  def close(%Consumer{ref: ref}), do: close_with(&Native.close_consumer(ref, &1))
+
+  def close(%Consumer{ref: ref} = consumer) do
+    close_with(&Native.close_consumer(ref, &1))
+    Feeder.stop(consumer)
+  end
 
   defp close_with(close) do
     tag = make_ref()

@@ -111,6 +111,29 @@ defmodule Slipring.ActiveTest do
     refute_received {:slipring, _, _}
   end
 
+  test "a closed consumer's feeder ends with it", %{name: name} do
+    {_ring, tx, rx} = pair(name, [], active: :once)
+    Slipring.send!(tx, "a")
+    assert_receive {:slipring, ^rx, _frame}, 2_000
+    {feeder, owner} = Slipring.Native.feeder(rx.ref)
+    assert owner == self()
+    monitor = Process.monitor(feeder)
+    Slipring.close(rx)
+    assert_receive {:DOWN, ^monitor, _, _, :normal}, 2_000
+  end
+
+  test "one whose owner has ended is asked in vain, and answers", %{name: name} do
+    ring = Slipring.create!(name)
+    {:ok, owner} = Task.start(fn -> Process.sleep(:infinity) end)
+    rx = Slipring.consumer!(ring)
+    :ok = Slipring.controlling_process(rx, owner)
+    monitor = Process.monitor(owner)
+    Process.exit(owner, :kill)
+    assert_receive {:DOWN, ^monitor, _, _, _}
+    assert :ok = Slipring.active(rx, :once)
+    assert {:error, %Error{reason: :detached}} = Slipring.recv(rx, 100)
+  end
+
   test "many consumers share one thread", %{name: name} do
     pairs =
       for n <- 1..40 do

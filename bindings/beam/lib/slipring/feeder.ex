@@ -20,11 +20,25 @@ defmodule Slipring.Feeder do
   def set_mode(rx, mode) do
     {feeder, owner} = Native.feeder(rx.ref)
 
-    with :ended <- call(feeder || start(rx, owner), {:mode, mode}) do
-      # It has told that the ring is finished. Another one will tell so again.
-      Native.set_feeder(rx.ref, feeder, nil)
-      set_mode(rx, mode)
+    cond do
+      # Nobody is there to be fed; the consumer is closed, or about to be.
+      owner && !Process.alive?(owner) ->
+        :ok
+
+      call(feeder || start(rx, owner), {:mode, mode}) == :ended ->
+        # It has told that the ring is finished. Another one will tell so again.
+        Native.set_feeder(rx.ref, feeder, nil)
+        set_mode(rx, mode)
+
+      true ->
+        :ok
     end
+  end
+
+  def stop(rx) do
+    {feeder, _owner} = Native.feeder(rx.ref)
+    if feeder, do: GenServer.cast(feeder, :stop)
+    :ok
   end
 
   def set_owner(rx, owner) do
@@ -74,6 +88,9 @@ defmodule Slipring.Feeder do
     Process.demonitor(state.monitor, [:flush])
     {:reply, :ok, %{state | owner: owner, monitor: Process.monitor(owner)}}
   end
+
+  @impl GenServer
+  def handle_cast(:stop, state), do: {:stop, :normal, state}
 
   @impl GenServer
   def handle_info(:feed, state) do

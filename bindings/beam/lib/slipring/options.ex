@@ -51,8 +51,9 @@ defmodule Slipring.Options do
   def bytes(_value), do: {:error, "bytes, or {n, unit} with :b, :kib, :mib or :gib"}
 
   def timeout(:infinity), do: {:ok, :infinity}
-  def timeout(ms) when is_integer(ms) and ms >= 0, do: {:ok, ms}
-  def timeout(_value), do: {:error, "milliseconds, 0 not to wait, or :infinity"}
+  # The BEAM's timers go no further.
+  def timeout(ms) when is_integer(ms) and ms in 0..0xFFFFFFFF, do: {:ok, ms}
+  def timeout(_value), do: {:error, "milliseconds up to 2^32 - 1, 0 not to wait, or :infinity"}
 
   def meta(nil), do: {:ok, nil}
   def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}

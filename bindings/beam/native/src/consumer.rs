@@ -176,8 +176,8 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
 #[rustler::nif]
 fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
     rx.end.answer(env, |live| {
-        let (ring, tag) = (live.hold.segment.readable(), waiter::Tag::new(tag));
-        Ok(waiter::watch(rx.end.id, ring, env.pid(), tag).encode(env))
+        let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
+        Ok(waiter::watch(rx.end.id, hold, env.pid(), tag).encode(env))
     })
 }
 

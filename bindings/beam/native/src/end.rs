@@ -65,7 +65,10 @@ impl<T> End<T> {
             }
             Err(TryLockError::WouldBlock) => Err(Unused::Busy),
         };
-        self.see_to_closing();
+        if self.see_to_closing().is_some() {
+            // What this call has registered came after the closing had told the others.
+            waiter::dismiss(self.id);
+        }
         outcome
     }
 

@@ -5,7 +5,8 @@
 //! 2. Messages are sent under the lock. So a watch that can't be taken back has been told.
 //! 3. The thread unmaps what nobody holds any more.
 
-use crate::{atoms, attachment};
+use crate::atoms;
+use crate::attachment::{self, Hold};
 use rustler::env::SavedTerm;
 use rustler::{Atom, LocalPid, OwnedEnv, Term};
 use slipring::{Bell, Readable, wait_any};
@@ -24,7 +25,9 @@ struct Watch {
     id: u64,
     /// The id of the end that is waited for.
     end: u64,
+    // Dropped in this order: the mapping's last reference is never a watch's.
     ring: Readable,
+    _hold: Hold,
     pid: LocalPid,
     tag: Tag,
 }
@@ -70,10 +73,11 @@ pub(crate) fn ring() {
     BELL.ring();
 }
 
-/// Has `pid` told when `ring` is ready. Answers the id to take it back by.
-pub(crate) fn watch(end: u64, ring: Readable, pid: LocalPid, tag: Tag) -> u64 {
+/// Has `pid` told when the ring is ready. Answers the id to take it back by.
+pub(crate) fn watch(end: u64, hold: Hold, pid: LocalPid, tag: Tag) -> u64 {
     let id = next_id();
-    watches().push(Watch { id, end, ring, pid, tag });
+    let ring = hold.segment.readable();
+    watches().push(Watch { id, end, ring, _hold: hold, pid, tag });
     BELL.ring();
     id
 }

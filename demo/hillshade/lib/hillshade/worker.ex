@@ -33,7 +33,24 @@ defmodule Hillshade.Worker do
     else
       {:error, error} ->
         IO.puts(:stderr, "hillshade: #{Exception.message(error)}")
+        drain(rings <> "-shades")
         System.stop(1)
+    end
+  end
+
+  # A ring's name goes with the last who leaves it empty: takes what a dead one can't take any more. A
+  # living one keeps its role, and its frames.
+  defp drain(shades) do
+    with {:ok, rx} <- Slipring.consumer(shades) do
+      drain_frames(rx)
+      Slipring.close(rx)
+    end
+  end
+
+  defp drain_frames(rx) do
+    with {:ok, frame} <- Slipring.recv(rx, 0) do
+      Frame.release(frame)
+      drain_frames(rx)
     end
   end
 
