@@ -6,7 +6,7 @@
 
 use crate::block::{Block, Phase, Word};
 use crate::layout::{CLASSES, LINES};
-use crate::pool::{Measures, Pool};
+use crate::pool::{Claimer, Measures, Pool};
 use crate::recovery::recover;
 use crate::spsc::{Entry, GENERATION_MASK, Head, Slots, Tail};
 use crate::sync::AtomicU64;
@@ -393,7 +393,8 @@ fn pool_recovery_races_with_a_claimer() {
             if claimed {
                 ring.pool().claim(64, PRODUCER, 1, &mut [0; CLASSES], &back).unwrap();
             } else {
-                ring.pool().take_chunk(0, PRODUCER, 1, false).unwrap();
+                let by = Claimer { owner: PRODUCER, nonce: 1, back: Some(&back) };
+                ring.pool().take_chunk(0, &by, false).unwrap();
             }
             let other = ring.clone();
             let second = thread::spawn(move || other.recover(PRODUCER));

@@ -174,6 +174,26 @@ pub(crate) struct Pool<'a> {
     pub hints: &'a [AtomicU64],
 }
 
+/// Who claims, and how memory is given to what it claims.
+pub(crate) struct Claimer<'a> {
+    pub owner: u16,
+    pub nonce: u64,
+    /// Gives memory to a range of the pool. `None`: chunks that have none are left alone.
+    pub back: Option<&'a dyn Fn(u64, u64) -> bool>,
+}
+
+impl Claimer<'_> {
+    /// Where the operating system has no more memory, what the pool has must do.
+    fn frugally<T>(self, attempt: impl Fn(&Self) -> Result<T, NoBlock>) -> Result<T, NoBlock> {
+        match attempt(&self) {
+            Err(NoBlock::Unbacked) => {
+                attempt(&Self { back: None, ..self }).map_err(|_| NoBlock::Unbacked)
+            }
+            found => found,
+        }
+    }
+}
+
 /// Why there is no block.
 #[derive(Debug)]
 pub(crate) enum NoBlock {
@@ -228,21 +248,23 @@ impl<'a> Pool<'a> {
         cursors: &mut Cursors,
         back: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(Place, Word), NoBlock> {
+        let claimer = Claimer { owner, nonce, back: Some(back) };
         let Some(class) = self.measures.class(len) else {
-            return self.claim_run(len.div_ceil(self.measures.chunk_len), owner, nonce, back);
+            let chunks = len.div_ceil(self.measures.chunk_len);
+            return claimer.frugally(|claimer| self.claim_run(chunks, claimer));
         };
         if let Some(found) = self.claim_in_slab(class, owner, cursors) {
             return Ok(found);
         }
-        match self.new_slab(class, owner, nonce, back) {
-            Err(NoBlock::Exhausted) => {}
-            other => return other,
-        }
-        // No chunk for a slab of its own: a somewhat larger block will do.
+        let missing = match claimer.frugally(|claimer| self.new_slab(class, claimer)) {
+            Err(missing) => missing,
+            found => return found,
+        };
+        // No chunk for a slab of its own: a larger block will do.
         let largest = self.measures.class(self.measures.chunk_len / 2).unwrap_or(class);
-        (class + 1..=largest.min(class + 4))
+        (class + 1..=largest)
             .find_map(|class| self.claim_in_slab(class, owner, cursors))
-            .ok_or(NoBlock::Exhausted)
+            .ok_or(missing)
     }
 
     fn claim_in_slab(
@@ -312,25 +334,19 @@ impl<'a> Pool<'a> {
     }
 
     /// Makes the lowest free chunk a slab, its first block already claimed.
-    fn new_slab(
-        &self,
-        class: usize,
-        owner: u16,
-        nonce: u64,
-        back: &dyn Fn(u64, u64) -> bool,
-    ) -> Result<(Place, Word), NoBlock> {
+    fn new_slab(&self, class: usize, by: &Claimer<'_>) -> Result<(Place, Word), NoBlock> {
         for retire in [false, true] {
             for chunk in 0..self.chunks.len() as u64 {
-                let Some(taken) = self.take_chunk(chunk, owner, nonce, retire) else { continue };
-                let Some(taken) = self.back(chunk, taken, back) else {
+                let Some(taken) = self.take_chunk(chunk, by, retire) else { continue };
+                let Some(taken) = self.back(chunk, taken, by) else {
                     self.set(chunk, taken.free());
                     return Err(NoBlock::Unbacked);
                 };
                 let block = self.block(chunk, 0);
                 let free = block.load();
-                let filling = free.with(Phase::Filling, owner);
+                let filling = free.with(Phase::Filling, by.owner);
                 if !free.is_free() || !self.step(block, free, filling) {
-                    // Only a peer that writes garbage gets us here.
+                    // A claimer of the slab that this was, about to give it back (rule 2).
                     self.set(chunk, taken.free());
                     continue;
                 }
@@ -347,26 +363,18 @@ impl<'a> Pool<'a> {
         self.chunks[chunk as usize].store(word.0, Ordering::Release);
     }
 
-    fn back(&self, chunk: u64, taken: Chunk, back: &dyn Fn(u64, u64) -> bool) -> Option<Chunk> {
-        if !taken.backed() {
-            let len = self.measures.chunk_len;
-            if !back(chunk * len, len) {
-                return None;
-            }
-        }
-        Some(Chunk(taken.0 | BACKED))
+    fn back(&self, chunk: u64, taken: Chunk, by: &Claimer<'_>) -> Option<Chunk> {
+        let len = self.measures.chunk_len;
+        let backed = taken.backed() || by.back.is_some_and(|back| back(chunk * len, len));
+        backed.then_some(Chunk(taken.0 | BACKED))
     }
 
     /// Steps *take*: a chunk in which nothing is in use becomes `Taken(owner)`; slabs too if asked.
-    pub(crate) fn take_chunk(
-        &self,
-        chunk: u64,
-        owner: u16,
-        nonce: u64,
-        retire: bool,
-    ) -> Option<Chunk> {
+    pub(crate) fn take_chunk(&self, chunk: u64, by: &Claimer<'_>, retire: bool) -> Option<Chunk> {
+        let (owner, nonce) = (by.owner, by.nonce);
         let word = self.chunk(chunk);
         let usable = match word.state() {
+            _ if by.back.is_none() && !word.backed() => false,
             State::Free => true,
             State::Run { .. } => self.block(chunk, 0).load().is_free(),
             State::Part { first } => !self.part_in_use(chunk, first, word.0 & GENERATION),
@@ -436,27 +444,21 @@ impl<'a> Pool<'a> {
         Some(taken)
     }
 
-    fn claim_run(
-        &self,
-        chunks: u64,
-        owner: u16,
-        nonce: u64,
-        back: &dyn Fn(u64, u64) -> bool,
-    ) -> Result<(Place, Word), NoBlock> {
+    fn claim_run(&self, chunks: u64, by: &Claimer<'_>) -> Result<(Place, Word), NoBlock> {
         let total = self.chunks.len() as u64;
         for retire in [false, true] {
             // The chunks taken so far: from `first` up to where the search stands.
             let mut first = 0;
             let mut at = 0;
             while first + chunks <= total {
-                if self.take_chunk(at, owner, nonce, retire).is_none() {
+                if self.take_chunk(at, by, retire).is_none() {
                     self.give_back(first, at);
                     (first, at) = (at + 1, at + 1);
                     continue;
                 }
                 at += 1;
                 if at - first == chunks {
-                    return self.form_run(first, chunks, owner, back);
+                    return self.form_run(first, chunks, by);
                 }
             }
             self.give_back(first, at);
@@ -474,11 +476,10 @@ impl<'a> Pool<'a> {
         &self,
         first: u64,
         chunks: u64,
-        owner: u16,
-        back: &dyn Fn(u64, u64) -> bool,
+        by: &Claimer<'_>,
     ) -> Result<(Place, Word), NoBlock> {
         for chunk in first..first + chunks {
-            match self.back(chunk, self.chunk(chunk), back) {
+            match self.back(chunk, self.chunk(chunk), by) {
                 Some(word) => self.set(chunk, word),
                 None => {
                     self.give_back(first, first + chunks);
@@ -488,7 +489,7 @@ impl<'a> Pool<'a> {
         }
         let block = self.block(first, 0);
         let free = block.load();
-        let filling = free.with(Phase::Filling, owner);
+        let filling = free.with(Phase::Filling, by.owner);
         if !free.is_free() || !self.step(block, free, filling) {
             self.give_back(first, first + chunks);
             return Err(NoBlock::Exhausted);
@@ -634,6 +635,36 @@ mod tests {
             assert!(matches!(claim, Err(NoBlock::Unbacked)));
             assert!(memory.pool().states().all(|state| state == State::Free));
         }
+    }
+
+    /// P9, P6: where the system has no memory left, what the pool has is used, in whatever sizes it
+    /// was cut; only then is that the answer.
+    #[test]
+    fn idle_memory_is_cut_anew_before_none_is_left() {
+        let memory = Memory::new(4, 0);
+        let pool = memory.pool();
+        let given = std::cell::Cell::new(0);
+        let back = |_, _| given.replace(given.get() + 1) < 2;
+        let claim = |len| pool.claim(len, 1, given.get(), &mut [0; CLASSES], &back);
+        let chunk = MEASURES.chunk_len;
+        let small: Vec<_> = (0..=chunk / 512).map(|_| claim(512).unwrap()).collect();
+        assert_eq!(given.get(), 2, "two chunks, all that the system has");
+        assert!(matches!(claim(2 * chunk), Err(NoBlock::Unbacked)));
+        // A larger block will do, and the error is told when there is none.
+        let (last, rest) = small.split_last().unwrap();
+        assert!(claim(400).unwrap().0.len >= 512);
+        assert!(matches!(claim(4096), Err(NoBlock::Unbacked)));
+        pool.release(last.0, last.1);
+        // One chunk's blocks are all idle: they become one block, both chunks one run.
+        for (place, word) in rest {
+            pool.release(*place, *word);
+        }
+        let (place, word) = claim(4096).unwrap();
+        pool.release(place, word);
+        let held: Vec<_> = pool.blocks.iter().filter(|word| !word.load().is_free()).collect();
+        assert_eq!(held.len(), 1, "the one of 400 bytes");
+        held[0].set(held[0].load().freed());
+        assert_eq!(claim(2 * chunk).unwrap().0.len, 2 * chunk);
     }
 
     proptest! {

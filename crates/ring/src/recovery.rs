@@ -30,8 +30,13 @@ pub(crate) fn recover(dead: u16, slots: Slots<'_>, cells: &[Block], pool: Pool<'
         .collect();
     let mut done = Recovered::default();
     let cell_words = cells.iter().enumerate().map(|(index, word)| (index as u64, None, word));
-    let block_words =
-        pool.used_words().map(|(block, word)| (cells.len() as u64 + block, Some(block), word));
+    // All of them: a claimer may have died with a block in hand that is in no use any more (rule 2 of
+    // `pool`).
+    let block_words = pool
+        .blocks
+        .iter()
+        .enumerate()
+        .map(|(block, word)| (cells.len() as u64 + block as u64, Some(block as u64), word));
     for (reference, block, word) in cell_words.chain(block_words) {
         let found = word.load();
         if found.is_free() || found.owner() != dead {
