@@ -9,8 +9,9 @@
 //! 1. Whoever owns the word owns the memory. Owner 0 is nobody; the others are
 //!    a participant's id and eight bits of its incarnation.
 //! 2. `Free -> Filling(p)` by a producer's process, `Filling(p) -> Offered(p)` when the frame is
-//!    complete, `Offered -> Held(c)` by the consumer's process that takes it, `-> Free` with the
-//!    next generation by the owner. A frame that is given up goes `Filling(p) -> Free`.
+//!    complete, `Offered -> Acked(c)` or `Unacked(c)` by the consumer's process that takes it, `-> Free`
+//!    with the next generation by the owner. A frame that is given up goes `Filling(p) -> Free`, one that
+//!    is given back `Unacked(c) -> Orphan`, or `Dead` after too many times.
 //! 3. Where several may change a word, a transition is one compare-and-swap from the exact value
 //!    read, so a late one, from an earlier life or an earlier owner, fails. Its owner alone stores.
 //! 4. Only recovery changes a word that names another process, and only once that one is dead.
@@ -18,6 +19,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 const OWNER: u32 = 4;
+const DELIVERIES: u32 = 20;
 const GENERATION: u32 = 28;
 
 /// Generations compare modulo this.
@@ -80,6 +82,19 @@ impl Word {
     #[inline(always)]
     pub(crate) fn generation(self) -> u64 {
         self.0 >> GENERATION
+    }
+
+    /// How often the frame was given back.
+    pub(crate) fn deliveries(self) -> u8 {
+        (self.0 >> DELIVERIES) as u8
+    }
+
+    /// Given back once more: an orphan, or, after `limit` times, a dead letter.
+    pub(crate) fn given_back(self, limit: u8) -> Self {
+        let times = self.deliveries().saturating_add(1);
+        let phase = if times > limit { Phase::Dead } else { Phase::Orphan };
+        let counted = Self(self.0 & !(0xff << DELIVERIES) | u64::from(times) << DELIVERIES);
+        counted.with(phase, 0)
     }
 
     /// The same life, now in `phase` and owned by `owner`.
@@ -158,6 +173,21 @@ mod tests {
         assert_eq!(filling.generation(), GENERATIONS - 1);
         assert_eq!(filling.freed(), Word::free(0));
         assert!(Word(0).is_free());
+    }
+
+    /// P6: deliveries are counted, and end.
+    #[test]
+    fn a_frame_that_is_given_back_too_often_dies() {
+        let mut word = Word::free(9).with(Phase::Unacked, 300);
+        for times in 1..=3 {
+            word = word.given_back(2);
+            assert_eq!((word.deliveries(), word.owner(), word.generation()), (times, 0, 9));
+            assert_eq!(word.phase(), Some(if times > 2 { Phase::Dead } else { Phase::Orphan }));
+            word = word.with(Phase::Unacked, 7);
+        }
+        assert_eq!((word.freed(), word.freed().deliveries()), (Word::free(10), 0));
+        let worn = (0..300).fold(word, |word, _| word.given_back(255));
+        assert_eq!((worn.deliveries(), worn.phase()), (255, Some(Phase::Orphan)));
     }
 
     #[test]

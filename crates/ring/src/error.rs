@@ -27,6 +27,15 @@ pub enum Error {
         /// Bytes that would fit.
         limit: u64,
     },
+    /// The consumer has taken so many frames and not acknowledged them; it gets no more until it does.
+    Unacknowledged {
+        /// How many.
+        limit: u32,
+    },
+    /// The frame was acknowledged, and can't be given back.
+    Acknowledged,
+    /// The frame was given back, and can't be acknowledged: another consumer may have it.
+    GivenBack,
     /// A handle was used in a child made by `fork`.
     Forked {
         /// The child.
@@ -154,6 +163,17 @@ impl fmt::Display for Error {
                 f,
                 "a frame of {len} bytes does not fit, the limit is {limit} bytes: \
                  create the ring with a larger capacity, or send it in parts"
+            ),
+            Self::Unacknowledged { limit } => write!(
+                f,
+                "{limit} frames were taken and not acknowledged, which is this consumer's limit: \
+                 acknowledge or give back some, or raise the limit"
+            ),
+            Self::Acknowledged => f.write_str(
+                "the frame was acknowledged and can't be given back: give back before, or not at all",
+            ),
+            Self::GivenBack => f.write_str(
+                "the frame was given back and can't be acknowledged: acknowledge while its consumer lives",
             ),
             Self::Forked { pid } => write!(
                 f,

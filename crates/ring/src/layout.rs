@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Mismatch};
 use crate::pool::Measures;
+use crate::slots::CURSORS;
 use bytemuck::{Pod, Zeroable};
 
 /// The first eight bytes of every segment.
@@ -26,6 +27,9 @@ pub(crate) const LINES: u64 = 128;
 pub const FRAME_ALIGN: u64 = 64;
 /// Feature bit: the segment keeps its name when the last process leaves it empty.
 pub(crate) const FEATURE_KEEP: u32 = 1;
+/// Feature bit: producers may drop the oldest frame to make room.
+pub(crate) const FEATURE_DROP: u32 = 2;
+const FEATURES: u32 = FEATURE_KEEP | FEATURE_DROP;
 /// Size classes of the pool's slabs, at most.
 pub(crate) const CLASSES: usize = 40;
 const PAGE: u64 = 4096;
@@ -41,8 +45,38 @@ const MAX_CHUNKS: u64 = 1 << 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// One producer and one consumer at a time.
+    /// One producer and one consumer at a time: the fastest.
     Spsc,
+    /// Many producers, one consumer at a time.
+    Mpsc,
+    /// One producer at a time, many consumers. Each frame goes to one of them.
+    Spmc,
+    /// Many producers and many consumers. Each frame goes to one of them.
+    Mpmc,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 4] = [Self::Spsc, Self::Mpsc, Self::Spmc, Self::Mpmc];
+
+    /// Whether there is one producer at a time.
+    pub fn one_producer(self) -> bool {
+        matches!(self, Self::Spsc | Self::Spmc)
+    }
+
+    /// Whether there is one consumer at a time.
+    pub fn one_consumer(self) -> bool {
+        matches!(self, Self::Spsc | Self::Mpsc)
+    }
+
+    /// Whether each side is alone, and writes its words by plain stores.
+    pub(crate) fn alone(self) -> bool {
+        self == Self::Spsc
+    }
+
+    /// Its short name: `"spsc"`, `"mpsc"`, `"spmc"` or `"mpmc"`.
+    pub fn name(self) -> &'static str {
+        ["spsc", "mpsc", "spmc", "mpmc"][self as usize]
+    }
 }
 
 /// The header of a frame: 64 bytes before the body, in every cell and block.
@@ -84,6 +118,8 @@ pub struct Header {
     pub producer: u32,
 }
 
+/// Flag of [`Header::flags`]: the frame was delivered before, and not acknowledged.
+pub const REDELIVERED: u16 = 1 << 8;
 /// Length of [`Header`] in bytes.
 pub const FRAME_HEADER: usize = 64;
 
@@ -126,7 +162,9 @@ pub(crate) struct Fixed {
     pub hints_at: u64,
     pub cells_at: u64,
     pub chunks_at: u64,
-    pub reserved: [u8; 56],
+    pub max_deliveries: u32,
+    pub share: u32,
+    pub reserved: [u8; 48],
     pub checksum: u64,
 }
 
@@ -156,7 +194,8 @@ at!(Fixed {
     cell_len = 84, capacity = 88, chunk_len = 96, min_block = 100, first_lap = 104,
     participants_at = 112, cursors_at = 120, waits_at = 128, slots_at = 136, cell_words_at = 144,
     chunk_words_at = 152, block_words_at = 160, hints_at = 168, cells_at = 176, chunks_at = 184,
-    reserved = 192, checksum = 248,
+    max_deliveries = 192, share = 196,
+    reserved = 200, checksum = 248,
 });
 at!(Header {
     format = 0, format_version = 1, flags = 2, type_code = 4, schema_version = 6, schema_id = 8,
@@ -166,10 +205,31 @@ at!(Header {
 const _: () = assert!(size_of::<Fixed>() == CONTROL_AT as usize);
 const _: () = assert!(size_of::<Header>() == FRAME_HEADER);
 
+/// What was agreed on when a segment was made, beside its measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub mode: Mode,
+    /// The name stays when the last process leaves.
+    pub keep: bool,
+    /// Producers may drop the oldest frame.
+    pub drop_oldest: bool,
+    /// A frame that is given back more often is a dead letter.
+    pub max_deliveries: u8,
+    /// The part of the pool that one process may hold, in percent.
+    pub share: u8,
+}
+
+impl Rules {
+    /// The features' word.
+    fn features(self) -> u32 {
+        (if self.keep { FEATURE_KEEP } else { 0 }) | if self.drop_oldest { FEATURE_DROP } else { 0 }
+    }
+}
+
 /// The measures of a segment and where each of its parts lies. Only ever made of checked numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    pub mode: Mode,
+    pub rules: Rules,
     pub slots: u64,
     /// A cell with its frame header, in bytes.
     pub cell_len: u64,
@@ -195,7 +255,7 @@ impl Geometry {
     /// The layout for a ring of `slots` places, cells of `cell_body` bytes and a pool of `capacity`
     /// bytes (rounded up to whole chunks).
     pub(crate) fn new(
-        mode: Mode,
+        rules: Rules,
         slots: u64,
         cell_body: u64,
         capacity: u64,
@@ -215,14 +275,17 @@ impl Geometry {
         if !(1..=1 << 40).contains(&capacity) {
             return Err(invalid("capacity", capacity, "1 byte to 1 TiB"));
         }
+        if !(1..=100).contains(&rules.share) {
+            return Err(invalid("share", rules.share.into(), "1 to 100 percent"));
+        }
         let cell_len = (cell_body + FRAME_HEADER as u64).next_multiple_of(FRAME_ALIGN);
         let chunk_len = capacity.div_ceil(MAX_CHUNKS).next_power_of_two().max(MIN_CHUNK);
         let capacity = capacity.next_multiple_of(chunk_len);
-        Ok(Self::derive(mode, slots, cell_len, capacity, chunk_len, first_lap))
+        Ok(Self::derive(rules, slots, cell_len, capacity, chunk_len, first_lap))
     }
 
     fn derive(
-        mode: Mode,
+        rules: Rules,
         slots: u64,
         cell_len: u64,
         capacity: u64,
@@ -237,7 +300,7 @@ impl Geometry {
         };
         let chunks = capacity / chunk_len;
         let participants_at = part((PARTICIPANTS as u64 + 1) * PARTICIPANT_LEN, LINES);
-        let cursors_at = part(2 * LINES, LINES);
+        let cursors_at = part(CURSORS, LINES);
         let waits_at = part(2 * LINES, LINES);
         let slots_at = part(slots * 8, LINES);
         let cell_words_at = part(slots * 8, LINES);
@@ -247,7 +310,7 @@ impl Geometry {
         let cells_at = part(slots * cell_len, PAGE);
         let chunks_at = part(capacity, if capacity >= HUGE { HUGE } else { PAGE });
         Self {
-            mode,
+            rules,
             slots,
             cell_len,
             capacity,
@@ -280,9 +343,15 @@ impl Geometry {
         Measures::new(self.chunk_len, BLOCKS_PER_CHUNK)
     }
 
+    /// What one process may hold of the pool, in bytes: whole chunks, one at least.
+    pub(crate) fn share(&self) -> u64 {
+        let chunks = self.chunks() * u64::from(self.rules.share) / 100;
+        chunks.max(1) * self.chunk_len
+    }
+
     /// The longest body that the ring can ever carry, in bytes.
     pub(crate) fn max_body(&self) -> u64 {
-        self.capacity.max(self.cell_len) - FRAME_HEADER as u64
+        self.share().max(self.cell_len) - FRAME_HEADER as u64
     }
 
     /// Writes itself into a fixed part.
@@ -291,9 +360,10 @@ impl Geometry {
         (fixed.major, fixed.minor) = VERSION;
         fixed.header_len = HEADER_LEN as u32;
         fixed.total_len = self.total_len;
-        fixed.mode = match self.mode {
-            Mode::Spsc => 0,
-        };
+        fixed.mode = self.rules.mode as u32;
+        fixed.features = self.rules.features();
+        fixed.max_deliveries = self.rules.max_deliveries.into();
+        fixed.share = self.rules.share.into();
         fixed.slots = self.slots as u32;
         fixed.cell_len = self.cell_len as u32;
         fixed.capacity = self.capacity;
@@ -340,23 +410,30 @@ impl Geometry {
             "it was made by another slipring: use the same major version on both sides"
         );
         same!(header_len, HEADER_LEN as u32, DAMAGED);
-        if fixed.features & !FEATURE_KEEP != 0 {
+        if fixed.features & !FEATURES != 0 {
             let found = format!("{:#x}", fixed.features);
             let hint = "it uses features that this version does not know: upgrade this side";
-            return wrong("features", 76, format!("at most {FEATURE_KEEP:#x}"), found, hint);
+            return wrong("features", 76, format!("at most {FEATURES:#x}"), found, hint);
         }
         same!(checksum, fixed.sum(), DAMAGED);
-        let mode = match fixed.mode {
-            0 => Mode::Spsc,
-            other => {
-                return wrong(
-                    "mode",
-                    72,
-                    "0 (SPSC)".into(),
-                    other.to_string(),
-                    "upgrade this side",
-                );
-            }
+        let Some(mode) = Mode::ALL.get(fixed.mode as usize).copied() else {
+            let expected = "0 (SPSC) to 3 (MPMC)".into();
+            return wrong("mode", 72, expected, fixed.mode.to_string(), "upgrade this side");
+        };
+        let Ok(max_deliveries) = u8::try_from(fixed.max_deliveries) else {
+            let found = fixed.max_deliveries.to_string();
+            return wrong("max_deliveries", 192, "at most 255".into(), found, DAMAGED);
+        };
+        if !(1..=100).contains(&fixed.share) {
+            let expected = "1 to 100 percent".into();
+            return wrong("share", 196, expected, fixed.share.to_string(), DAMAGED);
+        }
+        let rules = Rules {
+            mode,
+            keep: fixed.features & FEATURE_KEEP != 0,
+            drop_oldest: fixed.features & FEATURE_DROP != 0,
+            max_deliveries,
+            share: fixed.share as u8,
         };
         let slots = u64::from(fixed.slots);
         let (cell_len, chunk_len) = (u64::from(fixed.cell_len), u64::from(fixed.chunk_len));
@@ -376,7 +453,7 @@ impl Geometry {
             let found = fixed.capacity.to_string();
             return wrong("capacity", 88, "1 to 16384 whole chunks".into(), found, DAMAGED);
         }
-        let it = Self::derive(mode, slots, cell_len, fixed.capacity, chunk_len, fixed.first_lap);
+        let it = Self::derive(rules, slots, cell_len, fixed.capacity, chunk_len, fixed.first_lap);
         same!(min_block, it.min_block as u32, DAMAGED);
         same!(participants_at, it.participants_at, DAMAGED);
         same!(cursors_at, it.cursors_at, DAMAGED);
@@ -414,7 +491,9 @@ mod tests {
     use super::*;
 
     fn fixed() -> (Fixed, u64) {
-        let geometry = Geometry::new(Mode::Spsc, 64, 192, 1 << 20, 0).unwrap();
+        let mode = Mode::Spsc;
+        let rules = Rules { mode, keep: false, drop_oldest: false, max_deliveries: 5, share: 100 };
+        let geometry = Geometry::new(rules, 64, 192, 1 << 20, 0).unwrap();
         let mut fixed = Fixed::zeroed();
         geometry.fill(&mut fixed);
         fixed.checksum = fixed.sum();
@@ -438,14 +517,18 @@ mod tests {
     #[test]
     fn hostile_geometry_with_a_right_checksum_is_refused() {
         let (good, len) = fixed();
-        for (_, offset) in Fixed::FIELDS.iter().filter(|(_, at)| (72..192).contains(at)) {
+        for (_, offset) in Fixed::FIELDS.iter().filter(|(_, at)| (72..200).contains(at)) {
             for value in [0u64, 1, 3, 0x7fff_ffff, u64::MAX] {
                 let mut bytes: [u8; 256] = bytemuck::cast(good);
                 bytes[*offset..*offset + 4].copy_from_slice(&(value as u32).to_le_bytes());
                 let mut hostile: Fixed = bytemuck::cast(bytes);
                 hostile.checksum = hostile.sum();
-                let known = *offset == 104 || hostile.features == FEATURE_KEEP;
-                if hostile != good && !known && hostile.mode == good.mode {
+                let rule =
+                    *offset == 192 && value < 256 || *offset == 196 && (1..=100).contains(&value);
+                let features = *offset == 76 && hostile.features & !FEATURES == 0;
+                let mode = *offset == 72 && hostile.mode < 4;
+                let known = *offset == 104 || rule || features || mode;
+                if hostile != good && !known {
                     assert!(Geometry::check(&hostile, len, [0; 16]).is_err(), "offset {offset}");
                 }
             }

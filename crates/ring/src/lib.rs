@@ -30,8 +30,11 @@
 mod block;
 #[cfg(all(test, slipring_loom))]
 mod models;
+mod mpmc;
 mod pool;
 mod recovery;
+mod returned;
+mod slots;
 mod spsc;
 mod sync;
 mod wait;
@@ -51,9 +54,11 @@ mod segment;
 mod watch;
 
 pub use error::{Error, Mismatch};
-pub use layout::{FRAME_ALIGN, FRAME_HEADER, Header, MAGIC, Mode, PARTICIPANTS, VERSION};
+pub use layout::{
+    FRAME_ALIGN, FRAME_HEADER, Header, MAGIC, Mode, PARTICIPANTS, REDELIVERED, VERSION,
+};
 #[cfg(not(slipring_loom))]
-pub use ring::{Consumer, Frame, Grant, Producer, Rejected, Wait};
+pub use ring::{Consumer, Delivery, Frame, Grant, Producer, Rejected, Wait};
 #[cfg(not(slipring_loom))]
 pub use segment::{Address, Inspection, Options, Pending, Process, Segment, inspect, list, unlink};
 #[cfg(not(slipring_loom))]

@@ -578,6 +578,15 @@ impl<'a> Pool<'a> {
         })
     }
 
+    /// Bytes of the pool whose control words name a process.
+    pub(crate) fn held_by(&self, owner: u16) -> u64 {
+        self.used_words()
+            .filter(|(_, word)| word.load().owner() == owner)
+            .filter_map(|(block, _)| self.place(block))
+            .map(|place| place.len)
+            .sum()
+    }
+
     pub(crate) fn states(&self) -> impl Iterator<Item = State> + '_ {
         (0..self.chunks.len() as u64).map(|chunk| self.chunk(chunk).state())
     }

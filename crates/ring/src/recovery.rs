@@ -4,31 +4,33 @@
 //! 1. The one it is for is dead: no word comes to name it any more, and no frame of it is placed.
 //! 2. `Filling` becomes `Free`. `Offered` becomes `Free` unless a slot holds just this reference
 //!    and generation: then it was placed and waits like any other frame.
-//! 3. `Acked` becomes `Free`, unless the slot still holds it: then its consumer died before it got
-//!    the frame, and it is offered again.
+//! 3. `Acked` becomes `Free`, `Unacked` is given back (`returned`). With one producer and one consumer,
+//!    where the head has not passed the frame, its consumer died before it got it: it is offered
+//!    again. (Among many, others may be about to move the head on from it.)
 //! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
 //! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
 
 use crate::block::{Block, Phase};
 use crate::pool::Pool;
-use crate::spsc::{GENERATION_MASK, Slots};
+use crate::returned;
+use crate::slots::{GENERATION_MASK, Slots};
 use std::collections::HashSet;
 
-/// What was found and put right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Recovered {
-    pub freed: u64,
-    pub offered: u64,
+/// What recovery needs to know of the ring's rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    /// One producer and one consumer (`spsc`): nobody else moves the head.
+    pub alone: bool,
+    pub max_deliveries: u8,
 }
 
 /// Recovers every word that names `dead`.
-pub(crate) fn recover(dead: u16, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) -> Recovered {
+pub(crate) fn recover(dead: u16, ends: Ends, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) {
     let placed: HashSet<(u64, u64)> = slots
         .entries()
         .filter(|entry| !entry.direct)
         .map(|entry| (u64::from(entry.reference), entry.generation))
         .collect();
-    let mut done = Recovered::default();
     let cell_words = cells.iter().enumerate().map(|(index, word)| (index as u64, None, word));
     // All of them: a claimer may have died with a block in hand that is in no use any more (rule 2 of
     // `pool`).
@@ -46,19 +48,18 @@ pub(crate) fn recover(dead: u16, slots: Slots<'_>, cells: &[Block], pool: Pool<'
         let to = match found.phase() {
             Some(Phase::Filling) => found.freed(),
             Some(Phase::Offered) if waits => continue,
-            Some(Phase::Acked | Phase::Unacked) if waits => found.with(Phase::Offered, dead),
-            Some(Phase::Offered | Phase::Acked | Phase::Unacked) => found.freed(),
+            Some(Phase::Acked | Phase::Unacked) if waits && ends.alone => {
+                found.with(Phase::Offered, dead)
+            }
+            Some(Phase::Unacked) => found.given_back(ends.max_deliveries),
+            Some(Phase::Offered | Phase::Acked) => found.freed(),
             Some(Phase::Free | Phase::Orphan | Phase::Dead) | None => continue,
         };
-        if word.step(found, to).is_ok() {
-            if to.is_free() {
-                done.freed += 1;
-                block.inspect(|block| pool.freed(*block));
-            } else {
-                done.offered += 1;
-            }
+        if word.step(found, to).is_ok() && to.is_free() {
+            block.inspect(|block| pool.freed(*block));
         }
     }
     pool.recover(dead);
-    done
+    // The dead one may have given frames back and not said so; so may one that recovered it and died.
+    returned::raise(slots.cursors);
 }

@@ -1,171 +1,16 @@
-//! The order of a ring with one producer and one consumer: slot words and a head.
+//! A ring's order with one producer and one consumer at a time: each writes its own words alone.
 //!
-//! A slot word says which frame was placed last at a place in the order. A position is
-//! `lap * slots + index`; the head is the position of the next frame to be taken.
-//!
-//! ```text
-//! bit  63    62     61......38    37......22       21...0
-//! Ready 1    direct reference(24) generation(16)   lap(22)
-//! Vacant 0   lap(63, compared modulo 2^22)
-//! ```
-//!
-//! Rules:
-//! 1. Only the producer writes slots, and only the consumer the head. At position `p` of lap `L` a
-//!    frame waits if the slot holds `Ready(L)` and `p` is not below the head; before it is placed
-//!    the slot holds `Ready(L-1)`, or in the first lap `Vacant(L)`.
-//! 2. The producer places a frame, complete, where `p` is less than a lap beyond the head. It
-//!    remembers the head, which only grows, and looks again when that is too old.
-//! 3. A slot is never held: the head moves on when the consumer has recorded its lease in the
-//!    block's word or has copied the frame out.
-//! 4. *Direct* means that the frame lies in the slot's own cell and that the cell's word was left
+//! Rules, beyond those of `slots`:
+//! 1. Only the producer writes slots, and only the consumer the head, by plain stores. The tail is
+//!    the producer's own knowledge.
+//! 2. *Direct* means that the frame lies in the slot's own cell and that the cell's word was left
 //!    `Free`: the slot word and the head do its work. The cell's word is `Free` before and after.
-//! 5. A new consumer starts at the head. A new producer starts at the first place from the head on
+//! 3. A new consumer starts at the head. A new producer starts at the first place from the head on
 //!    where no frame waits.
-//!
-//! So each line is written by one side alone, and the other fetches a line of the head once a lap.
-//! Any other value is corruption and is answered with an error.
 
 use crate::error::Error;
-use crate::sync::{AtomicU64, Ordering};
-
-const READY: u64 = 1 << 63;
-const DIRECT: u64 = 1 << 62;
-const REFERENCE: u32 = 38;
-const GENERATION: u32 = 22;
-const LAPS: u64 = 1 << GENERATION;
-const LAP: u64 = LAPS - 1;
-/// Slots keep this many bits of a block's generation.
-pub(crate) const GENERATION_MASK: u64 = 0xffff;
-const REFERENCE_MASK: u64 = 0xff_ffff;
-
-/// What stands at a place in the order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// Cells count first, then the blocks of the pool.
-    pub reference: u32,
-    /// The block's generation, its low 16 bits.
-    pub generation: u64,
-    /// Rule 4.
-    pub direct: bool,
-}
-
-impl Entry {
-    #[inline(always)]
-    fn ready(self, lap: u64) -> u64 {
-        READY
-            | if self.direct { DIRECT } else { 0 }
-            | (u64::from(self.reference) << REFERENCE)
-            | ((self.generation & GENERATION_MASK) << GENERATION)
-            | lap
-    }
-}
-
-/// The slot words of a ring, and its head.
-#[derive(Clone, Copy)]
-pub(crate) struct Slots<'a> {
-    words: &'a [AtomicU64],
-    head: &'a AtomicU64,
-    shift: u32,
-}
-
-impl<'a> Slots<'a> {
-    /// `words.len()` is a power of two, at least 8.
-    #[inline(always)]
-    pub(crate) fn new(words: &'a [AtomicU64], head: &'a AtomicU64) -> Self {
-        Self { words, head, shift: words.len().trailing_zeros() }
-    }
-
-    #[inline(always)]
-    pub(crate) fn len(self) -> u64 {
-        1 << self.shift
-    }
-
-    /// The cell at home at a position.
-    #[inline(always)]
-    pub(crate) fn home(self, position: u64) -> u32 {
-        (position & (self.len() - 1)) as u32
-    }
-
-    /// As slots keep it.
-    #[inline(always)]
-    fn lap(self, position: u64) -> u64 {
-        (position >> self.shift) % LAPS
-    }
-
-    #[inline(always)]
-    fn word(self, position: u64) -> &'a AtomicU64 {
-        &self.words[self.home(position) as usize]
-    }
-
-    /// The frame that was placed at a position, or `None` before it is.
-    #[inline(always)]
-    fn placed(self, position: u64) -> Result<Option<Entry>, Error> {
-        // Acquire: pairs with the Release in `Tail::place`: the frame is complete.
-        let word = self.word(position).load(Ordering::Acquire);
-        let lap = self.lap(position);
-        if word & (READY | LAP) == READY | lap {
-            return Ok(Some(Entry {
-                reference: (word >> REFERENCE & REFERENCE_MASK) as u32,
-                generation: word >> GENERATION & GENERATION_MASK,
-                direct: word & DIRECT != 0,
-            }));
-        }
-        let before = READY | (lap.wrapping_sub(1) % LAPS);
-        if word & (READY | LAP) == before || word & (READY | LAP) == lap {
-            Ok(None)
-        } else {
-            Err(Error::Corrupt { what: "slot", index: u64::from(self.home(position)), found: word })
-        }
-    }
-
-    /// Whether a frame waits at a position that is not below the head.
-    #[inline(always)]
-    pub(crate) fn ready(self, position: u64) -> bool {
-        matches!(self.placed(position), Ok(Some(_)))
-    }
-
-    /// Where the next frame is taken.
-    #[inline(always)]
-    pub(crate) fn head(self) -> u64 {
-        // Acquire: pairs with the Release in `Head::advance`: the consumer has read the cells below,
-        // or its leases are on record.
-        self.head.load(Ordering::Acquire)
-    }
-
-    /// Every frame that waits, exact while no more than one side is at work.
-    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> + 'a {
-        self.entries_from(self.head())
-    }
-
-    /// As [`entries`](Self::entries), seen from a head.
-    pub(crate) fn entries_from(self, head: u64) -> impl Iterator<Item = Entry> + 'a {
-        (0..self.len()).filter_map(move |n| self.placed(head.wrapping_add(n)).ok().flatten())
-    }
-
-    /// Rule 5: where the next frame is placed. Exact while a consumer takes frames beside it: what
-    /// it has taken still stands in the slots.
-    pub(crate) fn tail(self) -> Result<u64, Error> {
-        let head = self.head();
-        let (mut tail, mut ended) = (head, false);
-        for position in (0..self.len()).map(|n| head.wrapping_add(n)) {
-            match self.placed(position)? {
-                Some(_) if ended => return Err(self.bad_head(head)),
-                Some(_) => tail = position.wrapping_add(1),
-                None => ended = true,
-            }
-        }
-        Ok(tail)
-    }
-
-    #[cold]
-    fn bad_head(self, head: u64) -> Error {
-        Error::Corrupt {
-            what: "head of the ring at slot",
-            index: self.home(head).into(),
-            found: head,
-        }
-    }
-}
+use crate::slots::{Entry, Slots};
+use crate::sync::Ordering;
 
 /// The producer's side.
 #[derive(Debug)]
@@ -176,7 +21,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Rule 5.
+    /// Rule 3.
     pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
         let position = slots.tail()?;
         Ok(Self { position, head: slots.head() })
@@ -220,7 +65,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Rule 5.
+    /// Rule 3.
     pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
         let position = slots.head();
         // A producer may be placing meanwhile: each slot is looked at for itself.
@@ -240,13 +85,15 @@ impl Head {
         self.position = self.position.wrapping_add(1);
         // Release: pairs with the Acquire in `Slots::head` by the producer, which then may write
         // where this consumer has read.
-        slots.head.store(self.position, Ordering::Release);
+        slots.cursors.head.store(self.position, Ordering::Release);
     }
 }
 
 #[cfg(all(test, not(slipring_loom)))]
 mod tests {
     use super::*;
+    use crate::slots::{Cursors, GENERATION_MASK, LAPS};
+    use crate::sync::AtomicU64;
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
@@ -269,7 +116,7 @@ mod tests {
             ]),
         ) {
             let words: Vec<_> = (0..8).map(|_| AtomicU64::new(first_lap)).collect();
-            let front = AtomicU64::new(first_lap << 3);
+            let front = Cursors::at(first_lap << 3);
             let slots = Slots::new(&words, &front);
             let mut tail = Tail::find(slots).unwrap();
             let mut head = Head::find(slots).unwrap();
@@ -305,7 +152,7 @@ mod tests {
             words in prop::collection::vec(any::<u64>(), 8), front: u64, position: u64,
         ) {
             let words: Vec<_> = words.into_iter().map(AtomicU64::new).collect();
-            let front = AtomicU64::new(front);
+            let front = Cursors::at(front);
             let slots = Slots::new(&words, &front);
             let _ = (Tail::find(slots).is_ok(), Head::find(slots).is_ok(), slots.entries().count());
             let (mut tail, head) = (Tail { position, head: position }, Head { position });
@@ -317,14 +164,14 @@ mod tests {
     #[test]
     fn a_head_beside_the_frames_is_corrupt() {
         let words: Vec<_> = (0..8).map(|_| AtomicU64::new(0)).collect();
-        let front = AtomicU64::new(0);
+        let front = Cursors::at(0);
         let slots = Slots::new(&words, &front);
         let mut tail = Tail::find(slots).unwrap();
         for n in 0..5 {
             tail.place(slots, entry(n));
         }
         for wrong in [6, 9, 100, u64::MAX] {
-            front.store(wrong, Ordering::Relaxed);
+            front.head.store(wrong, Ordering::Relaxed);
             assert!(Head::find(slots).is_err(), "{wrong}");
             assert!(Tail::find(slots).is_err(), "{wrong}");
             // The living producer only sees that it has been overtaken.

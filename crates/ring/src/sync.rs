@@ -57,6 +57,13 @@ macro_rules! word {
 word!(AtomicU64, AtomicU64, u64);
 word!(AtomicU32, AtomicU32, u32);
 
+impl AtomicU64 {
+    #[inline(always)]
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.0.fetch_add(value, order)
+    }
+}
+
 impl AtomicU32 {
     #[cfg(not(slipring_loom))]
     pub(crate) const fn zero() -> Self {

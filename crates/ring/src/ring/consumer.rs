@@ -1,19 +1,38 @@
 //! The consuming end.
 
-use super::{Lease, Wait, wait_for};
-use crate::block::Phase;
+use super::{Lease, Wait, lease, take_among, wait_for};
+use crate::block::{Block, Phase, Word};
 use crate::error::Error;
-use crate::layout::{FRAME_HEADER, Header};
+use crate::layout::{FRAME_HEADER, Header, REDELIVERED};
+use crate::returned;
 use crate::segment::{Mapping, Segment};
-use crate::spsc::{Entry, GENERATION_MASK, Head};
+use crate::slots::{Entry, GENERATION_MASK};
+use crate::spsc::Head;
+use crate::sync::{self, AtomicU32, Ordering};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The consuming end of a ring. Each frame is delivered once at most.
+/// What happens to a frame whose consumer does not get on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// It is acknowledged as it is taken, and delivered once at most.
+    AtMostOnce,
+    /// It is delivered again, marked and counted, until somebody acknowledges it ([`Frame::ack`]).
+    AtLeastOnce {
+        /// Frames that a consumer may have taken and not acknowledged: with so many there are no more
+        /// ([`Error::Unacknowledged`]).
+        limit: u32,
+    },
+}
+
+/// The consuming end of a ring. One thread uses it at a time; where there may be many consumers, each
+/// thread makes its own. Each frame goes to one of them.
 #[derive(Debug)]
 pub struct Consumer {
     mapping: Arc<Mapping>,
-    head: Head,
+    order: Order,
+    ledger: Option<Arc<Ledger>>,
     token: u64,
     looks: u32,
     looked_at: u8,
@@ -21,21 +40,68 @@ pub struct Consumer {
     pending: Option<Error>,
 }
 
+/// How frames are taken.
+#[derive(Debug)]
+enum Order {
+    /// By plain stores.
+    Alone(Head),
+    /// In competition.
+    Many,
+}
+
+/// What a consumer has taken and not acknowledged.
+#[derive(Debug)]
+struct Ledger {
+    open: AtomicU32,
+    limit: u32,
+    /// Not 0 once the consumer is gone: what is open then goes back.
+    gone: AtomicU32,
+}
+
 impl Segment {
-    /// The consuming end. [`Error::RoleTaken`] while another one lives.
+    /// A consuming end, [`Delivery::AtMostOnce`]. Where there is one at a time: [`Error::RoleTaken`]
+    /// while another one lives.
     pub fn consumer(&self) -> Result<Consumer, Error> {
+        self.consumer_with(Delivery::AtMostOnce)
+    }
+
+    /// As [`consumer`](Self::consumer), with the delivery that is asked for.
+    pub fn consumer_with(&self, delivery: Delivery) -> Result<Consumer, Error> {
         let mapping = self.mapping.clone();
         mapping.own()?;
-        let token = mapping.take_role(&mapping.control().consumer, "consumer")?;
-        let head = Head::find(mapping.slots()).inspect_err(|_| {
-            mapping.leave_role(&mapping.control().consumer, token);
-        })?;
-        Ok(Consumer { head, token, looks: 0, looked_at: 0, pending: None, mapping })
+        let ledger = match delivery {
+            Delivery::AtMostOnce => None,
+            Delivery::AtLeastOnce { limit: 0 } => {
+                return Err(Error::InvalidOption {
+                    option: "limit",
+                    value: "0".into(),
+                    expected: "one frame at least",
+                });
+            }
+            Delivery::AtLeastOnce { limit } => {
+                let (open, gone) = (AtomicU32::zero(), AtomicU32::zero());
+                Some(Arc::new(Ledger { open, limit, gone }))
+            }
+        };
+        let mode = mapping.geometry.rules.mode;
+        let token = mapping.enter(&mapping.control().consumer, "consumer", mode.one_consumer())?;
+        let order = if mode.alone() {
+            Order::Alone(Head::find(mapping.slots()).inspect_err(|_| {
+                mapping.leave_role(&mapping.control().consumer, token);
+            })?)
+        } else {
+            Order::Many
+        };
+        Ok(Consumer { order, ledger, token, looks: 0, looked_at: 0, pending: None, mapping })
     }
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            // Relaxed: the frames' own states decide; this only refuses what comes too late.
+            ledger.gone.fetch_add(1, Ordering::Relaxed);
+        }
         self.mapping.leave_role(&self.mapping.control().consumer, self.token);
     }
 }
@@ -85,7 +151,15 @@ impl Consumer {
         Ok(taken)
     }
 
-    /// Takes the next frame, shows it to `read` in the segment, and frees its space.
+    /// Takes a dead letter, if there is one: a frame that was given back more often than the ring
+    /// permits. It is this consumer's like any other.
+    pub fn recv_dead(&mut self) -> Result<Option<Frame>, Error> {
+        self.look()?;
+        self.adopt(Phase::Dead).map(|found| found.map(|(lease, header)| self.frame(lease, header)))
+    }
+
+    /// Takes the next frame, shows it to `read` in the segment, and frees its space. It is acknowledged
+    /// by that, unless `read` panics.
     #[inline]
     pub fn recv_with<R>(
         &mut self,
@@ -97,18 +171,32 @@ impl Consumer {
             None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
             None => self.when_data(wait, Self::taken)?,
         };
-        /// Released when `read` panics, too.
-        struct Held<'a>(Lease, &'a Mapping);
+        /// Released when `read` panics, too, or given back then.
+        struct Held<'a> {
+            lease: Lease,
+            mapping: &'a Mapping,
+            ledger: Option<&'a Ledger>,
+            done: bool,
+        }
         impl Drop for Held<'_> {
             fn drop(&mut self) {
-                self.0.release(self.1);
+                if let Some(ledger) = self.ledger {
+                    ledger.settled();
+                    if !self.done {
+                        return self.lease.give_back(self.mapping);
+                    }
+                }
+                self.lease.release(self.mapping);
             }
         }
-        let held = Held(lease, &self.mapping);
-        let body = held.0.memory(held.1).0.wrapping_add(FRAME_HEADER);
+        let (mapping, ledger) = (&*self.mapping, self.ledger.as_deref());
+        let mut held = Held { lease, mapping, ledger, done: false };
+        let body = held.lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
         // SAFETY: as in `Frame::deref`; the lease lasts until `held` goes.
         let body = unsafe { std::slice::from_raw_parts(body, header.body_len as usize) };
-        Ok(read(&header, body))
+        let answer = read(&header, body);
+        held.done = true;
+        Ok(answer)
     }
 
     /// Waits until a frame is there, and leaves it there.
@@ -121,7 +209,8 @@ impl Consumer {
     }
 
     /// Copies the next frame's body into `buffer` and frees its space at once. The length is in the
-    /// header. A body that is longer than the buffer stays in the ring ([`Error::TooLarge`]).
+    /// header. A body that is longer than the buffer stays in the ring ([`Error::TooLarge`]); among many
+    /// consumers it goes back, to be the next that one of them gets. It is acknowledged by being copied.
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8], wait: &Wait<'_>) -> Result<Header, Error> {
         let header = match self.copy(buffer)? {
@@ -145,6 +234,7 @@ impl Consumer {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
         let mapping = self.mapping.clone();
+        let found = |found| Ok(Some(found));
         let mut attempt = || {
             if let Some(found) = attempt(self)? {
                 return Ok(Some(found));
@@ -152,8 +242,15 @@ impl Consumer {
             if !mapping.closed() {
                 return Ok(None);
             }
-            // What was placed before the closing was seen is still delivered.
-            attempt(self)?.map_or(Err(Error::Closed), |found| Ok(Some(found)))
+            // What was placed before the closing was seen is still delivered, and what is being placed.
+            let reached = sync::announce_fence();
+            if !reached {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            match attempt(self)? {
+                None if !mapping.placing() => attempt(self)?.map_or(Err(Error::Closed), found),
+                other => Ok(other),
+            }
         };
         if wait.polls() {
             return attempt()?.ok_or(Error::Empty);
@@ -181,17 +278,20 @@ impl Consumer {
     /// A frame that turned out to be corrupt: the head moves on, so that it is told once.
     #[cold]
     fn skip(&mut self, error: Error) -> Error {
-        self.head.advance(self.mapping.slots());
+        if let Order::Alone(head) = &mut self.order {
+            head.advance(self.mapping.slots());
+        }
         self.mapping.space().wake();
         error
     }
 
-    /// The frame at the head, not yet taken, and whether it is direct.
+    /// The frame at the head of a ring for one, not yet taken, and whether it is direct.
     #[inline(always)]
     fn front(&mut self) -> Result<Option<(Lease, bool)>, Error> {
-        self.look()?;
-        let Some(entry) = self.head.peek(self.mapping.slots())? else { return Ok(None) };
-        match self.lease(entry) {
+        let Order::Alone(head) = &self.order else { return Ok(None) };
+        let Some(entry) = head.peek(self.mapping.slots())? else { return Ok(None) };
+        let home = self.mapping.slots().home(head.position);
+        match self.lease(entry, home) {
             Ok(lease) => Ok(Some((lease, entry.direct))),
             Err(error) => Err(self.skip(error)),
         }
@@ -199,29 +299,21 @@ impl Consumer {
 
     /// The lease that an entry stands for.
     #[inline(always)]
-    fn lease(&self, entry: Entry) -> Result<Lease, Error> {
+    fn lease(&self, entry: Entry, home: u32) -> Result<Lease, Error> {
         let mapping = &*self.mapping;
-        let corrupt = |what, found| Error::Corrupt { what, index: entry.reference.into(), found };
-        let cells = mapping.geometry.slots;
-        let (word, place) = match u64::from(entry.reference).checked_sub(cells) {
-            None => (mapping.cells()[entry.reference as usize].load(), None),
-            Some(block) => {
-                let pool = mapping.pool();
-                let place = pool.place(block).ok_or_else(|| corrupt("block", block))?;
-                (pool.blocks[block as usize].load(), Some(place))
-            }
-        };
+        let word = mapping.word(entry.reference).map(Block::load);
+        let lease = lease(mapping, entry.reference, word.unwrap_or(Word(0)))?;
         let right = if entry.direct {
-            let home = mapping.slots().home(self.head.position);
-            entry.reference == home && word.is_free()
+            entry.reference == home && lease.word.is_free()
         } else {
-            word.phase() == Some(Phase::Offered)
-                && word.generation() & GENERATION_MASK == entry.generation
+            lease.word.phase() == Some(Phase::Offered)
+                && lease.word.generation() & GENERATION_MASK == entry.generation
         };
         if !right {
-            return Err(corrupt("block word", word.0));
+            let index = entry.reference.into();
+            return Err(Error::Corrupt { what: "block word", index, found: lease.word.0 });
         }
-        Ok(Lease { reference: entry.reference, place, word })
+        Ok(lease)
     }
 
     /// Reads the header of a frame that is this consumer's to read, once, and checks it.
@@ -245,25 +337,90 @@ impl Consumer {
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
         let Some((lease, header)) = self.taken()? else { return Ok(None) };
+        Ok(Some(self.frame(lease, header)))
+    }
+
+    #[inline(always)]
+    fn frame(&self, lease: Lease, header: Header) -> Frame {
         let mapping = self.mapping.clone();
         let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
-        Ok(Some(Frame { mapping, lease, header, body }))
+        let (ledger, settled) = (self.ledger.clone(), AtomicU32::zero());
+        Frame { mapping, lease, header, body, ledger, settled }
+    }
+
+    /// How a frame is on record once it is taken.
+    #[inline(always)]
+    fn phase(&self) -> Phase {
+        if self.ledger.is_some() { Phase::Unacked } else { Phase::Acked }
     }
 
     /// The lease on the next frame, and its header, checked.
     #[inline(always)]
     fn taken(&mut self) -> Result<Option<(Lease, Header)>, Error> {
-        let Some((mut lease, _)) = self.front()? else { return Ok(None) };
-        // The lease is on record before the head moves on.
-        lease.step(&self.mapping, Phase::Acked);
-        match self.header(&lease) {
+        self.look()?;
+        if let Some(ledger) = &self.ledger {
+            ledger.room()?;
+        }
+        if returned::hint(self.mapping.cursors()).is_some()
+            && let Some(found) = self.adopt(Phase::Orphan)?
+        {
+            return Ok(Some(found));
+        }
+        let lease = if let Order::Many = self.order {
+            let Some((lease, _)) = take_among(&self.mapping, self.phase())? else {
+                return Ok(None);
+            };
+            lease
+        } else {
+            let Some((mut lease, _)) = self.front()? else { return Ok(None) };
+            // The lease is on record before the head moves on.
+            lease.step(&self.mapping, self.phase());
+            lease
+        };
+        let header = self.header(&lease);
+        if let Order::Alone(head) = &mut self.order {
+            head.advance(self.mapping.slots());
+        }
+        match header {
             Ok(header) => {
-                self.head.advance(self.mapping.slots());
+                if let Some(ledger) = &self.ledger {
+                    ledger.opened();
+                }
                 Ok(Some((lease, header)))
             }
             Err(error) => {
-                let error = self.skip(error);
                 lease.release(&self.mapping);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a frame that was given back, or is a dead letter.
+    #[cold]
+    fn adopt(&mut self, phase: Phase) -> Result<Option<(Lease, Header)>, Error> {
+        if let Some(ledger) = &self.ledger {
+            ledger.room()?;
+        }
+        let mapping = &*self.mapping;
+        let seen = returned::hint(mapping.cursors());
+        let adopted = returned::adopt(mapping.words(), phase, mapping.tag(), self.phase());
+        let Some((reference, word)) = adopted else {
+            if let Some(seen) = seen.filter(|_| phase == Phase::Orphan) {
+                returned::lower(mapping.cursors(), seen);
+            }
+            return Ok(None);
+        };
+        let lease = lease(mapping, reference as u32, word)?;
+        match self.header(&lease) {
+            Ok(mut header) => {
+                header.flags |= REDELIVERED;
+                if let Some(ledger) = &self.ledger {
+                    ledger.opened();
+                }
+                Ok(Some((lease, header)))
+            }
+            Err(error) => {
+                lease.release(mapping);
                 Err(error)
             }
         }
@@ -272,25 +429,89 @@ impl Consumer {
     /// Copies the next frame out, if there is one.
     #[inline(always)]
     fn copy(&mut self, buffer: &mut [u8]) -> Result<Option<Header>, Error> {
+        if self.ledger.is_some()
+            || matches!(self.order, Order::Many)
+            || returned::hint(self.mapping.cursors()).is_some()
+        {
+            return self.copy_taken(buffer);
+        }
+        self.look()?;
         let Some((mut lease, direct)) = self.front()? else { return Ok(None) };
         let header = self.header(&lease);
         if let Ok(header) = &header {
-            let (len, limit) = (header.body_len, buffer.len() as u64);
-            if len > limit {
-                return Err(Error::TooLarge { len, limit });
-            }
-            let body = lease.memory(&self.mapping).0.wrapping_add(FRAME_HEADER);
-            // SAFETY: `len` bytes lie in the piece by `header`'s check and in the buffer by ours.
-            unsafe { std::ptr::copy_nonoverlapping(body, buffer.as_mut_ptr(), len as usize) };
+            // SAFETY: the lease is this consumer's.
+            unsafe { copy_out(&lease, &self.mapping, header, buffer)? };
         }
         if !direct {
             lease.step(&self.mapping, Phase::Acked);
         }
-        self.head.advance(self.mapping.slots());
+        if let Order::Alone(head) = &mut self.order {
+            head.advance(self.mapping.slots());
+        }
         if !direct {
             lease.release(&self.mapping);
         }
         header.map(Some)
+    }
+
+    /// As `copy`, by a frame that is taken first.
+    fn copy_taken(&mut self, buffer: &mut [u8]) -> Result<Option<Header>, Error> {
+        let Some((lease, header)) = self.taken()? else { return Ok(None) };
+        if let Some(ledger) = &self.ledger {
+            ledger.settled();
+        }
+        // SAFETY: the lease is this consumer's.
+        match unsafe { copy_out(&lease, &self.mapping, &header, buffer) } {
+            Ok(()) => {
+                lease.release(&self.mapping);
+                Ok(Some(header))
+            }
+            Err(error) => {
+                lease.put_back(&self.mapping);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Copies a frame's body out.
+///
+/// # Safety
+/// The lease is the caller's, and the header the one that was checked.
+#[inline(always)]
+unsafe fn copy_out(
+    lease: &Lease,
+    mapping: &Mapping,
+    header: &Header,
+    buffer: &mut [u8],
+) -> Result<(), Error> {
+    let (len, limit) = (header.body_len, buffer.len() as u64);
+    if len > limit {
+        return Err(Error::TooLarge { len, limit });
+    }
+    let body = lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
+    // SAFETY: `len` bytes lie in the piece, by the check of the header, and in the buffer by ours.
+    unsafe { std::ptr::copy_nonoverlapping(body, buffer.as_mut_ptr(), len as usize) };
+    Ok(())
+}
+
+impl Ledger {
+    /// Whether one more may be taken.
+    fn room(&self) -> Result<(), Error> {
+        // Relaxed: a count; the consumer alone adds to it.
+        if self.open.load(Ordering::Relaxed) < self.limit {
+            Ok(())
+        } else {
+            Err(Error::Unacknowledged { limit: self.limit })
+        }
+    }
+
+    fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settled(&self) {
+        self.open.fetch_add(u32::MAX, Ordering::Relaxed);
     }
 }
 
@@ -302,6 +523,10 @@ pub struct Frame {
     lease: Lease,
     header: Header,
     body: *const u8,
+    /// Where it is on record as not acknowledged, under [`Delivery::AtLeastOnce`].
+    ledger: Option<Arc<Ledger>>,
+    /// 0 until it is acknowledged (1) or given back (2).
+    settled: AtomicU32,
 }
 
 // SAFETY: the lease belongs to the frame, and its bytes are only read.
@@ -313,6 +538,50 @@ impl Frame {
     /// The frame's header, as it was when the frame was taken.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Acknowledges the frame: it is not delivered again. Its view stays. Nothing happens where frames
+    /// are delivered [at most once](Delivery::AtMostOnce), or the second time.
+    /// [`Error::GivenBack`] after [`nack`](Self::nack) or when its consumer is gone.
+    pub fn ack(&self) -> Result<(), Error> {
+        self.settle(ACKED)
+    }
+
+    /// Gives the frame back, to be delivered again as soon as its view is gone. Nothing happens the
+    /// second time. [`Error::Acknowledged`] after [`ack`](Self::ack), or where frames are delivered
+    /// [at most once](Delivery::AtMostOnce). A frame that is dropped unacknowledged is given back too.
+    pub fn nack(&self) -> Result<(), Error> {
+        self.settle(NACKED)
+    }
+
+    fn settle(&self, to: u32) -> Result<(), Error> {
+        self.mapping.own()?;
+        let Some(ledger) = &self.ledger else {
+            return if to == ACKED { Ok(()) } else { Err(Error::Acknowledged) };
+        };
+        // Relaxed: a late answer is as good as an early one.
+        if to == ACKED && ledger.gone.load(Ordering::Relaxed) != 0 {
+            let _ = self.settle(NACKED);
+        }
+        // AcqRel: one of several threads decides.
+        match self.settled.compare_exchange(0, to, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                ledger.settled();
+                if to == ACKED {
+                    let acked = self.lease.word.with(Phase::Acked, self.mapping.tag());
+                    self.lease.block(&self.mapping).set(acked);
+                }
+                Ok(())
+            }
+            Err(found) if found == to => Ok(()),
+            Err(ACKED) => Err(Error::Acknowledged),
+            Err(_) => Err(Error::GivenBack),
+        }
+    }
+
+    /// How often it was delivered before, and not acknowledged.
+    pub fn redeliveries(&self) -> u8 {
+        self.lease.word.deliveries()
     }
 
     /// The ring that it came through.
@@ -334,10 +603,23 @@ impl Deref for Frame {
     }
 }
 
+const ACKED: u32 = 1;
+const NACKED: u32 = 2;
+
 impl Drop for Frame {
     fn drop(&mut self) {
-        if self.mapping.own().is_ok() {
-            self.lease.release(&self.mapping);
+        if self.mapping.own().is_err() {
+            return;
         }
+        if let Some(ledger) = &self.ledger {
+            let settled = self.settled.load(Ordering::Acquire);
+            if settled == 0 {
+                ledger.settled();
+            }
+            if settled != ACKED {
+                return self.lease.give_back(&self.mapping);
+            }
+        }
+        self.lease.release(&self.mapping);
     }
 }

@@ -7,12 +7,14 @@
 mod consumer;
 mod producer;
 
-pub use consumer::{Consumer, Frame};
+pub use consumer::{Consumer, Delivery, Frame};
 pub use producer::{Grant, Producer, Rejected};
 
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
+use crate::mpmc;
 use crate::pool::Place;
+use crate::returned;
 use crate::segment::Mapping;
 use crate::sync;
 use crate::wait::{EventCount, TICK};
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub struct Wait<'a> {
     limit: Option<Duration>,
+    drop_oldest: bool,
     spin: Duration,
     interrupt: Option<&'a dyn Fn() -> bool>,
 }
@@ -38,12 +41,20 @@ fn default_spin() -> Duration {
 
 impl<'a> Wait<'a> {
     fn new(limit: Option<Duration>) -> Self {
-        Self { limit, spin: default_spin(), interrupt: None }
+        Self { limit, drop_oldest: false, spin: default_spin(), interrupt: None }
     }
 
     /// Not at all.
     pub fn no() -> Self {
         Self::new(Some(Duration::ZERO))
+    }
+
+    /// Not at all: a producer that finds the ring full drops the frame that waits longest, and the next
+    /// ones, until there is room. On rings that were created for it
+    /// ([`Options::drop_oldest`](crate::Options::drop_oldest)). Consumers see the gap in the producers'
+    /// sequences, and the count in [`Segment::dropped`](crate::Segment::dropped).
+    pub fn drop_oldest() -> Self {
+        Self { drop_oldest: true, ..Self::no() }
     }
 
     /// Until the ring is ready or closed.
@@ -66,6 +77,11 @@ impl<'a> Wait<'a> {
     #[inline(always)]
     fn polls(&self) -> bool {
         self.limit == Some(Duration::ZERO)
+    }
+
+    #[inline(always)]
+    fn drops(&self) -> bool {
+        self.drop_oldest
     }
 
     /// Asks `check` after each signal and every 100 ms; `true` ends the wait with
@@ -130,6 +146,51 @@ fn wait_for<T>(
     }
 }
 
+/// Takes the frame at the head among many.
+#[inline(always)]
+fn take_among(mapping: &Mapping, held: Phase) -> Result<Option<(Lease, u64)>, Error> {
+    let slots = mapping.slots();
+    for _ in 0..mpmc::TURNS {
+        let head = slots.head();
+        let front = match mpmc::front(slots, |reference| mapping.word(reference)) {
+            Ok(Some(front)) => front,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                // It is told once.
+                mpmc::advance_head(slots, head);
+                return Err(error);
+            }
+        };
+        let word = front.word.with(held, mapping.tag());
+        if front.block.step(front.word, word).is_err() {
+            continue;
+        }
+        mpmc::advance_head(slots, front.position);
+        let reference = front.entry.reference;
+        return lease(mapping, reference, word).map(|lease| Some((lease, front.position)));
+    }
+    Ok(None)
+}
+
+/// The lease on a piece of memory whose control word is this process's.
+#[inline(always)]
+fn lease(mapping: &Mapping, reference: u32, word: Word) -> Result<Lease, Error> {
+    let place = match u64::from(reference).checked_sub(mapping.geometry.slots) {
+        None => None,
+        Some(block) => match mapping.pool().place(block) {
+            Some(place) => Some(place),
+            None => {
+                return Err(Error::Corrupt {
+                    what: "block",
+                    index: reference.into(),
+                    found: word.0,
+                });
+            }
+        },
+    };
+    Ok(Lease { reference, place, word })
+}
+
 /// Where a frame lies and what its control word says.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -173,5 +234,23 @@ impl Lease {
             Some(place) => mapping.pool().release(place, self.word),
         }
         mapping.space().wake();
+    }
+
+    /// To be delivered again, and counted.
+    #[cold]
+    fn give_back(&self, mapping: &Mapping) {
+        self.leave(mapping, self.word.given_back(mapping.geometry.rules.max_deliveries));
+    }
+
+    /// To be delivered as if it had not been.
+    #[cold]
+    fn put_back(&self, mapping: &Mapping) {
+        self.leave(mapping, self.word.with(Phase::Orphan, 0));
+    }
+
+    fn leave(&self, mapping: &Mapping, word: Word) {
+        self.block(mapping).set(word);
+        returned::raise(mapping.cursors());
+        mapping.data().wake();
     }
 }

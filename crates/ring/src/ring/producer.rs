@@ -5,17 +5,21 @@ use crate::block::Phase;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::layout::{CLASSES, FRAME_HEADER, Header};
+use crate::mpmc;
 use crate::pool::{Cursors, NoBlock};
 use crate::segment::{Mapping, Segment};
-use crate::spsc::{Entry, GENERATION_MASK, Tail};
+use crate::slots::{Entry, GENERATION_MASK};
+use crate::spsc::Tail;
+use crate::sync::{self, Ordering};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// The producing end of a ring.
+/// The producing end of a ring. One thread uses it at a time; where there may be many producers, each
+/// thread makes its own.
 #[derive(Debug)]
 pub struct Producer {
     mapping: Arc<Mapping>,
-    tail: Tail,
+    order: Order,
     token: u64,
     sequence: u64,
     clock: Clock,
@@ -24,19 +28,37 @@ pub struct Producer {
     looked_at: u8,
     claims: u64,
     cursors: Cursors,
+    /// Bytes of the pool that this process may still claim before it is counted what it holds.
+    allowance: u64,
+    dropped: u64,
+}
+
+/// How frames get their places.
+#[derive(Debug)]
+enum Order {
+    /// By plain stores.
+    Alone(Tail),
+    /// In competition; the head as last looked at.
+    Many { head: u64 },
 }
 
 impl Segment {
-    /// The producing end. [`Error::RoleTaken`] while another one lives.
+    /// A producing end. Where there is one at a time: [`Error::RoleTaken`] while another one lives.
     pub fn producer(&self) -> Result<Producer, Error> {
         let mapping = self.mapping.clone();
         mapping.own()?;
-        let token = mapping.take_role(&mapping.control().producer, "producer")?;
-        let tail = Tail::find(mapping.slots()).inspect_err(|_| {
-            mapping.leave_role(&mapping.control().producer, token);
-        })?;
+        let mode = mapping.geometry.rules.mode;
+        let token = mapping.enter(&mapping.control().producer, "producer", mode.one_producer())?;
+        let order = if mode.alone() {
+            let tail = Tail::find(mapping.slots()).inspect_err(|_| {
+                mapping.leave_role(&mapping.control().producer, token);
+            })?;
+            Order::Alone(tail)
+        } else {
+            Order::Many { head: mapping.slots().head() }
+        };
         Ok(Producer {
-            tail,
+            order,
             token,
             sequence: 0,
             clock: Clock::new(),
@@ -44,6 +66,8 @@ impl Segment {
             looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
+            allowance: 0,
+            dropped: 0,
             mapping,
         })
     }
@@ -66,7 +90,8 @@ impl Producer {
 
     /// Sends a frame of `len` bytes that `fill` writes in the segment itself. The bytes hold what an
     /// earlier frame left. `fill` is called once there is room, at most once; until it returns
-    /// nothing is sent, and if it panics nothing will be.
+    /// nothing is sent, and if it panics nothing will be. Among many producers the last place may be
+    /// gone by then: the frame waits for the next one, or is dropped when `wait` ends.
     #[inline]
     pub fn send_with(
         &mut self,
@@ -76,10 +101,10 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
         let created = self.now();
-        let mut fill = Some(fill);
-        if !self.send_now(&header, created, len, &mut fill)? {
+        let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
+        if !self.send_now(&mut frame, created)? {
             self.when_room(wait, |this| {
-                this.send_now(&header, created, len, &mut fill).map(|sent| sent.then_some(()))
+                this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
             })?;
         }
         self.mapping.data().wake();
@@ -97,13 +122,13 @@ impl Producer {
         let created = self.now();
         let mut sent = 0;
         for (header, body) in frames {
-            let (len, mut fill) = (body.len(), Some(|to: &mut [u8]| to.copy_from_slice(body)));
-            let outcome = match self.send_now(&header, created, len, &mut fill) {
+            let fill = Some(|to: &mut [u8]| to.copy_from_slice(body));
+            let mut frame = Unsent { header, len: body.len(), fill, grant: None };
+            let outcome = match self.send_now(&mut frame, created) {
                 Ok(false) => {
                     self.mapping.data().wake();
                     self.when_room(wait, |this| {
-                        this.send_now(&header, created, len, &mut fill)
-                            .map(|sent| sent.then_some(()))
+                        this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
                     })
                 }
                 other => other.map(|_| ()),
@@ -159,6 +184,12 @@ impl Producer {
         self.sequence
     }
 
+    /// Frames that this handle has dropped from the ring to make room
+    /// ([`Wait::drop_oldest`](super::Wait::drop_oldest)).
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// The ring that it sends to.
     pub fn segment(&self) -> Segment {
         Segment { mapping: self.mapping.clone() }
@@ -188,6 +219,9 @@ impl Producer {
         wait: &Wait<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
+        if wait.drops() {
+            return self.by_dropping(attempt);
+        }
         if wait.polls() {
             return Err(Error::Full);
         }
@@ -195,48 +229,89 @@ impl Producer {
         wait_for(&mapping, mapping.space(), wait, || true, || attempt(self))
     }
 
-    #[inline(always)]
-    fn check(&self) -> Result<(), Error> {
-        self.mapping.own()?;
-        if self.mapping.closed() { Err(Error::Closed) } else { Ok(()) }
+    /// Makes room by taking out what waits longest, frame by frame.
+    fn by_dropping<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        if !self.mapping.geometry.rules.drop_oldest {
+            return Err(Error::InvalidOption {
+                option: "drop_oldest",
+                value: "true".into(),
+                expected: "a ring that was created for it",
+            });
+        }
+        loop {
+            if let Some(done) = attempt(self)? {
+                return Ok(done);
+            }
+            // What is left when nothing waits are reservations and views, which nobody can drop.
+            let Some((lease, _)) = super::take_among(&self.mapping, Phase::Acked)? else {
+                return attempt(self)?.ok_or(Error::Full);
+            };
+            // Relaxed: counters.
+            self.mapping.control().dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped += 1;
+            lease.release(&self.mapping);
+        }
     }
 
-    /// `false`: no room, and `fill` was not called. Small bodies go straight into the cell at home at
-    /// the tail (rule 4 of `spsc`), the others through a reservation.
+    /// `false`: no room yet. Where the producer is alone, small bodies go straight into the cell at
+    /// home at the tail (rule 2 of `spsc`), the others through a reservation.
     #[inline(always)]
     fn send_now(
         &mut self,
-        header: &Header,
+        frame: &mut Unsent<impl FnOnce(&mut [u8])>,
         created: u64,
-        len: usize,
-        fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> Result<bool, Error> {
-        self.check()?;
+        let Order::Alone(tail) = &mut self.order else { return self.send_among(frame, created) };
         let mapping = &*self.mapping;
+        check(mapping)?;
         let slots = mapping.slots();
-        if !self.tail.vacant(slots)? {
+        if !tail.vacant(slots)? {
             return Ok(false);
         }
-        let home = slots.home(self.tail.position);
+        let home = slots.home(tail.position);
         let (pointer, room) = mapping.cell(home);
+        let len = frame.len;
         if (len + FRAME_HEADER) as u64 <= room && mapping.cells()[home as usize].load().is_free() {
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
             // the one producer's alone; it is `room` bytes, aligned to 64, and the body fits.
             let body = unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) };
-            if let Some(fill) = fill.take() {
+            if let Some(fill) = frame.fill.take() {
                 fill(body);
             }
             // SAFETY: as above; the header is before the body.
-            unsafe { self.write_header(pointer, header, created, len) };
-            self.place(Entry { reference: home, generation: 0, direct: true });
+            unsafe { self.write_header(pointer, &frame.header, created, len) };
+            self.sequence += 1;
+            if let Order::Alone(tail) = &mut self.order {
+                tail.place(
+                    self.mapping.slots(),
+                    Entry { reference: home, generation: 0, direct: true },
+                );
+            }
             return Ok(true);
         }
-        let Some(mut grant) = self.reserve_now(len)? else { return Ok(false) };
-        if let Some(fill) = fill.take() {
-            fill(&mut grant);
+        self.send_among(frame, created)
+    }
+
+    /// As `send_now`, through a reservation.
+    fn send_among(
+        &mut self,
+        frame: &mut Unsent<impl FnOnce(&mut [u8])>,
+        created: u64,
+    ) -> Result<bool, Error> {
+        if frame.grant.is_none() {
+            if self.vacancy()?.is_none() {
+                return Ok(false);
+            }
+            let Some(mut grant) = self.reserve_now(frame.len)? else { return Ok(false) };
+            if let Some(fill) = frame.fill.take() {
+                fill(&mut grant);
+            }
+            frame.grant = Some(grant);
         }
-        // The place is still vacant: only this producer takes it.
-        Ok(self.commit_now(&mut Some(grant), header, created)?.is_some())
+        Ok(self.commit_now(&mut frame.grant, &frame.header, created)?.is_some())
     }
 
     /// Writes the caller's header with what the producer knows.
@@ -266,36 +341,65 @@ impl Producer {
             // SAFETY: within the 64 bytes, by the function's contract.
             unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
         }
-        self.sequence += 1;
     }
 
+    /// The place of the next frame, if there is one, and its home.
     #[inline(always)]
-    fn place(&mut self, entry: Entry) {
-        self.tail.place(self.mapping.slots(), entry);
+    fn vacancy(&mut self) -> Result<Option<(Place, u32)>, Error> {
+        let mapping = &*self.mapping;
+        let slots = mapping.slots();
+        Ok(match &mut self.order {
+            Order::Alone(tail) => {
+                tail.vacant(slots)?.then(|| (Place::Alone, slots.home(tail.position)))
+            }
+            Order::Many { head } => {
+                mpmc::vacancy(slots, head, |reference| mapping.word(reference))?
+                    .map(|vacancy| (Place::Among(vacancy), slots.home(vacancy.position())))
+            }
+        })
+    }
+
+    /// Takes a place for a complete frame. `false`: another producer was faster.
+    #[inline(always)]
+    fn place(&mut self, place: Place, entry: Entry) -> bool {
+        let slots = self.mapping.slots();
+        match (place, &mut self.order) {
+            (Place::Among(vacancy), _) => {
+                let placed = mpmc::place(slots, vacancy, entry);
+                // Rule 3 of `mpmc`: whoever it was, the tail moves on.
+                mpmc::advance_tail(slots, vacancy.position());
+                placed
+            }
+            (Place::Alone, Order::Alone(tail)) => {
+                tail.place(slots, entry);
+                true
+            }
+            (Place::Alone, Order::Many { .. }) => false,
+        }
     }
 
     fn reserve_now(&mut self, len: usize) -> Result<Option<Grant>, Error> {
-        self.check()?;
+        check(&self.mapping)?;
         let limit = self.mapping.geometry.max_body();
         if len as u64 > limit {
             return Err(Error::TooLarge { len: len as u64, limit });
         }
-        let mapping = &*self.mapping;
         let need = (len + FRAME_HEADER) as u64;
-        let slots = mapping.slots();
-        if need <= mapping.geometry.cell_len && self.tail.vacant(slots)? {
-            let home = slots.home(self.tail.position);
-            let word = mapping.cells()[home as usize].load();
-            let mut lease = Lease { reference: home, place: None, word };
-            if word.is_free() {
-                lease.step(mapping, Phase::Filling);
-                return Ok(Some(Grant::new(self.mapping.clone(), lease, len)));
-            }
+        if need <= self.mapping.geometry.cell_len
+            && let Some((_, home)) = self.vacancy()?
+            && let Some(lease) = self.claim_cell(home)
+        {
+            return Ok(Some(Grant::new(self.mapping.clone(), lease, len)));
         }
+        if !self.within_share(need) {
+            return Ok(None);
+        }
+        let mapping = &*self.mapping;
         self.claims = self.claims.wrapping_add(1);
         let back = |offset, len| mapping.back(offset, len);
         match mapping.pool().claim(need, mapping.tag(), self.claims, &mut self.cursors, &back) {
             Ok((place, word)) => {
+                self.allowance = self.allowance.saturating_sub(place.len);
                 let reference = (mapping.geometry.slots + place.block) as u32;
                 let lease = Lease { reference, place: Some(place), word };
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
@@ -307,6 +411,52 @@ impl Producer {
         }
     }
 
+    /// A free cell, from the one at home at the tail on: among many, others fill some too.
+    #[inline(always)]
+    fn claim_cell(&self, home: u32) -> Option<Lease> {
+        let mapping = &*self.mapping;
+        let alone = mapping.geometry.rules.mode.alone();
+        let cells = mapping.cells();
+        (0..if alone { 1 } else { CELLS_TRIED }).find_map(|further| {
+            let reference = (home + further) & (cells.len() as u32 - 1);
+            let block = &cells[reference as usize];
+            let word = block.load();
+            let mut lease = Lease { reference, place: None, word };
+            if !word.is_free() {
+                return None;
+            }
+            if alone {
+                lease.step(mapping, Phase::Filling);
+                return Some(lease);
+            }
+            lease.word = word.with(Phase::Filling, mapping.tag());
+            block.step(word, lease.word).is_ok().then_some(lease)
+        })
+    }
+
+    /// Whether this process may claim so many bytes more. What it holds is counted when the last count
+    /// has been used up; a little beyond the share is let through, so that counting stays rare.
+    #[inline(always)]
+    fn within_share(&mut self, need: u64) -> bool {
+        need <= self.allowance || self.count_share(need)
+    }
+
+    #[cold]
+    fn count_share(&mut self, need: u64) -> bool {
+        let geometry = &self.mapping.geometry;
+        let share = geometry.share();
+        if share == geometry.capacity {
+            self.allowance = u64::MAX;
+            return true;
+        }
+        let left = share.saturating_sub(self.mapping.pool().held_by(self.mapping.tag()));
+        if need > left {
+            return false;
+        }
+        self.allowance = left.max(share / 64);
+        true
+    }
+
     /// Takes the grant only if its frame is placed.
     #[inline]
     fn commit_now(
@@ -315,14 +465,10 @@ impl Producer {
         header: &Header,
         created: u64,
     ) -> Result<Option<()>, Error> {
-        self.check()?;
-        let slots = self.mapping.slots();
-        if !self.tail.vacant(slots)? {
-            return Ok(None);
-        }
-        let Some(mut taken) = grant.take() else { return Ok(None) };
+        check(&self.mapping)?;
+        let Some((mut place, _)) = self.vacancy()? else { return Ok(None) };
+        let Some(taken) = grant else { return Ok(None) };
         if !Arc::ptr_eq(&taken.mapping, &self.mapping) {
-            *grant = Some(taken);
             return Err(Error::InvalidOption {
                 option: "grant",
                 value: "a reservation in another ring".into(),
@@ -333,16 +479,51 @@ impl Producer {
         // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
         unsafe { self.write_header(pointer, header, created, taken.len) };
         taken.lease.step(&self.mapping, Phase::Offered);
-        let lease = taken.lease;
-        taken.placed = true;
-        drop(taken);
-        self.place(Entry {
-            reference: lease.reference,
-            generation: lease.word.generation() & GENERATION_MASK,
+        // A consumer that finds the ring closed waits for frames that are offered and not placed: if
+        // this does not see the closing, that one sees the word.
+        sync::publish_fence();
+        check(&self.mapping)?;
+        let entry = Entry {
+            reference: taken.lease.reference,
+            generation: taken.lease.word.generation() & GENERATION_MASK,
             direct: false,
-        });
+        };
+        while !self.place(place, entry) {
+            let Some((next, _)) = self.vacancy()? else { return Ok(None) };
+            place = next;
+        }
+        self.sequence += 1;
+        if let Some(mut taken) = grant.take() {
+            taken.placed = true;
+        }
         Ok(Some(()))
     }
+}
+
+/// Cells that a producer among many tries before it goes to the pool.
+const CELLS_TRIED: u32 = 4;
+
+#[inline(always)]
+fn check(mapping: &Mapping) -> Result<(), Error> {
+    mapping.own()?;
+    if mapping.closed() { Err(Error::Closed) } else { Ok(()) }
+}
+
+/// A place for the next frame.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At this producer's own tail.
+    Alone,
+    /// Unless another producer is faster.
+    Among(mpmc::Vacancy),
+}
+
+/// A frame on its way: not yet filled, or filled and without a place.
+struct Unsent<F> {
+    header: Header,
+    len: usize,
+    fill: Option<F>,
+    grant: Option<Grant>,
 }
 
 /// A frame that is being written: derefs to its body's bytes, in the segment. Dropping it without

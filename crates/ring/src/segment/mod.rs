@@ -10,16 +10,15 @@ mod os;
 pub use inspect::{Inspection, Pending, Process};
 pub use os::list;
 
-use crate::block::Block;
+use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
-use crate::layout::{
-    CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS,
-};
+use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, Rules};
 use crate::participants::{Entry, Me, Participant, Participants, boot_id, forks};
 use crate::pool::{Measures, Pool};
-use crate::recovery;
-use crate::spsc::Slots;
+use crate::recovery::{self, Ends};
+use crate::returned;
+use crate::slots::{Cursors, Slots};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{EventCount, TICK};
 use bytemuck::Zeroable;
@@ -68,28 +67,42 @@ impl Address {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Options {
+    mode: Mode,
     slots: u64,
     cell: u64,
     capacity: u64,
     populate: bool,
     keep: bool,
+    drop_oldest: bool,
+    max_deliveries: u8,
+    share: Option<u8>,
     first_lap: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            mode: Mode::Spsc,
             slots: 1024,
             cell: 192,
             capacity: 64 << 20,
             populate: false,
             keep: false,
+            drop_oldest: false,
+            max_deliveries: 5,
+            share: None,
             first_lap: 0,
         }
     }
 }
 
 impl Options {
+    /// How many producers and consumers there may be. Default [`Mode::Spsc`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
     /// Frames that can wait in the ring: a power of two from 8 to 1,048,576. Default 1,024.
     pub fn slots(mut self, slots: u64) -> Self {
         self.slots = slots;
@@ -121,6 +134,28 @@ impl Options {
         self
     }
 
+    /// Let a producer that finds the ring full drop the oldest frame instead of waiting, if it says so
+    /// on sending ([`Wait::drop_oldest`](crate::Wait::drop_oldest)). Not with [`Mode::Spsc`], whose
+    /// producer takes nothing out. Default: no.
+    pub fn drop_oldest(mut self, may: bool) -> Self {
+        self.drop_oldest = may;
+        self
+    }
+
+    /// How often a frame that was not acknowledged is delivered again before it is a dead letter:
+    /// 0 to 255 times, default 5.
+    pub fn max_deliveries(mut self, times: u8) -> Self {
+        self.max_deliveries = times;
+        self
+    }
+
+    /// The part of the pool that one process may hold in frames that it writes, has sent and reads, in
+    /// percent. Default: all for a ring with one producer, half where there may be many.
+    pub fn share(mut self, percent: u8) -> Self {
+        self.share = Some(percent);
+        self
+    }
+
     /// The lap that the ring starts with, for tests near the wrap.
     #[doc(hidden)]
     pub fn first_lap(mut self, lap: u64) -> Self {
@@ -134,13 +169,13 @@ impl Options {
         let address = address.into();
         let path = address.path()?;
         let geometry =
-            Geometry::new(Mode::Spsc, self.slots, self.cell, self.capacity, self.first_lap)?;
+            Geometry::new(self.rules()?, self.slots, self.cell, self.capacity, self.first_lap)?;
         if std::fs::symlink_metadata(&path).is_ok() {
             return Err(Error::Exists { path });
         }
         let (fd, temporary) = os::create_unnamed(&path)?;
         let made = self.build(&fd, &path, &address, &geometry).and_then(|()| {
-            let mapping = Mapping::new(fd, path.clone(), geometry, self.keep)?;
+            let mapping = Mapping::new(fd, path.clone(), geometry)?;
             if self.populate && !mapping.back(0, geometry.capacity) {
                 return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
             }
@@ -152,6 +187,19 @@ impl Options {
             let _ = std::fs::remove_file(temporary);
         }
         Ok(Segment { mapping: Arc::new(made?) })
+    }
+
+    fn rules(&self) -> Result<Rules, Error> {
+        if self.drop_oldest && self.mode.alone() {
+            return Err(Error::InvalidOption {
+                option: "drop_oldest",
+                value: "true".into(),
+                expected: "a ring of another mode than SPSC",
+            });
+        }
+        let share = self.share.unwrap_or(if self.mode.one_producer() { 100 } else { 50 });
+        let (mode, keep, drop_oldest) = (self.mode, self.keep, self.drop_oldest);
+        Ok(Rules { mode, keep, drop_oldest, max_deliveries: self.max_deliveries, share })
     }
 
     fn build(
@@ -170,7 +218,6 @@ impl Options {
         os::allocate(fd, path, geometry.total_len, solid)?;
         let mut fixed = Fixed::zeroed();
         geometry.fill(&mut fixed);
-        fixed.features = if self.keep { FEATURE_KEEP } else { 0 };
         fixed.boot_id = boot_id();
         fixed.created_ns = realtime();
         fixed.creator_pid = std::process::id();
@@ -186,6 +233,7 @@ impl Options {
             write(bytemuck::cast_slice(&words), geometry.slots_at)?;
             let head = self.first_lap.wrapping_mul(geometry.slots);
             write(&head.to_le_bytes(), geometry.cursors_at)?;
+            write(&head.to_le_bytes(), geometry.cursors_at + LINES)?;
         }
         write(bytemuck::bytes_of(&fixed), 0)
     }
@@ -209,9 +257,8 @@ impl Segment {
         let path = address.into().path()?;
         loop {
             let (fd, stat) = os::open(&path, true)?;
-            let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
-            let keep = fixed.features & FEATURE_KEEP != 0;
-            let mapping = Mapping::new(fd, path.clone(), geometry, keep)?.join()?;
+            let geometry = read_header(&fd, &path, stat.st_size as u64)?;
+            let mapping = Mapping::new(fd, path.clone(), geometry)?.join()?;
             // It may have been unlinked, and another made, while we joined.
             if os::is_named(&path, &mapping.fd) {
                 return Ok(Self { mapping: Arc::new(mapping) });
@@ -262,6 +309,17 @@ impl Segment {
         self.mapping.space().wake();
     }
 
+    /// How many producers and consumers there may be.
+    pub fn mode(&self) -> Mode {
+        self.mapping.geometry.rules.mode
+    }
+
+    /// Frames that producers have dropped to make room, since the segment was made.
+    pub fn dropped(&self) -> u64 {
+        // Relaxed: a counter.
+        self.mapping.control().dropped.load(Ordering::Relaxed)
+    }
+
     /// Whether it has been closed.
     pub fn is_closed(&self) -> bool {
         self.mapping.closed()
@@ -277,7 +335,7 @@ impl Segment {
 pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let path = address.into().path()?;
     let (fd, stat) = os::open(&path, false)?;
-    let (geometry, _) = read_header(&fd, &path, stat.st_size as u64)?;
+    let geometry = read_header(&fd, &path, stat.st_size as u64)?;
     let map = MmapOptions::new()
         .len(geometry.total_len as usize)
         .map_raw_read_only(&fd)
@@ -285,8 +343,8 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let measures = geometry.measures();
     let me = Me::new();
     let looked = AtomicU64::new(0);
-    let (id, entry, forks, keep) = (0, Entry::nobody(), 0, true);
-    let mapping = Mapping { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked };
+    let (id, entry, forks) = (0, Entry::nobody(), 0);
+    let mapping = Mapping { map, fd, path, geometry, measures, me, id, entry, forks, looked };
     Ok(Inspection::of(&mapping))
 }
 
@@ -302,7 +360,7 @@ pub fn unlink(address: impl Into<Address>) -> Result<(), Error> {
 }
 
 /// The checked measures of a file that anybody may have written.
-fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fixed), Error> {
+fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<Geometry, Error> {
     let mut fixed = Fixed::zeroed();
     let bytes = bytemuck::bytes_of_mut(&mut fixed);
     let mut read = 0;
@@ -323,10 +381,7 @@ fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fi
             hint: "this file is not a slipring segment, or it was cut short",
         }));
     }
-    match Geometry::check(&fixed, file_len, boot_id()) {
-        Ok(geometry) => Ok((geometry, fixed)),
-        Err(mismatch) => Err(foreign(mismatch)),
-    }
+    Geometry::check(&fixed, file_len, boot_id()).map_err(foreign)
 }
 
 /// The mutable part of the header page.
@@ -340,19 +395,14 @@ pub(crate) struct Control {
     pub consumer: AtomicU64,
     /// Producer and consumer handles ever made.
     pub handles: AtomicU32,
+    _after_handles: u32,
+    /// Frames that producers have dropped to make room.
+    pub dropped: AtomicU64,
 }
 
 /// What stands in a role's word while the participant's handle of this number has it.
 fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
-}
-
-/// Where the consumer stands: its word to the producer. The line pair after it is the tail's of rings
-/// for many, not used yet.
-#[repr(C)]
-#[derive(Debug)]
-pub(crate) struct Cursors {
-    pub head: AtomicU64,
 }
 
 /// The mapped segment of one participant.
@@ -370,7 +420,6 @@ pub(crate) struct Mapping {
     entry: Entry,
     /// Fork count of the process that made it.
     forks: u32,
-    keep: bool,
     /// When this process last looked at the others, in milliseconds of its own clock.
     looked: AtomicU64,
 }
@@ -382,7 +431,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry, keep: bool) -> Result<Self, Error> {
+    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry) -> Result<Self, Error> {
         let map = MmapOptions::new()
             .len(geometry.total_len as usize)
             .map_raw(&fd)
@@ -390,7 +439,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry, looked) = (0, Entry::nobody(), AtomicU64::new(0));
-        Ok(Self { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked })
+        Ok(Self { map, fd, path, geometry, measures, me, id, entry, forks, looked })
     }
 
     /// Becomes a participant, after seeing to the dead ones. Joiners share the membership lock; it
@@ -448,7 +497,7 @@ impl Mapping {
 
     #[inline(always)]
     pub(crate) fn cursors(&self) -> &Cursors {
-        // SAFETY: atomics and integers; the geometry has two line pairs there.
+        // SAFETY: atomics and integers; the geometry has three line pairs there.
         unsafe { &self.part::<Cursors>(self.geometry.cursors_at, 1)[0] }
     }
 
@@ -470,7 +519,7 @@ impl Mapping {
     pub(crate) fn slots(&self) -> Slots<'_> {
         // SAFETY: atomics; the geometry has `slots` of them there.
         let words = unsafe { self.part(self.geometry.slots_at, self.geometry.slots) };
-        Slots::new(words, &self.cursors().head)
+        Slots::new(words, self.cursors())
     }
 
     #[inline(always)]
@@ -483,13 +532,30 @@ impl Mapping {
         let geometry = &self.geometry;
         Pool {
             measures: &self.measures,
-            alone: geometry.mode == Mode::Spsc,
+            alone: geometry.rules.mode.one_producer(),
             // SAFETY: atomics; one word per chunk.
             chunks: unsafe { self.part(geometry.chunk_words_at, geometry.chunks()) },
             // SAFETY: transparent over atomics; the geometry counts them.
             blocks: unsafe { self.part(geometry.block_words_at, geometry.block_words()) },
             hints: self.hints(),
         }
+    }
+
+    /// The control word of a cell, or of a block: cells count first.
+    #[inline(always)]
+    pub(crate) fn word(&self, reference: u32) -> Option<&Block> {
+        let cells = self.cells();
+        match u64::from(reference).checked_sub(cells.len() as u64) {
+            None => cells.get(reference as usize),
+            Some(block) => self.pool().blocks.get(block as usize),
+        }
+    }
+
+    /// The control words that can be in use, with their references.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (u64, &Block)> {
+        let cells = self.cells().iter().enumerate().map(|(cell, word)| (cell as u64, word));
+        let first = self.cells().len() as u64;
+        cells.chain(self.pool().used_words().map(move |(block, word)| (first + block, word)))
     }
 
     /// Hints of all classes; in the file they lie a pair of lines apart, and only every sixteenth
@@ -539,9 +605,15 @@ impl Mapping {
         }
     }
 
-    /// Whether a frame waits where the consumer stands.
+    /// Whether a frame waits, or may have been given back.
     pub(crate) fn readable(&self) -> bool {
-        self.slots().ready(self.slots().head())
+        self.slots().ready(self.slots().head()) || returned::hint(self.cursors()).is_some()
+    }
+
+    /// Whether a frame is offered that no slot holds: its producer is about to place it, or dead.
+    pub(crate) fn placing(&self) -> bool {
+        self.look_around();
+        self.words().any(|(_, word)| word.load().phase() == Some(Phase::Offered))
     }
 
     /// Recovers a participant if it is dead.
@@ -551,7 +623,9 @@ impl Mapping {
         if id == self.id || entry.is_free() || participants.alive(id, entry, self.me) {
             return;
         }
-        recovery::recover(entry.tag(id), self.slots(), self.cells(), self.pool());
+        let rules = self.geometry.rules;
+        let ends = Ends { alone: rules.mode.alone(), max_deliveries: rules.max_deliveries };
+        recovery::recover(entry.tag(id), ends, self.slots(), self.cells(), self.pool());
         participants.free(id, entry);
         self.data().wake();
         self.space().wake();
@@ -587,11 +661,20 @@ impl Mapping {
         }
     }
 
-    /// Takes the one producer's or consumer's role for this process, from nobody or from the dead.
-    pub(crate) fn take_role(&self, role: &AtomicU64, name: &'static str) -> Result<u64, Error> {
+    /// The token of a new handle. Where the role is for one only it is taken from nobody or from the
+    /// dead.
+    pub(crate) fn enter(
+        &self,
+        role: &AtomicU64,
+        name: &'static str,
+        one: bool,
+    ) -> Result<u64, Error> {
         let participants = self.participants();
         let number = self.control().handles.fetch_add(1, Ordering::Relaxed);
-        let mine = role_token(self.id, participants.entry(self.id), number);
+        let mine = role_token(self.id, self.entry, number);
+        if !one {
+            return Ok(mine);
+        }
         loop {
             let held = role.load(Ordering::Acquire);
             let id = (held >> 56) as u8;
@@ -634,12 +717,15 @@ impl Drop for Mapping {
         });
         participants.free(self.id, self.entry);
         if alone {
-            let empty = self.slots().entries().next().is_none();
+            let given_back = |(_, word): (u64, &Block)| {
+                matches!(word.load().phase(), Some(Phase::Orphan | Phase::Dead))
+            };
+            let empty = self.slots().entries().next().is_none() && !self.words().any(given_back);
             let last = (1..=PARTICIPANTS as u8).all(|id| {
                 let entry = participants.entry(id);
                 entry.is_free() || !participants.alive(id, entry, self.me)
             });
-            if empty && last && !self.keep && os::is_named(&self.path, &self.fd) {
+            if empty && last && !self.geometry.rules.keep && os::is_named(&self.path, &self.fd) {
                 let _ = std::fs::remove_file(&self.path);
             }
         }
