@@ -7,14 +7,17 @@
 use crate::block::{Block, Phase, Word};
 use crate::layout::{CLASSES, LINES};
 use crate::pool::{Claimer, Measures, Pool};
-use crate::recovery::recover;
-use crate::spsc::{Entry, GENERATION_MASK, Head, Slots, Tail};
-use crate::sync::AtomicU64;
+use crate::recovery::{Ends, recover};
+use crate::slots::{Cursors, Entry, GENERATION_MASK, Slots};
+use crate::spsc::{Head, Tail};
+use crate::sync::{AtomicU64, Ordering};
 use crate::wait::EventCount;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 use std::time::Duration;
+
+mod many;
 
 const PRODUCER: u16 = 1;
 const CONSUMER: u16 = 2;
@@ -29,7 +32,7 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 /// A ring of two places, with one block beside the two home cells, and its bytes.
 struct Ring {
     slots: Vec<AtomicU64>,
-    head: AtomicU64,
+    cursors: Cursors,
     cells: Vec<Block>,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
@@ -46,7 +49,7 @@ impl Ring {
     fn new(lap: u64) -> Arc<Self> {
         Arc::new(Self {
             slots: (0..PLACES).map(|_| AtomicU64::new(lap)).collect(),
-            head: AtomicU64::new(lap * PLACES as u64),
+            cursors: Cursors::at(lap * PLACES as u64),
             cells: (0..PLACES).map(|_| Block::new(Word::free(0))).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
@@ -57,7 +60,7 @@ impl Ring {
     }
 
     fn slots(&self) -> Slots<'_> {
-        Slots::new(&self.slots, &self.head)
+        Slots::new(&self.slots, &self.cursors)
     }
 
     fn pool(&self) -> Pool<'_> {
@@ -170,7 +173,8 @@ impl Ring {
     }
 
     fn recover(&self, dead: u16) {
-        recover(dead, self.slots(), &self.cells, self.pool());
+        let ends = Ends { alone: true, max_deliveries: 5 };
+        recover(dead, ends, self.slots(), &self.cells, self.pool());
     }
 
     fn assert_nothing_left(&self) {
@@ -456,7 +460,7 @@ fn wait_survives_a_waker_that_dies_at_any_step() {
                 let mut tail = Tail::find(other.slots()).unwrap();
                 assert!(other.send_direct(&mut tail, 1));
                 crate::sync::publish_fence();
-                let seen = other.data.futex.word.load(crate::sync::Ordering::Relaxed);
+                let seen = other.data.futex.word.load(Ordering::Relaxed);
                 if steps >= 1
                     && let Some(_bumped) = other.data.bump(seen)
                     && steps >= 2
@@ -483,7 +487,7 @@ fn wait_serves_two_sleepers() {
                 thread::spawn(move || {
                     loop {
                         let ticket = ring.data.announce();
-                        if flag.load(crate::sync::Ordering::Acquire) == 1 {
+                        if flag.load(Ordering::Acquire) == 1 {
                             break;
                         }
                         ring.data.sleep(ticket, Duration::MAX);
@@ -491,7 +495,7 @@ fn wait_serves_two_sleepers() {
                 })
             })
             .collect();
-        flag.store(1, crate::sync::Ordering::Release);
+        flag.store(1, Ordering::Release);
         ring.data.wake();
         for sleeper in sleepers {
             sleeper.join().unwrap();

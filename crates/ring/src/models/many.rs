@@ -1,0 +1,281 @@
+//! Rings for many: whoever finds a step undone does it, and a death at any step stops nobody.
+
+use super::*;
+use crate::sync::{self, AtomicU32};
+use crate::{mpmc, returned};
+
+/// Where a process dies. `Never` is the last.
+const STEPS: std::ops::RangeInclusive<usize> = 0..=4;
+const NEVER: usize = 9;
+
+impl Ring {
+    /// Sends through a cell, dying after `steps` of: claim, write and offer, place, advance. Answers
+    /// whether the frame was placed.
+    fn send_among(&self, value: u64, me: u16, steps: usize) -> bool {
+        let (slots, mut head) = (self.slots(), 0);
+        let find = |head: &mut u64| mpmc::vacancy(slots, head, |n| Some(self.word(n))).unwrap();
+        let claimed = (0..PLACES as u32).find_map(|cell| {
+            let free = self.word(cell).load();
+            let filling = free.with(Phase::Filling, me);
+            (free.is_free() && self.word(cell).step(free, filling).is_ok())
+                .then_some((cell, filling))
+        });
+        let Some((cell, filling)) = claimed else { return false };
+        if steps < 1 {
+            return false;
+        }
+        self.write(cell, value);
+        if steps < 2 {
+            return false;
+        }
+        let offered = filling.with(Phase::Offered, me);
+        self.word(cell).set(offered);
+        let generation = offered.generation() & GENERATION_MASK;
+        let entry = Entry { reference: cell, generation, direct: false };
+        loop {
+            let Some(vacancy) = find(&mut head) else {
+                self.word(cell).set(offered.freed());
+                return false;
+            };
+            if steps < 3 {
+                return false;
+            }
+            let placed = mpmc::place(slots, vacancy, entry);
+            if steps < 4 {
+                return placed;
+            }
+            mpmc::advance_tail(slots, vacancy.position());
+            if placed {
+                return true;
+            }
+        }
+    }
+
+    /// Takes a frame, dying after `steps` of: find, take, advance, read. `None`: there is none, or it
+    /// died without it.
+    fn take_among(&self, me: u16, held: Phase, steps: usize) -> Option<(u32, Word)> {
+        if let Some(seen) = returned::hint(&self.cursors) {
+            let words = self.cells.iter().enumerate().map(|(n, word)| (n as u64, word));
+            match returned::adopt(words, Phase::Orphan, me, held) {
+                Some((cell, word)) => return Some((cell as u32, word)),
+                None => returned::lower(&self.cursors, seen),
+            }
+        }
+        loop {
+            let front = mpmc::front(self.slots(), |n| Some(self.word(n))).unwrap()?;
+            if steps < 1 {
+                return None;
+            }
+            let word = front.word.with(held, me);
+            if front.block.step(front.word, word).is_err() {
+                continue;
+            }
+            if steps < 2 {
+                return None;
+            }
+            mpmc::advance_head(self.slots(), front.position);
+            return (steps >= 3).then_some((front.entry.reference, word));
+        }
+    }
+
+    /// Takes a frame, reads it, and lets it go.
+    fn receive_among(&self, me: u16) -> Option<u64> {
+        let (cell, word) = self.take_among(me, Phase::Acked, NEVER)?;
+        let value = self.read(cell);
+        self.word(cell).set(word.freed());
+        Some(value)
+    }
+
+    fn give_back(&self, (cell, word): (u32, Word)) {
+        self.word(cell).set(word.given_back(5));
+        returned::raise(&self.cursors);
+    }
+
+    fn drain(&self, me: u16) -> Vec<u64> {
+        std::iter::from_fn(|| self.receive_among(me)).collect()
+    }
+
+    fn recover_among(&self, dead: u16) {
+        let ends = Ends { alone: false, max_deliveries: 5 };
+        recover(dead, ends, self.slots(), &self.cells, self.pool());
+    }
+}
+
+/// P2, P11: two producers and a consumer, over the wrap of laps. Each frame once, each producer's in
+/// order, and no reader meets a writer.
+#[test]
+fn many_producers_place_each_frame_once() {
+    model(|| {
+        let ring = Ring::new(WRAP);
+        let other = ring.clone();
+        let second = thread::spawn(move || other.send_among(10, SECOND, NEVER));
+        let first = (1..=2).filter(|value| ring.send_among(*value, PRODUCER, NEVER)).count();
+        let mut got = ring.drain(CONSUMER);
+        let second = second.join().unwrap();
+        got.extend(ring.drain(CONSUMER));
+        let mine: Vec<u64> = got.iter().copied().filter(|value| *value < 10).collect();
+        assert!(mine.is_sorted());
+        assert_eq!((mine.len(), got.len()), (first, first + usize::from(second)));
+        ring.assert_nothing_left();
+    });
+}
+
+/// P2, P11: two consumers and a producer that reuses what they free. Each frame goes to one of them.
+#[test]
+fn many_consumers_take_each_frame_once() {
+    model(|| {
+        let ring = Ring::new(WRAP);
+        assert!(ring.send_among(1, PRODUCER, NEVER));
+        let other = ring.clone();
+        let second = thread::spawn(move || other.drain(SECOND));
+        let sent = (2..=3).filter(|value| ring.send_among(*value, PRODUCER, NEVER)).count();
+        let mine = ring.drain(CONSUMER);
+        let theirs = second.join().unwrap();
+        let last = ring.drain(CONSUMER);
+        assert!(mine.is_sorted() && theirs.is_sorted());
+        let mut all = [mine, theirs, last].concat();
+        all.sort();
+        assert_eq!(all.len(), 1 + sent);
+        all.dedup();
+        assert_eq!(all.len(), 1 + sent);
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6, P11: a producer dies after any step, beside another one and a consumer, with two recoveries racing.
+/// What was placed arrives once, what was not never does, and nothing stays in use.
+#[test]
+fn many_go_on_when_a_producer_dies_at_any_step() {
+    for steps in STEPS {
+        model(move || {
+            let ring = Ring::new(WRAP);
+            let placed = ring.send_among(1, PRODUCER, steps);
+            assert_eq!(placed, steps >= 3);
+            let other = ring.clone();
+            let living = thread::spawn(move || {
+                let sent = other.send_among(2, SECOND, NEVER);
+                other.recover_among(PRODUCER);
+                sent
+            });
+            let mut got = ring.drain(CONSUMER);
+            ring.recover_among(PRODUCER);
+            let sent = living.join().unwrap();
+            got.extend(ring.drain(CONSUMER));
+            let expected: Vec<u64> =
+                placed.then_some(1).into_iter().chain(sent.then_some(2)).collect();
+            assert_eq!(got, expected, "died after {steps}");
+            ring.assert_nothing_left();
+        });
+    }
+}
+
+/// P6, P11: a consumer dies after any step, beside another one and a producer, with two recoveries racing.
+/// Unacknowledged frames come again, acknowledged ones are gone, and nothing stays in use.
+#[test]
+fn many_go_on_when_a_consumer_dies_at_any_step() {
+    for held in [Phase::Acked, Phase::Unacked] {
+        for steps in STEPS {
+            model(move || {
+                let ring = Ring::new(WRAP);
+                assert!(ring.send_among(1, PRODUCER, NEVER));
+                let _ = ring.take_among(CONSUMER, held, steps);
+                let other = ring.clone();
+                let living = thread::spawn(move || {
+                    let got = other.drain(SECOND);
+                    other.recover_among(CONSUMER);
+                    got
+                });
+                let sent = ring.send_among(2, PRODUCER, NEVER);
+                ring.recover_among(CONSUMER);
+                let mut got = living.join().unwrap();
+                got.extend(ring.drain(SECOND));
+                got.sort();
+                let first = (steps < 1 || held == Phase::Unacked).then_some(1);
+                let expected: Vec<u64> = first.into_iter().chain(sent.then_some(2)).collect();
+                assert_eq!(got, expected, "died after {steps}");
+                ring.assert_nothing_left();
+            });
+        }
+    }
+}
+
+/// P6, P11: frames that are given back while others look for them are never forgotten.
+#[test]
+fn frames_given_back_are_found() {
+    model(|| {
+        let ring = Ring::new(0);
+        assert!(ring.send_among(1, PRODUCER, NEVER) && ring.send_among(2, PRODUCER, NEVER));
+        let first = ring.take_among(CONSUMER, Phase::Unacked, NEVER).unwrap();
+        let second = ring.take_among(CONSUMER, Phase::Unacked, NEVER).unwrap();
+        let other = ring.clone();
+        let looking = thread::spawn(move || other.drain(SECOND));
+        ring.give_back(first);
+        ring.give_back(second);
+        let mut got = looking.join().unwrap();
+        got.extend(ring.drain(SECOND));
+        got.sort();
+        assert_eq!(got, [1, 2]);
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6, P11: one who looks for frames given back dies with the hint lowered or not, and one who gives back
+/// dies before it has said so.
+#[test]
+fn frames_given_back_outlive_deaths() {
+    model(|| {
+        let ring = Ring::new(0);
+        assert!(ring.send_among(1, PRODUCER, NEVER));
+        let (cell, word) = ring.take_among(CONSUMER, Phase::Unacked, NEVER).unwrap();
+        // Died without having raised the hint.
+        ring.word(cell).set(word.given_back(5));
+        let other = ring.clone();
+        let looking = thread::spawn(move || other.drain(SECOND));
+        ring.recover_among(CONSUMER);
+        let mut got = looking.join().unwrap();
+        got.extend(ring.drain(SECOND));
+        assert_eq!(got, [1]);
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6, P11: a frame that a send has answered for is seen by whoever finds the ring closed and empty, in
+/// its place or on its way.
+#[test]
+fn closing_sees_frames_on_their_way() {
+    model(|| {
+        let ring = Ring::new(0);
+        let closed = Arc::new(AtomicU32::new(0));
+        let (other, seen) = (ring.clone(), closed.clone());
+        let producer = thread::spawn(move || {
+            let free = other.word(0).load();
+            let filling = free.with(Phase::Filling, PRODUCER);
+            other.word(0).step(free, filling).unwrap();
+            other.write(0, 1);
+            other.word(0).set(filling.with(Phase::Offered, PRODUCER));
+            sync::publish_fence();
+            if seen.load(Ordering::Acquire) != 0 {
+                other.word(0).set(filling.freed());
+                return false;
+            }
+            let vacancy = mpmc::vacancy(other.slots(), &mut 0, |n| Some(other.word(n)));
+            let entry = Entry { reference: 0, generation: 0, direct: false };
+            assert!(mpmc::place(other.slots(), vacancy.unwrap().unwrap(), entry));
+            true
+        });
+        closed.store(1, Ordering::Release);
+        let mut got = ring.drain(CONSUMER);
+        let done = loop {
+            assert!(sync::announce_fence());
+            got.extend(ring.drain(CONSUMER));
+            let placing = |word: &Block| word.load().phase() == Some(Phase::Offered);
+            if !ring.cells.iter().any(placing) {
+                got.extend(ring.drain(CONSUMER));
+                break got;
+            }
+            thread::yield_now();
+        };
+        let sent = producer.join().unwrap();
+        assert_eq!(done.len(), usize::from(sent));
+    });
+}
