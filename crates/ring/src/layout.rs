@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Mismatch};
 use crate::pool::Measures;
-use crate::slots::CURSORS;
+use crate::slots::{CURSORS, SLOT};
 use bytemuck::{Pod, Zeroable};
 
 /// The first eight bytes of every segment.
@@ -156,7 +156,6 @@ pub(crate) struct Fixed {
     pub cursors_at: u64,
     pub waits_at: u64,
     pub slots_at: u64,
-    pub cell_words_at: u64,
     pub chunk_words_at: u64,
     pub block_words_at: u64,
     pub hints_at: u64,
@@ -164,7 +163,7 @@ pub(crate) struct Fixed {
     pub chunks_at: u64,
     pub max_deliveries: u32,
     pub share: u32,
-    pub reserved: [u8; 48],
+    pub reserved: [u8; 56],
     pub checksum: u64,
 }
 
@@ -192,10 +191,9 @@ at!(Fixed {
     magic = 0, major = 8, minor = 10, header_len = 12, total_len = 16, id = 24, boot_id = 40,
     created_ns = 56, creator_pid = 64, creator_uid = 68, mode = 72, features = 76, slots = 80,
     cell_len = 84, capacity = 88, chunk_len = 96, min_block = 100, first_lap = 104,
-    participants_at = 112, cursors_at = 120, waits_at = 128, slots_at = 136, cell_words_at = 144,
-    chunk_words_at = 152, block_words_at = 160, hints_at = 168, cells_at = 176, chunks_at = 184,
-    max_deliveries = 192, share = 196,
-    reserved = 200, checksum = 248,
+    participants_at = 112, cursors_at = 120, waits_at = 128, slots_at = 136, chunk_words_at = 144,
+    block_words_at = 152, hints_at = 160, cells_at = 168, chunks_at = 176, max_deliveries = 184,
+    share = 188, reserved = 192, checksum = 248,
 });
 at!(Header {
     format = 0, format_version = 1, flags = 2, type_code = 4, schema_version = 6, schema_id = 8,
@@ -242,7 +240,6 @@ pub(crate) struct Geometry {
     pub cursors_at: u64,
     pub waits_at: u64,
     pub slots_at: u64,
-    pub cell_words_at: u64,
     pub chunk_words_at: u64,
     pub block_words_at: u64,
     pub hints_at: u64,
@@ -302,8 +299,7 @@ impl Geometry {
         let participants_at = part((PARTICIPANTS as u64 + 1) * PARTICIPANT_LEN, LINES);
         let cursors_at = part(CURSORS, LINES);
         let waits_at = part(2 * LINES, LINES);
-        let slots_at = part(slots * 8, LINES);
-        let cell_words_at = part(slots * 8, LINES);
+        let slots_at = part(slots * SLOT, LINES);
         let chunk_words_at = part(chunks * 8, LINES);
         let block_words_at = part(chunks * BLOCKS_PER_CHUNK * 8, LINES);
         let hints_at = part(CLASSES as u64 * LINES, LINES);
@@ -321,7 +317,6 @@ impl Geometry {
             cursors_at,
             waits_at,
             slots_at,
-            cell_words_at,
             chunk_words_at,
             block_words_at,
             hints_at,
@@ -374,7 +369,6 @@ impl Geometry {
         fixed.cursors_at = self.cursors_at;
         fixed.waits_at = self.waits_at;
         fixed.slots_at = self.slots_at;
-        fixed.cell_words_at = self.cell_words_at;
         fixed.chunk_words_at = self.chunk_words_at;
         fixed.block_words_at = self.block_words_at;
         fixed.hints_at = self.hints_at;
@@ -422,11 +416,11 @@ impl Geometry {
         };
         let Ok(max_deliveries) = u8::try_from(fixed.max_deliveries) else {
             let found = fixed.max_deliveries.to_string();
-            return wrong("max_deliveries", 192, "at most 255".into(), found, DAMAGED);
+            return wrong("max_deliveries", 184, "at most 255".into(), found, DAMAGED);
         };
         if !(1..=100).contains(&fixed.share) {
             let expected = "1 to 100 percent".into();
-            return wrong("share", 196, expected, fixed.share.to_string(), DAMAGED);
+            return wrong("share", 188, expected, fixed.share.to_string(), DAMAGED);
         }
         let rules = Rules {
             mode,
@@ -459,7 +453,6 @@ impl Geometry {
         same!(cursors_at, it.cursors_at, DAMAGED);
         same!(waits_at, it.waits_at, DAMAGED);
         same!(slots_at, it.slots_at, DAMAGED);
-        same!(cell_words_at, it.cell_words_at, DAMAGED);
         same!(chunk_words_at, it.chunk_words_at, DAMAGED);
         same!(block_words_at, it.block_words_at, DAMAGED);
         same!(hints_at, it.hints_at, DAMAGED);
@@ -517,14 +510,14 @@ mod tests {
     #[test]
     fn hostile_geometry_with_a_right_checksum_is_refused() {
         let (good, len) = fixed();
-        for (_, offset) in Fixed::FIELDS.iter().filter(|(_, at)| (72..200).contains(at)) {
+        for (_, offset) in Fixed::FIELDS.iter().filter(|(_, at)| (72..192).contains(at)) {
             for value in [0u64, 1, 3, 0x7fff_ffff, u64::MAX] {
                 let mut bytes: [u8; 256] = bytemuck::cast(good);
                 bytes[*offset..*offset + 4].copy_from_slice(&(value as u32).to_le_bytes());
                 let mut hostile: Fixed = bytemuck::cast(bytes);
                 hostile.checksum = hostile.sum();
                 let rule =
-                    *offset == 192 && value < 256 || *offset == 196 && (1..=100).contains(&value);
+                    *offset == 184 && value < 256 || *offset == 188 && (1..=100).contains(&value);
                 let features = *offset == 76 && hostile.features & !FEATURES == 0;
                 let mode = *offset == 72 && hostile.mode < 4;
                 let known = *offset == 104 || rule || features || mode;

@@ -8,7 +8,7 @@ use crate::block::{Block, Phase, Word};
 use crate::layout::{CLASSES, LINES};
 use crate::pool::{Claimer, Measures, Pool};
 use crate::recovery::{Ends, recover};
-use crate::slots::{Cursors, Entry, GENERATION_MASK, Slots};
+use crate::slots::{Cursors, Entry, GENERATION_MASK, Slot, Slots};
 use crate::spsc::{Head, Tail};
 use crate::sync::{AtomicU64, Ordering};
 use crate::wait::EventCount;
@@ -31,9 +31,8 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 
 /// A ring of two places, with one block beside the two home cells, and its bytes.
 struct Ring {
-    slots: Vec<AtomicU64>,
+    slots: Vec<Slot>,
     cursors: Cursors,
-    cells: Vec<Block>,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
     hints: Vec<AtomicU64>,
@@ -48,9 +47,8 @@ static MEASURES: Measures = Measures::new(1024, 2);
 impl Ring {
     fn new(lap: u64) -> Arc<Self> {
         Arc::new(Self {
-            slots: (0..PLACES).map(|_| AtomicU64::new(lap)).collect(),
+            slots: (0..PLACES).map(|_| Slot::new(lap)).collect(),
             cursors: Cursors::at(lap * PLACES as u64),
-            cells: (0..PLACES).map(|_| Block::new(Word::free(0))).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
             hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
@@ -75,7 +73,7 @@ impl Ring {
 
     fn word(&self, reference: u32) -> &Block {
         let at = reference as usize;
-        if at < PLACES { &self.cells[at] } else { &self.blocks[at - PLACES] }
+        if at < PLACES { &self.slots[at].cell } else { &self.blocks[at - PLACES] }
     }
 
     fn write(&self, reference: u32, value: u64) {
@@ -174,12 +172,13 @@ impl Ring {
 
     fn recover(&self, dead: u16) {
         let ends = Ends { alone: true, max_deliveries: 5 };
-        recover(dead, ends, self.slots(), &self.cells, self.pool());
+        recover(dead, ends, self.slots(), self.pool());
     }
 
     fn assert_nothing_left(&self) {
         assert_eq!(self.slots().entries().count(), 0);
-        assert!(self.cells.iter().chain(&self.blocks).all(|word| word.load().is_free()));
+        let cells = self.slots().cells().map(|(_, word)| word);
+        assert!(cells.chain(&self.blocks).all(|word| word.load().is_free()));
     }
 }
 

@@ -5,43 +5,69 @@
 //!    which is complete and whose control word says `Offered`.
 //! 2. *Take*: one compare-and-swap of the control word of the frame at the head, from `Offered` to
 //!    held. It alone decides who has the frame.
-//! 3. The tail moves on from a slot where a frame was placed, the head from a frame that was taken:
-//!    by one step, by one compare-and-swap, by anyone. The tail may be behind the head by what
-//!    producers that died or were stopped have placed and not stepped over.
-//! 4. So a process that dies or stops between any two steps leaves nothing that others wait for. A
-//!    step that fails does so because another one has got on.
-//! 5. What a control word says is about the frame at the head only if the head is still there when
-//!    the word has been read.
+//! 3. Each producer and consumer goes by a cursor of its own: a place before which all are placed, or all
+//!    taken. It steps over what others have placed or taken, so nobody waits for another one's step.
+//! 4. The shared tail and head are such cursors too, a little behind: every few steps whoever has got
+//!    further moves them on, and a producer that finds the ring full looks what was taken. No frame is
+//!    placed a lap beyond the shared head; so it is at most a lap behind anything.
+//! 5. A process that dies or stops between any two steps leaves nothing that others wait for. A step that
+//!    fails does so because another one has got on.
 
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
 use crate::slots::{Entry, GENERATION_MASK, Slots};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A search ends after so many turns. Each turn that finds nothing means that another process has got
 /// on, or that one writes garbage; the caller sees to its patience and comes again.
 pub(crate) const TURNS: u32 = 1 << 12;
+/// The shared cursors follow in steps of so many places, or of a quarter of a small ring.
+const STRIDE: u64 = 16;
 
 /// A place in the order that nobody has taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vacancy {
-    position: u64,
+    pub position: u64,
     word: u64,
 }
 
 /// The frame at the head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Front<'a> {
-    pub position: u64,
     pub entry: Entry,
     pub block: &'a Block,
     /// What its control word says: `Offered`.
     pub word: Word,
 }
 
-/// Whether the frame that an entry names still waits, by its control word.
+/// Whether `one` is further than `other`; positions wrap.
 #[inline(always)]
-fn waits(entry: Entry, word: Word) -> Option<bool> {
+fn beyond(one: u64, other: u64) -> bool {
+    one.wrapping_sub(other) as i64 > 0
+}
+
+/// Moves a shared cursor on to `position`, if it is not there yet.
+fn follow(cursor: &AtomicU64, position: u64) {
+    let mut seen = cursor.load(Ordering::Relaxed);
+    while beyond(position, seen) {
+        // Release: pairs with the Acquire of who starts from it: what was placed or taken before is
+        // seen, as the one who moved it saw it.
+        match cursor.compare_exchange(seen, position, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(found) => seen = found,
+        }
+    }
+}
+
+/// Whether a cursor that has got to `position` is to be followed.
+#[inline(always)]
+fn milestone(slots: Slots<'_>, position: u64) -> bool {
+    position & ((slots.len() / 4).clamp(1, STRIDE) - 1) == 0
+}
+
+/// Whether the frame that an entry names still waits, by its control word. `None`: no step writes that.
+#[inline(always)]
+pub(crate) fn waits(entry: Entry, word: Word) -> Option<bool> {
     if word.generation() & GENERATION_MASK != entry.generation {
         return Some(false);
     }
@@ -52,119 +78,173 @@ fn waits(entry: Entry, word: Word) -> Option<bool> {
     }
 }
 
-/// Searches for the frame at the head, and moves the head on from those that were taken. `block` finds
-/// the control word of a reference. A corrupt one is told; the caller moves the head on from it if the
-/// telling is its business.
-#[inline(always)]
-pub(crate) fn front<'a>(
-    slots: Slots<'a>,
-    block: impl Fn(u32) -> Option<&'a Block>,
-) -> Result<Option<Front<'a>>, Error> {
-    for _ in 0..TURNS {
-        let position = slots.head();
-        let entry = match slots.placed(position) {
-            Ok(Some(entry)) => entry,
-            // Rule 5, here and below.
-            other if slots.head() == position => return other.map(|_| None),
-            _ => continue,
-        };
-        let found = block(entry.reference).filter(|_| !entry.direct);
-        let word = found.map(Block::load);
-        if slots.head() != position {
-            continue;
+/// A consumer's side.
+#[derive(Debug)]
+pub(crate) struct Taker {
+    /// Rule 3.
+    position: u64,
+}
+
+impl Taker {
+    pub(crate) fn new(slots: Slots<'_>) -> Self {
+        Self { position: slots.head() }
+    }
+
+    /// Searches for the frame at the head. `block` finds the control word of a reference. A corrupt
+    /// frame is told once.
+    #[inline(always)]
+    pub(crate) fn front<'a>(
+        &mut self,
+        slots: Slots<'a>,
+        block: impl Fn(u32) -> Option<&'a Block>,
+    ) -> Result<Option<Front<'a>>, Error> {
+        for _ in 0..TURNS {
+            let entry = match slots.placed(self.position) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => {
+                    // There is time: the next one starts here.
+                    follow(&slots.cursors.head, self.position);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    // Rule 4: it is a lap behind, or the slot is corrupt.
+                    let head = slots.head();
+                    if !beyond(head, self.position) {
+                        return Err(error);
+                    }
+                    self.position = head;
+                    continue;
+                }
+            };
+            let found = block(entry.reference).filter(|_| !entry.direct);
+            match found.map(|block| (block, block.load())) {
+                Some((block, word)) if waits(entry, word) == Some(true) => {
+                    return Ok(Some(Front { entry, block, word }));
+                }
+                Some((_, word)) if waits(entry, word) == Some(false) => self.advance(slots),
+                corrupt => {
+                    // The slot may be in its next lap, and its frame's block in another use.
+                    if !matches!(slots.placed(self.position), Ok(Some(now)) if now == entry) {
+                        continue;
+                    }
+                    self.advance(slots);
+                    let found = corrupt.map_or(entry.reference.into(), |(_, word)| word.0);
+                    let index = entry.reference.into();
+                    return Err(Error::Corrupt { what: "block word", index, found });
+                }
+            }
         }
-        match found.zip(word).map(|(block, word)| (block, word, waits(entry, word))) {
-            Some((block, word, Some(true))) => {
-                return Ok(Some(Front { position, entry, block, word }));
-            }
-            Some((_, _, Some(false))) => advance_head(slots, position),
-            corrupt => {
-                let found = corrupt.map_or(u64::from(entry.reference), |(_, word, _)| word.0);
-                let index = entry.reference.into();
-                return Err(Error::Corrupt { what: "block word", index, found });
-            }
+        Ok(None)
+    }
+
+    /// Step *advance*: the frame at the head is taken, by whomever.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, slots: Slots<'_>) {
+        self.position = self.position.wrapping_add(1);
+        if milestone(slots, self.position) {
+            follow(&slots.cursors.head, self.position);
         }
     }
-    Ok(None)
 }
 
-/// Step *advance*: the head moves on from a frame that was taken.
-#[inline(always)]
-pub(crate) fn advance_head(slots: Slots<'_>, position: u64) {
-    // Release: pairs with the Acquire in `Slots::head`: whoever sees the new head sees the word of
-    // the frame below it taken.
-    let next = position.wrapping_add(1);
-    let _ =
-        slots.cursors.head.compare_exchange(position, next, Ordering::AcqRel, Ordering::Relaxed);
+/// A producer's side.
+#[derive(Debug)]
+pub(crate) struct Placer {
+    /// Rule 3.
+    position: u64,
+    /// The shared head, as last looked at.
+    head: u64,
 }
 
-/// Searches for the place at the tail; `None` if the ring is full. `head` is the head as this producer
-/// has last seen it.
-#[inline(always)]
-pub(crate) fn vacancy<'a>(
-    slots: Slots<'a>,
-    head: &mut u64,
-    block: impl Fn(u32) -> Option<&'a Block>,
-) -> Result<Option<Vacancy>, Error> {
-    // Acquire: pairs with the Release in `advance_tail`.
-    let tail = || slots.cursors.tail.load(Ordering::Acquire);
-    for _ in 0..TURNS {
-        let position = tail();
-        // Acquire: a frame placed here by another one is stepped over, and its slot seen.
-        let word = slots.word(position).load(Ordering::Acquire);
-        match slots.read(position, word) {
-            Ok(Some(_)) => advance_tail(slots, position),
-            Ok(None) => {
-                // The head may be beyond the tail (rule 3).
-                let waiting = |head: u64| position.wrapping_sub(head) as i64;
-                let room = |waiting: i64| waiting < slots.len() as i64;
-                if !room(waiting(*head)) {
-                    *head = slots.head();
-                    if !room(waiting(*head)) {
-                        // A corrupt frame is a consumer's to meet.
-                        let _ = front(slots, &block);
-                        *head = slots.head();
-                    }
-                    if waiting(*head) > slots.len() as i64 && tail() == position {
-                        return Err(slots.bad_head(*head));
-                    }
-                    if !room(waiting(*head)) {
+impl Placer {
+    pub(crate) fn new(slots: Slots<'_>) -> Self {
+        let head = slots.head();
+        Self { position: head, head }
+    }
+
+    /// Searches for the place at the tail; `None` if the ring is full.
+    #[inline(always)]
+    pub(crate) fn vacancy<'a>(
+        &mut self,
+        slots: Slots<'a>,
+        block: impl Fn(u32) -> Option<&'a Block>,
+    ) -> Result<Option<Vacancy>, Error> {
+        for _ in 0..TURNS {
+            // Acquire: whoever sees a frame placed sees what was done before it.
+            let word = slots.word(self.position).load(Ordering::Acquire);
+            match slots.read(self.position, word) {
+                Ok(None) => {
+                    let room = self.position.wrapping_sub(self.head) < slots.len();
+                    if !room && !self.room(slots, block)? {
                         return Ok(None);
                     }
+                    return Ok(Some(Vacancy { position: self.position, word }));
                 }
-                return Ok(Some(Vacancy { position, word }));
+                // Another one has placed a frame here, and perhaps more.
+                Ok(Some(_)) => self.step(self.position.wrapping_add(1), slots),
+                Err(error) => {
+                    // Rule 4: it is a lap behind, or the slot is corrupt.
+                    let before = self.position;
+                    self.step(slots.head(), slots);
+                    if self.position == before {
+                        return Err(error);
+                    }
+                }
             }
-            Err(error) if tail() == position => return Err(error),
-            Err(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Moves on to `position`, or to the shared tail if that is further.
+    fn step(&mut self, position: u64, slots: Slots<'_>) {
+        // Acquire: pairs with the Release in `follow`.
+        for further in [position, slots.cursors.tail.load(Ordering::Acquire)] {
+            // A tail that nobody wrote is no place to go to.
+            let near = further.wrapping_sub(slots.head()) <= slots.len();
+            if beyond(further, self.position) && (near || further == position) {
+                self.position = further;
+            }
         }
     }
-    Ok(None)
-}
 
-/// Step *place*. `false`: another frame was placed there.
-#[inline(always)]
-pub(crate) fn place(slots: Slots<'_>, at: Vacancy, entry: Entry) -> bool {
-    let ready = entry.ready(slots.lap(at.position));
-    // Release: pairs with the Acquire in `Slots::placed`: whoever sees the entry sees the frame. The
-    // Acquire orders nothing here; a locked instruction has both.
-    slots
-        .word(at.position)
-        .compare_exchange(at.word, ready, Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
-}
+    /// Whether there is room at the position after all, by what was taken meanwhile.
+    #[cold]
+    fn room<'a>(
+        &mut self,
+        slots: Slots<'a>,
+        block: impl Fn(u32) -> Option<&'a Block>,
+    ) -> Result<bool, Error> {
+        let full = |head: u64| self.position.wrapping_sub(head) >= slots.len();
+        let mut head = slots.head();
+        if full(head) {
+            // Takers follow a little late, or have died: look for them. A corrupt frame is a consumer's
+            // to meet.
+            let mut taker = Taker { position: head };
+            let _ = taker.front(slots, block);
+            follow(&slots.cursors.head, taker.position);
+            head = slots.head();
+        }
+        self.head = head;
+        if beyond(self.position.wrapping_sub(slots.len()), head) {
+            return Err(slots.bad_head(head));
+        }
+        Ok(!full(head))
+    }
 
-/// Step *advance*: the tail moves on from a place that was taken.
-#[inline(always)]
-pub(crate) fn advance_tail(slots: Slots<'_>, position: u64) {
-    let next = position.wrapping_add(1);
-    // Release: pairs with the Acquire in `vacancy`.
-    let _ =
-        slots.cursors.tail.compare_exchange(position, next, Ordering::AcqRel, Ordering::Relaxed);
-}
-
-impl Vacancy {
+    /// Step *place*. `false`: another frame was placed there.
     #[inline(always)]
-    pub(crate) fn position(&self) -> u64 {
-        self.position
+    pub(crate) fn place(&mut self, slots: Slots<'_>, at: Vacancy, entry: Entry) -> bool {
+        let ready = entry.ready(slots.lap(at.position));
+        let word = slots.word(at.position);
+        // Release: pairs with the Acquire in `Slots::placed`: whoever sees the entry sees the frame. The
+        // Acquire orders nothing here; a locked instruction has both.
+        let placed = word.compare_exchange(at.word, ready, Ordering::AcqRel, Ordering::Relaxed);
+        if placed.is_ok() {
+            self.position = at.position.wrapping_add(1);
+            if milestone(slots, self.position) {
+                follow(&slots.cursors.tail, self.position);
+            }
+        }
+        placed.is_ok()
     }
 }

@@ -10,7 +10,7 @@
 //! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
 //! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
 
-use crate::block::{Block, Phase};
+use crate::block::Phase;
 use crate::pool::Pool;
 use crate::returned;
 use crate::slots::{GENERATION_MASK, Slots};
@@ -25,20 +25,20 @@ pub(crate) struct Ends {
 }
 
 /// Recovers every word that names `dead`.
-pub(crate) fn recover(dead: u16, ends: Ends, slots: Slots<'_>, cells: &[Block], pool: Pool<'_>) {
+pub(crate) fn recover(dead: u16, ends: Ends, slots: Slots<'_>, pool: Pool<'_>) {
     let placed: HashSet<(u64, u64)> = slots
         .entries()
         .filter(|entry| !entry.direct)
         .map(|entry| (u64::from(entry.reference), entry.generation))
         .collect();
-    let cell_words = cells.iter().enumerate().map(|(index, word)| (index as u64, None, word));
+    let cell_words = slots.cells().map(|(cell, word)| (cell, None, word));
     // All of them: a claimer may have died with a block in hand that is in no use any more (rule 2 of
     // `pool`).
     let block_words = pool
         .blocks
         .iter()
         .enumerate()
-        .map(|(block, word)| (cells.len() as u64 + block as u64, Some(block as u64), word));
+        .map(|(block, word)| (slots.len() + block as u64, Some(block as u64), word));
     for (reference, block, word) in cell_words.chain(block_words) {
         let found = word.load();
         if found.is_free() || found.owner() != dead {

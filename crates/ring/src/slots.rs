@@ -23,6 +23,9 @@
 //! write what, and how, is the matter of `spsc` and `mpmc`. Any other value is corruption and is
 //! answered with an error.
 
+use crate::block::Block;
+#[cfg(any(test, slipring_loom))]
+use crate::block::Word;
 use crate::error::Error;
 use crate::layout::LINES;
 use crate::sync::{AtomicU64, Ordering};
@@ -88,19 +91,38 @@ impl Cursors {
     }
 }
 
-/// The slot words of a ring, and its cursors.
+/// A place in the order, and the control word of the cell at home there: who sends or takes the one
+/// fetches the other with it. On a line of its own, so that neighbours don't wait for each other.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub word: AtomicU64,
+    pub cell: Block,
+}
+pub(crate) const SLOT: u64 = 64;
+#[cfg(not(slipring_loom))]
+const _: () = assert!(size_of::<Slot>() == SLOT as usize);
+
+impl Slot {
+    #[cfg(any(test, slipring_loom))]
+    pub(crate) fn new(word: u64) -> Self {
+        Self { word: AtomicU64::new(word), cell: Block::new(Word::free(0)) }
+    }
+}
+
+/// The slots of a ring, and its cursors.
 #[derive(Clone, Copy)]
 pub(crate) struct Slots<'a> {
-    words: &'a [AtomicU64],
+    all: &'a [Slot],
     pub cursors: &'a Cursors,
     shift: u32,
 }
 
 impl<'a> Slots<'a> {
-    /// `words.len()` is a power of two, at least 8 outside of models.
+    /// `all.len()` is a power of two, at least 8 outside of models.
     #[inline(always)]
-    pub(crate) fn new(words: &'a [AtomicU64], cursors: &'a Cursors) -> Self {
-        Self { words, cursors, shift: words.len().trailing_zeros() }
+    pub(crate) fn new(all: &'a [Slot], cursors: &'a Cursors) -> Self {
+        Self { all, cursors, shift: all.len().trailing_zeros() }
     }
 
     #[inline(always)]
@@ -114,6 +136,17 @@ impl<'a> Slots<'a> {
         (position & (self.len() - 1)) as u32
     }
 
+    /// The control words of the cells.
+    pub(crate) fn cells(self) -> impl Iterator<Item = (u64, &'a Block)> {
+        self.all.iter().enumerate().map(|(index, slot)| (index as u64, &slot.cell))
+    }
+
+    /// The control word of a cell.
+    #[inline(always)]
+    pub(crate) fn cell(self, index: u32) -> &'a Block {
+        &self.all[index as usize].cell
+    }
+
     /// As slots keep it.
     #[inline(always)]
     pub(crate) fn lap(self, position: u64) -> u64 {
@@ -122,7 +155,7 @@ impl<'a> Slots<'a> {
 
     #[inline(always)]
     pub(crate) fn word(self, position: u64) -> &'a AtomicU64 {
-        &self.words[self.home(position) as usize]
+        &self.all[self.home(position) as usize].word
     }
 
     /// The frame that was placed at a position, or `None` before it is.

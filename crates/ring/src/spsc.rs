@@ -92,8 +92,7 @@ impl Head {
 #[cfg(all(test, not(slipring_loom)))]
 mod tests {
     use super::*;
-    use crate::slots::{Cursors, GENERATION_MASK, LAPS};
-    use crate::sync::AtomicU64;
+    use crate::slots::{Cursors, GENERATION_MASK, LAPS, Slot};
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
@@ -115,9 +114,9 @@ mod tests {
                 0, 1, LAPS - 2, LAPS - 1, LAPS, 3 * LAPS - 1, (1 << 61) - 1,
             ]),
         ) {
-            let words: Vec<_> = (0..8).map(|_| AtomicU64::new(first_lap)).collect();
+            let all: Vec<_> = (0..8).map(|_| Slot::new(first_lap)).collect();
             let front = Cursors::at(first_lap << 3);
-            let slots = Slots::new(&words, &front);
+            let slots = Slots::new(&all, &front);
             let mut tail = Tail::find(slots).unwrap();
             let mut head = Head::find(slots).unwrap();
             let mut oracle = VecDeque::new();
@@ -151,9 +150,9 @@ mod tests {
         fn garbage_is_an_error(
             words in prop::collection::vec(any::<u64>(), 8), front: u64, position: u64,
         ) {
-            let words: Vec<_> = words.into_iter().map(AtomicU64::new).collect();
+            let all: Vec<_> = words.into_iter().map(Slot::new).collect();
             let front = Cursors::at(front);
-            let slots = Slots::new(&words, &front);
+            let slots = Slots::new(&all, &front);
             let _ = (Tail::find(slots).is_ok(), Head::find(slots).is_ok(), slots.entries().count());
             let (mut tail, head) = (Tail { position, head: position }, Head { position });
             let _ = (tail.vacant(slots), tail.look(slots), head.peek(slots));
@@ -163,9 +162,9 @@ mod tests {
     /// P9: a head that no consumer has written is noticed by whoever starts from it.
     #[test]
     fn a_head_beside_the_frames_is_corrupt() {
-        let words: Vec<_> = (0..8).map(|_| AtomicU64::new(0)).collect();
+        let all: Vec<_> = (0..8).map(|_| Slot::new(0)).collect();
         let front = Cursors::at(0);
-        let slots = Slots::new(&words, &front);
+        let slots = Slots::new(&all, &front);
         let mut tail = Tail::find(slots).unwrap();
         for n in 0..5 {
             tail.place(slots, entry(n));

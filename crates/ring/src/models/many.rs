@@ -55,8 +55,7 @@ impl Ring {
     /// died without it.
     fn take_among(&self, me: u16, held: Phase, steps: usize) -> Option<(u32, Word)> {
         if let Some(seen) = returned::hint(&self.cursors) {
-            let words = self.cells.iter().enumerate().map(|(n, word)| (n as u64, word));
-            match returned::adopt(words, Phase::Orphan, me, held) {
+            match returned::adopt(self.slots().cells(), Phase::Orphan, me, held) {
                 Some((cell, word)) => return Some((cell as u32, word)),
                 None => returned::lower(&self.cursors, seen),
             }
@@ -97,7 +96,7 @@ impl Ring {
 
     fn recover_among(&self, dead: u16) {
         let ends = Ends { alone: false, max_deliveries: 5 };
-        recover(dead, ends, self.slots(), &self.cells, self.pool());
+        recover(dead, ends, self.slots(), self.pool());
     }
 }
 
@@ -155,14 +154,13 @@ fn many_go_on_when_a_producer_dies_at_any_step() {
             let living = thread::spawn(move || {
                 let sent = other.send_among(2, SECOND, NEVER);
                 other.recover_among(PRODUCER);
-                sent
+                assert!(sent, "there is a place and a cell");
             });
             let mut got = ring.drain(CONSUMER);
             ring.recover_among(PRODUCER);
-            let sent = living.join().unwrap();
+            living.join().unwrap();
             got.extend(ring.drain(CONSUMER));
-            let expected: Vec<u64> =
-                placed.then_some(1).into_iter().chain(sent.then_some(2)).collect();
+            let expected: Vec<u64> = placed.then_some(1).into_iter().chain([2]).collect();
             assert_eq!(got, expected, "died after {steps}");
             ring.assert_nothing_left();
         });
@@ -268,8 +266,8 @@ fn closing_sees_frames_on_their_way() {
         let done = loop {
             assert!(sync::announce_fence());
             got.extend(ring.drain(CONSUMER));
-            let placing = |word: &Block| word.load().phase() == Some(Phase::Offered);
-            if !ring.cells.iter().any(placing) {
+            let placing = |(_, word): (u64, &Block)| word.load().phase() == Some(Phase::Offered);
+            if !ring.slots().cells().any(placing) {
                 got.extend(ring.drain(CONSUMER));
                 break got;
             }

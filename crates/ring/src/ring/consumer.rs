@@ -4,6 +4,7 @@ use super::{Lease, Wait, lease, take_among, wait_for};
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header, REDELIVERED};
+use crate::mpmc::Taker;
 use crate::returned;
 use crate::segment::{Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
@@ -46,7 +47,7 @@ enum Order {
     /// By plain stores.
     Alone(Head),
     /// In competition.
-    Many,
+    Many(Taker),
 }
 
 /// What a consumer has taken and not acknowledged.
@@ -90,7 +91,7 @@ impl Segment {
                 mapping.leave_role(&mapping.control().consumer, token);
             })?)
         } else {
-            Order::Many
+            Order::Many(Taker::new(mapping.slots()))
         };
         Ok(Consumer { order, ledger, token, looks: 0, looked_at: 0, pending: None, mapping })
     }
@@ -366,15 +367,14 @@ impl Consumer {
         {
             return Ok(Some(found));
         }
-        let lease = if let Order::Many = self.order {
-            let Some((lease, _)) = take_among(&self.mapping, self.phase())? else {
-                return Ok(None);
-            };
+        let held = self.phase();
+        let lease = if let Order::Many(taker) = &mut self.order {
+            let Some(lease) = take_among(taker, &self.mapping, held)? else { return Ok(None) };
             lease
         } else {
             let Some((mut lease, _)) = self.front()? else { return Ok(None) };
             // The lease is on record before the head moves on.
-            lease.step(&self.mapping, self.phase());
+            lease.step(&self.mapping, held);
             lease
         };
         let header = self.header(&lease);
@@ -430,7 +430,7 @@ impl Consumer {
     #[inline(always)]
     fn copy(&mut self, buffer: &mut [u8]) -> Result<Option<Header>, Error> {
         if self.ledger.is_some()
-            || matches!(self.order, Order::Many)
+            || matches!(self.order, Order::Many(_))
             || returned::hint(self.mapping.cursors()).is_some()
         {
             return self.copy_taken(buffer);

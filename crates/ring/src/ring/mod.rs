@@ -12,7 +12,7 @@ pub use producer::{Grant, Producer, Rejected};
 
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
-use crate::mpmc;
+use crate::mpmc::{self, Taker};
 use crate::pool::Place;
 use crate::returned;
 use crate::segment::Mapping;
@@ -148,26 +148,17 @@ fn wait_for<T>(
 
 /// Takes the frame at the head among many.
 #[inline(always)]
-fn take_among(mapping: &Mapping, held: Phase) -> Result<Option<(Lease, u64)>, Error> {
+fn take_among(taker: &mut Taker, mapping: &Mapping, held: Phase) -> Result<Option<Lease>, Error> {
     let slots = mapping.slots();
     for _ in 0..mpmc::TURNS {
-        let head = slots.head();
-        let front = match mpmc::front(slots, |reference| mapping.word(reference)) {
-            Ok(Some(front)) => front,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                // It is told once.
-                mpmc::advance_head(slots, head);
-                return Err(error);
-            }
+        let Some(front) = taker.front(slots, |reference| mapping.word(reference))? else {
+            return Ok(None);
         };
         let word = front.word.with(held, mapping.tag());
-        if front.block.step(front.word, word).is_err() {
-            continue;
+        if front.block.step(front.word, word).is_ok() {
+            taker.advance(slots);
+            return lease(mapping, front.entry.reference, word).map(Some);
         }
-        mpmc::advance_head(slots, front.position);
-        let reference = front.entry.reference;
-        return lease(mapping, reference, word).map(|lease| Some((lease, front.position)));
     }
     Ok(None)
 }
@@ -214,7 +205,7 @@ impl Lease {
     #[inline(always)]
     fn block<'a>(&self, mapping: &'a Mapping) -> &'a Block {
         match self.place {
-            None => &mapping.cells()[self.reference as usize],
+            None => mapping.slots().cell(self.reference),
             Some(place) => &mapping.pool().blocks[place.block as usize],
         }
     }

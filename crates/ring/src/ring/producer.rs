@@ -5,7 +5,7 @@ use crate::block::Phase;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::layout::{CLASSES, FRAME_HEADER, Header};
-use crate::mpmc;
+use crate::mpmc::{Placer, Taker, Vacancy};
 use crate::pool::{Cursors, NoBlock};
 use crate::segment::{Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
@@ -38,8 +38,8 @@ pub struct Producer {
 enum Order {
     /// By plain stores.
     Alone(Tail),
-    /// In competition; the head as last looked at.
-    Many { head: u64 },
+    /// In competition.
+    Many(Placer),
 }
 
 impl Segment {
@@ -55,7 +55,7 @@ impl Segment {
             })?;
             Order::Alone(tail)
         } else {
-            Order::Many { head: mapping.slots().head() }
+            Order::Many(Placer::new(mapping.slots()))
         };
         Ok(Producer {
             order,
@@ -241,12 +241,13 @@ impl Producer {
                 expected: "a ring that was created for it",
             });
         }
+        let mut oldest = Taker::new(self.mapping.slots());
         loop {
             if let Some(done) = attempt(self)? {
                 return Ok(done);
             }
             // What is left when nothing waits are reservations and views, which nobody can drop.
-            let Some((lease, _)) = super::take_among(&self.mapping, Phase::Acked)? else {
+            let Some(lease) = super::take_among(&mut oldest, &self.mapping, Phase::Acked)? else {
                 return attempt(self)?.ok_or(Error::Full);
             };
             // Relaxed: counters.
@@ -256,27 +257,34 @@ impl Producer {
         }
     }
 
-    /// `false`: no room yet. Where the producer is alone, small bodies go straight into the cell at
-    /// home at the tail (rule 2 of `spsc`), the others through a reservation.
+    /// `false`: no room yet. Small bodies go straight into the cell at home at the tail, without a word
+    /// about it where the producer is alone (rule 2 of `spsc`); the others through a reservation.
     #[inline(always)]
     fn send_now(
         &mut self,
         frame: &mut Unsent<impl FnOnce(&mut [u8])>,
         created: u64,
     ) -> Result<bool, Error> {
-        let Order::Alone(tail) = &mut self.order else { return self.send_among(frame, created) };
         let mapping = &*self.mapping;
         check(mapping)?;
         let slots = mapping.slots();
+        let len = frame.len;
+        let fits = (len + FRAME_HEADER) as u64 <= mapping.geometry.cell_len;
+        let Order::Alone(tail) = &mut self.order else {
+            return if fits && frame.grant.is_none() {
+                self.send_cell(frame, created)
+            } else {
+                self.send_among(frame, created)
+            };
+        };
         if !tail.vacant(slots)? {
             return Ok(false);
         }
         let home = slots.home(tail.position);
-        let (pointer, room) = mapping.cell(home);
-        let len = frame.len;
-        if (len + FRAME_HEADER) as u64 <= room && mapping.cells()[home as usize].load().is_free() {
+        if fits && slots.cell(home).load().is_free() {
+            let (pointer, _) = mapping.cell(home);
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
-            // the one producer's alone; it is `room` bytes, aligned to 64, and the body fits.
+            // the one producer's alone; it is aligned to 64, and the body fits.
             let body = unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) };
             if let Some(fill) = frame.fill.take() {
                 fill(body);
@@ -285,14 +293,46 @@ impl Producer {
             unsafe { self.write_header(pointer, &frame.header, created, len) };
             self.sequence += 1;
             if let Order::Alone(tail) = &mut self.order {
-                tail.place(
-                    self.mapping.slots(),
-                    Entry { reference: home, generation: 0, direct: true },
-                );
+                let entry = Entry { reference: home, generation: 0, direct: true };
+                tail.place(self.mapping.slots(), entry);
             }
             return Ok(true);
         }
         self.send_among(frame, created)
+    }
+
+    /// As `send_now`, through a cell, among many.
+    #[inline(always)]
+    fn send_cell(
+        &mut self,
+        frame: &mut Unsent<impl FnOnce(&mut [u8])>,
+        created: u64,
+    ) -> Result<bool, Error> {
+        /// Free again when `fill` panics, too.
+        struct Claimed<'a>(Lease, &'a Mapping);
+        impl Drop for Claimed<'_> {
+            fn drop(&mut self) {
+                self.0.release(self.1);
+            }
+        }
+        let Some((place, home)) = self.vacancy()? else { return Ok(false) };
+        let Some(lease) = self.claim_cell(home) else { return self.send_among(frame, created) };
+        let claimed = Claimed(lease, &self.mapping);
+        let body = lease.memory(&self.mapping).0.wrapping_add(FRAME_HEADER);
+        // SAFETY: the cell is this claim's, aligned to 64, and the body fits.
+        let body = unsafe { std::slice::from_raw_parts_mut(body, frame.len) };
+        if let Some(fill) = frame.fill.take() {
+            fill(body);
+        }
+        std::mem::forget(claimed);
+        let (header, len) = (frame.header, frame.len);
+        let mut lease = lease;
+        let placed = self.offer(&mut lease, place, &header, created, len);
+        if !matches!(placed, Ok(true)) {
+            // Filled, and without a place: the next attempt, if there is one, goes on from here.
+            frame.grant = Some(Grant::new(self.mapping.clone(), lease, len));
+        }
+        placed
     }
 
     /// As `send_now`, through a reservation.
@@ -352,29 +392,52 @@ impl Producer {
             Order::Alone(tail) => {
                 tail.vacant(slots)?.then(|| (Place::Alone, slots.home(tail.position)))
             }
-            Order::Many { head } => {
-                mpmc::vacancy(slots, head, |reference| mapping.word(reference))?
-                    .map(|vacancy| (Place::Among(vacancy), slots.home(vacancy.position())))
-            }
+            Order::Many(placer) => placer
+                .vacancy(slots, |reference| mapping.word(reference))?
+                .map(|vacancy| (Place::Among(vacancy), slots.home(vacancy.position))),
         })
     }
 
-    /// Takes a place for a complete frame. `false`: another producer was faster.
+    /// Finishes a frame whose body is there: header, word, place. `false`: the last place has gone to
+    /// another producer.
     #[inline(always)]
-    fn place(&mut self, place: Place, entry: Entry) -> bool {
-        let slots = self.mapping.slots();
-        match (place, &mut self.order) {
-            (Place::Among(vacancy), _) => {
-                let placed = mpmc::place(slots, vacancy, entry);
-                // Rule 3 of `mpmc`: whoever it was, the tail moves on.
-                mpmc::advance_tail(slots, vacancy.position());
-                placed
+    fn offer(
+        &mut self,
+        lease: &mut Lease,
+        mut place: Place,
+        header: &Header,
+        created: u64,
+        len: usize,
+    ) -> Result<bool, Error> {
+        let (pointer, _) = lease.memory(&self.mapping);
+        // SAFETY: the caller owns the piece, whose first 64 bytes, aligned, are the header's.
+        unsafe { self.write_header(pointer, header, created, len) };
+        lease.step(&self.mapping, Phase::Offered);
+        // A consumer that finds the ring closed waits for frames that are offered and not placed: if
+        // this does not see the closing, that one sees the word.
+        sync::publish_fence();
+        check(&self.mapping)?;
+        let entry = Entry {
+            reference: lease.reference,
+            generation: lease.word.generation() & GENERATION_MASK,
+            direct: false,
+        };
+        loop {
+            let slots = self.mapping.slots();
+            let placed = match (place, &mut self.order) {
+                (Place::Alone, Order::Alone(tail)) => {
+                    tail.place(slots, entry);
+                    true
+                }
+                (Place::Among(vacancy), Order::Many(placer)) => placer.place(slots, vacancy, entry),
+                _ => false,
+            };
+            if placed {
+                self.sequence += 1;
+                return Ok(true);
             }
-            (Place::Alone, Order::Alone(tail)) => {
-                tail.place(slots, entry);
-                true
-            }
-            (Place::Alone, Order::Many { .. }) => false,
+            let Some((next, _)) = self.vacancy()? else { return Ok(false) };
+            place = next;
         }
     }
 
@@ -416,10 +479,10 @@ impl Producer {
     fn claim_cell(&self, home: u32) -> Option<Lease> {
         let mapping = &*self.mapping;
         let alone = mapping.geometry.rules.mode.alone();
-        let cells = mapping.cells();
+        let slots = mapping.slots();
         (0..if alone { 1 } else { CELLS_TRIED }).find_map(|further| {
-            let reference = (home + further) & (cells.len() as u32 - 1);
-            let block = &cells[reference as usize];
+            let reference = slots.home(u64::from(home + further));
+            let block = slots.cell(reference);
             let word = block.load();
             let mut lease = Lease { reference, place: None, word };
             if !word.is_free() {
@@ -466,7 +529,7 @@ impl Producer {
         created: u64,
     ) -> Result<Option<()>, Error> {
         check(&self.mapping)?;
-        let Some((mut place, _)) = self.vacancy()? else { return Ok(None) };
+        let Some((place, _)) = self.vacancy()? else { return Ok(None) };
         let Some(taken) = grant else { return Ok(None) };
         if !Arc::ptr_eq(&taken.mapping, &self.mapping) {
             return Err(Error::InvalidOption {
@@ -475,24 +538,9 @@ impl Producer {
                 expected: "one of the producer that commits it",
             });
         }
-        let (pointer, _) = taken.lease.memory(&self.mapping);
-        // SAFETY: the grant owns the piece, whose first 64 bytes, aligned, are the header's.
-        unsafe { self.write_header(pointer, header, created, taken.len) };
-        taken.lease.step(&self.mapping, Phase::Offered);
-        // A consumer that finds the ring closed waits for frames that are offered and not placed: if
-        // this does not see the closing, that one sees the word.
-        sync::publish_fence();
-        check(&self.mapping)?;
-        let entry = Entry {
-            reference: taken.lease.reference,
-            generation: taken.lease.word.generation() & GENERATION_MASK,
-            direct: false,
-        };
-        while !self.place(place, entry) {
-            let Some((next, _)) = self.vacancy()? else { return Ok(None) };
-            place = next;
+        if !self.offer(&mut taken.lease, place, header, created, taken.len)? {
+            return Ok(None);
         }
-        self.sequence += 1;
         if let Some(mut taken) = grant.take() {
             taken.placed = true;
         }
@@ -515,7 +563,7 @@ enum Place {
     /// At this producer's own tail.
     Alone,
     /// Unless another producer is faster.
-    Among(mpmc::Vacancy),
+    Among(Vacancy),
 }
 
 /// A frame on its way: not yet filled, or filled and without a place.

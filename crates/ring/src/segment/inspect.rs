@@ -1,9 +1,11 @@
 //! What is in a segment, for people who look at it.
 
 use super::{Mapping, role_token};
-use crate::block::Phase;
+use crate::block::{Block, Phase};
 use crate::layout::{PARTICIPANTS, VERSION};
+use crate::mpmc::waits;
 use crate::pool::State;
+use crate::slots::Entry;
 use crate::sync::Ordering;
 use std::fmt;
 use std::path::PathBuf;
@@ -89,9 +91,17 @@ impl Inspection {
             })
             .collect();
         let head = mapping.slots().head();
-        let waiting = mapping.slots().entries_from(head).count() as u64;
+        // The head may be a little behind among many: what was taken stands in the slots still.
+        let waits = |entry: Entry| {
+            let word = mapping.word(entry.reference).map(Block::load);
+            geometry.rules.mode.alone() || word.and_then(|word| waits(entry, word)) == Some(true)
+        };
+        let placed = mapping.slots().entries_from(head);
+        let (tail, waiting) = placed.fold((head, 0), |(tail, waiting), entry| {
+            (tail.wrapping_add(1), waiting + u64::from(waits(entry)))
+        });
         let mut frames = Pending::default();
-        for word in mapping.cells().iter().chain(pool.used_words().map(|(_, word)| word)) {
+        for (_, word) in mapping.words() {
             match word.load().phase() {
                 Some(Phase::Filling) => frames.filling += 1,
                 Some(Phase::Offered) => frames.offered += 1,
@@ -116,7 +126,7 @@ impl Inspection {
             chunk: geometry.chunk_len,
             closed: mapping.closed(),
             head,
-            tail: head.wrapping_add(waiting),
+            tail,
             waiting,
             chunks,
             frames,

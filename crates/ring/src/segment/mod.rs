@@ -14,11 +14,12 @@ use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
 use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, Rules};
+use crate::mpmc::Taker;
 use crate::participants::{Entry, Me, Participant, Participants, boot_id, forks};
 use crate::pool::{Measures, Pool};
 use crate::recovery::{self, Ends};
 use crate::returned;
-use crate::slots::{Cursors, Slots};
+use crate::slots::{Cursors, SLOT, Slots};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{EventCount, TICK};
 use bytemuck::Zeroable;
@@ -229,8 +230,9 @@ impl Options {
             rustix::io::pwrite(fd, bytes, at).map_err(|e| Error::os("write", path, e)).map(|_| ())
         };
         if self.first_lap != 0 {
-            let words = vec![self.first_lap; geometry.slots as usize];
-            write(bytemuck::cast_slice(&words), geometry.slots_at)?;
+            for slot in 0..geometry.slots {
+                write(&self.first_lap.to_le_bytes(), geometry.slots_at + slot * SLOT)?;
+            }
             let head = self.first_lap.wrapping_mul(geometry.slots);
             write(&head.to_le_bytes(), geometry.cursors_at)?;
             write(&head.to_le_bytes(), geometry.cursors_at + LINES)?;
@@ -518,14 +520,8 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn slots(&self) -> Slots<'_> {
         // SAFETY: atomics; the geometry has `slots` of them there.
-        let words = unsafe { self.part(self.geometry.slots_at, self.geometry.slots) };
-        Slots::new(words, self.cursors())
-    }
-
-    #[inline(always)]
-    pub(crate) fn cells(&self) -> &[Block] {
-        // SAFETY: transparent over atomics; one per slot.
-        unsafe { self.part(self.geometry.cell_words_at, self.geometry.slots) }
+        let all = unsafe { self.part(self.geometry.slots_at, self.geometry.slots) };
+        Slots::new(all, self.cursors())
     }
 
     pub(crate) fn pool(&self) -> Pool<'_> {
@@ -544,18 +540,18 @@ impl Mapping {
     /// The control word of a cell, or of a block: cells count first.
     #[inline(always)]
     pub(crate) fn word(&self, reference: u32) -> Option<&Block> {
-        let cells = self.cells();
-        match u64::from(reference).checked_sub(cells.len() as u64) {
-            None => cells.get(reference as usize),
+        match u64::from(reference).checked_sub(self.geometry.slots) {
+            None => Some(self.slots().cell(reference)),
             Some(block) => self.pool().blocks.get(block as usize),
         }
     }
 
     /// The control words that can be in use, with their references.
     pub(crate) fn words(&self) -> impl Iterator<Item = (u64, &Block)> {
-        let cells = self.cells().iter().enumerate().map(|(cell, word)| (cell as u64, word));
-        let first = self.cells().len() as u64;
-        cells.chain(self.pool().used_words().map(move |(block, word)| (first + block, word)))
+        let first = self.geometry.slots;
+        self.slots()
+            .cells()
+            .chain(self.pool().used_words().map(move |(block, word)| (first + block, word)))
     }
 
     /// Hints of all classes; in the file they lie a pair of lines apart, and only every sixteenth
@@ -607,7 +603,14 @@ impl Mapping {
 
     /// Whether a frame waits, or may have been given back.
     pub(crate) fn readable(&self) -> bool {
-        self.slots().ready(self.slots().head()) || returned::hint(self.cursors()).is_some()
+        let slots = self.slots();
+        let placed = if self.geometry.rules.mode.alone() {
+            slots.ready(slots.head())
+        } else {
+            // A corrupt one is to be told.
+            !matches!(Taker::new(slots).front(slots, |reference| self.word(reference)), Ok(None))
+        };
+        placed || returned::hint(self.cursors()).is_some()
     }
 
     /// Whether a frame is offered that no slot holds: its producer is about to place it, or dead.
@@ -625,7 +628,7 @@ impl Mapping {
         }
         let rules = self.geometry.rules;
         let ends = Ends { alone: rules.mode.alone(), max_deliveries: rules.max_deliveries };
-        recovery::recover(entry.tag(id), ends, self.slots(), self.cells(), self.pool());
+        recovery::recover(entry.tag(id), ends, self.slots(), self.pool());
         participants.free(id, entry);
         self.data().wake();
         self.space().wake();
