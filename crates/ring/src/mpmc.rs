@@ -231,20 +231,28 @@ impl Placer {
         Ok(!full(head))
     }
 
-    /// Step *place*. `false`: another frame was placed there.
+    /// Step *place*, and *follow*. `false`: another frame was placed there.
     #[inline(always)]
     pub(crate) fn place(&mut self, slots: Slots<'_>, at: Vacancy, entry: Entry) -> bool {
-        let ready = entry.ready(slots.lap(at.position));
-        let word = slots.word(at.position);
-        // Release: pairs with the Acquire in `Slots::placed`: whoever sees the entry sees the frame. The
-        // Acquire orders nothing here; a locked instruction has both.
-        let placed = word.compare_exchange(at.word, ready, Ordering::AcqRel, Ordering::Relaxed);
-        if placed.is_ok() {
+        let placed = at.take(slots, entry);
+        if placed {
             self.position = at.position.wrapping_add(1);
             if milestone(slots, self.position) {
                 follow(&slots.cursors.tail, self.position);
             }
         }
-        placed.is_ok()
+        placed
+    }
+}
+
+impl Vacancy {
+    /// Step *place* alone.
+    #[inline(always)]
+    pub(crate) fn take(self, slots: Slots<'_>, entry: Entry) -> bool {
+        let ready = entry.ready(slots.lap(self.position));
+        let word = slots.word(self.position);
+        // Release: pairs with the Acquire in `Slots::placed`: whoever sees the entry sees the frame. The
+        // Acquire orders nothing here; a locked instruction has both.
+        word.compare_exchange(self.word, ready, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }

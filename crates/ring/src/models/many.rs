@@ -1,8 +1,9 @@
 //! Rings for many: whoever finds a step undone does it, and a death at any step stops nobody.
 
 use super::*;
+use crate::mpmc::{Placer, Taker};
+use crate::returned;
 use crate::sync::{self, AtomicU32};
-use crate::{mpmc, returned};
 
 /// Where a process dies. `Never` is the last.
 const STEPS: std::ops::RangeInclusive<usize> = 0..=4;
@@ -12,8 +13,8 @@ impl Ring {
     /// Sends through a cell, dying after `steps` of: claim, write and offer, place, advance. Answers
     /// whether the frame was placed.
     fn send_among(&self, value: u64, me: u16, steps: usize) -> bool {
-        let (slots, mut head) = (self.slots(), 0);
-        let find = |head: &mut u64| mpmc::vacancy(slots, head, |n| Some(self.word(n))).unwrap();
+        let slots = self.slots();
+        let mut placer = Placer::new(slots);
         let claimed = (0..PLACES as u32).find_map(|cell| {
             let free = self.word(cell).load();
             let filling = free.with(Phase::Filling, me);
@@ -33,19 +34,17 @@ impl Ring {
         let generation = offered.generation() & GENERATION_MASK;
         let entry = Entry { reference: cell, generation, direct: false };
         loop {
-            let Some(vacancy) = find(&mut head) else {
+            let Some(vacancy) = placer.vacancy(slots, |n| Some(self.word(n))).unwrap() else {
                 self.word(cell).set(offered.freed());
                 return false;
             };
             if steps < 3 {
                 return false;
             }
-            let placed = mpmc::place(slots, vacancy, entry);
             if steps < 4 {
-                return placed;
+                return vacancy.take(slots, entry);
             }
-            mpmc::advance_tail(slots, vacancy.position());
-            if placed {
+            if placer.place(slots, vacancy, entry) {
                 return true;
             }
         }
@@ -60,8 +59,9 @@ impl Ring {
                 None => returned::lower(&self.cursors, seen),
             }
         }
+        let mut taker = Taker::new(self.slots());
         loop {
-            let front = mpmc::front(self.slots(), |n| Some(self.word(n))).unwrap()?;
+            let front = taker.front(self.slots(), |n| Some(self.word(n))).unwrap()?;
             if steps < 1 {
                 return None;
             }
@@ -72,7 +72,7 @@ impl Ring {
             if steps < 2 {
                 return None;
             }
-            mpmc::advance_head(self.slots(), front.position);
+            taker.advance(self.slots());
             return (steps >= 3).then_some((front.entry.reference, word));
         }
     }
@@ -256,10 +256,10 @@ fn closing_sees_frames_on_their_way() {
                 other.word(0).set(filling.freed());
                 return false;
             }
-            let vacancy = mpmc::vacancy(other.slots(), &mut 0, |n| Some(other.word(n)));
+            let mut placer = Placer::new(other.slots());
+            let vacancy = placer.vacancy(other.slots(), |n| Some(other.word(n))).unwrap().unwrap();
             let entry = Entry { reference: 0, generation: 0, direct: false };
-            assert!(mpmc::place(other.slots(), vacancy.unwrap().unwrap(), entry));
-            true
+            placer.place(other.slots(), vacancy, entry)
         });
         closed.store(1, Ordering::Release);
         let mut got = ring.drain(CONSUMER);
