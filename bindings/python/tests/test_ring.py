@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -103,9 +104,35 @@ def test_a_foreign_file_is_refused(tmp_path):
     with pytest.raises(slipring.Foreign) as caught:
         slipring.open(path=path)
     assert (caught.value.field, caught.value.offset) == ("magic", 0)
+    assert f"{path} is not a slipring segment" in str(caught.value)
     path.write_bytes(b"short")
     with pytest.raises(slipring.Foreign, match="cut short"):
         slipring.inspect(path=path)
+
+
+@pytest.mark.parametrize(
+    "field, offset, length, hint",
+    [
+        ("major", 8, 2, "damaged"),
+        ("total_len", 16, 8, "damaged"),
+        ("features", 76, 4, "damaged"),
+        ("capacity", 88, 8, "damaged"),
+        ("slots_at", 136, 8, "damaged"),
+        ("checksum", 24, 16, "a field of the header changed"),
+    ],
+)
+def test_a_damaged_header_is_refused(ring, name, field, offset, length, hint):
+    """P9: by the name of the field that was flipped; where none can be told, that one changed."""
+    with open(ring.path, "r+b") as file:
+        file.seek(offset)
+        flipped = bytes(byte ^ 0xFF for byte in file.read(length))
+        file.seek(offset)
+        file.write(flipped)
+    for call in (slipring.open, slipring.inspect):
+        with pytest.raises(slipring.Foreign, match="create it anew") as caught:
+            call(name)
+        assert (caught.value.field, caught.value.path) == (field, ring.path)
+        assert hint in caught.value.hint
 
 
 def test_a_second_end_is_refused(ring, ends, name):
@@ -219,4 +246,9 @@ def test_inspect_tells_what_is_there(ring, ends, name):
         assert (process.pid, process.alive) == (os.getpid(), True)
         assert process.produces and process.consumes
         assert f"pid {os.getpid()}" in str(seen) and "waiting 2" in str(seen)
+        assert seen.version == (1, 0) and "format    1.0" in str(seen)
+        assert (seen.creator_pid, seen.creator_uid) == (os.getpid(), os.geteuid())
+        assert seen.id in str(seen) and len(seen.id) == len(seen.boot_id) == 32 and not seen.keep
+        assert abs(seen.created_ns - time.time_ns()) < 60e9
+        assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 10
     assert frame.sequence == 0

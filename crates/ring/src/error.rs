@@ -183,6 +183,14 @@ impl fmt::Display for Error {
             Self::Exists { path } => {
                 write!(f, "{} exists already: open it, or unlink it first", path.display())
             }
+            Self::Foreign { path, mismatch: m } if m.field == "magic" => write!(
+                f,
+                "{} is not a slipring segment, it begins with \"{}\" and not with \"{}\": {}",
+                path.display(),
+                m.found,
+                m.expected,
+                m.hint
+            ),
             Self::Foreign { path, mismatch: m } => write!(
                 f,
                 "{}: {} at offset {} is {}, expected {}: {}",

@@ -261,6 +261,101 @@ fn wrong_names_and_files_are_clear_errors() {
     }
 }
 
+/// The fields of the segment header, as its document says: name, offset, length.
+fn header_fields() -> Vec<(&'static str, usize, usize)> {
+    let text = include_str!("../../../docs/segment-format.md");
+    let (_, table) = text.split_once("## The fixed part").unwrap();
+    let rows = table.lines().take_while(|line| !line.starts_with("## "));
+    let starts: Vec<(&str, usize)> = rows
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let at = cells.next()?.parse().ok()?;
+            Some((cells.nth(1)?.trim_matches('`'), at))
+        })
+        .collect();
+    let ends = starts.iter().skip(1).map(|start| start.1).chain([256]);
+    starts.iter().zip(ends).map(|(&(name, at), end)| (name, at, end - at)).collect()
+}
+
+/// Changes a segment's header. With `sum` its checksum is made right again.
+fn rewrite(path: &std::path::Path, sum: bool, change: impl FnOnce(&mut [u8])) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut header = [0; 256];
+    file.read_exact_at(&mut header, 0).unwrap();
+    change(&mut header);
+    if sum {
+        let fold = |h: u64, b: &u8| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3);
+        let sum = header[..248].iter().fold(0xcbf2_9ce4_8422_2325, fold);
+        header[248..].copy_from_slice(&sum.to_le_bytes());
+    }
+    file.write_all_at(&header, 0).unwrap();
+}
+
+/// P9: whichever field of a segment's header is flipped, attaching and looking say which.
+#[test]
+fn every_flipped_header_field_is_refused() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let fields = header_fields();
+    assert_eq!(fields.iter().map(|field| field.2).sum::<usize>(), 256);
+    for (field, at, len) in fields {
+        let flip =
+            |header: &mut [u8]| header[at..at + len].iter_mut().for_each(|byte| *byte = !*byte);
+        rewrite(&file(&name), false, flip);
+        // No right value is known of these: it can only be said that something changed.
+        let told = if ["id", "created_ns"].contains(&field) { "checksum" } else { field };
+        let outcomes = [
+            Segment::open(name.0.as_str()).map(drop),
+            slipring::inspect(name.0.as_str()).map(drop),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            assert!(
+                matches!(&error, Error::Foreign { mismatch, .. } if mismatch.field == told),
+                "{field}: {error}"
+            );
+            let text = error.to_string();
+            let plain =
+                if told == "magic" { "is not a slipring segment" } else { "create it anew" };
+            assert!(text.contains(plain) && text.contains(&name.0), "{text}");
+        }
+        rewrite(&file(&name), false, flip);
+    }
+    Segment::open(name.0.as_str()).unwrap();
+    drop(segment);
+}
+
+/// P9: another major version is refused, with the side to upgrade; another minor one is attached,
+/// and inspection shows the segment's own version.
+#[test]
+fn versions_older_and_newer() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let write = |(major, minor): (u16, u16)| {
+        rewrite(&file(&name), true, |header| {
+            header[8..10].copy_from_slice(&major.to_le_bytes());
+            header[10..12].copy_from_slice(&minor.to_le_bytes());
+        });
+    };
+    let (major, minor) = slipring::VERSION;
+    for (found, hint) in [(major - 1, "an older slipring"), (major + 1, "a newer slipring")] {
+        write((found, minor));
+        let error = Segment::open(name.0.as_str()).unwrap_err();
+        let Error::Foreign { mismatch, .. } = &error else { panic!("{error}") };
+        assert_eq!((mismatch.field, &mismatch.found), ("major", &found.to_string()));
+        assert!(mismatch.hint.starts_with(hint), "{}", mismatch.hint);
+    }
+    for found in [0, minor + 1, u16::MAX] {
+        write((major, found));
+        let seen = Segment::open(name.0.as_str()).unwrap().inspect();
+        assert_eq!(seen.version, (major, found));
+        let text = slipring::inspect(name.0.as_str()).unwrap().to_string();
+        assert!(text.contains(&format!("format    {major}.{found},")), "{text}");
+    }
+    drop(segment);
+}
+
 /// P1, P9: a ring in a file; cut short or grown, it is refused.
 #[test]
 fn a_ring_in_a_file() {
@@ -545,6 +640,18 @@ fn inspection_shows_what_is_there() {
     assert!(seen.processes[0].alive && seen.processes[0].produces);
     let text = seen.to_string();
     assert!(text.contains("waiting 2") && text.contains("1 in slabs"), "{text}");
+    // What the header says of its origin, and where the parts lie.
+    assert_eq!(seen.creator_pid, std::process::id());
+    assert_eq!(
+        (seen.id, seen.boot_id, seen.keep),
+        (segment.inspect().id, segment.inspect().boot_id, false)
+    );
+    assert_eq!((seen.parts.len(), seen.parts[0]), (10, ("participants", 4096)));
+    assert!(text.contains(&format!("by process {} of user", std::process::id())), "{text}");
+    assert!(
+        text.contains("participants 4096, cursors") && text.contains("features  none"),
+        "{text}"
+    );
     drop(frame);
 }
 

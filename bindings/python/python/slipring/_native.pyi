@@ -274,6 +274,28 @@ class Inspection:
     def len(self) -> int:
         """Of the file."""
     @property
+    def version(self) -> tuple[int, int]:
+        """Of the segment's format: major, minor."""
+    @property
+    def id(self) -> str:
+        """Drawn at random when the ring was made."""
+    @property
+    def boot_id(self) -> str:
+        """Of the machine's boot in which the ring was made."""
+    @property
+    def created_ns(self) -> int:
+        """When it was made, in nanoseconds since the Unix epoch."""
+    @property
+    def creator_pid(self) -> int: ...
+    @property
+    def creator_uid(self) -> int: ...
+    @property
+    def keep(self) -> bool:
+        """Whether its name stays when the last process leaves."""
+    @property
+    def offsets(self) -> dict[str, int]:
+        """Where each part of the segment begins in the file."""
+    @property
     def slots(self) -> int: ...
     @property
     def cell(self) -> int: ...

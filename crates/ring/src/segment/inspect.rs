@@ -2,7 +2,8 @@
 
 use super::{Mapping, role_token};
 use crate::block::Phase;
-use crate::layout::{PARTICIPANTS, VERSION};
+use crate::clock::realtime;
+use crate::layout::{FEATURE_KEEP, Hex, PARTICIPANTS};
 use crate::pool::State;
 use crate::sync::Ordering;
 use std::fmt;
@@ -16,6 +17,22 @@ pub struct Inspection {
     pub path: PathBuf,
     /// Length of the file in bytes.
     pub len: u64,
+    /// Version of its format, major and minor.
+    pub version: (u16, u16),
+    /// Drawn at random when it was made.
+    pub id: [u8; 16],
+    /// Of the machine's boot in which it was made; zeros where that is not known.
+    pub boot_id: [u8; 16],
+    /// When it was made: nanoseconds since the Unix epoch.
+    pub created_ns: u64,
+    /// The process that made it, in its own pid namespace.
+    pub creator_pid: u32,
+    /// The user that made it.
+    pub creator_uid: u32,
+    /// Whether its name stays when the last process leaves.
+    pub keep: bool,
+    /// Where each part begins in the file, in bytes.
+    pub parts: Vec<(&'static str, u64)>,
     /// Places in the order.
     pub slots: u64,
     /// Longest body in a cell, in bytes.
@@ -107,9 +124,18 @@ impl Inspection {
                 State::Free => chunks[0] += 1,
             }
         }
+        let fixed = &mapping.fixed;
         Self {
             path: mapping.path.clone(),
             len: geometry.total_len,
+            version: (fixed.major, fixed.minor),
+            id: fixed.id,
+            boot_id: fixed.boot_id,
+            created_ns: fixed.created_ns,
+            creator_pid: fixed.creator_pid,
+            creator_uid: fixed.creator_uid,
+            keep: fixed.features & FEATURE_KEEP != 0,
+            parts: geometry.parts().into(),
             slots: geometry.slots,
             cell: geometry.cell_len - crate::layout::FRAME_HEADER as u64,
             capacity: geometry.capacity,
@@ -129,7 +155,24 @@ impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.closed { "closed" } else { "open" };
         writeln!(f, "segment   {} ({} bytes, {state})", self.path.display(), self.len)?;
-        writeln!(f, "format    {}.{}, one producer, one consumer", VERSION.0, VERSION.1)?;
+        let (major, minor) = self.version;
+        writeln!(f, "format    {major}.{minor}, one producer, one consumer")?;
+        let age = realtime().saturating_sub(self.created_ns) / 1_000_000_000;
+        let (pid, uid) = (self.creator_pid, self.creator_uid);
+        writeln!(
+            f,
+            "made      {age} s ago ({} ns) by process {pid} of user {uid}",
+            self.created_ns
+        )?;
+        writeln!(f, "id        {}, boot {}", Hex(self.id), Hex(self.boot_id))?;
+        let features =
+            if self.keep { "keep: the name stays when the last one leaves" } else { "none" };
+        writeln!(f, "features  {features}")?;
+        f.write_str("offsets  ")?;
+        for (n, (part, at)) in self.parts.iter().enumerate() {
+            write!(f, "{} {part} {at}", if n > 0 { "," } else { "" })?;
+        }
+        writeln!(f)?;
         writeln!(f, "slots     {} with cells of {} bytes", self.slots, self.cell)?;
         writeln!(f, "cursors   head {}, tail {}, waiting {}", self.head, self.tail, self.waiting)?;
         writeln!(f, "pool      {} bytes in chunks of {}", self.capacity, self.chunk)?;

@@ -14,7 +14,7 @@ use crate::block::Block;
 use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
 use crate::layout::{
-    CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS,
+    CLASSES, CONTROL_AT, FEATURE_KEEP, Fixed, Geometry, LINES, Mode, PARTICIPANTS, at,
 };
 use crate::participants::{Entry, Me, Participant, Participants, boot_id, forks};
 use crate::pool::{Measures, Pool};
@@ -139,8 +139,8 @@ impl Options {
             return Err(Error::Exists { path });
         }
         let (fd, temporary) = os::create_unnamed(&path)?;
-        let made = self.build(&fd, &path, &address, &geometry).and_then(|()| {
-            let mapping = Mapping::new(fd, path.clone(), geometry, self.keep)?;
+        let made = self.build(&fd, &path, &address, &geometry).and_then(|fixed| {
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?;
             if self.populate && !mapping.back(0, geometry.capacity) {
                 return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
             }
@@ -160,7 +160,7 @@ impl Options {
         path: &Path,
         address: &Address,
         geometry: &Geometry,
-    ) -> Result<(), Error> {
+    ) -> Result<Fixed, Error> {
         os::local(fd, path)?;
         let solid = match address {
             Address::Name(_) => geometry.cells_at + geometry.slots * geometry.cell_len,
@@ -187,7 +187,8 @@ impl Options {
             let head = self.first_lap.wrapping_mul(geometry.slots);
             write(&head.to_le_bytes(), geometry.cursors_at)?;
         }
-        write(bytemuck::bytes_of(&fixed), 0)
+        write(bytemuck::bytes_of(&fixed), 0)?;
+        Ok(fixed)
     }
 }
 
@@ -210,8 +211,7 @@ impl Segment {
         loop {
             let (fd, stat) = os::open(&path, true)?;
             let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
-            let keep = fixed.features & FEATURE_KEEP != 0;
-            let mapping = Mapping::new(fd, path.clone(), geometry, keep)?.join()?;
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?.join()?;
             // It may have been unlinked, and another made, while we joined.
             if os::is_named(&path, &mapping.fd) {
                 return Ok(Self { mapping: Arc::new(mapping) });
@@ -277,7 +277,7 @@ impl Segment {
 pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let path = address.into().path()?;
     let (fd, stat) = os::open(&path, false)?;
-    let (geometry, _) = read_header(&fd, &path, stat.st_size as u64)?;
+    let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
     let map = MmapOptions::new()
         .len(geometry.total_len as usize)
         .map_raw_read_only(&fd)
@@ -285,8 +285,9 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let measures = geometry.measures();
     let me = Me::new();
     let looked = AtomicU64::new(0);
-    let (id, entry, forks, keep) = (0, Entry::nobody(), 0, true);
-    let mapping = Mapping { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked };
+    let (id, entry, forks) = (0, Entry::nobody(), 0);
+    let mapping =
+        Mapping { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked };
     Ok(Inspection::of(&mapping))
 }
 
@@ -323,7 +324,8 @@ fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fi
             hint: "this file is not a slipring segment, or it was cut short",
         }));
     }
-    match Geometry::check(&fixed, file_len, boot_id()) {
+    let user = rustix::process::geteuid().as_raw();
+    match Geometry::check(&fixed, file_len, boot_id(), user) {
         Ok(geometry) => Ok((geometry, fixed)),
         Err(mismatch) => Err(foreign(mismatch)),
     }
@@ -341,9 +343,10 @@ pub(crate) struct Control {
     /// Producer and consumer handles ever made.
     pub handles: AtomicU32,
 }
+at!(Control { closed = 0, producer = 128, consumer = 136, handles = 144 });
 
 /// What stands in a role's word while the participant's handle of this number has it.
-fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
+pub(crate) fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
 }
 
@@ -362,6 +365,8 @@ pub(crate) struct Mapping {
     pub fd: OwnedFd,
     pub path: PathBuf,
     pub geometry: Geometry,
+    /// The header as it was checked, or written.
+    fixed: Fixed,
     measures: Measures,
     me: Me,
     /// This process in the segment; 0 for one who only looks.
@@ -370,7 +375,6 @@ pub(crate) struct Mapping {
     entry: Entry,
     /// Fork count of the process that made it.
     forks: u32,
-    keep: bool,
     /// When this process last looked at the others, in milliseconds of its own clock.
     looked: AtomicU64,
 }
@@ -382,7 +386,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry, keep: bool) -> Result<Self, Error> {
+    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry, fixed: Fixed) -> Result<Self, Error> {
         let map = MmapOptions::new()
             .len(geometry.total_len as usize)
             .map_raw(&fd)
@@ -390,7 +394,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry, looked) = (0, Entry::nobody(), AtomicU64::new(0));
-        Ok(Self { map, fd, path, geometry, measures, me, id, entry, forks, keep, looked })
+        Ok(Self { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked })
     }
 
     /// Becomes a participant, after seeing to the dead ones. Joiners share the membership lock; it
@@ -639,7 +643,8 @@ impl Drop for Mapping {
                 let entry = participants.entry(id);
                 entry.is_free() || !participants.alive(id, entry, self.me)
             });
-            if empty && last && !self.keep && os::is_named(&self.path, &self.fd) {
+            let keep = self.fixed.features & FEATURE_KEEP != 0;
+            if empty && last && !keep && os::is_named(&self.path, &self.fd) {
                 let _ = std::fs::remove_file(&self.path);
             }
         }
