@@ -262,6 +262,20 @@ pub(crate) fn over<'py>(
     }
 }
 
+/// The array over a buffer, or a copy of it, as `numpy.array` says.
+pub(crate) fn of<'py>(
+    buffer: &Bound<'py, PyAny>,
+    dtype: Option<Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = buffer.py();
+    need_numpy(py)?;
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "dtype"), dtype)?;
+    options.set_item(intern!(py, "copy"), copy)?;
+    py.import(intern!(py, "numpy"))?.call_method(intern!(py, "array"), (buffer,), Some(&options))
+}
+
 /// Points an array away from its memory: it is empty and read-only from now on.
 ///
 /// # Safety

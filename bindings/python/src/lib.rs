@@ -9,6 +9,7 @@ mod buffer;
 mod consumer;
 mod end;
 mod error;
+mod export;
 mod fork;
 mod frame;
 mod inspection;

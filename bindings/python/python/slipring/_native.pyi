@@ -192,7 +192,10 @@ class _Watch:
 @final
 class Frame:
     """A frame that was received, in place. It and each of its views keep its memory; the last of
-    them to go gives it back. Views are read-only."""
+    them to go gives it back. Views are read-only.
+
+    ``numpy.asarray(frame)`` and ``memoryview(frame)`` are such views too: of an array with its dtype
+    and shape, of raw bytes as ``uint8``."""
 
     @property
     def value(self) -> Any:
@@ -222,6 +225,9 @@ class Frame:
     def release(self) -> None:
         """Lets go of the frame now. Views that were taken of it stay valid and keep its memory."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
