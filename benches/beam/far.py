@@ -117,8 +117,6 @@ def count_frames(rx, tx, size, seconds):
     total, started, begun, counted_from = 0, None, None, 0
     while True:
         frames = rx.recv_many(BATCH, timeout=PATIENCE)
-        if not frames:
-            return
         now = time.monotonic()
         started = started or now
         total += len(frames)
@@ -132,8 +130,8 @@ def count_frames(rx, tx, size, seconds):
 
 
 def echo_frames(rx, tx, size, seconds):
-    while frames := rx.recv_many(1, timeout=PATIENCE):
-        tx.send(frames[0].view)
+    while True:
+        tx.send(rx.recv(timeout=PATIENCE).view)
 
 
 main()

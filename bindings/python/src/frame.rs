@@ -379,8 +379,9 @@ impl Frame {
         self.release(py);
     }
 
-    fn __repr__(&self) -> String {
-        let h = &self.header;
-        format!("<slipring.Frame {} {}, {} bytes>", h.sequence, name(h), h.body_len)
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (h, state) = (&self.header, self.lock(py));
+        let released = if matches!(*state, State::Released) { ", released" } else { "" };
+        format!("<slipring.Frame {} {}, {} bytes{released}>", h.sequence, name(h), h.body_len)
     }
 }

@@ -16,6 +16,8 @@ _Meta = Union[dict[str, Any], None]
 _Timeout = Union[SupportsFloat, SupportsIndex, None]
 _Path = Union[str, os.PathLike[str]]
 
+__version__: str
+
 def create(
     name: str | None = None,
     *,
@@ -108,7 +110,7 @@ class Producer:
     def send_many(self, objects: Iterable[Buffer | npt.NDArray[Any]], *, timeout: _Timeout = None) -> int:
         """Sends several, and tells the consumer once for many. Answers how many were sent: fewer
         than all only if the time, which is for all together, ran out. Of an iterator some more
-        may have been consumed then."""
+        may have been consumed then. Any other error has the number as ``sent``."""
     @overload
     def reserve(
         self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
@@ -167,7 +169,8 @@ class Consumer:
     def try_recv(self) -> Frame | None:
         """The next frame if one is there."""
     def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:
-        """Waits for a frame, then takes what is there, up to ``n``; empty if the time ran out."""
+        """Waits for a frame, then takes what is there, up to ``n``: at least one. As :meth:`recv`,
+        ``Empty`` or ``Timeout`` when there is none, and ``Closed`` when there will be no more."""
     def recv_async(self) -> Awaitable[Frame]:
         """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...

@@ -151,6 +151,46 @@ impl Inspection {
     }
 }
 
+impl Inspection {
+    /// What kept a frame out, for a message after [`Error::Full`](crate::Error::Full): the slots or
+    /// the pool, who has them, and who is to make room.
+    pub fn why_full(&self) -> String {
+        let consumer = self.peer("consumer", |process| process.consumes);
+        let Pending { filling, offered, held } = self.frames;
+        let what = if self.waiting >= self.slots {
+            format!("all {} slots hold frames that wait", self.slots)
+        } else {
+            let [free, slabs, runs] = self.chunks;
+            format!(
+                "the pool of {} bytes has no room for it ({free} of {} chunks free; {held} views held, \
+                 {offered} frames waiting, {filling} being filled)",
+                self.capacity,
+                free + slabs + runs
+            )
+        };
+        format!("{what}; {consumer}")
+    }
+
+    /// Why no frame comes, for a message after [`Error::Timeout`](crate::Error::Timeout): who is to
+    /// send one.
+    pub fn why_empty(&self) -> String {
+        self.peer("producer", |process| process.produces)
+    }
+
+    fn peer(&self, role: &str, has: impl Fn(&Process) -> bool) -> String {
+        match self.processes.iter().find(|process| has(process)) {
+            None => format!("it has no {role}"),
+            Some(process) if process.pid == std::process::id() => {
+                format!("its {role} is this process, {}", process.pid)
+            }
+            Some(process) => {
+                let state = if process.alive { "alive" } else { "dead" };
+                format!("its {role} is process {}, {state}", process.pid)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.closed { "closed" } else { "open" };

@@ -59,6 +59,11 @@ impl Address {
     fn path(&self) -> Result<PathBuf, Error> {
         match self {
             Self::Name(name) => os::named(name),
+            Self::Path(path) if path.file_name().is_none() => Err(Error::InvalidOption {
+                option: "path",
+                value: format!("{:?}", path.display().to_string()),
+                expected: "the path of a file",
+            }),
             Self::Path(path) => Ok(path.clone()),
         }
     }
@@ -109,7 +114,8 @@ impl Options {
         self
     }
 
-    /// Take all memory now, rather than chunk by chunk when first used.
+    /// Take all memory now, rather than chunk by chunk when first used. [`Error::TooLittleMemory`]
+    /// where there is not so much.
     pub fn populate(mut self, now: bool) -> Self {
         self.populate = now;
         self
@@ -162,6 +168,9 @@ impl Options {
         geometry: &Geometry,
     ) -> Result<Fixed, Error> {
         os::local(fd, path)?;
+        if self.populate {
+            os::affordable(fd, path, geometry.total_len)?;
+        }
         let solid = match address {
             Address::Name(_) => geometry.cells_at + geometry.slots * geometry.cell_len,
             // A disk that fills up later would be a signal, not an error.

@@ -14,6 +14,9 @@ const PREFIX: &str = "slipring.";
 /// File systems whose pages are not shared between the machines that mount them.
 const NETWORK: [i64; 5] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997];
 
+/// File systems that lie in memory: tmpfs, ramfs.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// The file of a named ring.
 pub(super) fn named(name: &str) -> Result<PathBuf, Error> {
     let invalid = |reason| Err(Error::InvalidName { name: name.to_owned(), reason });
@@ -24,6 +27,9 @@ pub(super) fn named(name: &str) -> Result<PathBuf, Error> {
         return invalid(
             "a name has letters, digits, '.', '_' and '-' only; pass a path to use a file",
         );
+    }
+    if [".", ".."].contains(&name) {
+        return invalid("'.' and '..' are folders everywhere else");
     }
     Ok(Path::new(DIRECTORY).join(format!("{PREFIX}{name}")))
 }
@@ -118,6 +124,28 @@ pub(super) fn local(fd: &OwnedFd, path: &Path) -> Result<(), Error> {
         return Err(Error::os("use", path, error));
     }
     Ok(())
+}
+
+/// Refuses to take more memory at once than there is: the kernel would not refuse, but kill.
+pub(super) fn affordable(fd: &OwnedFd, path: &Path, needed: u64) -> Result<(), Error> {
+    let system = fs::fstatfs(fd).map_err(|e| Error::os("look at", path, e))?;
+    let free = (system.f_bavail as u64).saturating_mul(system.f_bsize as u64);
+    let available = match memory() {
+        // Files elsewhere lie on a disk, and memory is but their cache.
+        Some(memory) if IN_MEMORY.contains(&(system.f_type as i64)) => memory.min(free),
+        _ => free,
+    };
+    if needed > available {
+        return Err(Error::TooLittleMemory { path: path.to_owned(), needed, available });
+    }
+    Ok(())
+}
+
+/// Bytes of memory that can be had without swapping, where the kernel says.
+fn memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Makes the file `len` bytes long and gives memory to its first `solid` bytes.
