@@ -115,6 +115,55 @@ def test_more_memory_than_there_is(name):
     assert name not in slipring.list()
 
 
+def test_a_disk_without_room(python, tmp_path):
+    """P9: a file that can't be as long as the ring is OutOfMemory, and nothing is left."""
+    process = python(
+        """
+        import resource, slipring, sys
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        try:
+            slipring.create(path=sys.argv[1])
+        except slipring.OutOfMemory as error:
+            assert isinstance(error, MemoryError) and error.path == sys.argv[1]
+            print(error.needed, error.available, error)
+        """,
+        str(tmp_path / "ring"),
+    )
+    out, err = process.communicate(timeout=20)
+    needed, available, message = out.split(" ", 2)
+    assert err == "" and int(needed) > 64 << 20 and available == "None"
+    assert message.startswith(f"no room for {needed} more bytes of {tmp_path / 'ring'}: free some")
+    assert not any(tmp_path.iterdir())
+
+
+def test_another_user_s_ring(ring, name):
+    """P9: refused with both users."""
+    if os.geteuid() == 0:
+        os.chown(ring.path, 65534, -1)
+        path, owner = ring.path, 65534
+    else:
+        path, owner = "/etc/passwd", 0
+    for call in (slipring.open, slipring.inspect, slipring.unlink):
+        with pytest.raises(slipring.NotOwner, match="use a ring of your own") as caught:
+            call(path=path)
+        error = caught.value
+        assert isinstance(error, PermissionError)
+        assert (error.path, error.owner, error.user) == (path, owner, os.geteuid())
+    os.chown(ring.path, os.geteuid(), -1)
+
+
+def test_a_damaged_word_is_told(ring, ends):
+    """P9, R9.2: which word, and what it holds."""
+    tx, rx = ends
+    tx.send(b"x")
+    with open(ring.path, "r+b") as file:
+        file.seek(ring.inspect().offsets["slots"])
+        file.write((1 << 63 | 5).to_bytes(8, "little"))
+    with pytest.raises(slipring.Corrupt, match="slot 0 of the segment holds 0x8000000000000005") as caught:
+        rx.recv(0)
+    assert (caught.value.what, caught.value.index, caught.value.found) == ("slot", 0, 1 << 63 | 5)
+
+
 @pytest.mark.parametrize("bad", ["", ".", "..", "../a", "a/b", "/etc/x", "a\0b", "ü", "n" * 201])
 def test_names_that_are_none(bad):
     """P10: a name can't leave its directory."""

@@ -5,13 +5,14 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, SupportsFloat, SupportsIndex, Union, final, overload
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
 
 from typing_extensions import Buffer, Self
 
 import numpy as np
 import numpy.typing as npt
 
+_T = TypeVar("_T")
 _Meta = Union[dict[str, Any], None]
 _Timeout = Union[SupportsFloat, SupportsIndex, None]
 _Path = Union[str, os.PathLike[str]]
@@ -144,10 +145,10 @@ class Producer:
     ) -> None: ...
 
 @final
-class Reservation[T](AbstractContextManager[T, bool]):
+class Reservation(AbstractContextManager[_T, bool]):
     """Room for a frame, within a ``with`` block; see :meth:`Producer.reserve`."""
 
-    def __enter__(self) -> T: ...
+    def __enter__(self) -> _T: ...
     def __exit__(
         self,
         kind: type[BaseException] | None,
