@@ -436,11 +436,22 @@ fn a_file_system_without_room_is_an_error() {
         let root = rustix::process::geteuid().is_root();
         let spaces = libc::CLONE_NEWNS | if root { 0 } else { libc::CLONE_NEWUSER };
         let text = |text: &std::ffi::CStr| text.as_ptr();
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        // SAFETY: gives this child spaces of its own.
+        if unsafe { libc::unshare(spaces) } != 0 {
+            return 2;
+        }
+        // Files in a mount of one's own need an owner that is known there.
+        let own = root
+            || std::fs::write("/proc/self/uid_map", format!("{0} {0} 1", user.as_raw())).is_ok()
+                && std::fs::write("/proc/self/setgroups", "deny").is_ok()
+                && std::fs::write("/proc/self/gid_map", format!("{0} {0} 1", group.as_raw()))
+                    .is_ok();
         // SAFETY: changes the mounts of this child only.
         unsafe {
             let private = libc::MS_REC | libc::MS_PRIVATE;
             let none = std::ptr::null();
-            if libc::unshare(spaces) != 0
+            if !own
                 || libc::mount(text(c"none"), text(c"/"), none, private, none.cast()) != 0
                 || libc::mount(
                     text(c"none"),
