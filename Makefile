@@ -48,6 +48,7 @@ test: setup lint test-rust loom test-python test-beam test-cross fuzz-if-possibl
 	$(say) 'All passed'
 
 lint: setup ## formatting, clippy, compiler warnings
+	@scripts/setup lint
 	$(say) 'Formatting and lints'
 	@cargo fmt --all -- --check
 	@cargo clippy -q --workspace --all-targets -- -D warnings

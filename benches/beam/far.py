@@ -99,9 +99,12 @@ def over_rings(pattern, size, seconds, name):
 
     with slipring.open(name + "-there", wait=20) as there, slipring.open(name + "-back") as back:
         rx, tx = there.consumer(), back.producer()
-        {"recv": pour_frames, "send": count_frames, "rtt": echo_frames}[pattern](
-            rx, tx, size, seconds
-        )
+        try:
+            {"recv": pour_frames, "send": count_frames, "rtt": echo_frames}[pattern](
+                rx, tx, size, seconds
+            )
+        except slipring.Timeout:
+            pass  # the other end has seen enough
 
 
 def pour_frames(rx, tx, size, seconds):
@@ -117,8 +120,6 @@ def count_frames(rx, tx, size, seconds):
     total, started, begun, counted_from = 0, None, None, 0
     while True:
         frames = rx.recv_many(BATCH, timeout=PATIENCE)
-        if not frames:
-            return
         now = time.monotonic()
         started = started or now
         total += len(frames)
@@ -132,8 +133,8 @@ def count_frames(rx, tx, size, seconds):
 
 
 def echo_frames(rx, tx, size, seconds):
-    while frames := rx.recv_many(1, timeout=PATIENCE):
-        tx.send(frames[0].view)
+    while True:
+        tx.send(rx.recv(timeout=PATIENCE).view)
 
 
 main()

@@ -296,7 +296,10 @@ class Slipring:
         return None if frame is None else frame.view
 
     def receive_batch(self):
-        return [frame.view for frame in self.rx.recv_many(BATCH, timeout=0.01)] or None
+        try:
+            return [frame.view for frame in self.rx.recv_many(BATCH, timeout=0.01)]
+        except self.slipring.Timeout:
+            return None
 
     def close(self):
         for ring, name in zip(self.rings, self.names):

@@ -145,9 +145,37 @@ def round_trips(end, case, seconds):
         if last >= warm:
             trips.append(stamp - last)
         last = stamp
-    trips.sort()
-    at = lambda share: trips[min(len(trips) - 1, int(share * len(trips)))]
+    return quantiles(trips)
+
+
+def quantiles(times):
+    times.sort()
+    at = lambda share: times[min(len(times) - 1, int(share * len(times)))]
     return {"median": at(0.5), "p99": at(0.99), "p999": at(0.999)}
+
+
+def views(case, seconds):
+    """Frames that wait, taken one by one as views: from the call to the first byte. slipring alone."""
+    import slipring
+
+    now, times = time.perf_counter_ns, []
+    with slipring.create(f"bench-{os.getpid()}-view", populate=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        warm = now() + int(seconds / 3 * 1e9)
+        until, last = warm + int(seconds * 1e9), 0
+        while last < until:
+            with tx.reserve(case.size) as body:
+                body[0] = 1
+            begun = now()
+            view = rx.recv(0).view
+            first = view[0]
+            last = now()
+            if (len(view), first) != (case.size, 1):
+                sys.exit(f"a frame of {len(view)} bytes came, beginning with {first}")
+            del view
+            if last > warm:
+                times.append(last - begun)
+    return quantiles(times)
 
 
 def stream(end, case, seconds, control):
@@ -194,6 +222,8 @@ def main():
         print(json.dumps({"not_installed": missing}))
         return
     pin(0)
+    if case.variant == "view":
+        return print(json.dumps(views(case, options.seconds)))
     context = multiprocessing.get_context("spawn")
     control, link = Control(context), peer.link(context, case)
     other = context.Process(

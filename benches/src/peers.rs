@@ -12,15 +12,24 @@ mod unix;
 mod zmq;
 
 use crate::harness::process::Contestant;
+#[cfg(not(feature = "peers"))]
+use crate::harness::{case::Case, failure::Failure};
 
 /// Everyone, in the order of the tables' columns.
 pub fn all() -> Vec<Contestant> {
     let mut all = vec![
         machine::contestant(),
         Contestant::processes::<slipring::Slipring>(),
+        slipring::views(),
         Contestant::processes::<limit::Limit<false>>(),
         Contestant::processes::<limit::Limit<true>>(),
     ];
+    #[cfg(not(feature = "peers"))]
+    all.extend(["iceoryx2", "zmq"].map(|name| {
+        Contestant::alone(name, Case::in_rust, |_, _| {
+            Err(Failure::NotInstalled { what: "built without the feature `peers`".into() })
+        })
+    }));
     #[cfg(feature = "peers")]
     all.extend([Contestant::processes::<iceoryx::Iceoryx>(), Contestant::processes::<zmq::Zmq>()]);
     all.extend([

@@ -48,7 +48,7 @@ fn said(output: &Output) -> String {
 fn every_light_peer_gives_a_figure() {
     let bench = Bench::new("light");
     let output = bench.run(
-        "--filter rust/ --filter machine/ --peers machine,limit,limit+fence,unix,rtrb,arrayqueue",
+        "--filter rust/ --filter machine/ --peers slipring,machine,limit,limit+fence,unix,rtrb,arrayqueue",
     );
     assert!(output.status.success(), "{}", said(&output));
     let results = bench.results();
@@ -60,6 +60,9 @@ fn every_light_peer_gives_a_figure() {
         ("rust/rtt/64B/block", "limit+fence"),
         ("rust/rtt/64B/block", "unix"),
         ("rust/rtt/1MiB/copy", "unix"),
+        ("rust/rtt/1KiB/copy", "limit"),
+        ("rust/rtt/64KiB/copy", "slipring"),
+        ("rust/recv/1MiB/view", "slipring"),
         ("rust/stream/64B/batch", "rtrb"),
         ("rust/stream/1MiB/touch", "limit"),
         ("rust/stream/1MiB/cold", "limit"),
@@ -80,7 +83,9 @@ fn a_missing_interpreter_is_said_loudly() {
     let bench = Bench::new("missing");
     let output = bench.run("--filter python/rtt/64B/block --peers mp.Queue");
     assert!(output.status.success(), "{}", said(&output));
-    assert!(bench.results().is_empty());
+    let results = bench.results();
+    assert!(results[0]["not_installed"].as_str().unwrap().starts_with("Python;"), "{results:?}");
+    assert_eq!((results.len(), &results[0]["peer"]), (1, &Value::from("mp.Queue")));
     let table = std::fs::read_to_string(bench.out.join("ring.md")).unwrap();
     assert!(table.contains("**not installed: Python; set SLIPRING_PYTHON"), "{table}");
 }

@@ -22,7 +22,7 @@ pub enum Pattern {
     Rtt,
     /// Frames one way as fast as they go, counted by the consumer.
     Stream,
-    /// A stream into Elixir.
+    /// A stream into Elixir; of the variant `View`, the receiving of single frames.
     Recv,
     /// A stream out of Elixir.
     Send,
@@ -53,6 +53,8 @@ pub enum Variant {
     Batch,
     /// One frame at a time.
     Single,
+    /// A frame that waits is taken as a view, in one process, so that nothing but this is timed.
+    View,
 }
 
 /// One row of the results.
@@ -89,6 +91,8 @@ pub const ALL: &[Case] = {
         machine(Memcpy, 16 * MIB),
         case(Rust, Rtt, 64, Spin),
         case(Rust, Rtt, 64, Block),
+        case(Rust, Rtt, KIB, Copy),
+        case(Rust, Rtt, 64 * KIB, Copy),
         case(Rust, Rtt, MIB, Touch),
         case(Rust, Rtt, MIB, Copy),
         case(Rust, Stream, 64, Copy),
@@ -98,6 +102,8 @@ pub const ALL: &[Case] = {
         case(Rust, Stream, 64, Batch),
         case(Rust, Stream, MIB, Touch),
         case(Rust, Stream, MIB, Cold),
+        case(Rust, Recv, 64, View),
+        case(Rust, Recv, MIB, View),
         case(Python, Rtt, 64, Spin),
         case(Python, Rtt, 64, Block),
         case(Python, Rtt, MIB, Touch),
@@ -108,6 +114,8 @@ pub const ALL: &[Case] = {
         case(Python, Stream, 64, Batch),
         case(Python, Stream, 4 * KIB, Batch),
         case(Python, Stream, MIB, Batch),
+        case(Python, Recv, 64, View),
+        case(Python, Recv, MIB, View),
         case(Beam, Rtt, 64, Block),
         case(Beam, Rtt, MIB, Block),
         case(Beam, Recv, 64, Batch),
@@ -134,7 +142,7 @@ impl Case {
 
     /// Whether both ends are Rust and frames go there and back or one way.
     pub fn in_rust(&self) -> bool {
-        self.host == Host::Rust
+        self.host == Host::Rust && !self.is(Variant::View)
     }
 }
 
@@ -172,6 +180,7 @@ impl fmt::Display for Case {
             Some(Variant::Cold) => f.write_str("/cold"),
             Some(Variant::Batch) => f.write_str("/batch"),
             Some(Variant::Single) => f.write_str("/single"),
+            Some(Variant::View) => f.write_str("/view"),
         }
     }
 }

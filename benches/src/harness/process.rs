@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::case::{Case, Host, Variant};
+use super::case::{Case, Variant};
 use super::control::{CONTROL_LEN, Control};
 use super::drive;
 use super::failure::Failure;
@@ -56,7 +56,7 @@ impl Contestant {
     pub fn processes<P: Peer>() -> Self {
         Self {
             name: P::NAME,
-            takes: Box::new(|case| case.host == Host::Rust && P::takes(case)),
+            takes: Box::new(|case| case.in_rust() && P::takes(case)),
             run: Box::new(|case, time| {
                 with_far_process(P::NAME, case, P::memory(case), |route, control| {
                     drive::near(&mut P::open(route, End::Near)?, case, time, control)
@@ -75,7 +75,7 @@ impl Contestant {
     pub fn threads<P: InProcess>() -> Self {
         Self {
             name: P::NAME,
-            takes: Box::new(|case| case.host == Host::Rust && P::takes(case)),
+            takes: Box::new(|case| case.in_rust() && P::takes(case)),
             run: Box::new(|case, time| {
                 let control = Control::new(Arc::new(Memory::new(CONTROL_LEN, true)?));
                 let (mut near, mut far) = P::pair(case);

@@ -21,14 +21,24 @@ pub fn write(folder: &Path, name: &str, rows: &[Row], yardsticks: &[&str]) -> Re
     fs::write(folder.join(format!("{name}.md")), text).map_err(Failure::call(doing))
 }
 
-/// One object per row that has figures.
+/// One object per row; where there are no figures it has `not_installed` or `failure` in their place.
 fn json(rows: &[Row]) -> Value {
     let object = |row: &Row| {
-        let figures = row.figures.as_ref().ok()?;
         let mut object = Map::new();
         let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
         set("case", json!(row.case.to_string()));
         set("peer", json!(row.peer));
+        let figures = match &row.figures {
+            Ok(figures) => figures,
+            Err(Failure::NotInstalled { what }) => {
+                set("not_installed", json!(what));
+                return Value::Object(object);
+            }
+            Err(failure) => {
+                set("failure", json!(failure.to_string()));
+                return Value::Object(object);
+            }
+        };
         set("metric", json!(figures.metric));
         set("unit", json!(figures.unit));
         set("median", json!(figures.median));
@@ -38,9 +48,9 @@ fn json(rows: &[Row]) -> Value {
             set("p99", json!(p99));
             set("p999", json!(p999));
         }
-        Some(Value::Object(object))
+        Value::Object(object)
     };
-    rows.iter().filter_map(object).collect()
+    rows.iter().map(object).collect()
 }
 
 /// One table per host: a line per case, a column per peer.
@@ -168,12 +178,19 @@ mod tests {
         ]
     }
 
-    /// R7.5: programs find every figure under its case and peer, and no made-up one.
+    /// R7.5: programs find every figure under its case and peer, and no made-up one: of who failed or
+    /// is missing they find that.
     #[test]
-    fn json_has_an_object_per_figure() {
-        let json = json(&rows());
+    fn json_has_an_object_per_row() {
+        let mut rows = rows();
+        let silent = Failure::Silent { waited: std::time::Duration::from_secs(1) };
+        rows.push(row("rust/stream/1MiB/copy", "c", Err(silent)));
+        let json = json(&rows);
         let list = json.as_array().unwrap();
-        assert_eq!(list.len(), 4, "what was not measured is not there");
+        assert_eq!(list.len(), 6);
+        assert_eq!(list[4]["not_installed"], "a | b\nc");
+        assert!(list[5]["failure"].as_str().unwrap().starts_with("nothing came or went for 1s"));
+        assert!(list[4..].iter().all(|object| object.get("median").is_none()));
         assert_eq!(list[1]["case"], "rust/rtt/64B/spin");
         assert_eq!(list[1]["peer"], "a");
         assert_eq!((&list[1]["metric"], &list[1]["unit"]), (&json!("latency"), &json!("ns")));

@@ -12,10 +12,14 @@ use crate::harness::script::Script;
 pub fn contestants() -> [Contestant; 7] {
     [
         contestant("slipring", python(), Host::Python, |_| true),
-        contestant("iceoryx2", python(), Host::Python, |case| !case.is(Variant::Batch)),
-        contestant("zmq", python(), Host::Python, |case| !case.is(Variant::Touch)),
+        contestant("iceoryx2", python(), Host::Python, |case| {
+            !case.is(Variant::Batch) && !case.is(Variant::View)
+        }),
+        contestant("zmq", python(), Host::Python, |case| {
+            !case.is(Variant::Touch) && !case.is(Variant::View)
+        }),
         contestant("mp.Queue", python(), Host::Python, |case| {
-            !case.is(Variant::Touch) && !case.is(Variant::Spin)
+            ![Variant::Touch, Variant::Spin, Variant::View].iter().any(|&variant| case.is(variant))
         }),
         contestant("slipring", elixir(), Host::Beam, |_| true),
         contestant("port", elixir(), Host::Beam, |_| true),

@@ -1,12 +1,15 @@
-//! slipring, through its public face: two rings, one each way.
+//! slipring, through its public face: two rings, one each way; for single views one ring in one process.
 
 use std::time::Duration;
 
 use slipring::{Consumer, Error, Header, Producer, Segment, Wait};
 
-use crate::harness::case::{Case, Variant};
+use crate::harness::case::{Case, Host, Variant};
+use crate::harness::clock::Clock;
 use crate::harness::failure::Failure;
 use crate::harness::link::{BATCH, End, Link, Peer, Route};
+use crate::harness::process::{Contestant, pin};
+use crate::harness::sample::{Sample, Trips};
 
 /// One end.
 pub struct Slipring {
@@ -110,4 +113,40 @@ impl Link for Slipring {
             Ok(())
         }
     }
+}
+
+/// Its receiving of single frames.
+pub fn views() -> Contestant {
+    let takes = |case: &Case| case.host == Host::Rust && case.is(Variant::View);
+    Contestant::alone(Slipring::NAME, takes, view)
+}
+
+/// From the call to the first byte of the body; its release is not timed.
+fn view(case: &Case, time: Duration) -> Result<Sample, Failure> {
+    pin(End::Near)?;
+    let name = format!("bench-{}-view", std::process::id());
+    let ring = Segment::options().populate(true).create(name.as_str());
+    let ring = ring.map_err(Failure::call("create a ring"))?;
+    let mut tx = ring.producer().map_err(Failure::call("become the producer"))?;
+    let mut rx = ring.consumer().map_err(Failure::call("become the consumer"))?;
+    let (clock, mut trips) = (Clock::new(), Trips::default());
+    let warm = clock.counts() + clock.counts_in(time / 3);
+    let end = warm + clock.counts_in(time);
+    let mut last = clock.counts();
+    while last < end || trips.sample().is_none() {
+        let touch = |body: &mut [u8]| body[0] = 1;
+        tx.send_with(Header::raw(), case.size, touch, &Wait::no())
+            .map_err(Failure::call("send"))?;
+        let begun = clock.counts();
+        let frame = rx.recv(&Wait::no()).map_err(Failure::call("receive"))?;
+        std::hint::black_box(frame[0]);
+        last = clock.counts();
+        if frame.len() != case.size {
+            return Err(Failure::Length { expected: case.size, found: frame.len() });
+        }
+        if last > warm {
+            trips.record(clock.nanos(last - begun));
+        }
+    }
+    Ok(trips.sample().expect("the loop ran until there was one"))
 }

@@ -89,7 +89,13 @@ pub(crate) fn look<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Candidate
     }
     if exact == 0 && object.hasattr(intern!(py, "mask"))? {
         let hint = "send .filled() and .mask each by itself";
-        return Err(error::unsendable(py, "a masked array has no frame", "$", "MaskedArray", hint));
+        return Err(error::unsendable(
+            py,
+            "a masked array can't be sent",
+            "$",
+            "MaskedArray",
+            hint,
+        ));
     }
     let array: *const PyArrayObject = object.as_ptr().cast();
     // SAFETY: it is an array, so that these fields are there; `nd` lengths stand in `dimensions`.
@@ -103,7 +109,7 @@ pub(crate) fn look<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Candidate
     };
     let Some(dtype) = dtype_of(py, descr) else {
         let dtype = object.getattr(intern!(py, "dtype"))?.str()?.to_string();
-        let what = format!("an array of dtype {dtype} has no frame");
+        let what = format!("an array of dtype {dtype} can't be sent");
         return Err(error::unsendable(py, &what, "$", &dtype, SUPPORTED));
     };
     let fortran = flags & NPY_ARRAY_C_CONTIGUOUS == 0 && flags & NPY_ARRAY_F_CONTIGUOUS != 0;
@@ -175,7 +181,7 @@ pub(crate) fn parse_dtype(object: &Bound<'_, PyAny>) -> PyResult<Dtype> {
         Some(dtype) => Ok(dtype),
         None => {
             let name = owned.str()?.to_string();
-            let what = format!("an array of dtype {name} has no frame");
+            let what = format!("an array of dtype {name} can't be sent");
             Err(error::unsendable(py, &what, "$", &name, SUPPORTED))
         }
     }
@@ -260,6 +266,20 @@ pub(crate) fn over<'py>(
         }
         Ok(array)
     }
+}
+
+/// The array over a buffer, or a copy of it, as `numpy.array` says.
+pub(crate) fn of<'py>(
+    buffer: &Bound<'py, PyAny>,
+    dtype: Option<Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = buffer.py();
+    need_numpy(py)?;
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "dtype"), dtype)?;
+    options.set_item(intern!(py, "copy"), copy)?;
+    py.import(intern!(py, "numpy"))?.call_method(intern!(py, "array"), (buffer,), Some(&options))
 }
 
 /// Points an array away from its memory: it is empty and read-only from now on.

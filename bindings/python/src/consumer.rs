@@ -3,6 +3,7 @@
 use crate::end::{Close, End, Timeout};
 use crate::error;
 use crate::frame::Frame;
+use crate::size;
 use crate::watcher::{self, Watch};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -59,30 +60,27 @@ impl Consumer {
 
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         // Said by value, so that polling makes no exception.
-        self.end
-            .run(py, Timeout::Now, |rx, wait| match rx.recv(wait) {
-                Ok(frame) => Ok(Some(frame)),
-                Err(slipring::Error::Empty) => Ok(None),
-                Err(error) => Err(error),
-            })
-            .or_else(|e| if error::is(py, &e, intern!(py, "Empty")) { Ok(None) } else { Err(e) })
-            .map(|frame| frame.map(Frame::new))
+        match self.end.attempt(py, Timeout::Now, |rx, wait| rx.recv(wait)) {
+            Ok(frame) => Ok(Some(Frame::new(frame))),
+            Err(stop) if stop.is_outcome() => Ok(None),
+            Err(stop) => Err(self.end.raise(py, stop)),
+        }
     }
 
     #[pyo3(signature = (n, timeout=None))]
     fn recv_many<'py>(
         &self,
         py: Python<'py>,
-        n: usize,
+        n: &Bound<'py, PyAny>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
+        let n = size::count(n, "n", "a whole number from 1 on")? as usize;
+        if n == 0 {
+            return Err(size::refused(py, "n", "0", "a whole number from 1 on"));
+        }
         let timeout = Timeout::parse(timeout)?;
         let mut frames = Vec::with_capacity(n.min(ROOM));
-        match self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait)) {
-            Ok(_) => {}
-            Err(error) if error::is_outcome(py, &error) => return Ok(PyList::empty(py)),
-            Err(error) => return Err(error),
-        }
+        self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
         let frames: PyResult<Vec<Py<Frame>>> =
             frames.into_iter().map(|frame| Py::new(py, Frame::new(frame))).collect();
         PyList::new(py, frames?)
@@ -101,6 +99,12 @@ impl Consumer {
 
     fn close(&self, py: Python<'_>) {
         close(py, &self.end);
+    }
+
+    fn __repr__(&self) -> String {
+        self.end.describe("Consumer", |rx| {
+            if rx.segment().readable().ready() { "ready".into() } else { "no frame waits".into() }
+        })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -7,7 +7,7 @@
 
 use crate::{error, fork};
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use slipring::{Error, Segment, Wait};
 use std::cell::Cell;
@@ -33,19 +33,28 @@ pub(crate) enum Timeout {
 impl Timeout {
     /// `None` waits for ever, 0 not at all, anything else is seconds.
     pub(crate) fn parse(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let Some(timeout) = timeout else { return Ok(Self::Never) };
-        let seconds: f64 = timeout.extract().map_err(|_| {
-            let found = timeout.get_type();
-            PyTypeError::new_err(format!("timeout is None or seconds as a number, not {found}"))
-        })?;
-        Self::seconds(seconds)
+        timeout.map_or(Ok(Self::Never), |timeout| Self::seconds(timeout, "timeout", "None"))
     }
 
-    /// At most this long.
-    pub(crate) fn seconds(seconds: f64) -> PyResult<Self> {
+    /// At most so many seconds. `name` is the argument's, `ever` its value for no limit.
+    pub(crate) fn seconds(value: &Bound<'_, PyAny>, name: &str, ever: &str) -> PyResult<Self> {
+        let seconds: f64 =
+            match value.extract() {
+                Ok(seconds) => seconds,
+                // An integer beyond all floats.
+                Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+                    if value.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY }
+                }
+                Err(_) => {
+                    let found = value.get_type().name()?;
+                    return Err(PyTypeError::new_err(format!(
+                        "{name} is seconds as a number, or {ever} to wait for ever, not {found}"
+                    )));
+                }
+            };
         if seconds.is_nan() || seconds < 0.0 {
             return Err(PyValueError::new_err(format!(
-                "timeout is {seconds}: give seconds, 0 not to wait, or None to wait for ever"
+                "{name} is {seconds}: give seconds, 0 not to wait, or {ever} to wait for ever"
             )));
         }
         Ok(if seconds == 0.0 {
@@ -75,11 +84,20 @@ impl Timeout {
     }
 }
 
-/// Why a wait ended without what was waited for.
-enum Stop {
+/// Why a call ended without what was asked.
+pub(crate) enum Stop {
     Ring(Error),
     Python(PyErr),
     Detached,
+    /// Another thread waits with the handle, and this call must not.
+    Busy,
+}
+
+impl Stop {
+    /// Whether it only says that the ring was not ready in time.
+    pub(crate) fn is_outcome(&self) -> bool {
+        matches!(self, Self::Busy | Self::Ring(Error::Full | Error::Empty | Error::Timeout))
+    }
 }
 
 /// A producer or consumer, until it is closed.
@@ -91,24 +109,16 @@ pub(crate) struct End<T> {
     forks: u32,
     /// `"producer"` or `"consumer"`.
     role: &'static str,
-    /// What a call that must not wait gives while another thread waits with the handle.
-    busy: fn() -> Error,
 }
 
 impl<T: Send> End<T> {
-    pub(crate) fn new(
-        handle: T,
-        segment: Segment,
-        role: &'static str,
-        busy: fn() -> Error,
-    ) -> Self {
+    pub(crate) fn new(handle: T, segment: Segment, role: &'static str) -> Self {
         Self {
             handle: Mutex::new(Some(handle)),
             segment: Mutex::new(Some(segment)),
             closing: AtomicBool::new(false),
             forks: fork::count(),
             role,
-            busy,
         }
     }
 
@@ -118,8 +128,19 @@ impl<T: Send> End<T> {
         &self,
         py: Python<'_>,
         timeout: Timeout,
-        mut step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error> + Send,
+        step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error> + Send,
     ) -> PyResult<R> {
+        self.attempt(py, timeout, step).map_err(|stop| self.raise(py, stop))
+    }
+
+    /// As [`run`](Self::run), without an exception for what is told by value.
+    #[inline]
+    pub(crate) fn attempt<R: Send>(
+        &self,
+        py: Python<'_>,
+        timeout: Timeout,
+        mut step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error> + Send,
+    ) -> Result<R, Stop> {
         let at_once = self.handle.try_lock().map(|mut guard| match guard.as_mut() {
             Some(handle) => step(handle, &Wait::no()).map_err(Stop::Ring),
             None => Err(Stop::Detached),
@@ -127,10 +148,10 @@ impl<T: Send> End<T> {
         match at_once {
             Some(Ok(done)) => return Ok(done),
             Some(Err(Stop::Ring(Error::Full | Error::Empty))) if timeout != Timeout::Now => {}
-            Some(Err(stop)) => return Err(self.raise(py, stop)),
+            Some(Err(stop)) => return Err(stop),
             None => {}
         }
-        py.detach(|| self.wait(timeout, step)).map_err(|stop| self.raise(py, stop))
+        py.detach(|| self.wait(timeout, step))
     }
 
     fn wait<R>(
@@ -163,7 +184,7 @@ impl<T: Send> End<T> {
                 return Err(stopped());
             }
             if timeout == Timeout::Now {
-                return Err(Stop::Ring((self.busy)()));
+                return Err(Stop::Busy);
             }
             if timeout.left() == Some(Duration::ZERO) {
                 return Err(Stop::Ring(Error::Timeout));
@@ -188,12 +209,35 @@ impl<T: Send> End<T> {
         segment.ok_or_else(|| self.raise(py, Stop::Detached))
     }
 
+    /// For people: the class, the ring, and what state the handle is in. Waits for nobody.
+    pub(crate) fn describe(&self, class: &str, state: impl FnOnce(&T) -> String) -> String {
+        let state = if self.forks != fork::count() {
+            "of the parent process".into()
+        } else {
+            match self.handle.try_lock() {
+                Some(handle) => handle.as_ref().map_or("closed".into(), state),
+                None => "in use by a thread".into(),
+            }
+        };
+        let segment = self.segment.try_lock().and_then(|segment| segment.clone());
+        match segment {
+            Some(segment) => format!("<slipring.{class} of {}, {state}>", segment.path().display()),
+            None => format!("<slipring.{class}, {state}>"),
+        }
+    }
+
     #[cold]
-    fn raise(&self, py: Python<'_>, stop: Stop) -> PyErr {
-        match stop {
-            Stop::Ring(error) => error::raise(py, error),
-            Stop::Python(error) => error,
-            Stop::Detached => error::detached(py, self.role),
+    pub(crate) fn raise(&self, py: Python<'_>, stop: Stop) -> PyErr {
+        let sends = self.role == "producer";
+        let segment = self.segment.try_lock().and_then(|segment| segment.clone());
+        match (stop, segment) {
+            (Stop::Ring(error @ (Error::Full | Error::Empty | Error::Timeout)), Some(segment)) => {
+                error::outcome(py, error, &segment, sends)
+            }
+            (Stop::Ring(error), _) => error::raise(py, error),
+            (Stop::Python(error), _) => error,
+            (Stop::Detached, _) => error::detached(py, self.role),
+            (Stop::Busy, _) => error::busy(py, sends),
         }
     }
 }

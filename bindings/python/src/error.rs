@@ -1,11 +1,12 @@
 //! Errors as exceptions. The classes are Python's, in `slipring/errors.py`; here is what fills them.
 
+use crate::inspection::Inspection;
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyString};
 use pyo3::{Py, intern};
-use slipring::Error;
+use slipring::{Error, Segment};
 use slipring_codec::{DecodeError, EncodeError};
 
 /// A class of `slipring.errors`.
@@ -38,6 +39,61 @@ pub(crate) fn is_outcome(py: Python<'_>, error: &PyErr) -> bool {
     [intern!(py, "Full"), intern!(py, "Empty"), intern!(py, "Timeout")]
         .into_iter()
         .any(|name| is(py, error, name))
+}
+
+/// An error after a part of the frames was sent: says how many, in its message and as `sent`.
+#[cold]
+pub(crate) fn after(py: Python<'_>, error: PyErr, sent: usize) -> PyErr {
+    let exception = error.value(py);
+    let told = format!("sent before this: {sent}");
+    let tell = || {
+        exception.setattr(intern!(py, "sent"), sent)?;
+        if is(py, &error, intern!(py, "Error")) {
+            let message = format!("{}; {told}", exception.str()?);
+            exception.setattr(intern!(py, "args"), (message,))
+        } else {
+            // Somebody else's exception, from the iterable.
+            exception.call_method1(intern!(py, "add_note"), (told,)).map(|_| ())
+        }
+    };
+    // An exception that takes no attributes is told as it is.
+    let _ = tell();
+    error
+}
+
+/// That a ring was full, or no frame came in time: in which ring, why, and what to do.
+#[cold]
+pub(crate) fn outcome(py: Python<'_>, error: Error, segment: &Segment, sends: bool) -> PyErr {
+    let path = segment.path().display();
+    if matches!(error, Error::Empty) {
+        return make(py, intern!(py, "Empty"), format!("no frame waits in {path}"), |_| Ok(()));
+    }
+    let seen = py.detach(|| segment.inspect());
+    let late = matches!(error, Error::Timeout);
+    let message = match (sends, late) {
+        (true, late) => {
+            let (begin, hint) = if late {
+                ("the time ran out: ", "take frames faster, let go of views")
+            } else {
+                ("", "wait with a timeout, take frames faster, let go of views")
+            };
+            let why = seen.why_full();
+            format!("{begin}{path} is full: {why}; {hint}, or create it larger")
+        }
+        (false, _) => format!("no frame came to {path} in time: {}", seen.why_empty()),
+    };
+    let class = if late { intern!(py, "Timeout") } else { intern!(py, "Full") };
+    make(py, class, message, |e| e.setattr("inspection", Inspection(seen)))
+}
+
+/// Another thread waits with a handle, and this one was not to wait for it.
+#[cold]
+pub(crate) fn busy(py: Python<'_>, sends: bool) -> PyErr {
+    let (class, role) =
+        if sends { (intern!(py, "Full"), "producer") } else { (intern!(py, "Empty"), "consumer") };
+    let message =
+        format!("another thread is waiting with this {role}: give a timeout to wait for it");
+    make(py, class, message, |_| Ok(()))
 }
 
 /// The ring's error as an exception.
@@ -105,8 +161,16 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
         }
         Error::OutOfMemory { path, needed } => make(py, intern!(py, "OutOfMemory"), message, |e| {
             e.setattr("path", path.as_os_str())?;
-            e.setattr("needed", needed)
+            e.setattr("needed", needed)?;
+            e.setattr("available", py.None())
         }),
+        Error::TooLittleMemory { path, needed, available } => {
+            make(py, intern!(py, "OutOfMemory"), message, |e| {
+                e.setattr("path", path.as_os_str())?;
+                e.setattr("needed", needed)?;
+                e.setattr("available", available)
+            })
+        }
         Error::Os { operation, path, source } => make(py, intern!(py, "Refused"), message, |e| {
             e.setattr("operation", operation)?;
             e.setattr("path", path.as_os_str())?;

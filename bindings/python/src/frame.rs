@@ -5,6 +5,7 @@
 //! 2. A frame holds its lease, and its value once decoded, until it is released. No view refers to
 //!    the frame, so that there is no cycle and freeing waits for no garbage collector.
 
+use crate::export::Layout;
 use crate::{array, error, fork, meta};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -14,7 +15,7 @@ use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// A frame's fixed 64 bytes, as named fields.
 #[pyclass(frozen, get_all, module = "slipring")]
@@ -75,6 +76,8 @@ struct Found {
     data: Range<usize>,
     /// What it is, where it is an array.
     array: Option<Descriptor>,
+    /// That, for those who ask for a buffer.
+    layout: OnceLock<Layout>,
 }
 
 #[pymethods]
@@ -108,11 +111,12 @@ impl Lease {
         let found = |part: Part<'_>, array| Found {
             data: part.offset..part.offset + part.bytes.len(),
             array,
+            layout: OnceLock::new(),
         };
         let content = open(&frame).and_then(|body| match body.content()? {
             Content::Raw(part) => Ok(found(part, None)),
             Content::Ndarray(view) => Ok(found(view.data, Some(view.descriptor))),
-            _ => Ok(Found { data: 0..frame.len(), array: None }),
+            _ => Ok(Found { data: 0..frame.len(), array: None, layout: OnceLock::new() }),
         });
         Self { frame, content }
     }
@@ -253,6 +257,8 @@ impl Frame {
         memoryview(self.lease(py)?.0.bind(py))
     }
 
+    /// An array as such, with its shape; anything else as bytes.
+    ///
     /// # Safety
     /// As the buffer protocol says: `view` is null or a structure to be filled.
     unsafe fn __getbuffer__(
@@ -261,8 +267,26 @@ impl Frame {
         flags: c_int,
     ) -> PyResult<()> {
         let lease = slf.get().lease(slf.py())?.0.into_bound(slf.py());
-        // SAFETY: handed on to the lease, which is then what the view refers to.
-        unsafe { Lease::__getbuffer__(lease, view, flags) }
+        let found = lease.get().found(slf.py())?;
+        let Some(descriptor) = found.array.as_ref().filter(|_| !view.is_null()) else {
+            // SAFETY: handed on to the lease, which is then what the view refers to.
+            return unsafe { Lease::__getbuffer__(lease, view, flags) };
+        };
+        let layout = found.layout.get_or_init(|| Layout::new(descriptor));
+        let data = lease.get().data(slf.py())?;
+        // SAFETY: the view refers to the lease, which owns the data and the layout and does not
+        // change; the data was checked against the descriptor.
+        unsafe { layout.fill(lease.clone().into_any(), data, view, flags) }
+    }
+
+    /// For NumPy where it does not ask for a buffer: the value, as an array.
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        array::of(&memoryview(slf.as_any())?, dtype, copy)
     }
 
     #[getter]
@@ -355,8 +379,9 @@ impl Frame {
         self.release(py);
     }
 
-    fn __repr__(&self) -> String {
-        let h = &self.header;
-        format!("<slipring.Frame {} {}, {} bytes>", h.sequence, name(h), h.body_len)
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (h, state) = (&self.header, self.lock(py));
+        let released = if matches!(*state, State::Released) { ", released" } else { "" };
+        format!("<slipring.Frame {} {}, {} bytes{released}>", h.sequence, name(h), h.body_len)
     }
 }

@@ -1,6 +1,7 @@
 //! What is in a segment, for Python.
 
 use pyo3::prelude::*;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 /// A snapshot of a segment: consistent in each number, not between them.
@@ -31,6 +32,10 @@ impl Process {
     }
 }
 
+fn hex(id: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(id))
+}
+
 fn truth(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
@@ -44,6 +49,38 @@ impl Inspection {
     #[getter]
     fn len(&self) -> u64 {
         self.0.len
+    }
+    #[getter]
+    fn version(&self) -> (u16, u16) {
+        self.0.version
+    }
+    #[getter]
+    fn id(&self) -> String {
+        hex(self.0.id)
+    }
+    #[getter]
+    fn boot_id(&self) -> String {
+        hex(self.0.boot_id)
+    }
+    #[getter]
+    fn created_ns(&self) -> u64 {
+        self.0.created_ns
+    }
+    #[getter]
+    fn creator_pid(&self) -> u32 {
+        self.0.creator_pid
+    }
+    #[getter]
+    fn creator_uid(&self) -> u32 {
+        self.0.creator_uid
+    }
+    #[getter]
+    fn keep(&self) -> bool {
+        self.0.keep
+    }
+    #[getter]
+    fn offsets(&self) -> BTreeMap<&'static str, u64> {
+        self.0.parts.iter().copied().collect()
     }
     #[getter]
     fn slots(&self) -> u64 {

@@ -9,6 +9,7 @@ mod buffer;
 mod consumer;
 mod end;
 mod error;
+mod export;
 mod fork;
 mod frame;
 mod inspection;
@@ -47,9 +48,19 @@ mod _native {
     const TICK: Duration = Duration::from_millis(50);
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         fork::watch();
-        Ok(())
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// How long to wait for a ring: seconds, and no `None`, which means for ever elsewhere.
+    struct Patience(Timeout);
+
+    impl FromPyObject<'_, '_> for Patience {
+        type Error = PyErr;
+        fn extract(wait: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+            Timeout::seconds(&wait, "wait", "math.inf").map(Self)
+        }
     }
 
     fn address(name: Option<String>, path: Option<PathBuf>) -> PyResult<Address> {
@@ -63,21 +74,30 @@ mod _native {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (name=None, *, path=None, capacity=None, slots=1024, cell=192,
-                        populate=false, keep=false))]
+    #[pyo3(signature = (name=None, *, path=None, capacity=None, slots=None, cell=None,
+                        populate=false, keep=false),
+           text_signature = "(name=None, *, path=None, capacity=None, slots=1024, cell=192, \
+                             populate=False, keep=False)")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn create(
         py: Python<'_>,
         name: Option<String>,
         path: Option<PathBuf>,
         capacity: Option<&Bound<'_, PyAny>>,
-        slots: u64,
-        cell: u64,
+        slots: Option<&Bound<'_, PyAny>>,
+        cell: Option<&Bound<'_, PyAny>>,
         populate: bool,
         keep: bool,
     ) -> PyResult<Ring> {
         let address = address(name, path)?;
-        let mut options = Segment::options().slots(slots).cell(cell).populate(populate).keep(keep);
+        let mut options = Segment::options().populate(populate).keep(keep);
+        if let Some(slots) = slots {
+            let expected = "a power of two from 8 to 1048576";
+            options = options.slots(size::count(slots, "slots", expected)?);
+        }
+        if let Some(cell) = cell {
+            options = options.cell(size::count(cell, "cell", "0 to 65472 bytes")?);
+        }
         if let Some(capacity) = capacity {
             options = options.capacity(size::parse(capacity)?);
         }
@@ -86,15 +106,15 @@ mod _native {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (name=None, *, path=None, wait=0.0))]
+    #[pyo3(signature = (name=None, *, path=None, wait=Patience(Timeout::Now)), text_signature = "(name=None, *, path=None, wait=0.0)")]
     fn open(
         py: Python<'_>,
         name: Option<String>,
         path: Option<PathBuf>,
-        wait: f64,
+        wait: Patience,
     ) -> PyResult<Ring> {
         let address = address(name, path)?;
-        let patience = match Timeout::seconds(wait)? {
+        let patience = match wait.0 {
             Timeout::Now => Some(Duration::ZERO),
             Timeout::For(limit) => Some(limit),
             Timeout::Never | Timeout::Until(_) => None,

@@ -4,7 +4,7 @@ use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Timeout};
 use crate::reservation::{Reservation, Shape};
-use crate::{error, meta};
+use crate::{error, meta, size};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Copies of at least this many bytes are made detached from the interpreter.
 const DETACH: usize = 64 << 10;
+/// What a reservation's lengths may be.
+const LENGTHS: &str = "of whole numbers from 0 to 2^63 - 1";
 /// Objects that `send_many` takes from its iterable at a time.
 const BATCH: usize = 64;
 
@@ -132,7 +134,8 @@ impl Producer {
         }
     }
 
-    /// Sends what was gathered; `false` if time ran out before the last of it.
+    /// Sends what was gathered; `false` if time ran out before the last of it. `sent` counts also
+    /// what goes before an error.
     fn send_batch(
         &self,
         py: Python<'_>,
@@ -141,41 +144,45 @@ impl Producer {
         sent: &mut usize,
     ) -> PyResult<bool> {
         for run in batch.chunk_by(|a, b| is_small(a) && is_small(b)) {
-            let outcome = match run {
-                [one] if !is_small(one) => self.send_other(one, None, timeout).map(|()| 1),
-                run => {
-                    let bodies: Vec<&[u8]> = run
-                        .iter()
-                        .filter_map(|object| object.cast::<PyBytes>().ok())
-                        .map(|bytes| bytes.as_bytes())
-                        .collect();
-                    self.send_bodies(py, &bodies, timeout)
-                }
+            let whole = match run {
+                [one] if !is_small(one) => match self.send_other(one, None, timeout) {
+                    Err(error) if error::is_outcome(py, &error) => false,
+                    outcome => outcome.map(|()| *sent += 1).map(|()| true)?,
+                },
+                run => self.send_bodies(py, run, timeout, sent)?,
             };
-            match outcome {
-                Ok(n) => {
-                    *sent += n;
-                    if n < run.len() {
-                        return Ok(false);
-                    }
-                }
-                Err(error) if error::is_outcome(py, &error) => return Ok(false),
-                Err(error) => return Err(error),
+            if !whole {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn send_bodies(&self, py: Python<'_>, bodies: &[&[u8]], timeout: Timeout) -> PyResult<usize> {
-        let mut sent = 0;
-        self.end
-            .run(py, timeout, |tx, wait| {
-                let frames = bodies[sent..].iter().map(|&body| (Header::raw(), body));
-                sent += tx.send_batch(frames, wait)?;
-                if sent < bodies.len() { Err(Error::Full) } else { Ok(()) }
-            })
-            .map(|()| sent)
-            .or_else(|error| if error::is_outcome(py, &error) { Ok(sent) } else { Err(error) })
+    /// The same for small bodies.
+    fn send_bodies(
+        &self,
+        py: Python<'_>,
+        run: &[Bound<'_, PyAny>],
+        timeout: Timeout,
+        sent: &mut usize,
+    ) -> PyResult<bool> {
+        let bodies: Vec<&[u8]> = run
+            .iter()
+            .filter_map(|object| object.cast::<PyBytes>().ok())
+            .map(|bytes| bytes.as_bytes())
+            .collect();
+        let mut rest = &bodies[..];
+        let outcome = self.end.attempt(py, timeout, |tx, wait| {
+            let n = tx.send_batch(rest.iter().map(|&body| (Header::raw(), body)), wait)?;
+            rest = &rest[n..];
+            if rest.is_empty() { Ok(()) } else { Err(Error::Full) }
+        });
+        *sent += bodies.len() - rest.len();
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(stop) if stop.is_outcome() => Ok(false),
+            Err(stop) => Err(self.end.raise(py, stop)),
+        }
     }
 }
 
@@ -197,7 +204,7 @@ fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
     let py = object.py();
     let kind = object.get_type().fully_qualified_name().map(|name| name.to_string());
     let kind = kind.unwrap_or_else(|_| "unknown".into());
-    error::unsendable(py, &format!("an object of type {kind} has no frame"), "$", &kind, hint)
+    error::unsendable(py, &format!("an object of type {kind} can't be sent"), "$", &kind, hint)
 }
 
 #[pymethods]
@@ -229,21 +236,29 @@ impl Producer {
             return Err(unsupported(objects, "give an iterable of objects to send"));
         }
         let mut objects: Bound<'_, PyIterator> = objects.try_iter()?;
-        let (mut sent, mut more) = (0, true);
-        while more {
-            let mut batch = Vec::with_capacity(BATCH);
-            while batch.len() < BATCH {
-                match objects.next() {
-                    Some(object) => batch.push(object?),
-                    None => break,
+        let mut sent = 0;
+        let mut send = || {
+            let mut more = true;
+            while more {
+                let mut batch = Vec::with_capacity(BATCH);
+                let mut fault = None;
+                while batch.len() < BATCH && fault.is_none() {
+                    match objects.next() {
+                        Some(Ok(object)) => batch.push(object),
+                        Some(Err(error)) => fault = Some(error),
+                        None => break,
+                    }
                 }
+                more = batch.len() == BATCH;
+                more &= self.send_batch(py, &batch, timeout, &mut sent)?;
+                fault.map_or(Ok(()), Err)?;
             }
-            more = batch.len() == BATCH;
-            if !self.send_batch(py, &batch, timeout, &mut sent)? {
-                break;
-            }
+            Ok(())
+        };
+        match send() {
+            Ok(()) => Ok(sent),
+            Err(error) => Err(error::after(py, error, sent)),
         }
-        Ok(sent)
     }
 
     #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None, timeout=None))]
@@ -269,19 +284,21 @@ impl Producer {
         };
         let shape = match dtype {
             None => {
-                Shape::Bytes(shape.extract().map_err(|error| match shape.extract::<i128>() {
-                    Ok(_) => error,
-                    Err(_) => PyTypeError::new_err(
+                if shape.extract::<Vec<Bound<'_, PyAny>>>().is_ok() {
+                    return Err(PyTypeError::new_err(
                         "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
-                    ),
-                })?)
+                    ));
+                }
+                Shape::Bytes(size::count(shape, "shape", LENGTHS)? as usize)
             }
             Some(dtype) => {
-                let lengths: Vec<u64> = match shape.extract::<u64>() {
-                    Ok(len) => vec![len],
-                    Err(_) => shape.extract()?,
+                let lengths = match shape.extract::<Vec<Bound<'_, PyAny>>>() {
+                    Ok(lengths) => lengths,
+                    Err(_) => vec![shape.clone()],
                 };
-                let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths)
+                let lengths: PyResult<Vec<u64>> =
+                    lengths.iter().map(|len| size::count(len, "shape", LENGTHS)).collect();
+                let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths?)
                     .map_err(|e| error::encode(py, &e, "ndarray"))?;
                 Shape::Array(descriptor)
             }
@@ -291,6 +308,10 @@ impl Producer {
 
     fn close(&self, py: Python<'_>) {
         self.end.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        self.end.describe("Producer", |tx| format!("{} sent", tx.sequence()))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

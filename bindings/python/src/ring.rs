@@ -66,7 +66,7 @@ impl Ring {
     fn producer(&self, py: Python<'_>) -> PyResult<Producer> {
         self.with(py, |hold| {
             let handle = hold.segment.producer()?;
-            let end = End::new(handle, hold.segment.clone(), "producer", || Error::Full);
+            let end = End::new(handle, hold.segment.clone(), "producer");
             let end = Arc::new(end);
             hold.producers.retain(|end| end.strong_count() > 0);
             hold.producers.push(Arc::downgrade(&end));
@@ -77,7 +77,7 @@ impl Ring {
     fn consumer(&self, py: Python<'_>) -> PyResult<Consumer> {
         self.with(py, |hold| {
             let handle = hold.segment.consumer()?;
-            let end = End::new(handle, hold.segment.clone(), "consumer", || Error::Empty);
+            let end = End::new(handle, hold.segment.clone(), "consumer");
             let end = Arc::new(end);
             hold.consumers.retain(|end| end.strong_count() > 0);
             hold.consumers.push(Arc::downgrade(&end));
@@ -151,7 +151,18 @@ impl Ring {
         self.close(py)
     }
 
-    fn __repr__(&self) -> String {
-        format!("<slipring.Ring at {}>", self.path.display())
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let state = match self.lock(py) {
+            Err(_) => "of the parent process".into(),
+            Ok(hold) => match &*hold {
+                None => "closed".into(),
+                Some(hold) => {
+                    let seen = hold.segment.inspect();
+                    let finished = if seen.closed { ", finished" } else { "" };
+                    format!("{} of {} slots taken{finished}", seen.waiting, seen.slots)
+                }
+            },
+        };
+        format!("<slipring.Ring at {}, {state}>", self.path.display())
     }
 }

@@ -1,9 +1,9 @@
-//! Sizes as people write them: `67108864`, `"64 MiB"`, `"1.5 GB"`.
+//! Numbers as people give them: sizes such as `67108864`, `"64 MiB"`, `"1.5 GB"`, and counts.
 
 use crate::error;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyString};
+use pyo3::types::PyString;
 use slipring::Error;
 
 const UNITS: [(&str, u64); 11] = [
@@ -20,22 +20,52 @@ const UNITS: [(&str, u64); 11] = [
     ("bytes", 1),
 ];
 
+/// An option's value that is none.
+#[cold]
+pub(crate) fn refused(
+    py: Python<'_>,
+    option: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> PyErr {
+    error::raise(py, Error::InvalidOption { option, value: value.to_owned(), expected })
+}
+
+/// A whole number from 0 on. `expected` says what the option may be, where it is beyond all bounds.
+pub(crate) fn count(
+    number: &Bound<'_, PyAny>,
+    option: &'static str,
+    expected: &'static str,
+) -> PyResult<u64> {
+    let py = number.py();
+    match number.extract::<i128>() {
+        Ok(n) => match u64::try_from(n) {
+            Ok(n) if n <= i64::MAX as u64 => Ok(n),
+            _ => Err(refused(py, option, &n.to_string(), expected)),
+        },
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
+            Err(refused(py, option, "beyond 2^127", expected))
+        }
+        Err(_) => {
+            let found = number.get_type().name()?;
+            Err(PyTypeError::new_err(format!("{option} must be {expected}, not {found}")))
+        }
+    }
+}
+
 /// A number of bytes, from an int or from a text with a unit.
 pub(crate) fn parse(size: &Bound<'_, PyAny>) -> PyResult<u64> {
-    if size.is_instance_of::<PyInt>() {
-        return size.extract();
-    }
     let Ok(text) = size.cast::<PyString>() else {
-        let found = size.get_type();
-        return Err(PyTypeError::new_err(format!(
-            "capacity is a number of bytes or a text such as \"64 MiB\", not {found}"
-        )));
+        return count(
+            size,
+            "capacity",
+            "1 byte to 1 TiB, as a number or a text such as \"64 MiB\"",
+        );
     };
     let text = text.to_string();
     bytes(&text).ok_or_else(|| {
         let expected = "a number and a unit: B, KiB, MiB, GiB, TiB, kB, MB, GB or TB";
-        let option = "capacity";
-        error::raise(size.py(), Error::InvalidOption { option, value: text, expected })
+        refused(size.py(), "capacity", &text, expected)
     })
 }
 

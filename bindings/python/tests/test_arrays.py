@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import io
 import weakref
 
 import numpy as np
@@ -74,6 +76,71 @@ def test_a_large_array_is_copied_whole(ends):
     same(frame.value, sent)
     assert frame.meta == {"n": 1}
     assert frame.address % 64 == 0
+
+
+@pytest.mark.parametrize("byte_order", "<>")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_frame_is_its_array(ends, dtype, byte_order):
+    """R4.1, P5: NumPy takes the frame itself for the array, with dtype, shape and order, in place."""
+    tx, rx = ends
+    dtype = np.dtype(dtype).newbyteorder(byte_order)
+    for shape in SHAPES:
+        for order in "CF":
+            sent = np.asarray(filled(shape, dtype), order=order)
+            tx.send(sent, meta={"n": 1})
+            frame = rx.recv(0)
+            for array in (np.asarray(frame), np.array(frame, copy=None), frame.__array__()):
+                same(array, sent)
+                assert array.flags.f_contiguous == sent.flags.f_contiguous
+                assert not array.flags.writeable
+                assert array.size == 0 or array.__array_interface__["data"][0] == frame.address
+            view = memoryview(frame)
+            assert (view.shape, view.strides, view.readonly) == (sent.shape, frame.value.strides, True)
+            assert view.tobytes() == bytes(frame) == sent.tobytes()
+
+
+def test_a_raw_frame_is_an_array_of_bytes(ends):
+    """R4.1: whether or not metadata stands beside it."""
+    tx, rx = ends
+    for meta in (None, {"n": 1}):
+        tx.send(b"bytes", meta=meta)
+        frame = rx.recv(0)
+        array = np.asarray(frame)
+        assert (array.dtype, array.shape, array.tobytes()) == (np.uint8, (5,), b"bytes")
+        assert array.__array_interface__["data"] == (frame.address, True)
+        assert np.asarray(frame, "u2").tolist() == list(b"bytes")
+
+
+def test_an_array_of_a_frame_keeps_its_memory(ring, ends):
+    """P5: after the frame's release and the ring's end."""
+    tx, rx = ends
+    tx.send(np.arange(1000))
+    frame = rx.recv(0)
+    array = np.asarray(frame)
+    frame.release()
+    del frame
+    assert ring.inspect().held == 1
+    for _ in range(20):
+        tx.send(np.zeros(1000))
+        rx.recv(0)
+    assert array.tolist() == list(range(1000))
+    del array
+    assert ring.inspect().held == 0
+
+
+def test_a_buffer_that_can_not_be_is_refused(ends):
+    """R9.1: of an array in Fortran order there are no plain bytes; frame.view has them as they lie."""
+    tx, rx = ends
+    tx.send(np.arange(6, dtype="<i2").reshape(2, 3))
+    assert hashlib.sha256(rx.recv(0)).digest() == hashlib.sha256(np.arange(6, dtype="<i2")).digest()
+    sent = np.asfortranarray(np.arange(6, dtype="<i2").reshape(2, 3))
+    tx.send(sent)
+    frame = rx.recv(0)
+    with pytest.raises(BufferError, match="frame.view"):
+        hashlib.sha256(frame)
+    assert bytes(frame.view) == sent.tobytes(order="F")
+    with pytest.raises((BufferError, TypeError), match="read"):
+        io.BytesIO(b"1234567").readinto(frame)
 
 
 def test_arrays_are_read_only(ends):

@@ -113,14 +113,44 @@ def test_several_at_once(ends):
     frames = rx.recv_many(4)
     assert [frame.sequence for frame in frames] == [0, 1, 2, 3]
     assert [bytes(frame.view[:1]) for frame in rx.recv_many(100)] == [b"d", b"e"]
-    assert rx.recv_many(0) == rx.recv_many(9, timeout=0) == rx.recv_many(9, 0.01) == []
+    with pytest.raises(slipring.Empty):
+        rx.recv_many(9, timeout=0)
+    with pytest.raises(slipring.Timeout):
+        rx.recv_many(9, 0.01)
+    for bad in (0, -1, 2**64):
+        with pytest.raises(ValueError, match=f"option n is {bad}, but must be a whole number from 1"):
+            rx.recv_many(bad)
     assert tx.send_many(bytes([i]) for i in range(60)) == 60
     assert [frame.value[0] for frame in rx.recv_many(64)] == list(range(60))
-    with pytest.raises(slipring.EncodeError):
+    with pytest.raises(slipring.EncodeError, match="; sent before this: 1") as caught:
         tx.send_many([b"sent", {}])
+    assert caught.value.sent == 1 and caught.value.type == "dict"
     assert bytes(rx.recv(0).value) == b"sent"
     with pytest.raises(slipring.EncodeError, match="iterable"):
         tx.send_many("text")
+
+
+def test_an_error_among_several_says_how_many_went(ring, ends):
+    """P7, R9.1: of the iterable's own making, and when the ring ends; what went is there."""
+    tx, rx = ends
+
+    def three():
+        yield from (b"1", np.arange(2), b"3")
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError) as caught:
+        tx.send_many(three())
+    assert caught.value.sent == 3 and len(rx.recv_many(9)) == 3
+    assert getattr(caught.value, "__notes__", []) == ["sent before this: 3"]
+
+    def until_finished():
+        yield from [b"x"] * 64
+        ring.finish()
+        yield b"y"
+
+    with pytest.raises(slipring.Closed, match="sent before this: 64") as caught:
+        tx.send_many(until_finished())
+    assert caught.value.sent == len(rx.recv_many(100)) == 64
 
 
 def test_several_into_a_full_ring(ends):

@@ -124,7 +124,7 @@ def test_what_can_not_be_reserved(ends):
     tx, _ = ends
     with pytest.raises(TypeError, match="number of bytes"):
         tx.reserve((2, 2))
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError, match="option shape is -1, but must be of whole numbers"):
         tx.reserve(-1)
     with pytest.raises(ValueError, match="order"):
         tx.reserve((2,), "f4", order="K")

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The ring has no vacant slot, or the pool no room for the frame; nothing was sent.
+    /// [`Inspection::why_full`](crate::Inspection::why_full) says which, and whose turn it is.
     Full,
     /// No frame waits.
     Empty,
@@ -113,6 +114,15 @@ pub enum Error {
         /// Bytes that were asked for.
         needed: u64,
     },
+    /// All the memory was asked for at once, and there is not so much.
+    TooLittleMemory {
+        /// The segment.
+        path: PathBuf,
+        /// Bytes that were asked for.
+        needed: u64,
+        /// Bytes that there are, in the machine or in the file system.
+        available: u64,
+    },
     /// The operating system refused.
     Os {
         /// What was tried.
@@ -138,6 +148,9 @@ pub struct Mismatch {
     /// What to do.
     pub hint: &'static str,
 }
+
+/// Rings that one message names.
+const RINGS_NAMED: usize = 20;
 
 impl Error {
     pub(crate) fn os(
@@ -198,11 +211,24 @@ impl fmt::Display for Error {
                 )
             }
             Self::NotFound { path, rings } => {
-                write!(f, "no ring at {}; there are: {}", path.display(), rings.join(", "))
+                let named = &rings[..rings.len().min(RINGS_NAMED)];
+                write!(f, "no ring at {}; there are: {}", path.display(), named.join(", "))?;
+                if rings.len() > RINGS_NAMED {
+                    write!(f, " and {} more", rings.len() - RINGS_NAMED)?;
+                }
+                f.write_str("; open one of these, create it, or wait for it")
             }
             Self::Exists { path } => {
                 write!(f, "{} exists already: open it, or unlink it first", path.display())
             }
+            Self::Foreign { path, mismatch: m } if m.field == "magic" => write!(
+                f,
+                "{} is not a slipring segment, it begins with \"{}\" and not with \"{}\": {}",
+                path.display(),
+                m.found,
+                m.expected,
+                m.hint
+            ),
             Self::Foreign { path, mismatch: m } => write!(
                 f,
                 "{}: {} at offset {} is {}, expected {}: {}",
@@ -218,9 +244,15 @@ impl fmt::Display for Error {
                 "{} belongs to user {owner}, this process runs as {user}: use a ring of your own",
                 path.display()
             ),
+            Self::RoleTaken { role, pid } if *pid == std::process::id() => {
+                write!(
+                    f,
+                    "the ring's one {role} is in this very process, {pid}: close that one first"
+                )
+            }
             Self::RoleTaken { role, pid } => write!(
                 f,
-                "the ring's one {role} is process {pid}: let it end first, or create the ring for many"
+                "the ring's one {role} is process {pid}, which lives: let it close its {role} or end"
             ),
             Self::TooManyParticipants { path } => {
                 write!(f, "{} has its 255 processes already", path.display())
@@ -228,6 +260,12 @@ impl fmt::Display for Error {
             Self::OutOfMemory { path, needed } => write!(
                 f,
                 "no room for {needed} more bytes of {}: free some, or create a smaller ring",
+                path.display()
+            ),
+            Self::TooLittleMemory { path, needed, available } => write!(
+                f,
+                "{} with all its memory at once takes {needed} bytes, and {available} are available: \
+                 create it without populate, or smaller",
                 path.display()
             ),
             Self::Os { operation, path, source } => {

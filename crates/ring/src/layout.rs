@@ -36,6 +36,8 @@ const PAGE: u64 = 4096;
 /// Chunks start on a multiple of this, so that huge pages can hold them.
 const HUGE: u64 = 2 << 20;
 
+/// Linux gives no larger process id.
+const PIDS: u32 = 1 << 22;
 const MAX_SLOTS: u64 = 1 << 20;
 const BLOCKS_PER_CHUNK: u64 = 512;
 const MIN_CHUNK: u64 = 256 << 10;
@@ -175,18 +177,32 @@ impl Fixed {
             .iter()
             .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
     }
+
+    /// Whether nothing has changed since the checksum was made.
+    fn sound(&self) -> bool {
+        self.checksum == self.sum()
+    }
 }
 
+/// Asserts the offsets of a type's fields, and keeps them with the fields' sizes for the test that
+/// compares them with the document.
 macro_rules! at {
     ($type:ty { $($field:ident = $offset:expr),+ $(,)? }) => {
         const _: () = { $(assert!(core::mem::offset_of!($type, $field) == $offset);)+ };
-        #[cfg(test)]
+        #[cfg(all(test, not(slipring_loom)))]
         impl $type {
-            pub(crate) const FIELDS: &'static [(&'static str, usize)] =
-                &[$((stringify!($field), $offset)),+];
+            /// Name, offset, size.
+            pub(crate) const FIELDS: &'static [(&'static str, usize, usize)] = {
+                const fn size<T, F>(_: fn(&T) -> &F) -> usize {
+                    size_of::<F>()
+                }
+                &[$((stringify!($field), $offset, size(|it: &Self| &it.$field))),+]
+            };
         }
     };
 }
+#[cfg(not(slipring_loom))]
+pub(crate) use at;
 at!(Fixed {
     magic = 0, major = 8, minor = 10, header_len = 12, total_len = 16, id = 24, boot_id = 40,
     created_ns = 56, creator_pid = 64, creator_uid = 68, mode = 72, features = 76, slots = 80,
@@ -377,111 +393,179 @@ impl Geometry {
     }
 
     /// Reads bytes that anybody may have written: every field is checked, and every derived offset
-    /// is derived again and compared.
-    pub(crate) fn check(fixed: &Fixed, file_len: u64, boot_id: [u8; 16]) -> Result<Self, Mismatch> {
-        let wrong = |field, offset, expected: String, found: String, hint| {
-            Err(Mismatch { field, offset, expected, found, hint })
-        };
-        macro_rules! same {
-            ($field:ident, $expected:expr, $hint:expr) => {
-                let expected = $expected;
-                if fixed.$field != expected {
-                    return wrong(
-                        stringify!($field),
-                        core::mem::offset_of!(Fixed, $field) as u64,
-                        format!("{expected:?}"),
-                        format!("{:?}", fixed.$field),
-                        $hint,
-                    );
+    /// is derived again and compared. The error names the field that is wrong; the checksum is left
+    /// for what can't be told by itself.
+    pub(crate) fn check(
+        fixed: &Fixed,
+        file_len: u64,
+        boot_id: [u8; 16],
+        user: u32,
+    ) -> Result<Self, Mismatch> {
+        const DAMAGED: &str = "the header is damaged: unlink the segment and create it anew";
+        let sound = fixed.sound();
+        macro_rules! wrong {
+            ($field:ident, $expected:expr, $found:expr, $hint:expr) => {
+                return Err(Mismatch {
+                    field: stringify!($field),
+                    offset: core::mem::offset_of!(Fixed, $field) as u64,
+                    expected: $expected.to_string(),
+                    found: $found.to_string(),
+                    hint: $hint,
+                })
+            };
+        }
+        // Whether a field's right value would mend the checksum: then this field alone changed.
+        macro_rules! mended {
+            ($field:ident, $right:expr) => {
+                !sound && Fixed { $field: $right, ..*fixed }.sound()
+            };
+        }
+        macro_rules! must {
+            ($field:ident, $holds:expr, $expected:expr) => {
+                if !$holds {
+                    wrong!($field, $expected, fixed.$field, DAMAGED);
                 }
             };
         }
-        const DAMAGED: &str = "the header is damaged: unlink the segment and create it anew";
-        same!(magic, MAGIC, "this file is not a slipring segment");
-        same!(
-            major,
-            VERSION.0,
-            "it was made by another slipring: use the same major version on both sides"
-        );
-        same!(header_len, HEADER_LEN as u32, DAMAGED);
-        if fixed.features & !FEATURES != 0 {
-            let found = format!("{:#x}", fixed.features);
-            let hint = "it uses features that this version does not know: upgrade this side";
-            return wrong("features", 76, format!("at most {FEATURES:#x}"), found, hint);
+        if fixed.magic != MAGIC {
+            let hint = "it is another program's file: give the path of a ring";
+            wrong!(magic, MAGIC.escape_ascii(), fixed.magic.escape_ascii(), hint);
         }
-        same!(checksum, fixed.sum(), DAMAGED);
-        let Some(mode) = Mode::ALL.get(fixed.mode as usize).copied() else {
-            let expected = "0 (SPSC) to 3 (MPMC)".into();
-            return wrong("mode", 72, expected, fixed.mode.to_string(), "upgrade this side");
-        };
-        let Ok(max_deliveries) = u8::try_from(fixed.max_deliveries) else {
-            let found = fixed.max_deliveries.to_string();
-            return wrong("max_deliveries", 184, "at most 255".into(), found, DAMAGED);
-        };
-        if !(1..=100).contains(&fixed.share) {
-            let expected = "1 to 100 percent".into();
-            return wrong("share", 188, expected, fixed.share.to_string(), DAMAGED);
+        if fixed.major != VERSION.0 {
+            let hint = if mended!(major, VERSION.0) {
+                DAMAGED
+            } else if fixed.major > VERSION.0 {
+                "a newer slipring made it: upgrade this side"
+            } else {
+                "an older slipring made it: use that one, or unlink the segment and create it anew"
+            };
+            wrong!(major, VERSION.0, fixed.major, hint);
         }
+        must!(header_len, u64::from(fixed.header_len) == HEADER_LEN, HEADER_LEN);
+        let damaged = (0..=FEATURES).any(|known| mended!(features, known));
+        if damaged || fixed.features & !FEATURES != 0 {
+            let newer = "it uses features that this version does not know: upgrade this side";
+            let (hint, found) = (if damaged { DAMAGED } else { newer }, fixed.features);
+            let expected = format_args!("at most {FEATURES:#x}");
+            wrong!(features, expected, format_args!("{found:#x}"), hint);
+        }
+        let known = |mode: u32| Mode::ALL.get(mode as usize).copied();
+        let damaged = (0..Mode::ALL.len() as u32).any(|known| mended!(mode, known));
+        let Some(mode) = known(fixed.mode).filter(|_| !damaged) else {
+            let hint = if damaged { DAMAGED } else { "upgrade this side" };
+            wrong!(mode, "0 (SPSC) to 3 (MPMC)", fixed.mode, hint);
+        };
+        must!(max_deliveries, fixed.max_deliveries <= 255, "at most 255");
+        must!(share, (1..=100).contains(&fixed.share), "1 to 100 percent");
         let rules = Rules {
             mode,
             keep: fixed.features & FEATURE_KEEP != 0,
             drop_oldest: fixed.features & FEATURE_DROP != 0,
-            max_deliveries,
+            max_deliveries: fixed.max_deliveries as u8,
             share: fixed.share as u8,
         };
         let slots = u64::from(fixed.slots);
         let (cell_len, chunk_len) = (u64::from(fixed.cell_len), u64::from(fixed.chunk_len));
-        if !slots.is_power_of_two() || !(8..=MAX_SLOTS).contains(&slots) {
-            return wrong("slots", 80, "a power of two".into(), slots.to_string(), DAMAGED);
-        }
-        if cell_len % FRAME_ALIGN != 0 || !(64..=65_536).contains(&cell_len) {
-            return wrong("cell_len", 84, "a multiple of 64".into(), cell_len.to_string(), DAMAGED);
-        }
-        if !chunk_len.is_power_of_two() || chunk_len < MIN_CHUNK {
-            return wrong("chunk_len", 96, "a power of two".into(), chunk_len.to_string(), DAMAGED);
-        }
-        if fixed.capacity == 0
-            || !fixed.capacity.is_multiple_of(chunk_len)
-            || fixed.capacity / chunk_len > MAX_CHUNKS
-        {
-            let found = fixed.capacity.to_string();
-            return wrong("capacity", 88, "1 to 16384 whole chunks".into(), found, DAMAGED);
+        let few = (8..=MAX_SLOTS).contains(&slots);
+        must!(slots, few && slots.is_power_of_two(), "a power of two from 8 to 1048576");
+        let cell = (64..=65_536).contains(&cell_len) && cell_len % FRAME_ALIGN == 0;
+        must!(cell_len, cell, "a multiple of 64 up to 65536");
+        let chunk = chunk_len >= MIN_CHUNK && chunk_len.is_power_of_two();
+        must!(chunk_len, chunk, "a power of two from 262144 on");
+        let whole = fixed.capacity.is_multiple_of(chunk_len);
+        let chunks = whole && (1..=MAX_CHUNKS).contains(&(fixed.capacity / chunk_len));
+        must!(capacity, chunks, "1 to 16384 whole chunks");
+        must!(creator_pid, (1..=PIDS).contains(&fixed.creator_pid), "a process id");
+        must!(first_lap, fixed.first_lap < 1 << 63, "less than 2^63");
+        // A newer minor version may have found a use for it.
+        if fixed.minor <= VERSION.1 && fixed.reserved != [0; 56] {
+            wrong!(reserved, "zeros", "other bytes", DAMAGED);
         }
         let it = Self::derive(rules, slots, cell_len, fixed.capacity, chunk_len, fixed.first_lap);
-        same!(min_block, it.min_block as u32, DAMAGED);
-        same!(participants_at, it.participants_at, DAMAGED);
-        same!(cursors_at, it.cursors_at, DAMAGED);
-        same!(waits_at, it.waits_at, DAMAGED);
-        same!(slots_at, it.slots_at, DAMAGED);
-        same!(chunk_words_at, it.chunk_words_at, DAMAGED);
-        same!(block_words_at, it.block_words_at, DAMAGED);
-        same!(hints_at, it.hints_at, DAMAGED);
-        same!(cells_at, it.cells_at, DAMAGED);
-        same!(chunks_at, it.chunks_at, DAMAGED);
-        same!(total_len, it.total_len, DAMAGED);
-        if file_len != it.total_len {
-            return wrong(
-                "file length",
-                0,
-                format!("{} bytes", it.total_len),
-                format!("{file_len} bytes"),
-                "the file was cut short or grown after it was made: unlink it and create it anew",
-            );
+        macro_rules! derived {
+            ($($field:ident),+) => {
+                $(if u64::from(fixed.$field) != it.$field
+                    && (sound || mended!($field, it.$field as _)) {
+                    wrong!($field, it.$field, fixed.$field, DAMAGED);
+                })+
+            };
         }
-        if boot_id != [0; 16] && fixed.boot_id != [0; 16] {
-            same!(
-                boot_id,
-                boot_id,
-                "it outlived a restart of the machine: unlink it and create it anew"
-            );
+        derived!(
+            min_block,
+            participants_at,
+            cursors_at,
+            waits_at,
+            slots_at,
+            chunk_words_at,
+            block_words_at,
+            hints_at,
+            cells_at,
+            chunks_at,
+            total_len
+        );
+        if mended!(minor, VERSION.1) {
+            wrong!(minor, VERSION.1, fixed.minor, DAMAGED);
+        }
+        if mended!(creator_uid, user) {
+            wrong!(creator_uid, user, fixed.creator_uid, DAMAGED);
+        }
+        let comparable = boot_id != [0; 16] && fixed.boot_id != [0; 16];
+        let damaged = mended!(boot_id, boot_id);
+        if damaged || sound && comparable && fixed.boot_id != boot_id {
+            let restart = "it outlived a restart of the machine: unlink it and create it anew";
+            let hint = if damaged { DAMAGED } else { restart };
+            wrong!(boot_id, Hex(boot_id), Hex(fixed.boot_id), hint);
+        }
+        if !sound {
+            let (sum, found) = (format_args!("{:#x}", fixed.sum()), fixed.checksum);
+            let hint = "a field of the header changed: unlink the segment and create it anew";
+            wrong!(checksum, sum, format_args!("{found:#x}"), hint);
+        }
+        if file_len != it.total_len {
+            return Err(Mismatch {
+                field: "file length",
+                offset: 0,
+                expected: format!("{} bytes", it.total_len),
+                found: format!("{file_len} bytes"),
+                hint: "the file was cut short or grown after it was made: unlink it and create it anew",
+            });
         }
         Ok(it)
+    }
+
+    /// Where each part begins, in bytes, by its name in the document.
+    pub(crate) fn parts(&self) -> [(&'static str, u64); 9] {
+        [
+            ("participants", self.participants_at),
+            ("cursors", self.cursors_at),
+            ("waits", self.waits_at),
+            ("slots", self.slots_at),
+            ("chunk words", self.chunk_words_at),
+            ("block words", self.block_words_at),
+            ("hints", self.hints_at),
+            ("cells", self.cells_at),
+            ("chunks", self.chunks_at),
+        ]
+    }
+}
+
+/// An id, for people.
+pub(crate) struct Hex(pub [u8; 16]);
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
 #[cfg(all(test, not(slipring_loom)))]
+mod document;
+
+#[cfg(all(test, not(slipring_loom)))]
 mod tests {
     use super::*;
+
+    const BOOT: [u8; 16] = [7; 16];
 
     fn fixed() -> (Fixed, u64) {
         let mode = Mode::Spsc;
@@ -489,20 +573,44 @@ mod tests {
         let geometry = Geometry::new(rules, 64, 192, 1 << 20, 0).unwrap();
         let mut fixed = Fixed::zeroed();
         geometry.fill(&mut fixed);
+        (fixed.id, fixed.boot_id, fixed.created_ns, fixed.creator_pid) = ([9; 16], BOOT, 1, 1);
         fixed.checksum = fixed.sum();
         (fixed, geometry.total_len)
     }
 
-    /// P9: one flipped bit in any byte of the fixed part is refused with the field's name.
+    fn check(fixed: Fixed, len: u64) -> Result<Geometry, Mismatch> {
+        Geometry::check(&fixed, len, BOOT, 0)
+    }
+
+    /// P9: each field that changes is refused; by its name where it can be told that it was this one.
+    #[test]
+    fn every_flipped_field_is_refused_by_its_name() {
+        let (good, len) = fixed();
+        check(good, len).unwrap();
+        for &(field, at, size) in Fixed::FIELDS {
+            let mut bytes: [u8; 256] = bytemuck::cast(good);
+            bytes[at..at + size].iter_mut().for_each(|byte| *byte ^= 0xff);
+            let error = check(bytemuck::cast(bytes), len).unwrap_err();
+            // Any id, time and number of a process may be meant.
+            let untold = ["id", "created_ns"].contains(&field);
+            assert_eq!(error.field, if untold { "checksum" } else { field });
+            assert_eq!(error.offset, if untold { 248 } else { at as u64 });
+            let hint = error.hint;
+            assert!(hint.contains("create it anew") || field == "magic", "{field}: {hint}");
+        }
+    }
+
+    /// P9: one flipped bit anywhere is refused, and never on another field's account.
     #[test]
     fn every_flipped_bit_is_refused() {
         let (good, len) = fixed();
-        assert!(Geometry::check(&good, len, [0; 16]).is_ok());
-        for bit in 0..size_of::<Fixed>() * 8 {
-            let mut bytes: [u8; 256] = bytemuck::cast(good);
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            let error = Geometry::check(&bytemuck::cast(bytes), len, [0; 16]).unwrap_err();
-            assert!(!error.field.is_empty() && !error.hint.is_empty(), "bit {bit}");
+        for &(field, at, size) in Fixed::FIELDS {
+            for bit in at * 8..(at + size) * 8 {
+                let mut bytes: [u8; 256] = bytemuck::cast(good);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                let error = check(bytemuck::cast(bytes), len).unwrap_err();
+                assert!([field, "checksum"].contains(&error.field), "bit {bit}: {}", error.field);
+            }
         }
     }
 
@@ -510,55 +618,66 @@ mod tests {
     #[test]
     fn hostile_geometry_with_a_right_checksum_is_refused() {
         let (good, len) = fixed();
-        for (_, offset) in Fixed::FIELDS.iter().filter(|(_, at)| (72..192).contains(at)) {
-            for value in [0u64, 1, 3, 0x7fff_ffff, u64::MAX] {
-                let mut bytes: [u8; 256] = bytemuck::cast(good);
-                bytes[*offset..*offset + 4].copy_from_slice(&(value as u32).to_le_bytes());
-                let mut hostile: Fixed = bytemuck::cast(bytes);
-                hostile.checksum = hostile.sum();
-                let rule =
-                    *offset == 184 && value < 256 || *offset == 188 && (1..=100).contains(&value);
-                let features = *offset == 76 && hostile.features & !FEATURES == 0;
-                let mode = *offset == 72 && hostile.mode < 4;
-                let known = *offset == 104 || rule || features || mode;
-                if hostile != good && !known {
-                    assert!(Geometry::check(&hostile, len, [0; 16]).is_err(), "offset {offset}");
-                }
+        let hostile = |at: usize, bytes: &[u8]| {
+            let mut all: [u8; 256] = bytemuck::cast(good);
+            all[at..at + bytes.len()].copy_from_slice(bytes);
+            let mut hostile: Fixed = bytemuck::cast(all);
+            hostile.checksum = hostile.sum();
+            hostile
+        };
+        for &(field, at, _) in Fixed::FIELDS.iter().filter(|field| (72..192).contains(&field.1)) {
+            for value in [0u32, 1, 3, 0x7fff_ffff, u32::MAX] {
+                let hostile = hostile(at, &value.to_le_bytes());
+                // Any first lap will do, and the known features and modes.
+                let right = match field {
+                    "first_lap" => true,
+                    "features" => value <= FEATURES,
+                    "mode" => value <= 3,
+                    "max_deliveries" => value <= 255,
+                    "share" => (1..=100).contains(&value),
+                    _ => false,
+                };
+                assert_eq!(
+                    check(hostile, len).is_ok(),
+                    hostile == good || right,
+                    "{field} {value}"
+                );
             }
+        }
+    }
+
+    /// P9: another minor version may be attached, whatever it keeps in the reserve; another major
+    /// one is refused, with the side that is to be upgraded.
+    #[test]
+    fn other_versions() {
+        let (good, len) = fixed();
+        let of = |major, minor| {
+            let mut fixed = Fixed { major, minor, ..good };
+            if minor > VERSION.1 {
+                fixed.reserved[0] = 1;
+            }
+            fixed.checksum = fixed.sum();
+            check(fixed, len)
+        };
+        for minor in [0, VERSION.1, VERSION.1 + 1, u16::MAX] {
+            of(VERSION.0, minor).unwrap();
+        }
+        for (major, hint) in [(VERSION.0 - 1, "an older slipring"), (VERSION.0 + 1, "a newer")] {
+            let error = of(major, 0).unwrap_err();
+            assert_eq!((error.field, error.found), ("major", major.to_string()));
+            assert!(error.hint.starts_with(hint), "{}", error.hint);
         }
     }
 
     /// P9: files that were cut or grown, and those of another boot.
     #[test]
     fn a_wrong_length_or_boot_is_refused() {
-        let (mut good, len) = fixed();
-        assert_eq!(Geometry::check(&good, len - 1, [0; 16]).unwrap_err().field, "file length");
-        assert_eq!(Geometry::check(&good, len + 1, [0; 16]).unwrap_err().field, "file length");
-        good.boot_id = [1; 16];
-        good.checksum = good.sum();
-        assert_eq!(Geometry::check(&good, len, [2; 16]).unwrap_err().field, "boot_id");
-    }
-
-    /// The document's tables and the code's offsets are one.
-    #[test]
-    fn the_document_says_the_same() {
-        let text = include_str!("../../../docs/segment-format.md");
-        for (title, fields) in
-            [("## The fixed part", Fixed::FIELDS), ("## The frame header", Header::FIELDS)]
-        {
-            let (_, rest) = text.split_once(title).expect(title);
-            let table: Vec<(String, usize)> = rest
-                .lines()
-                .take_while(|line| !line.starts_with("## "))
-                .filter_map(|line| {
-                    let mut cells = line.strip_prefix("| ")?.split(" | ");
-                    let offset = cells.next()?.trim().parse().ok()?;
-                    let _type = cells.next()?;
-                    Some((cells.next()?.trim().trim_matches('`').to_owned(), offset))
-                })
-                .collect();
-            let code: Vec<_> = fields.iter().map(|(name, at)| (name.to_string(), *at)).collect();
-            assert_eq!(table, code, "{title}");
-        }
+        let (good, len) = fixed();
+        assert_eq!(check(good, len - 1).unwrap_err().field, "file length");
+        assert_eq!(check(good, len + 1).unwrap_err().field, "file length");
+        let error = Geometry::check(&good, len, [2; 16], 0).unwrap_err();
+        assert_eq!(error.field, "boot_id");
+        assert!(error.hint.contains("restart"), "{}", error.hint);
+        Geometry::check(&good, len, [0; 16], 0).unwrap();
     }
 }

@@ -10,7 +10,7 @@
 //!    and eight bits of the incarnation, so a late recoverer does not touch the id's next owner.
 
 use crate::error::Error;
-use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS};
+use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS, at};
 use crate::sync::{AtomicU64, Ordering};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -26,15 +26,22 @@ pub(crate) struct Participant {
     /// `incarnation(30) | state(2) | pid(32)`
     state: AtomicU64,
     start: AtomicU64,
-    pid_namespace: AtomicU64,
+    namespaces: AtomicU64,
     joined_ns: AtomicU64,
-    reserved: [AtomicU64; 12],
+    /// How many handles the process has at each end.
+    pub producers: AtomicU64,
+    pub consumers: AtomicU64,
+    reserved: [AtomicU64; 10],
 }
+at!(Participant {
+    state = 0, start = 8, namespaces = 16, joined_ns = 24, producers = 32, consumers = 40,
+    reserved = 48,
+});
 const _: () = assert!(size_of::<Participant>() == PARTICIPANT_LEN as usize);
 
 /// What an entry's state word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry(u64);
+pub(crate) struct Entry(pub(crate) u64);
 
 impl Entry {
     fn new(incarnation: u64, state: u64, pid: u32) -> Self {
@@ -70,20 +77,20 @@ impl Entry {
 pub(crate) struct Me {
     pid: u32,
     start: u64,
-    namespace: u64,
+    namespaces: u64,
 }
 
 impl Me {
     pub(crate) fn new() -> Self {
         let pid = std::process::id();
         let start = if let Seen::Runs(start) = process(pid) { start } else { 0 };
-        Self { pid, start, namespace: pid_namespace() }
+        Self { pid, start, namespaces: namespaces() }
     }
 }
 
 /// The inodes of our pid and time namespaces in one word; 0 where they can't be known. Start times
 /// are told in the reader's time namespace, so they compare only within one.
-fn pid_namespace() -> u64 {
+fn namespaces() -> u64 {
     use std::os::unix::fs::MetadataExt;
     let inode = |kind| std::fs::metadata(format!("/proc/self/ns/{kind}")).map(|meta| meta.ino());
     match inode("pid") {
@@ -173,8 +180,10 @@ impl Participants<'_> {
                 continue;
             }
             slot.start.store(me.start, Ordering::Relaxed);
-            slot.pid_namespace.store(me.namespace, Ordering::Relaxed);
+            slot.namespaces.store(me.namespaces, Ordering::Relaxed);
             slot.joined_ns.store(now, Ordering::Relaxed);
+            slot.producers.store(0, Ordering::Relaxed);
+            slot.consumers.store(0, Ordering::Relaxed);
             // Release: publishes the fields.
             let active = Entry::new(incarnation, ACTIVE, me.pid);
             slot.state.store(active.0, Ordering::Release);
@@ -194,8 +203,8 @@ impl Participants<'_> {
     /// Whether the process behind an entry lives. The caller asks about others only.
     pub(crate) fn alive(&self, id: u8, entry: Entry, me: Me) -> bool {
         let slot = &self.entries[id as usize];
-        let namespace = slot.pid_namespace.load(Ordering::Relaxed);
-        let known = entry.state() == ACTIVE && me.namespace != 0 && namespace == me.namespace;
+        let namespaces = slot.namespaces.load(Ordering::Relaxed);
+        let known = entry.state() == ACTIVE && me.namespaces != 0 && namespaces == me.namespaces;
         if known && me.start != 0 {
             let start = slot.start.load(Ordering::Relaxed);
             let gone = match process(entry.pid()) {
@@ -295,7 +304,7 @@ mod tests {
     #[test]
     fn a_process_is_known_by_pid_and_start_time() {
         let me = Me::new();
-        assert!(me.start > 0 && me.namespace != 0);
+        assert!(me.start > 0 && me.namespaces != 0);
         assert_eq!(process(me.pid), Seen::Runs(me.start));
         assert_eq!(process(u32::MAX - 1), Seen::Gone);
     }

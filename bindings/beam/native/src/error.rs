@@ -187,6 +187,9 @@ impl From<Error> for Fault {
             Error::OutOfMemory { path, needed } => fault(reasons::out_of_memory())
                 .path(path.display())
                 .facts(Fact::Number(needed), Fact::None),
+            Error::TooLittleMemory { path, needed, available } => fault(reasons::out_of_memory())
+                .path(path.display())
+                .facts(Fact::Number(available), Fact::Number(needed)),
             Error::Os { path, .. } => fault(reasons::os()).path(path.display()),
             // Kinds that this binding is older than, or that the BEAM can't meet.
             _ => fault(reasons::other()),

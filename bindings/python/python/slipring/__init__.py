@@ -28,6 +28,7 @@ from ._native import (
     Producer,
     Reservation,
     Ring,
+    __version__,
     create,
     inspect,
     list,
@@ -59,6 +60,7 @@ from .errors import (
     UntrustedPickle,
 )
 
+# Without `list` and `open`: a star import must not take the place of Python's own.
 __all__ = [
     "Closed",
     "Consumer",
@@ -90,9 +92,8 @@ __all__ = [
     "TooLarge",
     "TooManyParticipants",
     "UntrustedPickle",
+    "__version__",
     "create",
     "inspect",
-    "list",
-    "open",
     "unlink",
 ]

@@ -5,16 +5,19 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, SupportsFloat, SupportsIndex, Union, final, overload
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
 
 from typing_extensions import Buffer, Self
 
 import numpy as np
 import numpy.typing as npt
 
+_T = TypeVar("_T")
 _Meta = Union[dict[str, Any], None]
 _Timeout = Union[SupportsFloat, SupportsIndex, None]
 _Path = Union[str, os.PathLike[str]]
+
+__version__: str
 
 def create(
     name: str | None = None,
@@ -108,7 +111,7 @@ class Producer:
     def send_many(self, objects: Iterable[Buffer | npt.NDArray[Any]], *, timeout: _Timeout = None) -> int:
         """Sends several, and tells the consumer once for many. Answers how many were sent: fewer
         than all only if the time, which is for all together, ran out. Of an iterator some more
-        may have been consumed then."""
+        may have been consumed then. Any other error has the number as ``sent``."""
     @overload
     def reserve(
         self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
@@ -142,10 +145,10 @@ class Producer:
     ) -> None: ...
 
 @final
-class Reservation[T](AbstractContextManager[T, bool]):
+class Reservation(AbstractContextManager[_T, bool]):
     """Room for a frame, within a ``with`` block; see :meth:`Producer.reserve`."""
 
-    def __enter__(self) -> T: ...
+    def __enter__(self) -> _T: ...
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -167,7 +170,8 @@ class Consumer:
     def try_recv(self) -> Frame | None:
         """The next frame if one is there."""
     def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:
-        """Waits for a frame, then takes what is there, up to ``n``; empty if the time ran out."""
+        """Waits for a frame, then takes what is there, up to ``n``: at least one. As :meth:`recv`,
+        ``Empty`` or ``Timeout`` when there is none, and ``Closed`` when there will be no more."""
     def recv_async(self) -> Awaitable[Frame]:
         """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
@@ -192,7 +196,10 @@ class _Watch:
 @final
 class Frame:
     """A frame that was received, in place. It and each of its views keep its memory; the last of
-    them to go gives it back. Views are read-only."""
+    them to go gives it back. Views are read-only.
+
+    ``numpy.asarray(frame)`` and ``memoryview(frame)`` are such views too: of an array with its dtype
+    and shape, of raw bytes as ``uint8``."""
 
     @property
     def value(self) -> Any:
@@ -222,6 +229,9 @@ class Frame:
     def release(self) -> None:
         """Lets go of the frame now. Views that were taken of it stay valid and keep its memory."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -273,6 +283,28 @@ class Inspection:
     @property
     def len(self) -> int:
         """Of the file."""
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of the segment's format: major, minor."""
+    @property
+    def id(self) -> str:
+        """Drawn at random when the ring was made."""
+    @property
+    def boot_id(self) -> str:
+        """Of the machine's boot in which the ring was made."""
+    @property
+    def created_ns(self) -> int:
+        """When it was made, in nanoseconds since the Unix epoch."""
+    @property
+    def creator_pid(self) -> int: ...
+    @property
+    def creator_uid(self) -> int: ...
+    @property
+    def keep(self) -> bool:
+        """Whether its name stays when the last process leaves."""
+    @property
+    def offsets(self) -> dict[str, int]:
+        """Where each part of the segment begins in the file."""
     @property
     def slots(self) -> int: ...
     @property

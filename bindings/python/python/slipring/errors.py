@@ -7,13 +7,26 @@ the same for programs.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._native import Inspection
+
 
 class Error(Exception):
-    """Whatever went wrong in slipring; itself raised when a closed handle or frame is used."""
+    """Whatever went wrong in slipring; itself raised when a closed handle or frame is used.
+
+    From ``send_many``, ``sent`` frames went before it.
+    """
+
+    sent: int
 
 
 class Full(Error):
-    """The ring has no room, and the call was not to wait. Nothing was sent."""
+    """The ring has no room, and the call was not to wait. Nothing was sent. ``inspection`` is what
+    was in the ring then."""
+
+    inspection: Inspection
 
 
 class Empty(Error):
@@ -25,7 +38,9 @@ class Closed(Error):
 
 
 class Timeout(Error, TimeoutError):
-    """The time ran out first. Nothing was sent or taken."""
+    """The time ran out first. Nothing was sent or taken. ``inspection`` is what was in the ring then."""
+
+    inspection: Inspection
 
 
 class TooLarge(Error, ValueError):
@@ -100,10 +115,12 @@ class TooManyParticipants(SegmentError):
 
 
 class OutOfMemory(SegmentError, MemoryError):
-    """No room for ``needed`` more bytes of ``path``."""
+    """No room for ``needed`` more bytes of ``path``; where ``populate`` was asked for, ``available``
+    says for how many there is."""
 
     path: str
     needed: int
+    available: int | None
 
 
 class Refused(SegmentError, OSError):

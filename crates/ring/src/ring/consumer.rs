@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header, REDELIVERED};
 use crate::mpmc::Taker;
 use crate::returned;
-use crate::segment::{Mapping, Segment};
+use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Head;
 use crate::sync::{self, AtomicU32, Ordering};
@@ -85,10 +85,10 @@ impl Segment {
             }
         };
         let mode = mapping.geometry.rules.mode;
-        let token = mapping.enter(&mapping.control().consumer, "consumer", mode.one_consumer())?;
+        let token = mapping.enter(End::Consumer)?;
         let order = if mode.alone() {
             Order::Alone(Head::find(mapping.slots()).inspect_err(|_| {
-                mapping.leave_role(&mapping.control().consumer, token);
+                mapping.leave(End::Consumer, token);
             })?)
         } else {
             Order::Many(Taker::new(mapping.slots()))
@@ -103,7 +103,7 @@ impl Drop for Consumer {
             // Relaxed: the frames' own states decide; this only refuses what comes too late.
             ledger.gone.fetch_add(1, Ordering::Relaxed);
         }
-        self.mapping.leave_role(&self.mapping.control().consumer, self.token);
+        self.mapping.leave(End::Consumer, self.token);
     }
 }
 

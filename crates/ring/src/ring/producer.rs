@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::mpmc::{Placer, Taker, Vacancy};
 use crate::pool::{Cursors, NoBlock};
-use crate::segment::{Mapping, Segment};
+use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Tail;
 use crate::sync::{self, Ordering};
@@ -48,10 +48,10 @@ impl Segment {
         let mapping = self.mapping.clone();
         mapping.own()?;
         let mode = mapping.geometry.rules.mode;
-        let token = mapping.enter(&mapping.control().producer, "producer", mode.one_producer())?;
+        let token = mapping.enter(End::Producer)?;
         let order = if mode.alone() {
             let tail = Tail::find(mapping.slots()).inspect_err(|_| {
-                mapping.leave_role(&mapping.control().producer, token);
+                mapping.leave(End::Producer, token);
             })?;
             Order::Alone(tail)
         } else {
@@ -75,7 +75,7 @@ impl Segment {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.mapping.leave_role(&self.mapping.control().producer, self.token);
+        self.mapping.leave(End::Producer, self.token);
     }
 }
 

@@ -1,12 +1,13 @@
 //! What is in a segment, for people who look at it.
 
-use super::{Mapping, role_token};
+use super::Mapping;
 use crate::block::{Block, Phase};
-use crate::layout::{PARTICIPANTS, VERSION};
+use crate::clock::realtime;
+use crate::layout::{Hex, Mode, PARTICIPANTS};
 use crate::mpmc::waits;
 use crate::pool::State;
 use crate::slots::Entry;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -18,6 +19,26 @@ pub struct Inspection {
     pub path: PathBuf,
     /// Length of the file in bytes.
     pub len: u64,
+    /// Version of its format, major and minor.
+    pub version: (u16, u16),
+    /// Drawn at random when it was made.
+    pub id: [u8; 16],
+    /// Of the machine's boot in which it was made; zeros where that is not known.
+    pub boot_id: [u8; 16],
+    /// When it was made: nanoseconds since the Unix epoch.
+    pub created_ns: u64,
+    /// The process that made it, in its own pid namespace.
+    pub creator_pid: u32,
+    /// The user that made it.
+    pub creator_uid: u32,
+    /// Whether its name stays when the last process leaves.
+    pub keep: bool,
+    /// How many producers and consumers there may be.
+    pub mode: Mode,
+    /// Frames that producers have dropped to make room.
+    pub dropped: u64,
+    /// Where each part begins in the file, in bytes.
+    pub parts: Vec<(&'static str, u64)>,
     /// Places in the order.
     pub slots: u64,
     /// Longest body in a cell, in bytes.
@@ -51,8 +72,12 @@ pub struct Pending {
     pub filling: u64,
     /// Committed and not taken.
     pub offered: u64,
-    /// Taken, with a view alive.
+    /// Taken, with a view alive or not acknowledged.
     pub held: u64,
+    /// Given back, to be delivered again.
+    pub returned: u64,
+    /// Given back too often.
+    pub dead: u64,
 }
 
 /// A process attached to a segment.
@@ -65,9 +90,9 @@ pub struct Process {
     pub pid: u32,
     /// Whether it lives.
     pub alive: bool,
-    /// Whether it has the producer's role.
+    /// Whether it has a producer.
     pub produces: bool,
-    /// Whether it has the consumer's role.
+    /// Whether it has a consumer.
     pub consumes: bool,
 }
 
@@ -75,10 +100,7 @@ impl Inspection {
     pub(super) fn of(mapping: &Mapping) -> Self {
         let (geometry, pool) = (&mapping.geometry, mapping.pool());
         let participants = mapping.participants();
-        let producer = mapping.control().producer.load(Ordering::Relaxed);
-        let consumer = mapping.control().consumer.load(Ordering::Relaxed);
-        // A word of a dead one's stays until the next one takes the role.
-        let has = |role: u64, id, entry| role != 0 && role == role_token(id, entry, role as u32);
+        let some = |count: &AtomicU64| count.load(Ordering::Relaxed) != 0;
         let processes = (1..=PARTICIPANTS as u8)
             .map(|id| (id, participants.entry(id)))
             .filter(|(_, entry)| !entry.is_free())
@@ -86,8 +108,8 @@ impl Inspection {
                 id,
                 pid: entry.pid(),
                 alive: id == mapping.id || participants.alive(id, entry, mapping.me),
-                produces: has(producer, id, entry),
-                consumes: has(consumer, id, entry),
+                produces: some(&participants.entries[id as usize].producers),
+                consumes: some(&participants.entries[id as usize].consumers),
             })
             .collect();
         let head = mapping.slots().head();
@@ -106,7 +128,9 @@ impl Inspection {
                 Some(Phase::Filling) => frames.filling += 1,
                 Some(Phase::Offered) => frames.offered += 1,
                 Some(Phase::Acked | Phase::Unacked) => frames.held += 1,
-                Some(Phase::Free | Phase::Orphan | Phase::Dead) | None => {}
+                Some(Phase::Orphan) => frames.returned += 1,
+                Some(Phase::Dead) => frames.dead += 1,
+                Some(Phase::Free) | None => {}
             }
         }
         let mut chunks = [0; 3];
@@ -117,9 +141,20 @@ impl Inspection {
                 State::Free => chunks[0] += 1,
             }
         }
+        let fixed = &mapping.fixed;
         Self {
             path: mapping.path.clone(),
             len: geometry.total_len,
+            version: (fixed.major, fixed.minor),
+            id: fixed.id,
+            boot_id: fixed.boot_id,
+            created_ns: fixed.created_ns,
+            creator_pid: fixed.creator_pid,
+            creator_uid: fixed.creator_uid,
+            keep: geometry.rules.keep,
+            mode: geometry.rules.mode,
+            dropped: mapping.control().dropped.load(Ordering::Relaxed),
+            parts: geometry.parts().into(),
             slots: geometry.slots,
             cell: geometry.cell_len - crate::layout::FRAME_HEADER as u64,
             capacity: geometry.capacity,
@@ -135,18 +170,87 @@ impl Inspection {
     }
 }
 
+impl Inspection {
+    /// What kept a frame out, for a message after [`Error::Full`](crate::Error::Full): the slots or
+    /// the pool, who has them, and who is to make room.
+    pub fn why_full(&self) -> String {
+        let consumer = self.peer("consumer", |process| process.consumes);
+        let Pending { filling, offered, held, .. } = self.frames;
+        let what = if self.waiting >= self.slots {
+            format!("all {} slots hold frames that wait", self.slots)
+        } else {
+            let [free, slabs, runs] = self.chunks;
+            format!(
+                "the pool of {} bytes has no room for it ({free} of {} chunks free; {held} views held, \
+                 {offered} frames waiting, {filling} being filled)",
+                self.capacity,
+                free + slabs + runs
+            )
+        };
+        format!("{what}; {consumer}")
+    }
+
+    /// Why no frame comes, for a message after [`Error::Timeout`](crate::Error::Timeout): who is to
+    /// send one.
+    pub fn why_empty(&self) -> String {
+        self.peer("producer", |process| process.produces)
+    }
+
+    fn peer(&self, role: &str, has: impl Fn(&Process) -> bool) -> String {
+        let who: Vec<String> = self
+            .processes
+            .iter()
+            .filter(|process| has(process))
+            .map(|process| match (process.pid == std::process::id(), process.alive) {
+                (true, _) => format!("this process, {}", process.pid),
+                (false, true) => format!("process {}, alive", process.pid),
+                (false, false) => format!("process {}, dead", process.pid),
+            })
+            .collect();
+        match &who[..] {
+            [] => format!("it has no {role}"),
+            [one] => format!("its {role} is {one}"),
+            [most @ .., last] => {
+                format!("its {role}s are {} and {last}", most.join("; "))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.closed { "closed" } else { "open" };
         writeln!(f, "segment   {} ({} bytes, {state})", self.path.display(), self.len)?;
-        writeln!(f, "format    {}.{}, one producer, one consumer", VERSION.0, VERSION.1)?;
+        let (major, minor) = self.version;
+        writeln!(f, "format    {major}.{minor}, {}", self.mode.name())?;
+        let age = realtime().saturating_sub(self.created_ns) / 1_000_000_000;
+        let (pid, uid) = (self.creator_pid, self.creator_uid);
+        writeln!(
+            f,
+            "made      {age} s ago ({} ns) by process {pid} of user {uid}",
+            self.created_ns
+        )?;
+        writeln!(f, "id        {}, boot {}", Hex(self.id), Hex(self.boot_id))?;
+        let features =
+            if self.keep { "keep: the name stays when the last one leaves" } else { "none" };
+        writeln!(f, "features  {features}")?;
+        f.write_str("offsets  ")?;
+        for (n, (part, at)) in self.parts.iter().enumerate() {
+            write!(f, "{} {part} {at}", if n > 0 { "," } else { "" })?;
+        }
+        writeln!(f)?;
         writeln!(f, "slots     {} with cells of {} bytes", self.slots, self.cell)?;
         writeln!(f, "cursors   head {}, tail {}, waiting {}", self.head, self.tail, self.waiting)?;
         writeln!(f, "pool      {} bytes in chunks of {}", self.capacity, self.chunk)?;
         let [free, slabs, runs] = self.chunks;
         writeln!(f, "chunks    {free} free, {slabs} in slabs, {runs} in runs")?;
-        let Pending { filling, offered, held } = self.frames;
-        writeln!(f, "frames    {filling} filling, {offered} offered, {held} held")?;
+        let Pending { filling, offered, held, returned, dead } = self.frames;
+        writeln!(
+            f,
+            "frames    {filling} filling, {offered} offered, {held} held, {returned} given back, \
+             {dead} dead, {} dropped",
+            self.dropped
+        )?;
         for process in &self.processes {
             let alive = if process.alive { "alive" } else { "dead" };
             let role = match (process.produces, process.consumes) {

@@ -13,7 +13,7 @@ pub use os::list;
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
-use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, Rules};
+use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, Rules, at};
 use crate::mpmc::Taker;
 use crate::participants::{Entry, Me, Participant, Participants, boot_id, forks};
 use crate::pool::{Measures, Pool};
@@ -59,6 +59,11 @@ impl Address {
     fn path(&self) -> Result<PathBuf, Error> {
         match self {
             Self::Name(name) => os::named(name),
+            Self::Path(path) if path.file_name().is_none() => Err(Error::InvalidOption {
+                option: "path",
+                value: format!("{:?}", path.display().to_string()),
+                expected: "the path of a file",
+            }),
             Self::Path(path) => Ok(path.clone()),
         }
     }
@@ -123,7 +128,8 @@ impl Options {
         self
     }
 
-    /// Take all memory now, rather than chunk by chunk when first used.
+    /// Take all memory now, rather than chunk by chunk when first used. [`Error::TooLittleMemory`]
+    /// where there is not so much.
     pub fn populate(mut self, now: bool) -> Self {
         self.populate = now;
         self
@@ -175,8 +181,8 @@ impl Options {
             return Err(Error::Exists { path });
         }
         let (fd, temporary) = os::create_unnamed(&path)?;
-        let made = self.build(&fd, &path, &address, &geometry).and_then(|()| {
-            let mapping = Mapping::new(fd, path.clone(), geometry)?;
+        let made = self.build(&fd, &path, &address, &geometry).and_then(|fixed| {
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?;
             if self.populate && !mapping.back(0, geometry.capacity) {
                 return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
             }
@@ -209,8 +215,11 @@ impl Options {
         path: &Path,
         address: &Address,
         geometry: &Geometry,
-    ) -> Result<(), Error> {
+    ) -> Result<Fixed, Error> {
         os::local(fd, path)?;
+        if self.populate {
+            os::affordable(fd, path, geometry.total_len)?;
+        }
         let solid = match address {
             Address::Name(_) => geometry.cells_at + geometry.slots * geometry.cell_len,
             // A disk that fills up later would be a signal, not an error.
@@ -237,7 +246,8 @@ impl Options {
             write(&head.to_le_bytes(), geometry.cursors_at)?;
             write(&head.to_le_bytes(), geometry.cursors_at + LINES)?;
         }
-        write(bytemuck::bytes_of(&fixed), 0)
+        write(bytemuck::bytes_of(&fixed), 0)?;
+        Ok(fixed)
     }
 }
 
@@ -259,8 +269,8 @@ impl Segment {
         let path = address.into().path()?;
         loop {
             let (fd, stat) = os::open(&path, true)?;
-            let geometry = read_header(&fd, &path, stat.st_size as u64)?;
-            let mapping = Mapping::new(fd, path.clone(), geometry)?.join()?;
+            let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?.join()?;
             // It may have been unlinked, and another made, while we joined.
             if os::is_named(&path, &mapping.fd) {
                 return Ok(Self { mapping: Arc::new(mapping) });
@@ -337,7 +347,7 @@ impl Segment {
 pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let path = address.into().path()?;
     let (fd, stat) = os::open(&path, false)?;
-    let geometry = read_header(&fd, &path, stat.st_size as u64)?;
+    let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
     let map = MmapOptions::new()
         .len(geometry.total_len as usize)
         .map_raw_read_only(&fd)
@@ -346,7 +356,8 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let me = Me::new();
     let looked = AtomicU64::new(0);
     let (id, entry, forks) = (0, Entry::nobody(), 0);
-    let mapping = Mapping { map, fd, path, geometry, measures, me, id, entry, forks, looked };
+    let mapping =
+        Mapping { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked };
     Ok(Inspection::of(&mapping))
 }
 
@@ -362,7 +373,7 @@ pub fn unlink(address: impl Into<Address>) -> Result<(), Error> {
 }
 
 /// The checked measures of a file that anybody may have written.
-fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<Geometry, Error> {
+fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<(Geometry, Fixed), Error> {
     let mut fixed = Fixed::zeroed();
     let bytes = bytemuck::bytes_of_mut(&mut fixed);
     let mut read = 0;
@@ -383,7 +394,11 @@ fn read_header(fd: &OwnedFd, path: &Path, file_len: u64) -> Result<Geometry, Err
             hint: "this file is not a slipring segment, or it was cut short",
         }));
     }
-    Geometry::check(&fixed, file_len, boot_id()).map_err(foreign)
+    let user = rustix::process::geteuid().as_raw();
+    match Geometry::check(&fixed, file_len, boot_id(), user) {
+        Ok(geometry) => Ok((geometry, fixed)),
+        Err(mismatch) => Err(foreign(mismatch)),
+    }
 }
 
 /// The mutable part of the header page.
@@ -397,13 +412,16 @@ pub(crate) struct Control {
     pub consumer: AtomicU64,
     /// Producer and consumer handles ever made.
     pub handles: AtomicU32,
-    _after_handles: u32,
+    reserved: u32,
     /// Frames that producers have dropped to make room.
     pub dropped: AtomicU64,
 }
+at!(Control {
+    closed = 0, producer = 128, consumer = 136, handles = 144, reserved = 148, dropped = 152,
+});
 
 /// What stands in a role's word while the participant's handle of this number has it.
-fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
+pub(crate) fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
 }
 
@@ -414,6 +432,8 @@ pub(crate) struct Mapping {
     pub fd: OwnedFd,
     pub path: PathBuf,
     pub geometry: Geometry,
+    /// The header as it was checked, or written.
+    fixed: Fixed,
     measures: Measures,
     me: Me,
     /// This process in the segment; 0 for one who only looks.
@@ -433,7 +453,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry) -> Result<Self, Error> {
+    fn new(fd: OwnedFd, path: PathBuf, geometry: Geometry, fixed: Fixed) -> Result<Self, Error> {
         let map = MmapOptions::new()
             .len(geometry.total_len as usize)
             .map_raw(&fd)
@@ -441,7 +461,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry, looked) = (0, Entry::nobody(), AtomicU64::new(0));
-        Ok(Self { map, fd, path, geometry, measures, me, id, entry, forks, looked })
+        Ok(Self { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked })
     }
 
     /// Becomes a participant, after seeing to the dead ones. Joiners share the membership lock; it
@@ -664,20 +684,21 @@ impl Mapping {
         }
     }
 
-    /// The token of a new handle. Where the role is for one only it is taken from nobody or from the
-    /// dead.
-    pub(crate) fn enter(
-        &self,
-        role: &AtomicU64,
-        name: &'static str,
-        one: bool,
-    ) -> Result<u64, Error> {
-        let participants = self.participants();
+    /// The token of a new handle at an end. Where the end is for one only it is taken from nobody or
+    /// from the dead.
+    pub(crate) fn enter(&self, end: End) -> Result<u64, Error> {
         let number = self.control().handles.fetch_add(1, Ordering::Relaxed);
         let mine = role_token(self.id, self.entry, number);
-        if !one {
-            return Ok(mine);
+        if end.one(self.geometry.rules.mode) {
+            self.take_role(end, mine)?;
         }
+        // Relaxed: a count for those who look.
+        end.count(self).fetch_add(1, Ordering::Relaxed);
+        Ok(mine)
+    }
+
+    fn take_role(&self, end: End, mine: u64) -> Result<(), Error> {
+        let (participants, role) = (self.participants(), end.role(self.control()));
         loop {
             let held = role.load(Ordering::Acquire);
             let id = (held >> 56) as u8;
@@ -685,21 +706,63 @@ impl Mapping {
                 self.look_at(id);
                 let entry = participants.entry(id);
                 if !entry.is_free() && held == role_token(id, entry, held as u32) {
-                    return Err(Error::RoleTaken { role: name, pid: entry.pid() });
+                    return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
                 }
             }
             // AcqRel: after all that the last one did in this role.
             if role.compare_exchange(held, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Ok(mine);
+                return Ok(());
             }
         }
     }
 
-    /// Gives a role back.
-    pub(crate) fn leave_role(&self, role: &AtomicU64, token: u64) {
+    /// A handle goes.
+    pub(crate) fn leave(&self, end: End, token: u64) {
         if self.own().is_ok() {
-            // AcqRel: all that this one did comes before the next one's first step.
+            end.count(self).fetch_add(u64::MAX, Ordering::Relaxed);
+            // AcqRel: all that this one did comes before the next one's first step. Among many the word
+            // names nobody.
+            let role = end.role(self.control());
             let _ = role.compare_exchange(token, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The two ends of a ring.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Producer,
+    Consumer,
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    fn one(self, mode: Mode) -> bool {
+        match self {
+            Self::Producer => mode.one_producer(),
+            Self::Consumer => mode.one_consumer(),
+        }
+    }
+
+    fn role(self, control: &Control) -> &AtomicU64 {
+        match self {
+            Self::Producer => &control.producer,
+            Self::Consumer => &control.consumer,
+        }
+    }
+
+    /// How many handles of this process are at this end.
+    fn count(self, mapping: &Mapping) -> &AtomicU64 {
+        let mine = &mapping.participants().entries[mapping.id as usize];
+        match self {
+            Self::Producer => &mine.producers,
+            Self::Consumer => &mine.consumers,
         }
     }
 }

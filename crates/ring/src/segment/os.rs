@@ -11,8 +11,22 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: &str = "/dev/shm";
 const PREFIX: &str = "slipring.";
 
-/// File systems whose pages are not shared between the machines that mount them.
-const NETWORK: [i64; 5] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997];
+/// File systems whose pages are not shared between the machines that mount them: the first 32 bits
+/// that `statfs` tells of each.
+const NETWORK: [u32; 9] = [
+    0x6969,      // NFS
+    0x517b,      // SMB
+    0xff53_4d42, // CIFS
+    0xfe53_4d42, // SMB2
+    0x0102_1997, // 9P
+    0x5346_414f, // AFS
+    0x7375_7245, // Coda
+    0x00c3_6400, // Ceph
+    0x0bd0_0bd0, // Lustre
+];
+
+/// File systems that lie in memory: tmpfs, ramfs.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// The file of a named ring.
 pub(super) fn named(name: &str) -> Result<PathBuf, Error> {
@@ -24,6 +38,9 @@ pub(super) fn named(name: &str) -> Result<PathBuf, Error> {
         return invalid(
             "a name has letters, digits, '.', '_' and '-' only; pass a path to use a file",
         );
+    }
+    if [".", ".."].contains(&name) {
+        return invalid("'.' and '..' are folders everywhere else");
     }
     Ok(Path::new(DIRECTORY).join(format!("{PREFIX}{name}")))
 }
@@ -90,15 +107,24 @@ pub(super) fn link(fd: &OwnedFd, temporary: Option<PathBuf>, path: &Path) -> Res
 pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), Error> {
     let flags = if writable { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let user = rustix::process::geteuid().as_raw();
     let fd = match fs::open(path, flags, Bits::empty()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => {
             return Err(Error::NotFound { path: path.to_owned(), rings: list() });
         }
+        // Others' rings can't be opened at all, by their mode; that they are others' can be seen.
+        Err(e @ Errno::ACCESS) => {
+            return Err(match fs::lstat(path) {
+                Ok(stat) if stat.st_uid != user => {
+                    Error::NotOwner { path: path.to_owned(), owner: stat.st_uid, user }
+                }
+                _ => Error::os("open", path, e),
+            });
+        }
         Err(e) => return Err(Error::os("open", path, e)),
     };
     let stat = fs::fstat(&fd).map_err(|e| Error::os("look at", path, e))?;
-    let user = rustix::process::geteuid().as_raw();
     if stat.st_uid != user {
         return Err(Error::NotOwner { path: path.to_owned(), owner: stat.st_uid, user });
     }
@@ -113,23 +139,51 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), E
 /// Refuses file systems that other machines write to.
 pub(super) fn local(fd: &OwnedFd, path: &Path) -> Result<(), Error> {
     let kind = fs::fstatfs(fd).map_err(|e| Error::os("look at", path, e))?.f_type;
-    if NETWORK.contains(&(kind as i64)) {
-        let error = std::io::Error::other("a network file system does not share memory");
-        return Err(Error::os("use", path, error));
+    if is_network(kind as i64) {
+        let what = "a network file system does not share memory: put the ring on a local one";
+        return Err(Error::os("use", path, std::io::Error::other(what)));
     }
     Ok(())
 }
 
+fn is_network(kind: i64) -> bool {
+    // Some kernels extend the sign.
+    NETWORK.contains(&(kind as u32))
+}
+
+/// Refuses to take more memory at once than there is: the kernel would not refuse, but kill.
+pub(super) fn affordable(fd: &OwnedFd, path: &Path, needed: u64) -> Result<(), Error> {
+    let system = fs::fstatfs(fd).map_err(|e| Error::os("look at", path, e))?;
+    let free = (system.f_bavail as u64).saturating_mul(system.f_bsize as u64);
+    let available = match memory() {
+        // Files elsewhere lie on a disk, and memory is but their cache.
+        Some(memory) if IN_MEMORY.contains(&(system.f_type as i64)) => memory.min(free),
+        _ => free,
+    };
+    if needed > available {
+        return Err(Error::TooLittleMemory { path: path.to_owned(), needed, available });
+    }
+    Ok(())
+}
+
+/// Bytes of memory that can be had without swapping, where the kernel says.
+fn memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Makes the file `len` bytes long and gives memory to its first `solid` bytes.
 pub(super) fn allocate(fd: &OwnedFd, path: &Path, len: u64, solid: u64) -> Result<(), Error> {
-    fs::ftruncate(fd, len).map_err(|e| Error::os("set the length of", path, e))?;
-    match fs::fallocate(fd, FallocateFlags::empty(), 0, solid) {
-        Ok(()) => Ok(()),
-        Err(Errno::NOSPC | Errno::DQUOT | Errno::NOMEM | Errno::FBIG) => {
-            Err(Error::OutOfMemory { path: path.to_owned(), needed: solid })
+    let refused = |operation, needed, error| match error {
+        Errno::NOSPC | Errno::DQUOT | Errno::NOMEM | Errno::FBIG => {
+            Error::OutOfMemory { path: path.to_owned(), needed }
         }
-        Err(e) => Err(Error::os("allocate memory for", path, e)),
-    }
+        error => Error::os(operation, path, error),
+    };
+    fs::ftruncate(fd, len).map_err(|error| refused("set the length of", len, error))?;
+    fs::fallocate(fd, FallocateFlags::empty(), 0, solid)
+        .map_err(|error| refused("allocate memory for", solid, error))
 }
 
 /// Gives memory to a range of a mapping, and maps it, with an answer instead of a signal.
@@ -152,5 +206,21 @@ pub(super) fn is_named(path: &Path, fd: &OwnedFd) -> bool {
     match (fs::lstat(path), fs::fstat(fd)) {
         (Ok(name), Ok(file)) => (name.st_dev, name.st_ino) == (file.st_dev, file.st_ino),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P9: of what `statfs` tells, in either sign, the file systems of other machines are refused, and
+    /// those of this one are not.
+    #[test]
+    fn network_file_systems_are_known() {
+        for network in NETWORK {
+            assert!(is_network(i64::from(network)) && is_network(i64::from(network as i32)));
+        }
+        let local = [0xef53, 0x5846_5342, 0x9123_683e, 0x794c_7630];
+        assert!(!local.into_iter().chain(IN_MEMORY).any(is_network));
     }
 }
