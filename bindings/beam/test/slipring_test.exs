@@ -201,7 +201,9 @@ defmodule SlipringTest do
       for term <- [%{}, [1], {1}, :a, 1, 1.5, self(), <<1::7>>, &is_map/1, Date.new!(2024, 1, 1)] do
         assert {:error, %Error{reason: :encode, path: "$", got: kind}} = Slipring.send(tx, term)
         assert is_binary(kind)
-        assert {:error, %Error{reason: :encode}} = Slipring.send_many(tx, ["a", term])
+
+        assert {:error, %Error{reason: :encode, path: "$[1]", sent: 0}} =
+                 Slipring.send_many(tx, ["a", term])
       end
 
       # Nothing of a list that can't be sent was sent.
@@ -216,8 +218,50 @@ defmodule SlipringTest do
         assert {:error, %Error{reason: :too_large} = error} = Slipring.send(tx, large)
         assert error.got == bytes
         assert error.expected < 1_048_576
-        assert {:error, %Error{reason: :too_large}} = Slipring.send_many(tx, [large])
+
+        assert {:error, %Error{reason: :too_large, path: "$[1]", sent: 0}} =
+                 Slipring.send_many(tx, ["fits", large])
       end
+    end
+
+    test "that can never fit are refused at once where the ring is full, too (P7)", %{name: name} do
+      {_ring, tx, _rx} = pair(name, slots: 8, capacity: {1, :mib})
+      Slipring.send_many!(tx, List.duplicate("full", 8))
+      limit = Slipring.info!(name).capacity
+
+      for bytes <- [2_000_000, 6_000_000], options <- [[], [timeout: 0], [meta: %{a: 1}]] do
+        large = :binary.copy(<<0>>, bytes)
+        assert {:error, %Error{reason: :too_large} = error} = Slipring.send(tx, large, options)
+        assert error.expected in (limit - 1_000)..limit
+      end
+    end
+
+    test "are all looked at before one of a list is sent", %{name: name} do
+      {_ring, tx, _rx} = pair(name, capacity: {1, :mib})
+      good = Tensor.from_list([1, 2], {2}, {:u, 8})
+      many = List.duplicate(good, 1_000)
+
+      for {bad, path} <- [
+            {%{good | shape: {3}}, "$[1001].data"},
+            {%{good | type: {:u, 7}}, "$[1001].type"},
+            {%{good | data: [1]}, "$[1001].data"}
+          ] do
+        assert {:error, %Error{reason: :encode, path: ^path, sent: 0} = error} =
+                 Slipring.send_many(tx, many ++ ["b", bad, "c"])
+
+        assert Exception.message(error) =~ "index 1001 of the list"
+      end
+
+      assert %{waiting: 0} = Slipring.info!(name)
+    end
+
+    test "that the ring's end stops are counted", %{name: name} do
+      {ring, tx, rx} = pair(name, slots: 8)
+      sender = Task.async(fn -> Slipring.send_many(tx, List.duplicate("x", 20)) end)
+      assert wait_for(fn -> Slipring.info!(name).waiting == 8 end)
+      Slipring.finish(ring)
+      assert {:error, %Error{reason: :closed, sent: 8}} = Task.await(sender)
+      assert length(Slipring.recv_many!(rx, 20)) == 8
     end
   end
 
@@ -227,7 +271,15 @@ defmodule SlipringTest do
       for n <- 1..8, do: assert(:ok = Slipring.send(tx, "#{n}", timeout: 0))
       assert {:error, %Error{reason: :full}} = Slipring.send(tx, "9", timeout: 0)
       assert {:error, %Error{reason: :timeout}} = Slipring.send(tx, "9", timeout: 20)
-      assert {:ok, 0} = Slipring.send_many(tx, ["9"], timeout: 0)
+      assert {:error, %Error{reason: :full, sent: 0}} = Slipring.send_many(tx, ["9"], timeout: 0)
+      Slipring.recv!(rx)
+
+      assert {:error, %Error{reason: :timeout, sent: 1} = error} =
+               Slipring.send_many(tx, ["9", "10", "11"], timeout: 20)
+
+      assert Exception.message(error) =~ "1 sent before"
+      assert Enum.map(Slipring.recv_many!(rx, 8), &Frame.value/1) == Enum.map(2..9, &"#{&1}")
+      {:ok, 8} = Slipring.send_many(tx, Enum.map(1..8, &"#{&1}"))
 
       reader =
         Task.async(fn ->
@@ -242,7 +294,10 @@ defmodule SlipringTest do
     test "of large frames is one whose pool is full", %{name: name} do
       {_ring, tx, rx} = pair(name, [capacity: {1, :mib}], lease: :always)
       large = :binary.copy(<<7>>, 200_000)
-      {:ok, sent} = Slipring.send_many(tx, List.duplicate(large, 20), timeout: 0)
+
+      {:error, %Error{reason: :full, sent: sent}} =
+        Slipring.send_many(tx, List.duplicate(large, 20), timeout: 0)
+
       assert sent in 1..5
       frames = Slipring.recv_many!(rx, sent)
       # All taken, all held: no room for another.

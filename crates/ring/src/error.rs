@@ -27,6 +27,9 @@ pub enum Error {
         /// Bytes that would fit.
         limit: u64,
     },
+    /// The frame needs memory that the pool has not been given yet, and the caller has said that
+    /// this is not the time for it ([`Producer::may_back`](crate::Producer::may_back)).
+    Unbacked,
     /// A handle was used in a child made by `fork`.
     Forked {
         /// The child.
@@ -154,6 +157,9 @@ impl fmt::Display for Error {
                 f,
                 "a frame of {len} bytes does not fit, the limit is {limit} bytes: \
                  create the ring with a larger capacity, or send it in parts"
+            ),
+            Self::Unbacked => f.write_str(
+                "the frame needs fresh memory for the pool: send it where that may take its time",
             ),
             Self::Forked { pid } => write!(
                 f,

@@ -71,16 +71,29 @@ fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     answer(env, view())
 }
 
-/// The content, copied; the frame is released.
+/// `{content, meta}`, the content copied; the frame is released.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     let copied = || {
         let leased = lease.leased()?;
-        frame::copied(env, &frame::open(&leased.frame)?)
+        let body = frame::open(&leased.frame)?;
+        Ok((frame::copied(env, &body)?, frame::metadata(env, &body)?))
     };
-    let copied = copied();
+    let copied: Result<_, Fault> = copied();
     drop(lease.lock().take());
-    answer(env, copied)
+    let nil = atoms::nil().encode(env);
+    copied.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil)).encode(env)
+}
+
+/// `{:ok, meta}` or `{:error, fault}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_meta<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
+    let meta = || {
+        let leased = lease.leased()?;
+        let meta = frame::metadata(env, &frame::open(&leased.frame)?)?;
+        Ok((atoms::ok(), meta).encode(env))
+    };
+    answer(env, meta())
 }
 
 /// `:ok`, `:deferred` while binaries lie in the frame, or `{:error, fault}` the second time.

@@ -24,6 +24,7 @@ pub struct Producer {
     looked_at: u8,
     claims: u64,
     cursors: Cursors,
+    backs: bool,
 }
 
 impl Segment {
@@ -44,6 +45,7 @@ impl Segment {
             looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
+            backs: true,
             mapping,
         })
     }
@@ -154,6 +156,12 @@ impl Producer {
         }
     }
 
+    /// Whether sending may give fresh memory to the pool, which takes as long as the system needs to
+    /// clear it. Where it may not, a frame that needs some is answered with [`Error::Unbacked`].
+    pub fn may_back(&mut self, may: bool) {
+        self.backs = may;
+    }
+
     /// The number of the next frame.
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -201,6 +209,12 @@ impl Producer {
         if self.mapping.closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// A body that can never fit is refused, whether the ring is full or not.
+    fn fits(&self, len: usize) -> Result<(), Error> {
+        let (len, limit) = (len as u64, self.mapping.geometry.max_body());
+        if len > limit { Err(Error::TooLarge { len, limit }) } else { Ok(()) }
+    }
+
     /// `false`: no room, and `fill` was not called. Small bodies go straight into the cell at home at
     /// the tail (rule 4 of `spsc`), the others through a reservation.
     #[inline(always)]
@@ -215,7 +229,7 @@ impl Producer {
         let mapping = &*self.mapping;
         let slots = mapping.slots();
         if !self.tail.vacant(slots)? {
-            return Ok(false);
+            return self.fits(len).map(|()| false);
         }
         let home = slots.home(self.tail.position);
         let (pointer, room) = mapping.cell(home);
@@ -276,10 +290,7 @@ impl Producer {
 
     fn reserve_now(&mut self, len: usize) -> Result<Option<Grant>, Error> {
         self.check()?;
-        let limit = self.mapping.geometry.max_body();
-        if len as u64 > limit {
-            return Err(Error::TooLarge { len: len as u64, limit });
-        }
+        self.fits(len)?;
         let mapping = &*self.mapping;
         let need = (len + FRAME_HEADER) as u64;
         let slots = mapping.slots();
@@ -293,7 +304,8 @@ impl Producer {
             }
         }
         self.claims = self.claims.wrapping_add(1);
-        let back = |offset, len| mapping.back(offset, len);
+        let backs = self.backs;
+        let back = |offset, len| backs && mapping.back(offset, len);
         match mapping.pool().claim(need, mapping.tag(), self.claims, &mut self.cursors, &back) {
             Ok((place, word)) => {
                 let reference = (mapping.geometry.slots + place.block) as u32;
@@ -301,6 +313,7 @@ impl Producer {
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
             }
             Err(NoBlock::Exhausted) => Ok(None),
+            Err(NoBlock::Unbacked) if !backs => Err(Error::Unbacked),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: need })
             }
