@@ -137,7 +137,7 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
         let (mut terms, mut bytes) = (Vec::with_capacity(most.min(BATCH)), 0);
         let mut done = Done::default();
         // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
-        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES {
+        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES && !done.enough() {
             match rx.take(handle) {
                 Ok(frame) => {
                     let leased = rx.leased(hold, frame.len());

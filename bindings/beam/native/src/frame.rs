@@ -13,11 +13,12 @@ use crate::{atoms, meta, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
 
-/// The most that one call copies, and the most of metadata that it decodes, in bytes.
+/// The most that one call copies on a normal scheduler, and the most of metadata that it decodes, in
+/// bytes. A list of small integers takes about 100 ns a byte to decode, so these are under 1 ms both.
 const COPY_MOST: usize = 4 << 20;
-const DECODE_MOST: usize = 64 << 10;
-/// A byte of metadata takes as long to decode as so many to copy, or more.
-const DECODE_COSTS: usize = 64;
+const DECODE_MOST: usize = 8 << 10;
+/// A byte of metadata takes about as long to decode as so many to copy.
+const DECODE_COSTS: usize = 256;
 
 /// What a call on a normal scheduler has done.
 #[derive(Default)]
@@ -27,6 +28,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// Whether the rest is for another call.
+    pub(crate) fn enough(&self) -> bool {
+        self.copied >= COPY_MOST || self.decoded >= DECODE_MOST
+    }
+
     /// As bytes copied.
     pub(crate) fn cost(&self) -> usize {
         self.copied + self.decoded * DECODE_COSTS
@@ -97,8 +103,8 @@ pub(crate) fn term<'a>(
     let mut read = || {
         let body = open(&frame)?;
         let meta_len = body.meta_part().map_or(0, |part| part.bytes.len());
-        let long = done.decoded + meta_len > DECODE_MOST;
-        if !leased && (long || done.copied + frame.len() > COPY_MOST) {
+        let long = meta_len > DECODE_MOST;
+        if !leased && (long || frame.len() > COPY_MOST) {
             later = Some(atoms::copy());
             return Ok((nil, nil));
         }

@@ -51,9 +51,6 @@ mod atoms {
 const FRAMES_PER_CENT: usize = 32;
 const BYTES_PER_CENT: usize = 64 << 10;
 
-/// A byte of encoded metadata takes as long as so many that are copied, or more.
-const ENCODE_COSTS: usize = 16;
-
 /// Charges the calling process for what was done.
 fn charge(env: Env<'_>, frames: usize, bytes: usize) {
     let percent = frames / FRAMES_PER_CENT + bytes / BYTES_PER_CENT;

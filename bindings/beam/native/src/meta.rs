@@ -14,20 +14,31 @@ const HINT: &str = "give nil, booleans, integers, floats, binaries, atoms, lists
 /// time is not its length.
 const TERM: usize = 16;
 
+/// What is counted so takes as long as so many bytes to copy.
+pub(crate) const COSTS: usize = 16;
+
 /// Encoded metadata.
 pub(crate) enum Meta {
     None,
-    Bytes(Vec<u8>),
+    Bytes {
+        bytes: Vec<u8>,
+        /// What it took, as bytes copied.
+        cost: usize,
+    },
     /// There is more of it than the caller wants to encode.
     Long,
 }
 
 impl Meta {
-    pub(crate) fn bytes(self) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Self::Bytes(bytes) => Some(bytes),
+            Self::Bytes { bytes, .. } => Some(bytes),
             Self::None | Self::Long => None,
         }
+    }
+
+    pub(crate) fn cost(&self) -> usize {
+        if let Self::Bytes { cost, .. } = self { *cost } else { 0 }
     }
 }
 
@@ -72,7 +83,10 @@ pub(crate) fn encode(meta: Term<'_>, most: usize) -> Result<Meta, Fault> {
         Err(Stop::refused("meta is not a map", kind(meta), "give a map, or nil"))
     };
     match written {
-        Ok(()) => Ok(Meta::Bytes(writer.encoder.into_vec())),
+        Ok(()) => {
+            let cost = (most - writer.left).saturating_mul(COSTS);
+            Ok(Meta::Bytes { bytes: writer.encoder.into_vec(), cost })
+        }
         Err(Stop::Long) => Ok(Meta::Long),
         Err(Stop::Refused(refused)) => {
             let Refused { what, kind, hint, steps } = *refused;

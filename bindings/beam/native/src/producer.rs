@@ -5,7 +5,7 @@ use crate::error::{Fault, answer};
 use crate::meta::Meta;
 use crate::tensor::Tensor;
 use crate::waiter::{self, News};
-use crate::{ENCODE_COSTS, atoms, charge, meta, ring};
+use crate::{atoms, charge, meta, ring};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};
 use slipring::{Error, Header, Producer, Wait};
 use slipring_codec::format::{ndarray, raw};
@@ -91,18 +91,17 @@ fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> 
     let large = || atoms::large().encode(env);
     let (payload, metadata) = match read(payload, metadata, ENCODE_MOST) {
         Ok((_, Meta::Long)) => {
-            charge(env, 0, ENCODE_MOST);
+            charge(env, 0, ENCODE_MOST * meta::COSTS);
             return large();
         }
         Ok((payload, _)) if payload.len() > COPY_MOST => return large(),
-        Ok((payload, metadata)) => (payload, metadata.bytes()),
+        Ok(read) => read,
         Err(fault) => return answer(env, Err(fault)),
     };
-    let metadata = metadata.as_deref();
-    charge(env, 0, payload.len() + metadata.map_or(0, <[u8]>::len) * ENCODE_COSTS);
+    charge(env, 0, payload.len() + metadata.cost());
     tx.answer(env, |Live { handle, .. }| {
         handle.may_back(false);
-        Ok(payload.send(handle, metadata)?.encode(env))
+        Ok(payload.send(handle, metadata.bytes())?.encode(env))
     })
 }
 
@@ -110,12 +109,12 @@ fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn send_large<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
     let (payload, metadata) = match read(payload, metadata, usize::MAX) {
-        Ok((payload, metadata)) => (payload, metadata.bytes()),
+        Ok(read) => read,
         Err(fault) => return answer(env, Err(fault)),
     };
     tx.answer(env, |Live { handle, .. }| {
         handle.may_back(true);
-        Ok(payload.send(handle, metadata.as_deref())?.encode(env))
+        Ok(payload.send(handle, metadata.bytes())?.encode(env))
     })
 }
 
