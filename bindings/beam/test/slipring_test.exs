@@ -62,6 +62,10 @@ defmodule SlipringTest do
       _ring = Slipring.create!(name)
       assert {:error, %Error{reason: :exists}} = Slipring.create(name)
 
+      for bad <- [<<255, 1>>, "a\0b"], call <- [&Slipring.create/1, &Slipring.open/1] do
+        assert {:error, %Error{reason: :invalid_name}} = call.(bad)
+      end
+
       for bad <- ["../etc", "a/b", "", String.duplicate("x", 300)] do
         assert {:error, %Error{reason: :invalid_name, got: ^bad}} = Slipring.create(bad)
         assert {:error, %Error{reason: :invalid_name}} = Slipring.unlink(bad)
@@ -126,6 +130,64 @@ defmodule SlipringTest do
       assert_raise ArgumentError, ~r/:meta/, fn -> Slipring.send(tx, "x", mata: %{}) end
       assert_raise ArgumentError, ~r/timeout is -1/, fn -> Slipring.recv(rx, -1) end
       assert_raise ArgumentError, ~r/a ring's name/, fn -> Slipring.open(:camera) end
+
+      for make <- [&Slipring.consumer/2, &Slipring.producer/2] do
+        assert_raise ArgumentError, ~r/\[:waitt\]; there are: .*:wait/, fn ->
+          make.(name, waitt: 5)
+        end
+      end
+    end
+
+    test "and arguments that can't be meant are refused (R9.1)", %{name: name} do
+      for options <- [[slots: 2 ** 70], [capacity: {2 ** 60, :gib}], [cell: -1], [slots: 8.0]] do
+        assert_raise ArgumentError, ~r/but must be/, fn -> Slipring.create(name, options) end
+      end
+
+      {_ring, tx, rx} = pair(name)
+      Slipring.send_many!(tx, ["a", "b", "c"])
+
+      for timeout <- [:bogus, -1, 1.5, 2 ** 70, nil] do
+        assert_raise ArgumentError, ~r/timeout is/, fn -> Slipring.recv(rx, timeout) end
+        assert_raise ArgumentError, ~r/timeout is/, fn -> Slipring.recv_many(rx, 1, timeout) end
+      end
+
+      for most <- [0, -1, 1.0, :all] do
+        assert_raise ArgumentError, ~r/at least 1, not/, fn -> Slipring.recv_many(rx, most) end
+      end
+
+      assert {:ok, [_, _, _]} = Slipring.recv_many(rx, 2 ** 70, 0)
+    end
+
+    test "and handles of another kind say what was expected (R9.1)", %{name: name} do
+      {ring, tx, rx} = pair(name)
+
+      for {call, expected} <- [
+            {fn -> Slipring.send(rx, "x") end, "Slipring.Producer"},
+            {fn -> Slipring.send(name, "x", timeout: 0) end, "Slipring.Producer"},
+            {fn -> Slipring.send_many(ring, ["x"]) end, "Slipring.Producer"},
+            {fn -> Slipring.recv(tx) end, "Slipring.Consumer"},
+            {fn -> Slipring.recv_many(ring, 1) end, "Slipring.Consumer"},
+            {fn -> Slipring.stream(tx) end, "Slipring.Consumer"},
+            {fn -> Slipring.active(tx, true) end, "Slipring.Consumer"},
+            {fn -> Slipring.finish(name) end, "Slipring.Ring"},
+            {fn -> Slipring.close(name) end, "Slipring.Ring, Slipring.Producer or"},
+            {fn -> Slipring.controlling_process(ring, self()) end, "Slipring.Producer or"},
+            {fn -> Slipring.controlling_process(tx, :me) end, "a pid"},
+            {fn -> Slipring.producer(rx) end, "a ring's name"},
+            {fn -> Slipring.info(tx) end, "a ring's name"}
+          ] do
+        assert assert_raise(ArgumentError, call).message =~ expected
+      end
+    end
+
+    test "hints come with what is raised (R9.1)", %{name: name} do
+      {_ring, tx, _rx} = pair(name)
+      Slipring.close(tx)
+      message = assert_raise(Error, fn -> Slipring.send!(tx, "x") end) |> Exception.message()
+      assert message =~ "this handle was closed, or its owner has ended; open the ring again"
+      assert {:error, error} = Slipring.send(tx, %{}, [])
+      # Once, not twice.
+      assert length(String.split(Exception.message(error), error.hint)) == 2
     end
   end
 
@@ -187,13 +249,19 @@ defmodule SlipringTest do
             {%{1 => 2}, "$.meta"},
             {%{:a => 1, "a" => 2}, "$.meta"},
             {%{l: [1 | 2]}, "$.meta.l"},
-            {%{b: <<1::3>>}, "$.meta.b"}
+            {%{b: <<1::3>>}, "$.meta.b"},
+            {%{s: [~D[2024-01-01]]}, "$.meta.s[0]"},
+            {%{s: %{inner: MapSet.new([1])}}, "$.meta.s.inner"}
           ] do
         assert {:error, %Error{reason: :encode, path: ^path} = error} =
                  Slipring.send(tx, "x", meta: meta)
 
         assert is_binary(error.hint)
       end
+
+      {:error, error} = Slipring.send(tx, "x", meta: %{day: ~D[2024-01-01]})
+      assert error.got == "Date"
+      assert Exception.message(error) =~ "a struct Date, at $.meta.day; give text"
 
       deep = Enum.reduce(1..200, 0, fn _, inner -> [inner] end)
       assert {:error, %Error{reason: :encode}} = Slipring.send(tx, "x", meta: %{deep: deep})
