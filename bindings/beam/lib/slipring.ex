@@ -68,6 +68,11 @@ defmodule Slipring do
     populate: {false, &Options.boolean/1},
     keep: {false, &Options.boolean/1}
   ]
+  @supervised [
+    ring: {nil, &Options.any/1},
+    name: {nil, &Options.any/1},
+    replace: {false, &Options.boolean/1}
+  ]
   @open [wait: {0, &Options.timeout/1}]
   @consumer [active: {false, &Options.active/1}, lease: {:auto, &Options.lease/1}]
   @send [meta: {nil, &Options.meta/1}, timeout: {:infinity, &Options.timeout/1}]
@@ -218,23 +223,29 @@ defmodule Slipring do
   end
 
   @doc """
-  For a supervisor: makes the ring, or opens it where an earlier life left it, and keeps it.
+  For a supervisor: makes the ring, or takes it over where an earlier life left it, with the frames in
+  it, and keeps it.
 
-  Options are `:ring`, its address; `:name`, to register the process by; and those of `create/2`.
+    * `:ring` - its address
+    * `:name` - to register the process by; default not at all
+    * `:replace` - what to do about a ring that can't be taken over, because it is finished or has
+      other `:slots`, `:cell` or `:capacity` than asked for here. `false`, the default: the process
+      does not start, and its error says what differs. `true`: the ring is unlinked and made anew;
+      processes that are attached keep the old one until they leave it
+    * those of `create/2`
 
-      children = [{Slipring, ring: "camera", capacity: {256, :mib}}, MyApp.Camera]
+          children = [{Slipring, ring: "camera", capacity: {256, :mib}}, MyApp.Camera]
   """
   @spec child_spec(keyword) :: Supervisor.child_spec()
   def child_spec(options) do
-    {own, rest} = Keyword.split(options, [:ring, :name])
-    Options.check!(rest, @create)
+    Options.check!(options, @supervised ++ @create)
 
-    unless Keyword.has_key?(own, :ring) do
+    unless Keyword.has_key?(options, :ring) do
       raise ArgumentError, "give ring: the ring's name, beside #{inspect(options)}"
     end
 
     %{
-      id: {__MODULE__, own[:ring]},
+      id: {__MODULE__, options[:ring]},
       start: {Slipring.Server, :start_link, [options]},
       shutdown: @patience + 1_000
     }

@@ -41,6 +41,8 @@ defmodule Slipring.Options do
     end
   end
 
+  def any(value), do: {:ok, value}
+
   def boolean(value) when is_boolean(value), do: {:ok, value}
   def boolean(_value), do: {:error, "true or false"}
 

@@ -3,7 +3,10 @@
 //! 1. The frame is shared by its lease and by one pin for each binary that was made in it. Its block
 //!    is free when the last of them is gone.
 //! 2. Releasing takes the lease's share away: at once if there is no pin, else with the last one.
-//! 3. Pins and leases are dropped by the garbage collector, on any scheduler: that is a step on a
+//! 3. Each frame of a batch has a lease of its own. One for all of them would save allocations, but a
+//!    single binary that somebody keeps would hold the memory of the whole batch, and release would
+//!    free none of it.
+//! 4. Pins and leases are dropped by the garbage collector, on any scheduler: that is a step on a
 //!    counter, and for the last one the frame's own release, atomics both.
 
 use crate::attachment::Hold;
