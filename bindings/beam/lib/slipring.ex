@@ -26,13 +26,13 @@ defmodule Slipring do
 
   ## Waiting
 
-  No function blocks a scheduler: who waits for a frame waits for a message from the one thread that
-  watches all rings. Timeouts are milliseconds, `:infinity`, or 0 not to wait at all.
+  No function blocks a scheduler: who waits for a frame, or for room, waits for a message from a thread
+  that watches all rings. Timeouts are milliseconds, `:infinity`, or 0 not to wait at all.
 
   ## Errors
 
-  Functions answer `{:error, %Slipring.Error{}}`, and those with a bang raise it. Wrong options raise
-  an `ArgumentError` that names the ones there are.
+  Functions answer `{:error, %Slipring.Error{}}`, and those with a bang raise it. Wrong arguments raise
+  an `ArgumentError` that says what was expected.
   """
 
   alias Slipring.{
@@ -44,7 +44,9 @@ defmodule Slipring do
     Options,
     Producer,
     Ring,
-    Tensor
+    Sending,
+    Tensor,
+    Waiting
   }
 
   @typedoc "The name of a ring in shared memory, or the path of a file."
@@ -52,15 +54,12 @@ defmodule Slipring do
   @type active :: false | true | :once | :notify | -32_768..32_767
   @type failure :: {:error, Error.t()}
 
-  # Beyond this the copying is done on a dirty scheduler.
-  @large 4 * 1024 * 1024
   # How long closing waits for the segment to be unmapped.
   @patience 5_000
-  # A full ring is looked at again so many times at once, then at growing intervals up to this.
-  @eager 32
+  # More frames than a ring holds or a list should.
+  @most 2 ** 31
   # How long a consumer looks again and again before it sleeps.
   @spin System.convert_time_unit(20, :microsecond, :native)
-  @longest_pause 4
 
   @create [
     slots: {nil, &Options.count/1},
@@ -68,6 +67,11 @@ defmodule Slipring do
     capacity: {nil, &Options.bytes/1},
     populate: {false, &Options.boolean/1},
     keep: {false, &Options.boolean/1}
+  ]
+  @supervised [
+    ring: {nil, &Options.any/1},
+    name: {nil, &Options.any/1},
+    replace: {false, &Options.boolean/1}
   ]
   @open [wait: {0, &Options.timeout/1}]
   @consumer [active: {false, &Options.active/1}, lease: {:auto, &Options.lease/1}]
@@ -107,13 +111,13 @@ defmodule Slipring do
   def open(address, options \\ []) do
     %{wait: wait} = Options.check!(options, @open)
     {named?, text} = address(address)
-    open_until(named?, text, deadline(wait))
+    open_until(named?, text, Waiting.deadline(wait))
   end
 
   defp open_until(named?, text, deadline) do
     with {:error, %{reason: :not_found}} = missing <-
            ring(Native.open(named?, text), :open, text) do
-      case left(deadline) do
+      case Waiting.left(deadline) do
         0 ->
           missing
 
@@ -152,9 +156,14 @@ defmodule Slipring do
   end
 
   @doc """
-  What is in a ring: `:path`, `:size` in bytes, `:slots`, `:cell`, `:capacity`, `:finished`, `:head`
-  and `:tail` (frames ever taken and sent), `:waiting`, the pool's chunks, frames that are `:filling`,
-  `:offered` and `:held`, and the `:processes`.
+  What is in a ring, from all processes: `:path`, `:size` in bytes, `:slots`, `:cell`, `:capacity`,
+  `:finished`, `:head` and `:tail` (frames ever taken and sent), `:waiting`, the pool's chunks, frames
+  that are `:filling`, `:offered` and `:held`, and the `:processes`, each with its OS `:pid`, whether it
+  is `:alive`, and whether it `:produces` or `:consumes`.
+
+  And what this VM has out of it: `:leases` and `:leased`, how many frames and bytes are held in
+  place, and `:copied`, how many large ones were copied because too much was held (see `:lease` in
+  `consumer/2`).
 
   By name it looks from outside and changes nothing.
 
@@ -179,6 +188,7 @@ defmodule Slipring do
   """
   @spec finish(Ring.t()) :: :ok | failure
   def finish(%Ring{ref: ref, name: name}), do: result(Native.finish(ref), :finish, name)
+  def finish(other), do: wrong!("finish/1", "a Slipring.Ring", other)
 
   @doc """
   Closes a ring's handle, a producer or a consumer. Closing what is closed does nothing.
@@ -192,6 +202,10 @@ defmodule Slipring do
   def close(%Consumer{ref: ref} = consumer) do
     close_with(&Native.close_consumer(ref, &1))
     Feeder.stop(consumer)
+  end
+
+  def close(other) do
+    wrong!("close/1", "a Slipring.Ring, Slipring.Producer or Slipring.Consumer", other)
   end
 
   defp close_with(close) do
@@ -209,23 +223,29 @@ defmodule Slipring do
   end
 
   @doc """
-  For a supervisor: makes the ring, or opens it where an earlier life left it, and keeps it.
+  For a supervisor: makes the ring, or takes it over where an earlier life left it, with the frames in
+  it, and keeps it.
 
-  Options are `:ring`, its address; `:name`, to register the process by; and those of `create/2`.
+    * `:ring` - its address
+    * `:name` - to register the process by; default not at all
+    * `:replace` - what to do about a ring that can't be taken over, because it is finished or has
+      other `:slots`, `:cell` or `:capacity` than asked for here. `false`, the default: the process
+      does not start, and its error says what differs. `true`: the ring is unlinked and made anew;
+      processes that are attached keep the old one until they leave it
+    * those of `create/2`
 
-      children = [{Slipring, ring: "camera", capacity: {256, :mib}}, MyApp.Camera]
+          children = [{Slipring, ring: "camera", capacity: {256, :mib}}, MyApp.Camera]
   """
   @spec child_spec(keyword) :: Supervisor.child_spec()
   def child_spec(options) do
-    {own, rest} = Keyword.split(options, [:ring, :name])
-    Options.check!(rest, @create)
+    Options.check!(options, @supervised ++ @create)
 
-    unless Keyword.has_key?(own, :ring) do
+    unless Keyword.has_key?(options, :ring) do
       raise ArgumentError, "give ring: the ring's name, beside #{inspect(options)}"
     end
 
     %{
-      id: {__MODULE__, own[:ring]},
+      id: {__MODULE__, options[:ring]},
       start: {Slipring.Server, :start_link, [options]},
       shutdown: @patience + 1_000
     }
@@ -245,7 +265,7 @@ defmodule Slipring do
     Options.check!(options, [])
 
     case Native.producer(ref, self()) do
-      {:ok, end_ref} -> {:ok, %Producer{ref: end_ref, ring: name}}
+      {:ok, end_ref, limit} -> {:ok, %Producer{ref: end_ref, ring: name, limit: limit}}
       {:error, fault} -> {:error, Error.new(fault, :producer, name)}
     end
   end
@@ -263,173 +283,70 @@ defmodule Slipring do
   @doc """
   Sends a binary or a `Slipring.Tensor`.
 
-    * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries
+    * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries. Values
+      are `nil`, booleans, numbers, binaries, atoms (which arrive as binaries), lists and maps; a
+      struct is refused, since it would arrive as something else
     * `:timeout` - what to do about a full ring; default `:infinity`
+
+  A frame that can never fit is refused at once, with `:too_large` and the limit.
   """
   @spec send(Producer.t(), binary | Tensor.t(), keyword) :: :ok | failure
   def send(producer, term, options \\ [])
 
-  def send(%Producer{ref: ref, ring: ring}, term, [])
-      when is_binary(term) and byte_size(term) <= @large do
+  def send(%Producer{ref: ref} = producer, term, []) when is_binary(term) do
     case Native.send(ref, term, nil) do
       :ok -> :ok
-      other -> again(other, fn -> Native.send(ref, term, nil) end, :infinity, ring)
+      outcome -> Sending.go_on(producer, outcome, term, nil, :infinity)
     end
   end
 
-  def send(%Producer{ref: ref, ring: ring}, term, options) do
+  def send(%Producer{ref: ref, ring: ring} = producer, term, options) do
     %{meta: meta, timeout: timeout} = Options.check!(options, @send)
 
-    with {:ok, payload, bytes} <- payload(term, ring) do
-      attempt =
-        if bytes > @large,
-          do: fn -> Native.send_large(ref, payload, meta) end,
-          else: fn -> Native.send(ref, payload, meta) end
+    case Sending.payload(term) do
+      {:ok, payload} ->
+        Sending.go_on(producer, Native.send(ref, payload, meta), payload, meta, timeout)
 
-      again(attempt.(), attempt, timeout, ring)
+      {:error, fault} ->
+        {:error, Error.new(fault, :send, ring)}
     end
   end
 
+  def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
+
   @doc """
-  Sends several. Gives how many were sent, in order; fewer than all if the time was over first.
+  Sends several, in order. `{:ok, count}` says that all were sent.
+
+  All are looked at before the first is sent: one that can't be sent, or can never fit, is an error
+  whose `path` has its index, and nothing is sent. What happens later stops the sending (`:timeout`,
+  `:full` with a timeout of 0, `:closed`, ...); the error's `sent` says how many went before it.
 
   Options: `:timeout`, for all of them together.
 
-      iex> ring = Slipring.create!("many-doc")
-      iex> Slipring.send_many(Slipring.producer!(ring), ["a", "b", "c"])
+      iex> ring = Slipring.create!("many-doc", slots: 8)
+      iex> tx = Slipring.producer!(ring)
+      iex> Slipring.send_many(tx, ["a", "b", "c"])
       {:ok, 3}
+      iex> {:error, error} = Slipring.send_many(tx, Enum.map(1..10, &<<&1>>), timeout: 0)
+      iex> {error.reason, error.sent}
+      {:full, 5}
       iex> Slipring.unlink!("many-doc")
       :ok
   """
   @spec send_many(Producer.t(), Enumerable.t(), keyword) :: {:ok, non_neg_integer} | failure
-  def send_many(%Producer{ring: ring} = producer, terms, options \\ []) do
+  def send_many(producer, terms, options \\ [])
+
+  def send_many(%Producer{ring: ring} = producer, terms, options) do
     %{timeout: timeout} = Options.check!(options, @timeout)
 
-    with {:ok, payloads} <- payloads(Enum.to_list(terms), ring),
-         do: send_list(producer, payloads, 0, deadline(timeout), 0)
-  end
-
-  # All are looked at before the first is sent.
-  defp payloads(terms, ring) do
-    if Enum.all?(terms, &is_binary/1) do
-      {:ok, terms}
-    else
-      Enum.reduce_while(terms, {:ok, []}, fn term, {:ok, payloads} ->
-        case payload(term, ring) do
-          {:ok, payload, _bytes} -> {:cont, {:ok, [payload | payloads]}}
-          error -> {:halt, error}
-        end
-      end)
-      |> then(fn
-        {:ok, payloads} -> {:ok, Enum.reverse(payloads)}
-        error -> error
-      end)
+    case Sending.payloads(producer, Enum.to_list(terms)) do
+      {:ok, payloads} -> Sending.many(producer, payloads, timeout)
+      {:error, fault} -> {:error, %{Error.new(fault, :send_many, ring) | sent: 0}}
     end
   end
 
-  defp send_list(_producer, [], sent, _deadline, _turn), do: {:ok, sent}
-
-  defp send_list(%Producer{ref: ref, ring: ring} = producer, payloads, sent, deadline, turn) do
-    {now, rest, why} = Native.send_many(ref, payloads)
-    sent = sent + now
-    turn = if now > 0, do: 0, else: turn
-
-    case why do
-      :ok ->
-        send_list(producer, rest, sent, deadline, 0)
-
-      :large ->
-        [large | rest] = rest
-
-        case again(:full, fn -> Native.send_large(ref, large, nil) end, left(deadline), ring) do
-          :ok -> send_list(producer, rest, sent + 1, deadline, 0)
-          {:error, %{reason: reason}} when reason in [:full, :timeout] -> {:ok, sent}
-          error -> if sent == 0, do: error, else: {:ok, sent}
-        end
-
-      wait when wait in [:full, :busy] ->
-        if pause(turn, deadline),
-          do: send_list(producer, rest, sent, deadline, turn + 1),
-          else: {:ok, sent}
-
-      # What was sent must be known now; the next call meets the error again.
-      {:error, fault} ->
-        if sent == 0, do: {:error, Error.new(fault, :send_many, ring)}, else: {:ok, sent}
-    end
-  end
-
-  defp payload(binary, _ring) when is_binary(binary), do: {:ok, binary, byte_size(binary)}
-
-  defp payload(%Tensor{data: data} = tensor, _ring) when is_binary(data) do
-    {:ok, {data, tensor.shape, tensor.type, tensor.order, tensor.byte_order}, byte_size(data)}
-  end
-
-  defp payload(term, ring) do
-    kind = kind(term)
-    hint = "send a binary or a Slipring.Tensor"
-
-    {:error,
-     %Error{
-       reason: :encode,
-       operation: :send,
-       ring: ring,
-       path: "$",
-       got: kind,
-       hint: hint,
-       message: "a term of type #{kind} has no frame, at $; #{hint}"
-     }}
-  end
-
-  defp kind(%module{}), do: inspect(module)
-  defp kind(term) when is_map(term), do: "map"
-  defp kind(term) when is_list(term), do: "list"
-  defp kind(term) when is_tuple(term), do: "tuple"
-  defp kind(term) when is_atom(term), do: "atom"
-  defp kind(term) when is_integer(term), do: "integer"
-  defp kind(term) when is_float(term), do: "float"
-  defp kind(term) when is_bitstring(term), do: "bitstring"
-  defp kind(term) when is_function(term), do: "function"
-  defp kind(term) when is_pid(term), do: "pid"
-  defp kind(term) when is_reference(term), do: "reference"
-  defp kind(_term), do: "port"
-
-  # What an attempt to send has answered, and what is done about it.
-  defp again(:ok, _attempt, _timeout, _ring), do: :ok
-
-  defp again({:error, fault}, _attempt, _timeout, ring),
-    do: {:error, Error.new(fault, :send, ring)}
-
-  defp again(:full, _attempt, 0, ring), do: {:error, Error.outcome(:full, :send, ring)}
-
-  defp again(wait, attempt, timeout, ring) when wait in [:full, :busy],
-    do: again_until(attempt, deadline(timeout), 0, ring)
-
-  defp again_until(attempt, deadline, turn, ring) do
-    if pause(turn, deadline) do
-      case attempt.() do
-        wait when wait in [:full, :busy] -> again_until(attempt, deadline, turn + 1, ring)
-        outcome -> again(outcome, attempt, :infinity, ring)
-      end
-    else
-      {:error, Error.outcome(:timeout, :send, ring)}
-    end
-  end
-
-  # Lets others run, then sleeps longer and longer. `false`: the time is over.
-  defp pause(turn, deadline) do
-    case left(deadline) do
-      0 ->
-        false
-
-      _left when turn < @eager ->
-        :erlang.yield()
-        true
-
-      left ->
-        Process.sleep(min(left, min(turn - @eager + 1, @longest_pause)))
-        true
-    end
-  end
+  def send_many(other, _terms, _options),
+    do: wrong!("send_many/3", "a Slipring.Producer", other)
 
   # Receiving --------------------------------------------------------------------------------------
 
@@ -469,8 +386,8 @@ defmodule Slipring do
   end
 
   def consumer(address, options) do
-    {open, own} = if is_list(options), do: Keyword.split(options, [:wait]), else: {[], options}
-    Options.check!(own, @consumer)
+    Options.check!(options, @open ++ @consumer)
+    {open, own} = Keyword.split(options, [:wait])
     with {:ok, ring} <- open(address, open), do: through(ring, &consumer(&1, own))
   end
 
@@ -483,25 +400,42 @@ defmodule Slipring do
       :empty
   """
   @spec recv(Consumer.t(), timeout) :: {:ok, Frame.t()} | failure
-  def recv(%Consumer{ref: ref} = consumer, timeout \\ :infinity) do
+  def recv(consumer, timeout \\ :infinity)
+
+  def recv(%Consumer{ref: ref} = consumer, timeout) do
+    timeout = Options.timeout!(timeout)
+
     case Native.recv(ref) do
       frame when tuple_size(frame) == 6 -> {:ok, Frame.new(frame)}
       other -> receive_until(consumer, other, fn -> Native.recv(ref) end, timeout, :recv)
     end
   end
 
+  def recv(other, _timeout), do: wrong!("recv/2", "a Slipring.Consumer", other)
+
   @doc """
   Waits for a frame, then takes what is there, up to `most` frames.
   """
   @spec recv_many(Consumer.t(), pos_integer, timeout) :: {:ok, [Frame.t(), ...]} | failure
-  def recv_many(%Consumer{ref: ref} = consumer, most, timeout \\ :infinity)
+  def recv_many(consumer, most, timeout \\ :infinity)
+
+  def recv_many(%Consumer{ref: ref} = consumer, most, timeout)
       when is_integer(most) and most > 0 do
+    timeout = Options.timeout!(timeout)
+    # The native part takes fewer at a time in any case.
+    most = min(most, @most)
     attempt = fn -> Native.recv_many(ref, most, false) end
 
     with {:ok, frames} <- receive_until(consumer, attempt.(), attempt, timeout, :recv_many) do
       {:ok, frames ++ rest(ref, most - length(frames))}
     end
   end
+
+  def recv_many(%Consumer{}, most, _timeout),
+    do: wrong!("recv_many/3", "a number of frames of at least 1", most)
+
+  def recv_many(other, _most, _timeout),
+    do: wrong!("recv_many/3", "a Slipring.Consumer", other)
 
   # What else is there. An error comes again when it is asked for next.
   defp rest(_ref, 0), do: []
@@ -517,14 +451,8 @@ defmodule Slipring do
   end
 
   defp receive_until(consumer, answer, attempt, timeout, operation) do
-    {:ok, timeout} = checked(Options.timeout(timeout), timeout)
-    take(consumer, answer, attempt, deadline(timeout), timeout == 0, operation)
+    take(consumer, answer, attempt, Waiting.deadline(timeout), timeout == 0, operation)
   end
-
-  defp checked({:ok, timeout}, _given), do: {:ok, timeout}
-
-  defp checked({:error, expected}, given),
-    do: raise(ArgumentError, "timeout is #{inspect(given)}, but must be #{expected}")
 
   defp take(_consumer, frame, _attempt, _deadline, _poll?, _operation)
        when tuple_size(frame) == 6,
@@ -576,23 +504,11 @@ defmodule Slipring do
 
     case Native.watch(consumer.ref, tag) do
       id when is_integer(id) ->
-        receive do
-          {^tag, :ready} -> :ready
-        after
-          left(deadline) ->
-            # A watch that can't be taken back has been told.
-            if Native.unwatch(id) do
-              :timeout
-            else
-              receive do
-                {^tag, :ready} -> :ready
-              end
-            end
-        end
+        Waiting.await(id, tag, deadline)
 
       :busy ->
         :erlang.yield()
-        if left(deadline) == 0, do: :timeout, else: :ready
+        if Waiting.left(deadline) == 0, do: :timeout, else: :ready
 
       error ->
         error
@@ -614,7 +530,9 @@ defmodule Slipring do
       ["a", "b"]
   """
   @spec stream(Consumer.t(), keyword) :: Enumerable.t()
-  def stream(%Consumer{} = consumer, options \\ []) do
+  def stream(consumer, options \\ [])
+
+  def stream(%Consumer{} = consumer, options) do
     %{batch: batch} = Options.check!(options, batch: {1, &Options.count/1})
 
     Stream.repeatedly(fn -> recv_many(consumer, max(batch, 1)) end)
@@ -624,6 +542,8 @@ defmodule Slipring do
       {:error, error}, _acc -> raise error
     end)
   end
+
+  def stream(other, _options), do: wrong!("stream/2", "a Slipring.Consumer", other)
 
   @doc """
   Changes how frames come, see `consumer/2`.
@@ -639,6 +559,8 @@ defmodule Slipring do
     end
   end
 
+  def active(other, _mode), do: wrong!("active/2", "a Slipring.Consumer", other)
+
   @doc """
   Hands a producer or consumer to another process. Only its owner can. Messages that came already stay
   where they are.
@@ -651,6 +573,13 @@ defmodule Slipring do
     with :ok <- result(Native.hand_over_consumer(ref, pid), :controlling_process, ring),
          do: Feeder.set_owner(consumer, pid)
   end
+
+  def controlling_process(handle, pid) when is_pid(pid) do
+    expected = "a Slipring.Producer or Slipring.Consumer"
+    wrong!("controlling_process/2", expected, handle)
+  end
+
+  def controlling_process(_handle, other), do: wrong!("controlling_process/2", "a pid", other)
 
   # Twins that raise -------------------------------------------------------------------------------
 
@@ -715,12 +644,11 @@ defmodule Slipring do
     do: {false, IO.chardata_to_string(path)}
 
   defp address(other) do
-    raise ArgumentError, "give a ring's name, or {:path, path}, not #{inspect(other)}"
+    raise ArgumentError, "give a ring's name, {:path, path} or a handle, not #{inspect(other)}"
   end
 
-  defp deadline(:infinity), do: :infinity
-  defp deadline(ms), do: System.monotonic_time(:millisecond) + ms
-
-  defp left(:infinity), do: :infinity
-  defp left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
+  @spec wrong!(String.t(), String.t(), term) :: no_return
+  defp wrong!(function, expected, got) do
+    raise ArgumentError, "Slipring.#{function} takes #{expected}, not #{inspect(got)}"
+  end
 end

@@ -50,12 +50,16 @@ defmodule Mix.Tasks.Compile.Slipring do
 
     manifest = Path.join("native", "Cargo.toml")
 
-    # Standard output carries one JSON object a line; what cargo says to people goes to the terminal.
-    args =
-      ~w(build --release --message-format=json-render-diagnostics --manifest-path) ++ [manifest]
+    color = if IO.ANSI.enabled?(), do: "always", else: "never"
 
-    case System.cmd(cargo, args) do
-      {messages, 0} ->
+    args =
+      ~w(build --release --message-format=json-render-diagnostics --color) ++
+        [color, "--manifest-path", manifest]
+
+    options = [:binary, :exit_status, :stderr_to_stdout, line: 65_536, args: args]
+
+    case follow(Port.open({:spawn_executable, cargo}, options), "", [], false) do
+      {0, messages} ->
         library_in(messages) ||
           Mix.raise("""
           slipring: cargo built #{manifest} but named no dynamic library #{@crate}.
@@ -63,10 +67,33 @@ defmodule Mix.Tasks.Compile.Slipring do
           Its Cargo.toml needs: [lib] name = "#{@crate}", crate-type = ["cdylib"].
           """)
 
-      {_messages, status} ->
+      {status, _messages} ->
         Mix.raise(
           "slipring: cargo could not build #{manifest} (exit status #{status}); its own words are above."
         )
+    end
+  end
+
+  # Of cargo's lines some are messages, one JSON object each, and the others are for people. Those
+  # are shown as they come; that it has finished only if it had something to do.
+  defp follow(port, started, messages, said?) do
+    receive do
+      {^port, {:data, {:noeol, part}}} ->
+        follow(port, started <> part, messages, said?)
+
+      {^port, {:data, {:eol, part}}} ->
+        case started <> part do
+          "{" <> _ = message ->
+            follow(port, "", [message | messages], said?)
+
+          line ->
+            show? = said? or not (line =~ "Finished")
+            if show?, do: IO.puts(:stderr, line)
+            follow(port, "", messages, show?)
+        end
+
+      {^port, {:exit_status, status}} ->
+        {status, Enum.reverse(messages)}
     end
   end
 
@@ -75,7 +102,6 @@ defmodule Mix.Tasks.Compile.Slipring do
   # is wanted has a fixed shape.
   defp library_in(messages) do
     messages
-    |> String.split("\n", trim: true)
     |> Enum.filter(&(&1 =~ ~s("reason":"compiler-artifact") and &1 =~ ~s("name":"#{@crate}")))
     |> Enum.flat_map(&Regex.scan(~r/"filenames":\[(.*?)\]/, &1, capture: :all_but_first))
     |> Enum.flat_map(fn [list] ->

@@ -62,6 +62,23 @@ defmodule Slipring.ActiveTest do
     assert_receive {:slipring_readable, ^rx}, 2_000
   end
 
+  test ":notify: the end is told when no frame is left", %{name: name} do
+    {ring, tx, rx} = pair(name)
+    Slipring.send!(tx, "last")
+    Slipring.finish(ring)
+    Slipring.active(rx, :notify)
+    assert_receive {:slipring_readable, ^rx}, 2_000
+    assert [_] = Slipring.recv_many!(rx, 10)
+    Slipring.active(rx, :notify)
+    assert_receive {:slipring_closed, ^rx}, 2_000
+    refute_received {:slipring_readable, _}
+
+    {ring, _tx, rx} = pair(name <> "-empty", [], active: :notify)
+    Slipring.finish(ring)
+    assert_receive {:slipring_closed, ^rx}, 2_000
+    assert {:error, %Error{reason: :closed}} = Slipring.recv(rx)
+  end
+
   test "false: no more than was on its way", %{name: name} do
     {_ring, tx, rx} = pair(name, [], active: true)
     Slipring.active(rx, false)

@@ -49,6 +49,23 @@ defmodule Slipring.LeaseTest do
     assert [true, true, false] = rx |> Slipring.recv_many!(3) |> Enum.map(&Frame.in_place?/1)
   end
 
+  test "are counted, and so are the copies made for want of them (R7.1)", %{name: name} do
+    {ring, tx, rx} = pair(name, capacity: {16, :mib})
+    counts = fn -> Map.take(Slipring.info!(name), [:leases, :leased, :copied]) end
+    assert counts.() == %{leases: 0, leased: 0, copied: 0}
+    Slipring.send_many!(tx, ["small" | for(_ <- 1..10, do: bytes())])
+    frames = Slipring.recv_many!(rx, 11)
+    assert counts.() == %{leases: 8, leased: 8 * @large, copied: 2}
+    assert Map.take(Slipring.info!(ring), [:leases, :copied]) == %{leases: 8, copied: 2}
+    for frame <- frames, do: assert(Frame.release(frame) == :ok)
+    assert counts.() == %{leases: 0, leased: 0, copied: 2}
+    Slipring.send!(tx, bytes())
+    value = Frame.value(frame = Slipring.recv!(rx))
+    assert Frame.release(frame) == :deferred
+    assert counts.().leases == 1
+    assert byte_size(value) == @large
+  end
+
   test "end by release, with the last binary, or as garbage (P5)", %{name: name} do
     {_ring, tx, rx} = pair(name)
 

@@ -92,10 +92,62 @@ defmodule Slipring.OwnershipTest do
     Slipring.close(tx)
     Supervisor.stop(supervisor)
 
-    assert_raise ArgumentError, ~r/unknown options \[:size\]/, fn ->
+    assert_raise ArgumentError, ~r/unknown options \[:size\].*:ring.*:replace.*:capacity/, fn ->
       Slipring.child_spec(ring: name, size: 1)
     end
 
     assert_raise ArgumentError, ~r/give ring:/, fn -> Slipring.child_spec(capacity: 1) end
+  end
+
+  defp supervised(name, options) do
+    {:ok, supervisor} = Supervisor.start_link([], strategy: :one_for_one)
+    {Supervisor.start_child(supervisor, {Slipring, [ring: name] ++ options}), supervisor}
+  end
+
+  test "a supervised ring is not taken over when it is finished, but replaced if asked",
+       %{name: name} do
+    ring = Slipring.create!(name)
+    tx = Slipring.producer!(ring)
+    Slipring.send!(tx, "unread")
+    Slipring.finish(ring)
+    assert {{:error, {error, _child}}, _} = supervised(name, [])
+    assert %Error{reason: :closed, ring: ^name} = error
+    assert Exception.message(error) =~ "finished"
+    assert Exception.message(error) =~ "replace: true"
+
+    assert {{:ok, server}, supervisor} = supervised(name, replace: true)
+    assert %{finished: false, waiting: 0} = Slipring.info!(name)
+    assert :ok = Slipring.send(Slipring.producer!(name), "new")
+    # Who was attached keeps the old one.
+    assert Frame.value(Slipring.recv!(Slipring.consumer!(ring))) == "unread"
+
+    # One that fits is not replaced.
+    Process.exit(server, :kill)
+    assert wait_for(fn -> Supervisor.count_children(supervisor).active == 1 end)
+    assert %{waiting: 1} = Slipring.info!(name)
+  end
+
+  test "a supervised ring has the measures that were asked for", %{name: name} do
+    ring = Slipring.create!(name, slots: 64, capacity: 1_000_000, cell: 100)
+
+    for {options, expected, got} <- [
+          {[capacity: {2, :mib}], %{capacity: 2_097_152}, %{capacity: 1_048_576}},
+          {[slots: 128, capacity: 1_000_000], %{slots: 128}, %{slots: 64}},
+          {[cell: 200], %{cell: 256}, %{cell: 128}}
+        ] do
+      assert {{:error, {error, _child}}, _} = supervised(name, options)
+      assert %Error{reason: :exists, expected: ^expected, got: ^got} = error
+      for {_key, size} <- Map.merge(expected, got), do: assert(error.message =~ "#{size}")
+    end
+
+    # What was not asked for may be anything; what was is rounded as in creating.
+    for options <- [[], [slots: 64, capacity: 1_000_000, cell: 100], [capacity: {1, :mib}]] do
+      assert {{:ok, _server}, supervisor} = supervised(name, options)
+      Supervisor.stop(supervisor)
+    end
+
+    assert {{:ok, _server}, _} = supervised(name, capacity: {2, :mib}, replace: true)
+    assert Slipring.info!(name).capacity == 2_097_152
+    assert Slipring.info!(ring).capacity == 1_048_576
   end
 end

@@ -62,6 +62,10 @@ defmodule SlipringTest do
       _ring = Slipring.create!(name)
       assert {:error, %Error{reason: :exists}} = Slipring.create(name)
 
+      for bad <- [<<255, 1>>, "a\0b"], call <- [&Slipring.create/1, &Slipring.open/1] do
+        assert {:error, %Error{reason: :invalid_name}} = call.(bad)
+      end
+
       for bad <- ["../etc", "a/b", "", String.duplicate("x", 300)] do
         assert {:error, %Error{reason: :invalid_name, got: ^bad}} = Slipring.create(bad)
         assert {:error, %Error{reason: :invalid_name}} = Slipring.unlink(bad)
@@ -126,6 +130,64 @@ defmodule SlipringTest do
       assert_raise ArgumentError, ~r/:meta/, fn -> Slipring.send(tx, "x", mata: %{}) end
       assert_raise ArgumentError, ~r/timeout is -1/, fn -> Slipring.recv(rx, -1) end
       assert_raise ArgumentError, ~r/a ring's name/, fn -> Slipring.open(:camera) end
+
+      for make <- [&Slipring.consumer/2, &Slipring.producer/2] do
+        assert_raise ArgumentError, ~r/\[:waitt\]; there are: .*:wait/, fn ->
+          make.(name, waitt: 5)
+        end
+      end
+    end
+
+    test "and arguments that can't be meant are refused (R9.1)", %{name: name} do
+      for options <- [[slots: 2 ** 70], [capacity: {2 ** 60, :gib}], [cell: -1], [slots: 8.0]] do
+        assert_raise ArgumentError, ~r/but must be/, fn -> Slipring.create(name, options) end
+      end
+
+      {_ring, tx, rx} = pair(name)
+      Slipring.send_many!(tx, ["a", "b", "c"])
+
+      for timeout <- [:bogus, -1, 1.5, 2 ** 70, nil] do
+        assert_raise ArgumentError, ~r/timeout is/, fn -> Slipring.recv(rx, timeout) end
+        assert_raise ArgumentError, ~r/timeout is/, fn -> Slipring.recv_many(rx, 1, timeout) end
+      end
+
+      for most <- [0, -1, 1.0, :all] do
+        assert_raise ArgumentError, ~r/at least 1, not/, fn -> Slipring.recv_many(rx, most) end
+      end
+
+      assert {:ok, [_, _, _]} = Slipring.recv_many(rx, 2 ** 70, 0)
+    end
+
+    test "and handles of another kind say what was expected (R9.1)", %{name: name} do
+      {ring, tx, rx} = pair(name)
+
+      for {call, expected} <- [
+            {fn -> Slipring.send(rx, "x") end, "Slipring.Producer"},
+            {fn -> Slipring.send(name, "x", timeout: 0) end, "Slipring.Producer"},
+            {fn -> Slipring.send_many(ring, ["x"]) end, "Slipring.Producer"},
+            {fn -> Slipring.recv(tx) end, "Slipring.Consumer"},
+            {fn -> Slipring.recv_many(ring, 1) end, "Slipring.Consumer"},
+            {fn -> Slipring.stream(tx) end, "Slipring.Consumer"},
+            {fn -> Slipring.active(tx, true) end, "Slipring.Consumer"},
+            {fn -> Slipring.finish(name) end, "Slipring.Ring"},
+            {fn -> Slipring.close(name) end, "Slipring.Ring, Slipring.Producer or"},
+            {fn -> Slipring.controlling_process(ring, self()) end, "Slipring.Producer or"},
+            {fn -> Slipring.controlling_process(tx, :me) end, "a pid"},
+            {fn -> Slipring.producer(rx) end, "a ring's name"},
+            {fn -> Slipring.info(tx) end, "a ring's name"}
+          ] do
+        assert assert_raise(ArgumentError, call).message =~ expected
+      end
+    end
+
+    test "hints come with what is raised (R9.1)", %{name: name} do
+      {_ring, tx, _rx} = pair(name)
+      Slipring.close(tx)
+      message = assert_raise(Error, fn -> Slipring.send!(tx, "x") end) |> Exception.message()
+      assert message =~ "this handle was closed, or its owner has ended; open the ring again"
+      assert {:error, error} = Slipring.send(tx, %{}, [])
+      # Once, not twice.
+      assert length(String.split(Exception.message(error), error.hint)) == 2
     end
   end
 
@@ -187,7 +249,9 @@ defmodule SlipringTest do
             {%{1 => 2}, "$.meta"},
             {%{:a => 1, "a" => 2}, "$.meta"},
             {%{l: [1 | 2]}, "$.meta.l"},
-            {%{b: <<1::3>>}, "$.meta.b"}
+            {%{b: <<1::3>>}, "$.meta.b"},
+            {%{s: [~D[2024-01-01]]}, "$.meta.s[0]"},
+            {%{s: %{inner: MapSet.new([1])}}, "$.meta.s.inner"}
           ] do
         assert {:error, %Error{reason: :encode, path: ^path} = error} =
                  Slipring.send(tx, "x", meta: meta)
@@ -195,13 +259,19 @@ defmodule SlipringTest do
         assert is_binary(error.hint)
       end
 
+      {:error, error} = Slipring.send(tx, "x", meta: %{day: ~D[2024-01-01]})
+      assert error.got == "Date"
+      assert Exception.message(error) =~ "a struct Date, at $.meta.day; give text"
+
       deep = Enum.reduce(1..200, 0, fn _, inner -> [inner] end)
       assert {:error, %Error{reason: :encode}} = Slipring.send(tx, "x", meta: %{deep: deep})
 
       for term <- [%{}, [1], {1}, :a, 1, 1.5, self(), <<1::7>>, &is_map/1, Date.new!(2024, 1, 1)] do
         assert {:error, %Error{reason: :encode, path: "$", got: kind}} = Slipring.send(tx, term)
         assert is_binary(kind)
-        assert {:error, %Error{reason: :encode}} = Slipring.send_many(tx, ["a", term])
+
+        assert {:error, %Error{reason: :encode, path: "$[1]", sent: 0}} =
+                 Slipring.send_many(tx, ["a", term])
       end
 
       # Nothing of a list that can't be sent was sent.
@@ -216,8 +286,50 @@ defmodule SlipringTest do
         assert {:error, %Error{reason: :too_large} = error} = Slipring.send(tx, large)
         assert error.got == bytes
         assert error.expected < 1_048_576
-        assert {:error, %Error{reason: :too_large}} = Slipring.send_many(tx, [large])
+
+        assert {:error, %Error{reason: :too_large, path: "$[1]", sent: 0}} =
+                 Slipring.send_many(tx, ["fits", large])
       end
+    end
+
+    test "that can never fit are refused at once where the ring is full, too (P7)", %{name: name} do
+      {_ring, tx, _rx} = pair(name, slots: 8, capacity: {1, :mib})
+      Slipring.send_many!(tx, List.duplicate("full", 8))
+      limit = Slipring.info!(name).capacity
+
+      for bytes <- [2_000_000, 6_000_000], options <- [[], [timeout: 0], [meta: %{a: 1}]] do
+        large = :binary.copy(<<0>>, bytes)
+        assert {:error, %Error{reason: :too_large} = error} = Slipring.send(tx, large, options)
+        assert error.expected in (limit - 1_000)..limit
+      end
+    end
+
+    test "are all looked at before one of a list is sent", %{name: name} do
+      {_ring, tx, _rx} = pair(name, capacity: {1, :mib})
+      good = Tensor.from_list([1, 2], {2}, {:u, 8})
+      many = List.duplicate(good, 1_000)
+
+      for {bad, path} <- [
+            {%{good | shape: {3}}, "$[1001].data"},
+            {%{good | type: {:u, 7}}, "$[1001].type"},
+            {%{good | data: [1]}, "$[1001].data"}
+          ] do
+        assert {:error, %Error{reason: :encode, path: ^path, sent: 0} = error} =
+                 Slipring.send_many(tx, many ++ ["b", bad, "c"])
+
+        assert Exception.message(error) =~ "index 1001 of the list"
+      end
+
+      assert %{waiting: 0} = Slipring.info!(name)
+    end
+
+    test "that the ring's end stops are counted", %{name: name} do
+      {ring, tx, rx} = pair(name, slots: 8)
+      sender = Task.async(fn -> Slipring.send_many(tx, List.duplicate("x", 20)) end)
+      assert wait_for(fn -> Slipring.info!(name).waiting == 8 end)
+      Slipring.finish(ring)
+      assert {:error, %Error{reason: :closed, sent: 8}} = Task.await(sender)
+      assert length(Slipring.recv_many!(rx, 20)) == 8
     end
   end
 
@@ -227,7 +339,15 @@ defmodule SlipringTest do
       for n <- 1..8, do: assert(:ok = Slipring.send(tx, "#{n}", timeout: 0))
       assert {:error, %Error{reason: :full}} = Slipring.send(tx, "9", timeout: 0)
       assert {:error, %Error{reason: :timeout}} = Slipring.send(tx, "9", timeout: 20)
-      assert {:ok, 0} = Slipring.send_many(tx, ["9"], timeout: 0)
+      assert {:error, %Error{reason: :full, sent: 0}} = Slipring.send_many(tx, ["9"], timeout: 0)
+      Slipring.recv!(rx)
+
+      assert {:error, %Error{reason: :timeout, sent: 1} = error} =
+               Slipring.send_many(tx, ["9", "10", "11"], timeout: 20)
+
+      assert Exception.message(error) =~ "1 sent before"
+      assert Enum.map(Slipring.recv_many!(rx, 8), &Frame.value/1) == Enum.map(2..9, &"#{&1}")
+      {:ok, 8} = Slipring.send_many(tx, Enum.map(1..8, &"#{&1}"))
 
       reader =
         Task.async(fn ->
@@ -242,7 +362,10 @@ defmodule SlipringTest do
     test "of large frames is one whose pool is full", %{name: name} do
       {_ring, tx, rx} = pair(name, [capacity: {1, :mib}], lease: :always)
       large = :binary.copy(<<7>>, 200_000)
-      {:ok, sent} = Slipring.send_many(tx, List.duplicate(large, 20), timeout: 0)
+
+      {:error, %Error{reason: :full, sent: sent}} =
+        Slipring.send_many(tx, List.duplicate(large, 20), timeout: 0)
+
       assert sent in 1..5
       frames = Slipring.recv_many!(rx, sent)
       # All taken, all held: no room for another.

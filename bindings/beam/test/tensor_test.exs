@@ -89,10 +89,70 @@ defmodule Slipring.TensorTest do
       assert {:error, %Error{reason: :encode, path: ^path}} = Slipring.send(tx, bad)
     end
 
-    assert {:error, %Error{reason: :encode}} = Slipring.send(tx, %{good | data: nil})
+    for data <- [nil, [1], <<1::12>>] do
+      assert {:error, %Error{reason: :encode, path: "$.data"}} =
+               Slipring.send(tx, %{good | data: data})
+    end
 
     assert_raise ArgumentError, ~r/takes 6 bytes, the data has 5/, fn ->
       Tensor.new("12345", {3}, {:s, 16})
+    end
+  end
+
+  test "is not made of what is none (R6.5)" do
+    for {data, shape, type, options, message} <- [
+          {[1, 2], {2}, {:u, 8}, [], ~r/data is a binary, not \[1, 2\]/},
+          {<<1, 2>>, {2}, {:u, 7}, [], ~r/type is \{:s \| :u, 8.*, not \{:u, 7\}/},
+          {<<1, 2>>, {2}, :u8, [], ~r/type is .*, not :u8/},
+          {<<1, 2>>, [2], {:u, 8}, [], ~r/shape is a tuple of up to 64 lengths, not \[2\]/},
+          {<<1, 2>>, {-2}, {:u, 8}, [], ~r/shape is/},
+          {<<1, 2>>, {2.0}, {:u, 8}, [], ~r/shape is/},
+          {<<1>>, List.to_tuple(List.duplicate(1, 65)), {:u, 8}, [], ~r/shape is/},
+          {<<1, 2>>, {2}, {:u, 8}, [order: :row], ~r/order is :c or :fortran, not :row/},
+          {<<1, 2>>, {2}, {:u, 8}, [byte_order: :native], ~r/byte_order is :little or :big/},
+          {<<1, 2>>, {2}, {:u, 8}, [endian: :big], ~r/unknown keys \[:endian\]/}
+        ] do
+      assert_raise ArgumentError, message, fn -> Tensor.new(data, shape, type, options) end
+    end
+
+    tensor = Tensor.new(<<1, 2>>, {2}, {:u, 8})
+
+    for index <- [0, {}, {0, 0}],
+        do: assert_raise(ArgumentError, fn -> Tensor.at(tensor, index) end)
+  end
+
+  test "holds a list's numbers or says which it can't (R6.5)" do
+    for {number, type, range} <- [
+          {256, {:u, 8}, "0 to 255"},
+          {-1, {:u, 64}, "0 to 18446744073709551615"},
+          {128, {:s, 8}, "-128 to 127"},
+          {-(2 ** 63) - 1, {:s, 64}, "-9223372036854775808 to"},
+          {1.5, {:s, 32}, "integers from"},
+          {2, {:bool, 8}, "true, false, 1 and 0"},
+          {65_520.0, {:f, 16}, "-65504.0 to 65504.0"},
+          {1.0e39, {:f, 32}, "-3.4028234663852886e38 to 3.4028234663852886e38"},
+          {2 ** 2000, {:f, 64}, "1.7976931348623157e308"},
+          {"1", {:f, 64}, "numbers from"},
+          {1.0, {:c, 64}, "{real, imaginary}"},
+          {{1.0, 1.0e39}, {:c, 64}, "3.4028234663852886e38"}
+        ] do
+      good = if elem(type, 0) == :c, do: {1, 1}, else: 1
+      error = assert_raise ArgumentError, fn -> Tensor.from_list([good, number], {2}, type) end
+      assert error.message =~ "#{inspect(number)} at index 1 is no #{inspect(type)}"
+      assert error.message =~ range
+    end
+
+    assert_raise ArgumentError, ~r/flat list/, fn -> Tensor.from_list(1..2, {2}, {:u, 8}) end
+
+    for type <- [f: 16, f: 32, f: 64] do
+      list = [:nan, :infinity, :neg_infinity, -0.5]
+      assert Tensor.to_list(Tensor.from_list(list, {4}, type)) == list
+    end
+
+    for type <- [s: 8, s: 64, u: 8, u: 64], bits = elem(type, 1) do
+      low = if elem(type, 0) == :s, do: -(2 ** (bits - 1)), else: 0
+      list = [low, low + 2 ** bits - 1]
+      assert Tensor.to_list(Tensor.from_list(list, {2}, type)) == list
     end
   end
 

@@ -58,16 +58,20 @@ defmodule Slipring.Case do
     {ring, Slipring.producer!(ring), Slipring.consumer!(ring, consumer_options)}
   end
 
-  @doc "Runs `code` in another BEAM, with this library. Gives a port that tells what it prints."
-  def other_beam(code, arguments) do
-    elixir = System.find_executable("elixir")
+  @doc """
+  Runs `code` in another BEAM, with this library. Gives a port that tells what it prints. `wrapper` is
+  a command that runs the one that follows it.
+  """
+  def other_beam(code, arguments, wrapper \\ []) do
     ebin = Application.app_dir(:slipring, "ebin")
+    elixir = [System.find_executable("elixir"), "-pa", ebin, "-e", code, "--" | arguments]
+    [program | arguments] = wrapper ++ elixir
 
-    Port.open({:spawn_executable, elixir}, [
+    Port.open({:spawn_executable, System.find_executable(program)}, [
       :binary,
       :exit_status,
       :stderr_to_stdout,
-      args: ["-pa", ebin, "-e", code, "--" | arguments]
+      args: arguments
     ])
   end
 

@@ -8,7 +8,7 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use slipring::{Bell, Readable, wait_any};
+use slipring::{Bell, Watched, wait_any};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Entry {
     id: u64,
     owner: usize,
-    ring: Readable,
+    ring: Watched,
     callback: Py<PyAny>,
 }
 
@@ -91,7 +91,7 @@ impl Watcher {
     fn run(&self) {
         let mut heard = 0;
         loop {
-            let (ids, rings): (Vec<u64>, Vec<Readable>) =
+            let (ids, rings): (Vec<u64>, Vec<Watched>) =
                 self.entries().list.iter().map(|entry| (entry.id, entry.ring.clone())).unzip();
             let ready = wait_any(&rings, &self.bell, &mut heard, None);
             drop(rings);
@@ -163,7 +163,7 @@ impl Watch {
 pub(crate) fn watch(
     py: Python<'_>,
     owner: usize,
-    ring: Readable,
+    ring: Watched,
     callback: Py<PyAny>,
 ) -> PyResult<Watch> {
     let watcher = get().map_err(|error| {

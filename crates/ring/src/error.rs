@@ -37,6 +37,9 @@ pub enum Error {
     Acknowledged,
     /// The frame was given back, and can't be acknowledged: another consumer may have it.
     GivenBack,
+    /// The frame needs memory that the pool has not been given yet, and the caller has said that
+    /// this is not the time for it ([`Producer::may_back`](crate::Producer::may_back)).
+    Unbacked,
     /// A handle was used in a child made by `fork`.
     Forked {
         /// The child.
@@ -187,6 +190,9 @@ impl fmt::Display for Error {
             ),
             Self::GivenBack => f.write_str(
                 "the frame was given back and can't be acknowledged: acknowledge while its consumer lives",
+            ),
+            Self::Unbacked => f.write_str(
+                "the frame needs fresh memory for the pool: send it where that may take its time",
             ),
             Self::Forked { pid } => write!(
                 f,

@@ -62,4 +62,4 @@ pub use ring::{Consumer, Delivery, Frame, Grant, Producer, Rejected, Wait};
 #[cfg(not(slipring_loom))]
 pub use segment::{Address, Inspection, Options, Pending, Process, Segment, inspect, list, unlink};
 #[cfg(not(slipring_loom))]
-pub use watch::{Bell, Readable, wait_any};
+pub use watch::{Bell, WATCHED_PER_THREAD, Watched, wait_any};

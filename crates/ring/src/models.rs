@@ -23,6 +23,11 @@ const PRODUCER: u16 = 1;
 const CONSUMER: u16 = 2;
 const SECOND: u16 = 3;
 
+/// A claimer where memory never fails.
+fn by(owner: u16, nonce: u64) -> Claimer<'static> {
+    Claimer { owner, nonce, back: Some(&|_, _| true) }
+}
+
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
@@ -106,8 +111,7 @@ impl Ring {
             return false;
         }
         let pool = Pool { alone: true, ..self.pool() };
-        let Ok((place, mut word)) = pool.claim(600, PRODUCER, 1, &mut [0; CLASSES], &|_, _| true)
-        else {
+        let Ok((place, mut word)) = pool.claim(600, &by(PRODUCER, 1), &mut [0; CLASSES]) else {
             return false;
         };
         let reference = PLACES as u32 + place.block as u32;
@@ -356,13 +360,11 @@ fn a_late_recovery_leaves_the_next_life_alone() {
 fn pool_claims_and_retirement_exclude_each_other() {
     model(|| {
         let ring = Ring::new(0);
-        let back = |_, _| true;
-        let (place, word) = ring.pool().claim(64, PRODUCER, 1, &mut [0; CLASSES], &back).unwrap();
+        let (place, word) = ring.pool().claim(64, &by(PRODUCER, 1), &mut [0; CLASSES]).unwrap();
         ring.pool().release(place, word);
         let other = ring.clone();
         let whole = thread::spawn(move || {
-            let Ok((place, word)) =
-                other.pool().claim(1024, CONSUMER, 2, &mut [0; CLASSES], &|_, _| true)
+            let Ok((place, word)) = other.pool().claim(1024, &by(CONSUMER, 2), &mut [0; CLASSES])
             else {
                 return;
             };
@@ -371,7 +373,7 @@ fn pool_claims_and_retirement_exclude_each_other() {
             other.write(PLACES as u32 + 1, 1);
             other.pool().release(place, word);
         });
-        if let Ok((place, word)) = ring.pool().claim(64, PRODUCER, 3, &mut [0; CLASSES], &back) {
+        if let Ok((place, word)) = ring.pool().claim(64, &by(PRODUCER, 3), &mut [0; CLASSES]) {
             // By where the block lies, not by its word: a run and a block may share memory.
             let at = PLACES as u64 + place.offset / 512;
             ring.write(at as u32, 2);
@@ -392,23 +394,21 @@ fn pool_recovery_races_with_a_claimer() {
     for claimed in [false, true] {
         model(move || {
             let ring = Ring::new(0);
-            let back = |_, _| true;
             if claimed {
-                ring.pool().claim(64, PRODUCER, 1, &mut [0; CLASSES], &back).unwrap();
+                ring.pool().claim(64, &by(PRODUCER, 1), &mut [0; CLASSES]).unwrap();
             } else {
-                let by = Claimer { owner: PRODUCER, nonce: 1, back: Some(&back) };
-                ring.pool().take_chunk(0, &by, false).unwrap();
+                ring.pool().take_chunk(0, &by(PRODUCER, 1), false).unwrap();
             }
             let other = ring.clone();
             let second = thread::spawn(move || other.recover(PRODUCER));
             ring.recover(PRODUCER);
-            let claimed = ring.pool().claim(1024, CONSUMER, 2, &mut [0; CLASSES], &back);
+            let claimed = ring.pool().claim(1024, &by(CONSUMER, 2), &mut [0; CLASSES]);
             second.join().unwrap();
             if let Ok((place, word)) = claimed {
                 ring.pool().release(place, word);
             }
             ring.assert_nothing_left();
-            ring.pool().claim(1024, CONSUMER, 3, &mut [0; CLASSES], &back).unwrap();
+            ring.pool().claim(1024, &by(CONSUMER, 3), &mut [0; CLASSES]).unwrap();
         });
     }
 }

@@ -175,23 +175,14 @@ pub(crate) struct Pool<'a> {
 }
 
 /// Who claims, and how memory is given to what it claims.
+#[derive(Clone, Copy)]
 pub(crate) struct Claimer<'a> {
     pub owner: u16,
+    /// Differs from claim to claim of all processes, as far as 24 bits can.
     pub nonce: u64,
-    /// Gives memory to a range of the pool. `None`: chunks that have none are left alone.
+    /// Gives memory to a range of the pool (offset and length in bytes) or answers `false`. `None`:
+    /// chunks that have none are left alone.
     pub back: Option<&'a dyn Fn(u64, u64) -> bool>,
-}
-
-impl Claimer<'_> {
-    /// Where the operating system has no more memory, what the pool has must do.
-    fn frugally<T>(self, attempt: impl Fn(&Self) -> Result<T, NoBlock>) -> Result<T, NoBlock> {
-        match attempt(&self) {
-            Err(NoBlock::Unbacked) => {
-                attempt(&Self { back: None, ..self }).map_err(|_| NoBlock::Unbacked)
-            }
-            found => found,
-        }
-    }
 }
 
 /// Why there is no block.
@@ -237,33 +228,29 @@ impl<'a> Pool<'a> {
     }
 
     /// Claims the lowest free piece for `len` bytes (frame header included): `Free -> Filling(p)`.
-    ///
-    /// `nonce` differs from claim to claim of all processes, as far as 24 bits can. `back` gives
-    /// memory to a range of the pool (offset and length in bytes) or answers `false`.
     pub(crate) fn claim(
         &self,
         len: u64,
-        owner: u16,
-        nonce: u64,
+        by: &Claimer<'_>,
         cursors: &mut Cursors,
-        back: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(Place, Word), NoBlock> {
-        let claimer = Claimer { owner, nonce, back: Some(back) };
         let Some(class) = self.measures.class(len) else {
-            let chunks = len.div_ceil(self.measures.chunk_len);
-            return claimer.frugally(|claimer| self.claim_run(chunks, claimer));
+            return self.claim_run(len.div_ceil(self.measures.chunk_len), by);
         };
-        if let Some(found) = self.claim_in_slab(class, owner, cursors) {
+        if let Some(found) = self.claim_in_slab(class, by.owner, cursors) {
             return Ok(found);
         }
-        let missing = match claimer.frugally(|claimer| self.new_slab(class, claimer)) {
+        let missing = match self.new_slab(class, by) {
             Err(missing) => missing,
             found => return found,
         };
+        if let (NoBlock::Unbacked, Some(_)) = (&missing, by.back) {
+            return Err(missing);
+        }
         // No chunk for a slab of its own: a larger block will do.
         let largest = self.measures.class(self.measures.chunk_len / 2).unwrap_or(class);
         (class + 1..=largest)
-            .find_map(|class| self.claim_in_slab(class, owner, cursors))
+            .find_map(|class| self.claim_in_slab(class, by.owner, cursors))
             .ok_or(missing)
     }
 
@@ -603,6 +590,25 @@ mod tests {
         hints: Vec<AtomicU64>,
     }
 
+    impl Pool<'_> {
+        /// As a producer does it.
+        fn take(
+            &self,
+            len: u64,
+            nonce: u64,
+            cursors: &mut Cursors,
+            back: &dyn Fn(u64, u64) -> bool,
+        ) -> Result<(Place, Word), NoBlock> {
+            let by = Claimer { owner: 1, nonce, back: Some(back) };
+            match self.claim(len, &by, cursors) {
+                Err(NoBlock::Unbacked) => self
+                    .claim(len, &Claimer { back: None, ..by }, cursors)
+                    .map_err(|_| NoBlock::Unbacked),
+                claimed => claimed,
+            }
+        }
+    }
+
     const MEASURES: Measures = Measures::new(16 << 10, 32);
 
     impl Memory {
@@ -640,7 +646,7 @@ mod tests {
         let memory = Memory::new(4, 0);
         let none = |_, _| false;
         for len in [600, 20_000] {
-            let claim = memory.pool().claim(len, 1, 1, &mut [0; CLASSES], &none);
+            let claim = memory.pool().take(len, 1, &mut [0; CLASSES], &none);
             assert!(matches!(claim, Err(NoBlock::Unbacked)));
             assert!(memory.pool().states().all(|state| state == State::Free));
         }
@@ -654,7 +660,7 @@ mod tests {
         let pool = memory.pool();
         let given = std::cell::Cell::new(0);
         let back = |_, _| given.replace(given.get() + 1) < 2;
-        let claim = |len| pool.claim(len, 1, given.get(), &mut [0; CLASSES], &back);
+        let claim = |len| pool.take(len, given.get(), &mut [0; CLASSES], &back);
         let chunk = MEASURES.chunk_len;
         let small: Vec<_> = (0..=chunk / 512).map(|_| claim(512).unwrap()).collect();
         assert_eq!(given.get(), 2, "two chunks, all that the system has");
@@ -690,7 +696,7 @@ mod tests {
             let mut cursors = [0; CLASSES];
             for (nonce, (claim, len, pick)) in steps.into_iter().enumerate() {
                 if claim {
-                    if let Ok((place, word)) = pool.claim(len, 1, nonce as u64, &mut cursors, &|_, _| true) {
+                    if let Ok((place, word)) = pool.take(len, nonce as u64, &mut cursors, &|_, _| true) {
                         prop_assert!(place.len >= len);
                         prop_assert!(place.offset + place.len <= 8 * MEASURES.chunk_len);
                         prop_assert_eq!(pool.place(place.block), Some(place));
@@ -711,7 +717,7 @@ mod tests {
                 pool.release(place, word);
             }
             let whole = 8 * MEASURES.chunk_len;
-            prop_assert_eq!(pool.claim(whole, 1, 0, &mut cursors, &|_, _| true).unwrap().0.len, whole);
+            prop_assert_eq!(pool.take(whole, 0, &mut cursors, &|_, _| true).unwrap().0.len, whole);
         }
     }
 }

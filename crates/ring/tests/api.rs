@@ -791,3 +791,93 @@ fn one_watch_waits_for_many_rings() {
         assert_eq!(watch.join().unwrap(), [2]);
     });
 }
+
+/// P8: a ring that is watched twice is slept on, not looked at again and again.
+#[test]
+fn a_ring_may_be_watched_twice() {
+    let name = name();
+    let ring = small().create(name.0.as_str()).unwrap();
+    let watched = vec![ring.readable(); 8];
+    let (bell, mut heard) = (slipring::Bell::default(), 0);
+    let usage = || {
+        let mut used = std::mem::MaybeUninit::<libc::timespec>::uninit();
+        // SAFETY: the call fills what it is given.
+        let used = unsafe {
+            assert_eq!(libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, used.as_mut_ptr()), 0);
+            used.assume_init()
+        };
+        Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+    };
+    let before = usage();
+    let limit = Some(Duration::from_millis(500));
+    assert!(slipring::wait_any(&watched, &bell, &mut heard, limit).is_empty());
+    assert!(usage() - before < Duration::from_millis(50));
+    ring.close();
+    assert_eq!(slipring::wait_any(&watched, &bell, &mut heard, None).len(), 8);
+}
+
+/// P7: who waits for room is told when a place or a block is freed, once, and when the ring is
+/// closed; what is freed before it says that it waits, it finds by trying once more.
+#[test]
+fn one_watch_waits_for_room() {
+    let name = name();
+    let ring = small().slots(8).create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let (bell, mut heard) = (slipring::Bell::default(), 0);
+    let mut wait = |watched: slipring::Watched, millis| {
+        let limit = Some(Duration::from_millis(millis));
+        slipring::wait_any(&[watched], &bell, &mut heard, limit) == [0]
+    };
+    while tx.send(Header::raw(), b"full", &Wait::no()).is_ok() {}
+    let watched = ring.writable();
+    assert!(!wait(watched.clone(), 20));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(30));
+            rx.recv(&Wait::no()).unwrap();
+        });
+        let start = Instant::now();
+        assert!(wait(watched.clone(), 10_000));
+        assert!(start.elapsed() < Duration::from_millis(5_000));
+    });
+    assert!(watched.ready() && !ring.writable().ready());
+    tx.send(Header::raw(), b"full again", &Wait::no()).unwrap();
+
+    // A view that is let go of is room for a frame of its size.
+    while rx.recv(&Wait::no()).is_ok() {}
+    let large = vec![0; 200_000];
+    let mut views = Vec::new();
+    while tx.send(Header::raw(), &large, &Wait::no()).is_ok() {
+        views.push(rx.recv(&Wait::no()).unwrap());
+    }
+    let watched = ring.writable();
+    assert!(!watched.ready());
+    drop(views.pop());
+    assert!(wait(watched, 10_000));
+    tx.send(Header::raw(), &large, &Wait::no()).unwrap();
+    let watched = ring.writable();
+    ring.close();
+    assert!(wait(watched, 10_000));
+}
+
+/// P7: what can never fit is refused at once, full or not; what needs fresh memory, where that is
+/// not wanted, and only then.
+#[test]
+fn refusals_that_waiting_would_not_change_come_at_once() {
+    let name = name();
+    let ring = small().slots(8).create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    tx.may_back(false);
+    let large = vec![1; 300_000];
+    assert!(matches!(tx.send(Header::raw(), &large, &Wait::forever()), Err(Error::Unbacked)));
+    tx.send(Header::raw(), b"in a cell", &Wait::no()).unwrap();
+    tx.may_back(true);
+    tx.send(Header::raw(), &large, &Wait::no()).unwrap();
+    (0..2).for_each(|_| drop(rx.recv(&Wait::no()).unwrap()));
+    tx.may_back(false);
+    tx.send(Header::raw(), &large, &Wait::no()).unwrap();
+    while tx.send(Header::raw(), b"full", &Wait::no()).is_ok() {}
+    let never = vec![0; ring.max_body() as usize + 1];
+    let refused = tx.send(Header::raw(), &never, &Wait::forever());
+    assert!(matches!(refused, Err(Error::TooLarge { limit, .. }) if limit == ring.max_body()));
+}

@@ -15,10 +15,11 @@ defmodule Slipring.Producer do
   ring is full, and raises a `Slipring.Error` if one can't be sent.
   """
 
-  @type t :: %__MODULE__{ref: reference, ring: String.t()}
+  @typedoc "`limit` is the longest frame that its ring can carry, in bytes."
+  @type t :: %__MODULE__{ref: reference, ring: String.t(), limit: pos_integer}
   @derive {Inspect, only: [:ring]}
-  @enforce_keys [:ref, :ring]
-  defstruct [:ref, :ring]
+  @enforce_keys [:ref, :ring, :limit]
+  defstruct [:ref, :ring, :limit]
 
   defimpl Collectable do
     def into(producer) do

@@ -7,8 +7,9 @@ defmodule Slipring.Error do
     * `ring` - the ring's name or path
     * `path` - of the file, or the way to the place within a value (`$.meta.site`)
     * `expected`, `got` - what it must have been, and what it was, where there is such a thing
+    * `sent` - with `Slipring.send_many/3`, how many frames were sent before it
     * `hint` - what to do, where there is one thing to do
-    * `message` - all of it as a sentence
+    * `message` - what happened, as a sentence; `Exception.message/1` gives all of it
 
   Ordinary outcomes are `:full` and `:empty` (a timeout of 0 found the ring so), `:timeout`, and
   `:closed` (nothing will come any more, or nothing can be sent). Others:
@@ -28,7 +29,8 @@ defmodule Slipring.Error do
   | `:detached`, `:released` | a handle that was closed, a frame that was released |
   | `:active` | frames come as messages and can't be asked for |
   | `:not_controlling`, `:no_process` | the caller does not own the handle, the new owner is dead |
-  | `:corrupt`, `:os`, `:too_many_participants`, `:other` | as `message` says |
+  | `:corrupt` | something wrote where it should not; `path` and `got` say what was found |
+  | `:os`, `:too_many_participants`, `:other` | as `message` says |
   """
 
   @type t :: %__MODULE__{
@@ -38,20 +40,28 @@ defmodule Slipring.Error do
           path: String.t() | nil,
           expected: term,
           got: term,
+          sent: non_neg_integer | nil,
           hint: String.t() | nil,
           message: String.t()
         }
 
-  defexception [:reason, :operation, :ring, :path, :expected, :got, :hint, message: ""]
+  defexception [:reason, :operation, :ring, :path, :expected, :got, :sent, :hint, message: ""]
 
   @impl Exception
-  def message(%__MODULE__{operation: nil, message: message}), do: message
+  def message(%__MODULE__{} = error) do
+    where =
+      case error do
+        %{operation: nil} -> ""
+        %{operation: operation, ring: nil} -> "#{operation}: "
+        %{operation: operation, ring: ring} -> "#{operation} on ring #{inspect(ring)}: "
+      end
 
-  def message(%__MODULE__{operation: operation, ring: nil, message: message}),
-    do: "#{operation}: #{message}"
-
-  def message(%__MODULE__{operation: operation, ring: ring, message: message}),
-    do: "#{operation} on ring #{inspect(ring)}: #{message}"
+    # Most messages end with the hint already.
+    hint = error.hint
+    rest = if hint && not String.contains?(error.message, hint), do: "; #{hint}", else: ""
+    sent = if error.sent, do: " (#{error.sent} sent before)", else: ""
+    where <> error.message <> rest <> sent
+  end
 
   @doc false
   # From what the native part tells.

@@ -100,11 +100,6 @@ defmodule Slipring.Feeder do
     end
   end
 
-  def handle_info({tag, :ready}, %{watch: {tag, _id}, mode: :notify} = state) do
-    Kernel.send(state.owner, {:slipring_readable, state.rx})
-    {:noreply, put_mode(%{state | watch: nil}, false)}
-  end
-
   def handle_info({tag, :ready}, %{watch: {tag, _id}} = state),
     do: {:noreply, feed_soon(%{state | watch: nil})}
 
@@ -144,8 +139,7 @@ defmodule Slipring.Feeder do
   end
 
   defp feed(%{mode: false} = state), do: unwatch(state)
-  defp feed(%{mode: :notify} = state), do: watch(state)
-
+  defp feed(%{mode: :notify} = state), do: notify(state)
   defp feed(%{mode: :once} = state), do: pull(state)
 
   defp feed(state) do
@@ -163,6 +157,18 @@ defmodule Slipring.Feeder do
     end
   end
 
+  # The owner takes the frames himself, and so is told of the end only when there are none.
+  defp notify(state) do
+    case Native.readable(state.rx.ref) do
+      :ready ->
+        Kernel.send(state.owner, {:slipring_readable, state.rx})
+        put_mode(state, false)
+
+      other ->
+        no_frame(other, state)
+    end
+  end
+
   defp pull(state) do
     case Native.recv_many(state.rx.ref, most(state.mode), true) do
       frames when is_list(frames) ->
@@ -175,25 +181,23 @@ defmodule Slipring.Feeder do
         mailbox = max(@mailbox, state.before + div(taken, 2))
         %{state | mailbox: mailbox} |> put_mode(left(state.mode, taken)) |> feed_soon()
 
-      :empty ->
-        watch(state)
-
-      :busy ->
-        feed_later(state)
-
-      {:error, {:closed, _, _, _, _, _}} ->
-        Kernel.send(state.owner, {:slipring_closed, state.rx})
-        {:stop, put_mode(state, false)}
-
-      {:error, {:detached, _, _, _, _, _}} ->
-        Kernel.send(state.owner, {:slipring_closed, state.rx})
-        {:stop, state}
-
-      {:error, fault} ->
-        error = Error.new(fault, :recv, state.rx.ring)
-        Kernel.send(state.owner, {:slipring_error, state.rx, error})
-        put_mode(state, false)
+      other ->
+        no_frame(other, state)
     end
+  end
+
+  defp no_frame(:empty, state), do: watch(state)
+  defp no_frame(:busy, state), do: feed_later(state)
+
+  defp no_frame({:error, fault}, state) when elem(fault, 0) in [:closed, :detached] do
+    Kernel.send(state.owner, {:slipring_closed, state.rx})
+    {:stop, put_mode(state, false)}
+  end
+
+  defp no_frame({:error, fault}, state) do
+    error = Error.new(fault, :recv, state.rx.ring)
+    Kernel.send(state.owner, {:slipring_error, state.rx, error})
+    put_mode(state, false)
   end
 
   defp most(:once), do: 1

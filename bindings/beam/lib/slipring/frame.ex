@@ -94,9 +94,22 @@ defmodule Slipring.Frame do
     }
   end
 
-  # More to copy than a normal scheduler should.
-  def new({format, nil, meta, sequence, timestamp, {:copy, lease}}),
-    do: new({format, Native.copy_out(lease), meta, sequence, timestamp, nil})
+  # What takes too long for a normal scheduler was left to be done now.
+  def new({format, nil, nil, sequence, timestamp, {:copy, lease}}) do
+    {content, meta} = Native.copy_out(lease)
+    new({format, content, meta, sequence, timestamp, nil})
+  end
+
+  def new({format, nil, nil, sequence, timestamp, {:meta, lease}}) do
+    case Native.read_meta(lease) do
+      {:ok, meta} ->
+        new({format, nil, meta, sequence, timestamp, lease})
+
+      error ->
+        Native.release(lease)
+        new({format, error, nil, sequence, timestamp, nil})
+    end
+  end
 
   defp present(content) when is_binary(content), do: content
 

@@ -25,12 +25,15 @@ defmodule Slipring.Native do
   def send(_tx, _payload, _meta), do: not_loaded()
   def send_large(_tx, _payload, _meta), do: not_loaded()
   def send_many(_tx, _payloads), do: not_loaded()
+  def check_many(_payloads, _limit), do: not_loaded()
+  def watch_room(_tx, _tag), do: not_loaded()
   def close_producer(_tx, _tag), do: not_loaded()
   def hand_over_producer(_tx, _pid), do: not_loaded()
 
   def recv(_rx), do: not_loaded()
   def recv_many(_rx, _most, _feeder?), do: not_loaded()
   def watch(_rx, _tag), do: not_loaded()
+  def readable(_rx), do: not_loaded()
   def unwatch(_id), do: not_loaded()
   def feeder(_rx), do: not_loaded()
   def set_feeder(_rx, _expected, _feeder), do: not_loaded()
@@ -40,6 +43,7 @@ defmodule Slipring.Native do
 
   def content(_lease), do: not_loaded()
   def copy_out(_lease), do: not_loaded()
+  def read_meta(_lease), do: not_loaded()
   def release(_lease), do: not_loaded()
   def in_place(_lease, _bytes), do: not_loaded()
 

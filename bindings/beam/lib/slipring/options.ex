@@ -4,6 +4,9 @@ defmodule Slipring.Options do
 
   @units %{b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3}
 
+  # What fits in the native part's numbers.
+  @most 2 ** 63 - 1
+
   # `schema` is a keyword list of `{default, check}`, where `check` gives `{:ok, value}` or
   # `{:error, expected}`. Gives a map.
   def check!(options, schema) do
@@ -38,22 +41,37 @@ defmodule Slipring.Options do
     end
   end
 
+  def any(value), do: {:ok, value}
+
   def boolean(value) when is_boolean(value), do: {:ok, value}
   def boolean(_value), do: {:error, "true or false"}
 
-  def count(value) when is_integer(value) and value >= 0, do: {:ok, value}
-  def count(_value), do: {:error, "a number of at least 0"}
+  def count(value) when value in 0..@most, do: {:ok, value}
+  def count(_value), do: {:error, "a number of at least 0 and below 2^63"}
 
-  def bytes({count, unit}) when is_integer(count) and count >= 0 and is_map_key(@units, unit),
-    do: {:ok, count * @units[unit]}
+  def bytes({count, unit}) when is_integer(count) and is_map_key(@units, unit),
+    do: bytes(count * @units[unit])
 
-  def bytes(count) when is_integer(count) and count >= 0, do: {:ok, count}
-  def bytes(_value), do: {:error, "bytes, or {n, unit} with :b, :kib, :mib or :gib"}
+  def bytes(count) when count in 0..@most, do: {:ok, count}
+
+  def bytes(_value),
+    do: {:error, "bytes below 2^63, or {n, unit} with :b, :kib, :mib or :gib"}
 
   def timeout(:infinity), do: {:ok, :infinity}
   # The BEAM's timers go no further.
   def timeout(ms) when is_integer(ms) and ms in 0..0xFFFFFFFF, do: {:ok, ms}
   def timeout(_value), do: {:error, "milliseconds up to 2^32 - 1, 0 not to wait, or :infinity"}
+
+  # Of an argument that is no option.
+  def timeout!(value) do
+    case timeout(value) do
+      {:ok, timeout} ->
+        timeout
+
+      {:error, expected} ->
+        raise ArgumentError, "timeout is #{inspect(value)}, but must be #{expected}"
+    end
+  end
 
   def meta(nil), do: {:ok, nil}
   def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}

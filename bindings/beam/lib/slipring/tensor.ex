@@ -16,6 +16,8 @@ defmodule Slipring.Tensor do
       [[1, 2, 3], [4, 5, 6]]
   """
 
+  import Bitwise, only: [<<<: 2]
+
   @type type ::
           {:s | :u, 8 | 16 | 32 | 64} | {:f, 16 | 32 | 64} | {:c, 64 | 128} | {:bool, 8}
 
@@ -30,15 +32,29 @@ defmodule Slipring.Tensor do
   @enforce_keys [:data, :shape, :type]
   defstruct [:data, :shape, :type, order: :c, byte_order: :little]
 
+  @types for(kind <- [:s, :u], bits <- [8, 16, 32, 64], do: {kind, bits}) ++
+           [f: 16, f: 32, f: 64, c: 64, c: 128, bool: 8]
+  @wanted "{:s | :u, 8 | 16 | 32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}"
+  # As many as a frame's head can say.
+  @dimensions 64
+
   @doc """
   A tensor over `data`. Options are `:order` and `:byte_order`.
 
-  Raises an `ArgumentError` if the shape and the type do not make up the size of the data.
+  Raises an `ArgumentError` if the shape and the type are none, or do not make up the size of the
+  data.
   """
   @spec new(binary, tuple, type, keyword) :: t
-  def new(data, shape, type, options \\ []) when is_binary(data) and is_tuple(shape) do
+  def new(data, shape, type, options \\ []) do
     options = Keyword.validate!(options, order: :c, byte_order: :little)
+    check!(is_binary(data), "data", "a binary", data)
+    check!(type in @types, "type", @wanted, type)
+
+    check!(shape?(shape), "shape", "a tuple of up to #{@dimensions} lengths", shape)
     tensor = struct!(%__MODULE__{data: data, shape: shape, type: type}, options)
+    check!(tensor.order in [:c, :fortran], "order", ":c or :fortran", tensor.order)
+    %{byte_order: byte_order} = tensor
+    check!(byte_order in [:little, :big], "byte_order", ":little or :big", byte_order)
     needed = size(tensor) * item_size(tensor)
 
     if needed != byte_size(data) do
@@ -50,15 +66,62 @@ defmodule Slipring.Tensor do
     tensor
   end
 
+  defp shape?(shape) do
+    is_tuple(shape) and tuple_size(shape) <= @dimensions and
+      shape |> Tuple.to_list() |> Enum.all?(&(is_integer(&1) and &1 >= 0))
+  end
+
+  defp check!(true, _field, _expected, _got), do: :ok
+
+  defp check!(false, field, expected, got) do
+    raise ArgumentError, "a tensor's #{field} is #{expected}, not #{inspect(got, limit: 5)}"
+  end
+
   @doc """
   A tensor of little-endian elements, in C order, from a flat list of numbers.
+
+  They are written as `to_list/1` gives them: complex numbers as `{real, imaginary}`, and `:nan`,
+  `:infinity` and `:neg_infinity` among floats. Raises an `ArgumentError` with the index of a number
+  that the type can't hold.
 
       iex> Slipring.Tensor.from_list([1.5, 2.5], {2}, {:f, 32}).data
       <<1.5::float-little-32, 2.5::float-little-32>>
   """
-  @spec from_list([number | boolean], tuple, type) :: t
-  def from_list(numbers, shape, {kind, bits} = type) do
-    new(for(n <- numbers, into: <<>>, do: encode(n, kind, bits)), shape, type)
+  @spec from_list([number | boolean | atom | tuple], tuple, type) :: t
+  def from_list(numbers, shape, type) do
+    check!(is_list(numbers), "list", "a flat list of numbers", numbers)
+    check!(type in @types, "type", @wanted, type)
+
+    data =
+      for {n, index} <- Enum.with_index(numbers), into: <<>> do
+        encode(n, type) || refuse!(n, index, type)
+      end
+
+    new(data, shape, type)
+  end
+
+  defp refuse!(n, index, {kind, bits} = type) do
+    range =
+      case kind do
+        :bool -> "true, false, 1 and 0"
+        :u -> "integers from 0 to #{2 ** bits - 1}"
+        :s -> "integers from #{-(2 ** (bits - 1))} to #{2 ** (bits - 1) - 1}"
+        :f -> float_range(bits)
+        :c -> "{real, imaginary} of #{float_range(div(bits, 2))}"
+      end
+
+    raise ArgumentError,
+          "#{inspect(n)} at index #{index} is no #{inspect(type)}, which is #{range}"
+  end
+
+  defp float_range(bits) do
+    # The largest finite number: all bits of the exponent but the last, all of the mantissa.
+    exponent = exponent(bits)
+
+    <<largest::float-size(bits)>> =
+      <<2 ** (bits - 1) - 2 ** (bits - 1 - exponent) - 1::size(bits)>>
+
+    "numbers from #{-largest} to #{largest}, :nan, :infinity and :neg_infinity"
   end
 
   @doc """
@@ -99,8 +162,13 @@ defmodule Slipring.Tensor do
       3
   """
   @spec at(t, tuple) :: number | boolean | atom | tuple
-  def at(%__MODULE__{shape: shape, order: order} = tensor, index)
-      when tuple_size(index) == tuple_size(shape) do
+  def at(%__MODULE__{shape: shape, order: order} = tensor, index) do
+    unless is_tuple(index) and tuple_size(index) == tuple_size(shape) do
+      raise ArgumentError,
+            "index #{inspect(index)} is no tuple of #{tuple_size(shape)} numbers, " <>
+              "as the shape #{inspect(shape)} needs"
+    end
+
     lengths = Tuple.to_list(shape)
 
     offset =
@@ -180,7 +248,7 @@ defmodule Slipring.Tensor do
   end
 
   defp not_finite(bytes, bits) do
-    exponent = %{16 => 5, 32 => 8, 64 => 11}[bits]
+    exponent = exponent(bits)
     mantissa = bits - 1 - exponent
 
     case bytes do
@@ -190,14 +258,52 @@ defmodule Slipring.Tensor do
     end
   end
 
-  defp encode(n, :bool, 8), do: if(n in [true, 1], do: <<1>>, else: <<0>>)
-  defp encode(n, :f, bits), do: <<n::float-little-size(bits)>>
-  defp encode(n, kind, bits) when kind in [:s, :u], do: <<n::little-size(bits)>>
+  defp exponent(bits), do: %{16 => 5, 32 => 8, 64 => 11}[bits]
 
-  defp encode({re, im}, :c, bits) do
+  # `nil` for what the type can't hold.
+  defp encode(n, {:bool, 8}) when n in [true, 1], do: <<1>>
+  defp encode(n, {:bool, 8}) when n in [false, 0], do: <<0>>
+
+  defp encode(n, {:u, bits}) when is_integer(n) and n >= 0 and n < 1 <<< bits,
+    do: <<n::little-size(bits)>>
+
+  defp encode(n, {:s, bits})
+       when is_integer(n) and n >= -(1 <<< (bits - 1)) and n < 1 <<< (bits - 1),
+       do: <<n::little-size(bits)>>
+
+  defp encode(n, {:f, bits}), do: encode_float(n, bits)
+
+  defp encode({re, im}, {:c, bits}) do
     half = div(bits, 2)
-    <<re::float-little-size(half), im::float-little-size(half)>>
+    {re, im} = {encode_float(re, half), encode_float(im, half)}
+    re && im && re <> im
   end
+
+  defp encode(_other, _type), do: nil
+
+  defp encode_float(n, bits) when is_number(n) do
+    # Beyond the largest number the BEAM writes an infinity, which it does not read as a float.
+    case <<n::float-size(bits)>> do
+      <<_finite::float-size(bits)>> -> <<n::float-little-size(bits)>>
+      _infinity -> nil
+    end
+  rescue
+    # An integer beyond all floats.
+    ArgumentError -> nil
+  end
+
+  defp encode_float(n, bits) when n in [:nan, :infinity, :neg_infinity] do
+    exponent = exponent(bits)
+    mantissa = bits - 1 - exponent
+    # All bits of the exponent are set; of the mantissa the first, where it is no number.
+    all = 2 ** exponent - 1
+    sign = if n == :neg_infinity, do: 1, else: 0
+    quiet = if n == :nan, do: 2 ** (mantissa - 1), else: 0
+    <<pattern::size(bits)>> = <<sign::1, all::size(exponent), quiet::size(mantissa)>>
+    <<pattern::little-size(bits)>>
+  end
+
+  defp encode_float(_other, _bits), do: nil
 
   defimpl Inspect do
     import Inspect.Algebra

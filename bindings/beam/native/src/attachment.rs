@@ -3,19 +3,23 @@
 //! Unmapping takes locks and system calls, and the garbage collector may be the last to let go. So:
 //!
 //! 1. Each attachment is on the list here, which holds its segment. Whatever uses it has a [`Hold`].
-//! 2. Dropping a hold is a step on a counter. Who counts to zero says so and rings the waiter.
-//! 3. The waiter's thread takes the attachment off the list and drops the segment. Until then no
-//!    other drop of anything that refers to the mapping can be the last one.
+//! 2. Dropping a hold is a step on a counter. Who counts to zero says so and rings a bell.
+//! 3. A thread of its own takes the attachment off the list, has the waiters let go of the ring, and
+//!    drops the segment. Until then no other drop of anything that refers to the mapping can be the
+//!    last one; and no news wait for an unmapping.
 
 use crate::{atoms, waiter};
 use rustler::LocalPid;
-use slipring::Segment;
+use slipring::{Bell, Segment, wait_any};
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 static LIST: Mutex<Vec<Arc<Attachment>>> = Mutex::new(Vec::new());
+/// Rung when an attachment was left.
+static LEFT: LazyLock<Bell> = LazyLock::new(Bell::default);
 
 /// A segment that this VM is attached to.
 pub(crate) struct Attachment {
@@ -25,6 +29,8 @@ pub(crate) struct Attachment {
     /// Leases that Elixir holds, and their bytes.
     pub(crate) leases: AtomicUsize,
     pub(crate) leased: AtomicU64,
+    /// Frames that were copied because too much was leased.
+    pub(crate) copied: AtomicU64,
     holds: AtomicUsize,
     /// Nobody holds it, and `notice` is what it will be.
     left: AtomicBool,
@@ -54,6 +60,7 @@ impl Hold {
             segment,
             leases: AtomicUsize::new(0),
             leased: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
             holds: AtomicUsize::new(1),
             left: AtomicBool::new(false),
             notice: Mutex::new(None),
@@ -82,7 +89,7 @@ impl Hold {
     fn leave(&self) {
         // Release: pairs with the Acquire in `reap`.
         self.left.store(true, Ordering::Release);
-        waiter::ring();
+        LEFT.ring();
     }
 }
 
@@ -109,16 +116,51 @@ impl Deref for Hold {
     }
 }
 
-/// Unmaps what nobody holds. For the waiter's thread.
-pub(crate) fn reap() {
-    // Acquire: pairs with the Release in `leave`.
-    let left: Vec<_> = list().extract_if(.., |a| a.left.load(Ordering::Acquire)).collect();
-    for mut attachment in left {
+/// What this VM has out of the ring at a path.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) leases: u64,
+    pub(crate) leased: u64,
+    pub(crate) copied: u64,
+}
+
+pub(crate) fn tally(path: &Path) -> Tally {
+    let mut tally = Tally::default();
+    for attachment in list().iter().filter(|attachment| attachment.segment.path() == path) {
+        // Relaxed: a snapshot.
+        tally.leases += attachment.leases.load(Ordering::Relaxed) as u64;
+        tally.leased += attachment.leased.load(Ordering::Relaxed);
+        tally.copied += attachment.copied.load(Ordering::Relaxed);
+    }
+    tally
+}
+
+/// Starts the thread that unmaps.
+pub(crate) fn start() -> bool {
+    std::thread::Builder::new().name("slipring-unmap".into()).spawn(unmap).is_ok()
+}
+
+/// Unmaps what nobody holds, for ever.
+fn unmap() {
+    let mut heard = 0;
+    loop {
+        // Acquire: pairs with the Release in `leave`.
+        let left: Vec<_> = list().extract_if(.., |a| a.left.load(Ordering::Acquire)).collect();
+        if !left.is_empty() {
+            waiter::let_go();
+        }
+        left.into_iter().for_each(Attachment::unmap);
+        wait_any(&[], &LEFT, &mut heard, None);
+    }
+}
+
+impl Attachment {
+    fn unmap(mut self: Arc<Self>) {
         // Who left may not have let go of its reference yet.
         let attachment = loop {
-            match Arc::try_unwrap(attachment) {
+            match Arc::try_unwrap(self) {
                 Ok(attachment) => break attachment,
-                Err(shared) => attachment = shared,
+                Err(shared) => self = shared,
             }
             std::thread::sleep(Duration::from_micros(50));
         };

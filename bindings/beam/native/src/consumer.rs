@@ -3,8 +3,9 @@
 use crate::attachment::Hold;
 use crate::end::{self, End, Live, Owned};
 use crate::error::{Fault, answer};
-use crate::frame::{self, Delivery};
-use crate::{atoms, charge, ring, waiter};
+use crate::frame::{self, Done};
+use crate::waiter::{self, News};
+use crate::{atoms, charge, ring};
 use rustler::{
     Atom, Decoder, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term,
 };
@@ -14,8 +15,6 @@ use std::sync::{Mutex, MutexGuard};
 
 /// Bodies up to this length are copied out, where the consumer leaves the choice.
 const COPY_UP_TO: usize = 64 << 10;
-/// The most bytes that one call copies on a normal scheduler.
-const COPY_MOST: usize = 4 << 20;
 /// Leases beyond which bodies are copied, where the consumer leaves the choice.
 const LEASES: usize = 8;
 /// The most frames that one call takes, and the bytes at which it takes no more.
@@ -75,24 +74,21 @@ impl Receiver {
         }
     }
 
-    /// What becomes of a body of `len` bytes when this call has copied `copied` bytes already.
-    fn delivery(&self, hold: &Hold, len: usize, copied: usize) -> Delivery {
-        let lease = match self.policy {
+    /// Whether a body of `len` bytes is leased; else it is copied.
+    fn leased(&self, hold: &Hold, len: usize) -> bool {
+        match self.policy {
             Policy::Always => true,
             Policy::Never => false,
+            Policy::Auto if len <= COPY_UP_TO => false,
             Policy::Auto => {
                 // Relaxed: a bound that is a little off does no harm.
-                len > COPY_UP_TO
-                    && hold.leases.load(Ordering::Relaxed) < LEASES
-                    && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4
+                let room = hold.leases.load(Ordering::Relaxed) < LEASES
+                    && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4;
+                if !room {
+                    hold.copied.fetch_add(1, Ordering::Relaxed);
+                }
+                room
             }
-        };
-        if lease {
-            Delivery::Lease
-        } else if copied + len <= COPY_MOST {
-            Delivery::Copy
-        } else {
-            Delivery::CopyLater
         }
     }
 }
@@ -120,12 +116,10 @@ fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     }
     rx.end.answer(env, |Live { handle, hold }| match rx.take(handle) {
         Ok(frame) => {
-            let len = frame.len();
-            let delivery = rx.delivery(hold, len, 0);
-            if delivery == Delivery::Copy {
-                charge(env, 0, len);
-            }
-            Ok(frame::term(env, frame, delivery, hold))
+            let (leased, mut done) = (rx.leased(hold, frame.len()), Done::default());
+            let term = frame::term(env, frame, leased, hold, &mut done);
+            charge(env, 0, done.cost());
+            Ok(term)
         }
         Err(Error::Empty) => Ok(atoms::empty().encode(env)),
         Err(error) => Err(error.into()),
@@ -140,17 +134,15 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
         return answer(env, Err(Fault::active()));
     }
     rx.end.answer(env, |Live { handle, hold }| {
-        let (mut terms, mut bytes, mut copied) = (Vec::with_capacity(most.min(BATCH)), 0, 0);
+        let (mut terms, mut bytes) = (Vec::with_capacity(most.min(BATCH)), 0);
+        let mut done = Done::default();
         // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
-        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES {
+        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES && !done.enough() {
             match rx.take(handle) {
                 Ok(frame) => {
-                    let delivery = rx.delivery(hold, frame.len(), copied);
+                    let leased = rx.leased(hold, frame.len());
                     bytes += frame.len();
-                    if delivery == Delivery::Copy {
-                        copied += frame.len();
-                    }
-                    terms.push(frame::term(env, frame, delivery, hold));
+                    terms.push(frame::term(env, frame, leased, hold, &mut done));
                 }
                 Err(error) if terms.is_empty() => {
                     return match error {
@@ -167,7 +159,7 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
                 }
             }
         }
-        charge(env, terms.len(), copied);
+        charge(env, terms.len(), done.cost());
         Ok(terms.encode(env))
     })
 }
@@ -177,7 +169,17 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
 fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
     rx.end.answer(env, |live| {
         let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
-        Ok(waiter::watch(rx.end.id, hold, env.pid(), tag).encode(env))
+        Ok(waiter::watch(rx.end.id, News::Frames, hold, env.pid(), tag).encode(env))
+    })
+}
+
+/// `:ready` if a frame waits, `:empty`, `:busy` or `{:error, fault}`. Takes nothing.
+#[rustler::nif]
+fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
+    rx.end.answer(env, |Live { handle, .. }| match handle.ready(&Wait::no()) {
+        Ok(()) => Ok(atoms::ready().encode(env)),
+        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
+        Err(error) => Err(error.into()),
     })
 }
 

@@ -2,8 +2,9 @@
 //! `Slipring.Frame` is made.
 //!
 //! The content is a binary, a tensor as a tuple, `{:error, fault}` where it can't be decoded, or
-//! `nil` where a lease has it. The lease is `nil`, a resource, or `{:copy, resource}` where the
-//! copying is left to `copy_out`.
+//! `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
+//! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
+//! `read_meta`).
 
 use crate::attachment::Hold;
 use crate::error::Fault;
@@ -12,12 +13,30 @@ use crate::{atoms, meta, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
 
-/// What becomes of a frame's body.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Delivery {
-    Copy,
-    CopyLater,
-    Lease,
+/// The most that one call copies on a normal scheduler, and the most of metadata that it decodes, in
+/// bytes. A list of small integers takes about 100 ns a byte to decode, so these are under 1 ms both.
+const COPY_MOST: usize = 4 << 20;
+const DECODE_MOST: usize = 8 << 10;
+/// A byte of metadata takes about as long to decode as so many to copy.
+const DECODE_COSTS: usize = 256;
+
+/// What a call on a normal scheduler has done.
+#[derive(Default)]
+pub(crate) struct Done {
+    copied: usize,
+    decoded: usize,
+}
+
+impl Done {
+    /// Whether the rest is for another call.
+    pub(crate) fn enough(&self) -> bool {
+        self.copied >= COPY_MOST || self.decoded >= DECODE_MOST
+    }
+
+    /// As bytes copied.
+    pub(crate) fn cost(&self) -> usize {
+        self.copied + self.decoded * DECODE_COSTS
+    }
 }
 
 fn format(code: u8) -> Atom {
@@ -62,33 +81,53 @@ pub(crate) fn copied<'a>(env: Env<'a>, body: &Body<'_>) -> Result<Term<'a>, Faul
     content(env, body, |bytes| NewBinary::from_slice(env, bytes).into())
 }
 
-/// The frame as a term.
+/// The metadata.
+pub(crate) fn metadata<'a>(env: Env<'a>, body: &Body<'_>) -> Result<Term<'a>, Fault> {
+    match body.meta()? {
+        None => Ok(atoms::nil().encode(env)),
+        Some(value) => meta::term(env, &value),
+    }
+}
+
+/// The frame as a term, leased or copied. What would be too much for one call is left for later.
 pub(crate) fn term<'a>(
     env: Env<'a>,
     frame: slipring::Frame,
-    delivery: Delivery,
+    leased: bool,
     hold: &Hold,
+    done: &mut Done,
 ) -> Term<'a> {
     let header = *frame.header();
     let nil = atoms::nil().encode(env);
-    let read = || {
+    let mut later = None;
+    let mut read = || {
         let body = open(&frame)?;
-        let meta = match body.meta()? {
-            None => nil,
-            Some(value) => meta::term(env, &value)?,
-        };
-        let content = if delivery == Delivery::Copy { copied(env, &body)? } else { nil };
-        Ok((content, meta))
+        let meta_len = body.meta_part().map_or(0, |part| part.bytes.len());
+        let long = meta_len > DECODE_MOST;
+        if !leased && (long || frame.len() > COPY_MOST) {
+            later = Some(atoms::copy());
+            return Ok((nil, nil));
+        }
+        let content = if leased { nil } else { copied(env, &body)? };
+        if !leased {
+            done.copied += frame.len();
+        }
+        if long {
+            later = Some(atoms::meta());
+            return Ok((content, nil));
+        }
+        done.decoded += meta_len;
+        Ok((content, metadata(env, &body)?))
     };
     let outcome: Result<_, Fault> = read();
     let readable = outcome.is_ok();
     let (content, meta) =
         outcome.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil));
-    let lease = || ResourceArc::new(Lease::new(frame, hold.clone()));
-    let lease = match delivery {
-        Delivery::Lease if readable => lease().encode(env),
-        Delivery::CopyLater if readable => (atoms::copy(), lease()).encode(env),
-        _ => nil,
+    let lease = if readable && (leased || later.is_some()) {
+        let lease = ResourceArc::new(Lease::new(frame, hold.clone()));
+        later.map_or_else(|| lease.encode(env), |later| (later, &lease).encode(env))
+    } else {
+        nil
     };
     let format = format(header.format);
     (format, content, meta, header.sequence, header.created_ns, lease).encode(env)

@@ -3,7 +3,10 @@
 //! 1. The frame is shared by its lease and by one pin for each binary that was made in it. Its block
 //!    is free when the last of them is gone.
 //! 2. Releasing takes the lease's share away: at once if there is no pin, else with the last one.
-//! 3. Pins and leases are dropped by the garbage collector, on any scheduler: that is a step on a
+//! 3. Each frame of a batch has a lease of its own. One for all of them would save allocations, but a
+//!    single binary that somebody keeps would hold the memory of the whole batch, and release would
+//!    free none of it.
+//! 4. Pins and leases are dropped by the garbage collector, on any scheduler: that is a step on a
 //!    counter, and for the last one the frame's own release, atomics both.
 
 use crate::attachment::Hold;
@@ -71,16 +74,29 @@ fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     answer(env, view())
 }
 
-/// The content, copied; the frame is released.
+/// `{content, meta}`, the content copied; the frame is released.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     let copied = || {
         let leased = lease.leased()?;
-        frame::copied(env, &frame::open(&leased.frame)?)
+        let body = frame::open(&leased.frame)?;
+        Ok((frame::copied(env, &body)?, frame::metadata(env, &body)?))
     };
-    let copied = copied();
+    let copied: Result<_, Fault> = copied();
     drop(lease.lock().take());
-    answer(env, copied)
+    let nil = atoms::nil().encode(env);
+    copied.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil)).encode(env)
+}
+
+/// `{:ok, meta}` or `{:error, fault}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_meta<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
+    let meta = || {
+        let leased = lease.leased()?;
+        let meta = frame::metadata(env, &frame::open(&leased.frame)?)?;
+        Ok((atoms::ok(), meta).encode(env))
+    };
+    answer(env, meta())
 }
 
 /// `:ok`, `:deferred` while binaries lie in the frame, or `{:error, fault}` the second time.

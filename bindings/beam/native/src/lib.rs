@@ -2,12 +2,18 @@
 //!
 //! The Rust crates do the work. Here the BEAM's terms, processes and schedulers meet them:
 //!
-//! 1. No function on a normal scheduler waits, for a ring or for a lock. What can't be done at once
-//!    is answered (`:empty`, `:full`, `:busy`), and Elixir decides.
-//! 2. Attaching, detaching and looking into segments make system calls that can take long: they run
-//!    on dirty schedulers, or on the thread of `waiter`.
-//! 3. What the garbage collector drops gives back leases and roles by atomics alone. Nothing is
-//!    unmapped on a scheduler (see `attachment`).
+//! 1. No function on a normal scheduler waits for a ring, or for another call on the same end. What
+//!    can't be done at once is answered (`:empty`, `:full`, `:busy`), and Elixir decides.
+//! 2. What takes long by its size is answered `:large` or left for later, and done on a dirty
+//!    scheduler: much to copy, to encode or to decode, and memory that the system has to clear first.
+//!    What is done on a normal one is charged to the process.
+//! 3. Locks on a normal scheduler guard a few steps each, on a list of watches or attachments or on
+//!    one field; no file, mapping or sleep is waited for under them. The system calls there wake
+//!    sleepers (`futex`) and fence (`membarrier`), which take microseconds.
+//! 4. Attaching and looking into segments run on dirty schedulers. Waiting is done by the threads of
+//!    `waiter`, unmapping by the one of `attachment`.
+//! 5. What the garbage collector drops gives leases and roles back by atomics and wakes who waits for
+//!    the space. Nothing is unmapped there.
 #![allow(clippy::disallowed_types, reason = "no model runs here")]
 
 mod attachment;
@@ -29,12 +35,13 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        empty, full, busy, active, large, last, detached, ready, deferred,
+        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta,
         // formats and tensors
-        raw, ndarray, value, arrow, pickle, json, unknown, copy,
+        raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,
         // numbers that the BEAM's floats don't have
         nan, infinity, neg_infinity,
+        struct_ = "__struct__",
         // policies
         auto, always, never,
     }
@@ -54,7 +61,11 @@ fn charge(env: Env<'_>, frames: usize, bytes: usize) {
 
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     keep_loaded();
-    ring::register(env) && end::register(env) && lease::register(env) && waiter::start()
+    ring::register(env)
+        && end::register(env)
+        && lease::register(env)
+        && attachment::start()
+        && waiter::start()
 }
 
 /// Keeps the library mapped when its module is purged: the waiter's thread runs in it, and so do

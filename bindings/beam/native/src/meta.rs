@@ -10,41 +10,88 @@ use std::collections::HashSet;
 
 const HINT: &str = "give nil, booleans, integers, floats, binaries, atoms, lists or maps";
 
+/// What a term that is neither text nor a number takes of the bytes that may be written, since its
+/// time is not its length.
+const TERM: usize = 16;
+
+/// What is counted so takes as long as so many bytes to copy.
+pub(crate) const COSTS: usize = 16;
+
+/// Encoded metadata.
+pub(crate) enum Meta {
+    None,
+    Bytes {
+        bytes: Vec<u8>,
+        /// What it took, as bytes copied.
+        cost: usize,
+    },
+    /// There is more of it than the caller wants to encode.
+    Long,
+}
+
+impl Meta {
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes { bytes, .. } => Some(bytes),
+            Self::None | Self::Long => None,
+        }
+    }
+
+    pub(crate) fn cost(&self) -> usize {
+        if let Self::Bytes { cost, .. } = self { *cost } else { 0 }
+    }
+}
+
+/// Why encoding stopped.
+enum Stop {
+    Long,
+    Refused(Box<Refused>),
+}
+
 /// Why a term is no metadata, and the way to it, gathered on the way out: innermost first.
 struct Refused {
     what: String,
-    kind: &'static str,
+    kind: String,
     hint: &'static str,
     steps: Vec<String>,
 }
 
-impl Refused {
-    fn new(what: impl Into<String>, kind: &'static str, hint: &'static str) -> Self {
-        Self { what: what.into(), kind, hint, steps: Vec::new() }
+impl Stop {
+    fn refused(what: impl Into<String>, kind: impl Into<String>, hint: &'static str) -> Self {
+        let (what, kind, steps) = (what.into(), kind.into(), Vec::new());
+        Self::Refused(Box::new(Refused { what, kind, hint, steps }))
     }
 
     fn within(mut self, step: impl FnOnce() -> String) -> Self {
-        self.steps.push(step());
+        if let Self::Refused(refused) = &mut self {
+            refused.steps.push(step());
+        }
         self
     }
 }
 
-/// Encodes `meta`, a map with binaries or atoms as keys; `None` for `nil`.
-pub(crate) fn encode(meta: Term<'_>) -> Result<Option<Vec<u8>>, Fault> {
+/// Encodes `meta`, a map with binaries or atoms as keys; `None` for `nil`. About `most` bytes are
+/// written at most.
+pub(crate) fn encode(meta: Term<'_>, most: usize) -> Result<Meta, Fault> {
     if is(meta, atom::nil()) {
-        return Ok(None);
+        return Ok(Meta::None);
     }
-    let mut encoder = Encoder::new();
+    let mut writer = Writer { encoder: Encoder::new(), left: most };
     let written = if meta.is_map() {
-        write_map(meta, &mut encoder, 0)
+        writer.map(meta, 0)
     } else {
-        Err(Refused::new("meta is not a map", kind(meta), "give a map, or nil"))
+        Err(Stop::refused("meta is not a map", kind(meta), "give a map, or nil"))
     };
     match written {
-        Ok(()) => Ok(Some(encoder.into_vec())),
-        Err(Refused { what, kind, hint, steps }) => {
+        Ok(()) => {
+            let cost = (most - writer.left).saturating_mul(COSTS);
+            Ok(Meta::Bytes { bytes: writer.encoder.into_vec(), cost })
+        }
+        Err(Stop::Long) => Ok(Meta::Long),
+        Err(Stop::Refused(refused)) => {
+            let Refused { what, kind, hint, steps } = *refused;
             let path: String = steps.into_iter().rev().collect();
-            Err(Fault::unsendable(&what, &format!("$.meta{path}"), kind, hint))
+            Err(Fault::unsendable(&what, &format!("$.meta{path}"), &kind, hint))
         }
     }
 }
@@ -70,34 +117,15 @@ fn kind(term: Term<'_>) -> &'static str {
     }
 }
 
-fn check_depth(depth: usize, kind: &'static str) -> Result<(), Refused> {
+fn check_depth(depth: usize, kind: &'static str) -> Result<(), Stop> {
     if depth < MAX_DEPTH {
         return Ok(());
     }
     let what = format!("more than {MAX_DEPTH} containers inside each other");
-    Err(Refused::new(what, kind, "flatten it"))
+    Err(Stop::refused(what, kind, "flatten it"))
 }
 
-fn write_map(map: Term<'_>, encoder: &mut Encoder<Vec<u8>>, depth: usize) -> Result<(), Refused> {
-    check_depth(depth, "map")?;
-    let entries = || MapIterator::new(map).into_iter().flatten();
-    encoder.map(entries().count());
-    // Only atoms and binaries together can name one key twice.
-    let mut seen = HashSet::new();
-    for (key, value) in entries() {
-        let text = key_text(key)?;
-        encoder.text(&text);
-        write(value, encoder, depth + 1)
-            .map_err(|refused| refused.within(|| format!(".{}", text.escape_debug())))?;
-        if let Some(text) = seen.replace(text) {
-            let what = format!("the key {text:?} stands there as an atom and as a binary");
-            return Err(Refused::new(what, "map", "give each key once"));
-        }
-    }
-    Ok(())
-}
-
-fn key_text(key: Term<'_>) -> Result<String, Refused> {
+fn key_text(key: Term<'_>) -> Result<String, Stop> {
     let hint = "give keys that are atoms, or binaries of valid UTF-8";
     let text = match key.get_type() {
         TermType::Atom => key.atom_to_string().ok(),
@@ -105,58 +133,114 @@ fn key_text(key: Term<'_>) -> Result<String, Refused> {
         _ => None,
     };
     text.ok_or_else(|| {
-        Refused::new(format!("a key is no text, but a {}", kind(key)), kind(key), hint)
+        Stop::refused(format!("a key is no text, but a {}", kind(key)), kind(key), hint)
     })
 }
 
-fn write(term: Term<'_>, encoder: &mut Encoder<Vec<u8>>, depth: usize) -> Result<(), Refused> {
-    match term.get_type() {
-        TermType::Atom if is(term, atom::nil()) => drop(encoder.null()),
-        TermType::Atom if is(term, atom::true_()) => drop(encoder.bool(true)),
-        TermType::Atom if is(term, atom::false_()) => drop(encoder.bool(false)),
-        TermType::Atom => drop(encoder.text(&term.atom_to_string().unwrap_or_default())),
-        TermType::Binary => match Binary::from_term(term) {
-            Ok(bytes) => match std::str::from_utf8(&bytes) {
-                Ok(text) => drop(encoder.text(text)),
-                Err(_) => drop(encoder.bytes(&bytes)),
+/// A struct is more than its fields, and what arrived would be less.
+fn refuse_struct(map: Term<'_>) -> Result<(), Stop> {
+    let Ok(module) = map.map_get(atoms::struct_()) else { return Ok(()) };
+    let name = module.atom_to_string().unwrap_or_default();
+    let name = name.strip_prefix("Elixir.").unwrap_or(&name);
+    let hint = "give text, such as to_string/1 or inspect/1 make, or a map of Map.from_struct/1";
+    Err(Stop::refused(format!("a struct {name}"), name, hint))
+}
+
+struct Writer {
+    encoder: Encoder<Vec<u8>>,
+    /// Bytes that may still be written.
+    left: usize,
+}
+
+impl Writer {
+    /// Charges for what is about to be written.
+    fn spend(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.left = self.left.checked_sub(bytes).ok_or(Stop::Long)?;
+        Ok(())
+    }
+
+    fn map(&mut self, map: Term<'_>, depth: usize) -> Result<(), Stop> {
+        check_depth(depth, "map")?;
+        refuse_struct(map)?;
+        self.encoder.map(map.map_size().unwrap_or_default());
+        // Only atoms and binaries together can name one key twice.
+        let mut seen = HashSet::new();
+        for (key, value) in MapIterator::new(map).into_iter().flatten() {
+            let text = key_text(key)?;
+            self.spend(TERM + text.len())?;
+            self.encoder.text(&text);
+            self.term(value, depth + 1)
+                .map_err(|stop| stop.within(|| format!(".{}", text.escape_debug())))?;
+            if let Some(text) = seen.replace(text) {
+                let what = format!("the key {text:?} stands there as an atom and as a binary");
+                return Err(Stop::refused(what, "map", "give each key once"));
+            }
+        }
+        Ok(())
+    }
+
+    fn term(&mut self, term: Term<'_>, depth: usize) -> Result<(), Stop> {
+        self.spend(TERM)?;
+        match term.get_type() {
+            TermType::Atom if is(term, atom::nil()) => drop(self.encoder.null()),
+            TermType::Atom if is(term, atom::true_()) => drop(self.encoder.bool(true)),
+            TermType::Atom if is(term, atom::false_()) => drop(self.encoder.bool(false)),
+            TermType::Atom => drop(self.encoder.text(&term.atom_to_string().unwrap_or_default())),
+            TermType::Binary => match Binary::from_term(term) {
+                Ok(bytes) => {
+                    self.spend(bytes.len())?;
+                    match std::str::from_utf8(&bytes) {
+                        Ok(text) => drop(self.encoder.text(text)),
+                        Err(_) => drop(self.encoder.bytes(&bytes)),
+                    }
+                }
+                Err(_) => return Err(Stop::refused("a bitstring", "bitstring", HINT)),
             },
-            Err(_) => return Err(Refused::new("a bitstring", "bitstring", HINT)),
-        },
-        TermType::Integer => write_integer(term, encoder)?,
-        TermType::Float => drop(encoder.float(term.decode().unwrap_or(f64::NAN))),
-        TermType::List => write_list(term, encoder, depth)?,
-        TermType::Map => write_map(term, encoder, depth)?,
-        _ => return Err(Refused::new(format!("a {}", kind(term)), kind(term), HINT)),
+            TermType::Integer => self.integer(term)?,
+            TermType::Float => drop(self.encoder.float(term.decode().unwrap_or(f64::NAN))),
+            TermType::List => self.list(term, depth)?,
+            TermType::Map => self.map(term, depth)?,
+            _ => return Err(Stop::refused(format!("a {}", kind(term)), kind(term), HINT)),
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn write_list(list: Term<'_>, encoder: &mut Encoder<Vec<u8>>, depth: usize) -> Result<(), Refused> {
-    check_depth(depth, "list")?;
-    let improper = || Refused::new("an improper list", "list", HINT);
-    encoder.array(list.list_length().map_err(|_| improper())?);
-    let items: ListIterator<'_> = list.decode().map_err(|_| improper())?;
-    for (index, item) in items.enumerate() {
-        write(item, encoder, depth + 1)
-            .map_err(|refused| refused.within(|| format!("[{index}]")))?;
+    fn list(&mut self, list: Term<'_>, depth: usize) -> Result<(), Stop> {
+        check_depth(depth, "list")?;
+        // Counted no further than may be written: the whole length can take long to find.
+        let (mut len, mut rest) = (0, list);
+        while let Ok((_, behind)) = rest.list_get_cell() {
+            (len, rest) = (len + 1, behind);
+            if len > self.left / TERM {
+                return Err(Stop::Long);
+            }
+        }
+        if !rest.is_empty_list() {
+            return Err(Stop::refused("an improper list", "list", HINT));
+        }
+        self.encoder.array(len);
+        let items = list.decode::<ListIterator<'_>>().into_iter().flatten();
+        for (index, item) in items.enumerate() {
+            self.term(item, depth + 1).map_err(|stop| stop.within(|| format!("[{index}]")))?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn write_integer(term: Term<'_>, encoder: &mut Encoder<Vec<u8>>) -> Result<(), Refused> {
-    let value = term.decode::<i128>().ok();
-    let negative = |value: i128| u64::try_from(-1 - value).ok();
-    if let Ok(value) = term.decode::<i64>() {
-        encoder.int(value);
-    } else if let Some(value) = value.and_then(|value| u64::try_from(value).ok()) {
-        encoder.uint(value);
-    } else if let Some(value) = value.and_then(negative) {
-        encoder.negative(value);
-    } else {
-        let what = "an integer outside -2^64 to 2^64 - 1";
-        return Err(Refused::new(what, "integer", "give it as a binary"));
+    fn integer(&mut self, term: Term<'_>) -> Result<(), Stop> {
+        let value = term.decode::<i128>().ok();
+        let negative = |value: i128| u64::try_from(-1 - value).ok();
+        if let Ok(value) = term.decode::<i64>() {
+            self.encoder.int(value);
+        } else if let Some(value) = value.and_then(|value| u64::try_from(value).ok()) {
+            self.encoder.uint(value);
+        } else if let Some(value) = value.and_then(negative) {
+            self.encoder.negative(value);
+        } else {
+            let what = "an integer outside -2^64 to 2^64 - 1";
+            return Err(Stop::refused(what, "integer", "give it as a binary"));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A decoded value as a term. Text and bytes are both binaries; numbers that are none for the BEAM

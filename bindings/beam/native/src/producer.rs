@@ -2,18 +2,21 @@
 
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
+use crate::meta::Meta;
 use crate::tensor::Tensor;
+use crate::waiter::{self, News};
 use crate::{atoms, charge, meta, ring};
-use rustler::{Binary, Encoder, Env, LocalPid, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};
 use slipring::{Error, Header, Producer, Wait};
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::{FORMAT_VERSION, Plan};
 
 type Sender = ResourceArc<End<Producer>>;
 
-/// The most bytes that one call copies on a normal scheduler.
+/// The most bytes that one call copies on a normal scheduler, and the most of metadata that it writes.
 const COPY_MOST: usize = 4 << 20;
-/// The most frames that one call sends.
+const ENCODE_MOST: usize = 128 << 10;
+/// The most frames that one call sends, or looks at.
 const BATCH: usize = 256;
 
 /// What is sent: `binary`, or a tensor as a tuple.
@@ -37,7 +40,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn send(&self, tx: &mut Producer, meta: Option<&[u8]>) -> Result<bool, Fault> {
+    /// `:ok`, `:full`, or `:large` where a normal scheduler would have to clear fresh memory.
+    fn send(&self, tx: &mut Producer, meta: Option<&[u8]>) -> Result<Atom, Fault> {
         let sent = match self {
             Self::Bytes(bytes) if meta.is_none() => {
                 tx.send(Header::raw(), bytes.as_slice(), &Wait::no())
@@ -48,10 +52,20 @@ impl<'a> Payload<'a> {
             }
         };
         match sent {
-            Ok(()) => Ok(true),
-            Err(Error::Full) => Ok(false),
+            Ok(()) => Ok(atoms::ok()),
+            Err(Error::Full) => Ok(atoms::full()),
+            Err(Error::Unbacked) => Ok(atoms::large()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a ring that carries bodies up to `limit` bytes can carry it.
+    fn check(&self, limit: u64) -> Result<(), Fault> {
+        let len = match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
+        } as u64;
+        if len > limit { Err(Error::TooLarge { len, limit }.into()) } else { Ok(()) }
     }
 }
 
@@ -71,29 +85,45 @@ fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8]) -> Result<(), Error> {
     tx.send_with(header, plan.body_len(), fill, &Wait::no())
 }
 
-fn send_one<'a>(env: Env<'a>, tx: &Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
-    let parsed = || Ok((Payload::parse(payload)?, meta::encode(metadata)?));
-    let (payload, metadata) = match parsed() {
-        Ok(parsed) => parsed,
+/// `:ok`, `:full`, `:busy`, `{:error, fault}`, or `:large`: it is for `send_large`.
+#[rustler::nif]
+fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
+    let large = || atoms::large().encode(env);
+    let (payload, metadata) = match read(payload, metadata, ENCODE_MOST) {
+        Ok((_, Meta::Long)) => {
+            charge(env, 0, ENCODE_MOST * meta::COSTS);
+            return large();
+        }
+        Ok((payload, _)) if payload.len() > COPY_MOST => return large(),
+        Ok(read) => read,
         Err(fault) => return answer(env, Err(fault)),
     };
-    tx.answer(env, |live| {
-        let sent = payload.send(&mut live.handle, metadata.as_deref())?;
-        charge(env, 0, payload.len());
-        Ok(if sent { atoms::ok() } else { atoms::full() }.encode(env))
+    charge(env, 0, payload.len() + metadata.cost());
+    tx.answer(env, |Live { handle, .. }| {
+        handle.may_back(false);
+        Ok(payload.send(handle, metadata.bytes())?.encode(env))
     })
 }
 
-/// `:ok`, `:full`, `:busy` or `{:error, fault}`.
-#[rustler::nif]
-fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
-    send_one(env, &tx, payload, metadata)
-}
-
-/// The same for more bytes than a normal scheduler should copy.
+/// The same where it may take its time.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn send_large<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
-    send_one(env, &tx, payload, metadata)
+    let (payload, metadata) = match read(payload, metadata, usize::MAX) {
+        Ok(read) => read,
+        Err(fault) => return answer(env, Err(fault)),
+    };
+    tx.answer(env, |Live { handle, .. }| {
+        handle.may_back(true);
+        Ok(payload.send(handle, metadata.bytes())?.encode(env))
+    })
+}
+
+fn read<'a>(
+    payload: Term<'a>,
+    metadata: Term<'a>,
+    most: usize,
+) -> Result<(Payload<'a>, Meta), Fault> {
+    Ok((Payload::parse(payload)?, meta::encode(metadata, most)?))
 }
 
 /// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` (enough for
@@ -102,14 +132,16 @@ fn send_large<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a
 fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>) -> Term<'a> {
     let (mut sent, mut bytes, mut rest) = (0usize, 0usize, list);
     let why = tx.answer(env, |Live { handle, .. }| {
+        handle.may_back(false);
         while sent < BATCH && bytes < COPY_MOST {
             let Ok((front, behind)) = rest.list_get_cell() else { break };
             let payload = Payload::parse(front)?;
             if payload.len() > COPY_MOST {
                 return Ok(atoms::large().encode(env));
             }
-            if !payload.send(handle, None)? {
-                return Ok(atoms::full().encode(env));
+            let outcome = payload.send(handle, None)?;
+            if outcome != atoms::ok() {
+                return Ok(outcome.encode(env));
             }
             (sent, bytes, rest) = (sent + 1, bytes + payload.len(), behind);
         }
@@ -117,6 +149,33 @@ fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>) -> Term<'a> {
     });
     charge(env, sent, bytes);
     (sent, rest, why).encode(env)
+}
+
+/// Looks at the front of a list, for a ring that carries bodies up to `limit` bytes: `{seen, rest,
+/// why}`, where `why` is `:ok` (enough for one call) or `{:error, fault}`, what the next one is.
+#[rustler::nif]
+fn check_many<'a>(env: Env<'a>, list: Term<'a>, limit: u64) -> Term<'a> {
+    let (mut seen, mut rest) = (0usize, list);
+    let mut check = || {
+        while seen < BATCH {
+            let Ok((front, behind)) = rest.list_get_cell() else { break };
+            Payload::parse(front)?.check(limit)?;
+            (seen, rest) = (seen + 1, behind);
+        }
+        Ok(atoms::ok().encode(env))
+    };
+    let why = answer(env, check());
+    charge(env, seen, 0);
+    (seen, rest, why).encode(env)
+}
+
+/// Has the caller told `{tag, :ready}` when space is freed from now on; an id, `:busy` or an error.
+#[rustler::nif]
+fn watch_room<'a>(env: Env<'a>, tx: Sender, tag: Term<'a>) -> Term<'a> {
+    tx.answer(env, |live| {
+        let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
+        Ok(waiter::watch(tx.id, News::Room, hold, env.pid(), tag).encode(env))
+    })
 }
 
 #[rustler::nif]

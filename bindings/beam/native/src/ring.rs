@@ -1,12 +1,14 @@
 //! Segments: made, opened, listed, looked into, left.
 
-use crate::attachment::{Hold, Notice};
+use crate::attachment::{self, Hold, Notice, Tally};
 use crate::consumer::{Policy, Receiver};
 use crate::end::{self, End};
 use crate::error::{Fault, answer};
 use crate::{atoms, waiter};
-use rustler::{Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
+use rustler::{Binary, Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
 use slipring::{Address, Error, Segment};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -31,9 +33,18 @@ impl Ring {
     }
 }
 
-/// `{:name, name}` or `{:path, path}`.
-fn address(named: bool, text: String) -> Address {
-    if named { Address::Name(text) } else { Address::Path(PathBuf::from(text)) }
+/// A name, or a path, which may be any bytes.
+fn address(named: bool, bytes: Binary<'_>) -> Result<Address, Error> {
+    if !named {
+        return Ok(Address::Path(PathBuf::from(OsStr::from_bytes(&bytes))));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(name) => Ok(Address::Name(name.to_owned())),
+        Err(_) => Err(Error::InvalidName {
+            name: String::from_utf8_lossy(&bytes).into_owned(),
+            reason: "it is no UTF-8; letters, digits, '.', '_' and '-' are allowed",
+        }),
+    }
 }
 
 /// As `Slipring` has checked them. Absent ones are the crate's own.
@@ -47,7 +58,7 @@ struct Options {
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
-fn create(env: Env<'_>, named: bool, text: String, options: Options) -> Term<'_> {
+fn create<'a>(env: Env<'a>, named: bool, text: Binary<'a>, options: Options) -> Term<'a> {
     let mut made = Segment::options().populate(options.populate).keep(options.keep);
     if let Some(slots) = options.slots {
         made = made.slots(slots);
@@ -58,21 +69,23 @@ fn create(env: Env<'_>, named: bool, text: String, options: Options) -> Term<'_>
     if let Some(capacity) = options.capacity {
         made = made.capacity(capacity);
     }
-    answer(env, Ring::made(env, made.create(address(named, text))))
+    answer(env, Ring::made(env, address(named, text).and_then(|at| made.create(at))))
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
-fn open(env: Env<'_>, named: bool, text: String) -> Term<'_> {
-    answer(env, Ring::made(env, Segment::open(address(named, text))))
+fn open<'a>(env: Env<'a>, named: bool, text: Binary<'a>) -> Term<'a> {
+    answer(env, Ring::made(env, address(named, text).and_then(Segment::open)))
 }
 
+/// `{:ok, producer, limit}`, the longest body in bytes.
 #[rustler::nif(schedule = "DirtyIo")]
 fn producer<'a>(env: Env<'a>, ring: ResourceArc<Ring>, owner: LocalPid) -> Term<'a> {
     let made = || {
         let hold = ring.hold()?;
+        let limit = hold.segment.max_body();
         let end = ResourceArc::new(End::new(hold.segment.producer()?, hold));
         end::own(env, &end, owner)?;
-        Ok((atoms::ok(), end).encode(env))
+        Ok((atoms::ok(), end, limit).encode(env))
     };
     answer(env, made())
 }
@@ -124,8 +137,8 @@ fn list() -> Vec<String> {
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
-fn unlink(env: Env<'_>, named: bool, text: String) -> Term<'_> {
-    let unlinked = slipring::unlink(address(named, text));
+fn unlink<'a>(env: Env<'a>, named: bool, text: Binary<'a>) -> Term<'a> {
+    let unlinked = address(named, text).and_then(slipring::unlink);
     answer(env, unlinked.map(|()| atoms::ok().encode(env)).map_err(Fault::from))
 }
 
@@ -148,6 +161,9 @@ struct Info {
     filling: u64,
     offered: u64,
     held: u64,
+    leases: u64,
+    leased: u64,
+    copied: u64,
     processes: Vec<Process>,
 }
 
@@ -169,6 +185,7 @@ impl From<slipring::Inspection> for Info {
             produces: p.produces,
             consumes: p.consumes,
         };
+        let Tally { leases, leased, copied } = attachment::tally(&found.path);
         Self {
             path: found.path.display().to_string(),
             size: found.len,
@@ -186,6 +203,9 @@ impl From<slipring::Inspection> for Info {
             filling: found.frames.filling,
             offered: found.frames.offered,
             held: found.frames.held,
+            leases,
+            leased,
+            copied,
             processes: found.processes.iter().map(process).collect(),
         }
     }
@@ -200,7 +220,8 @@ fn info<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
 
 /// Of any ring, without joining it.
 #[rustler::nif(schedule = "DirtyIo")]
-fn inspect(env: Env<'_>, named: bool, text: String) -> Term<'_> {
-    let found = slipring::inspect(address(named, text)).map(Info::from).map_err(Fault::from);
+fn inspect<'a>(env: Env<'a>, named: bool, text: Binary<'a>) -> Term<'a> {
+    let found = address(named, text).and_then(slipring::inspect);
+    let found = found.map(Info::from).map_err(Fault::from);
     answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
 }

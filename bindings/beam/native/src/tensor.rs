@@ -19,7 +19,7 @@ const HINT: &str = "give data as a binary, shape as a tuple of lengths, type as 
 impl<'a> Tensor<'a> {
     pub(crate) fn parse(term: Term<'a>) -> Result<Self, Fault> {
         let wrong = |field: &str| {
-            let what = format!("the tensor's {field} is not one");
+            let what = format!("the tensor's {field} can't be used");
             Fault::unsendable(&what, &format!("$.{field}"), "Slipring.Tensor", HINT)
         };
         let (data, shape, (kind, bits), order, byte_order): (

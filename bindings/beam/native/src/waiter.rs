@@ -1,33 +1,48 @@
-//! One thread for all rings that processes wait for, and for what schedulers must not do.
+//! Threads that wait for rings, and tell the processes that want to know.
 //!
 //! 1. A watch is told once, by a message `{tag, :ready}`, then it is over. It is told when a frame
-//!    waits or the ring is closed for sending, and when its end is closed; who is told looks itself.
-//! 2. Messages are sent under the lock. So a watch that can't be taken back has been told.
-//! 3. The thread unmaps what nobody holds any more.
+//!    waits or, for a producer, space was freed; when the ring is closed for sending; and when its
+//!    end is closed. Who is told looks itself.
+//! 2. Those who wait for the same news of an end share a place. A thread has as many places as one
+//!    call of the kernel can wait for; for more there is another thread.
+//! 3. Messages are sent under the lock. So a watch that can't be taken back has been told.
+//! 4. A thread holds the rings that it sleeps on. Who unmaps them has it let go first.
 
 use crate::atoms;
-use crate::attachment::{self, Hold};
+use crate::attachment::Hold;
 use rustler::env::SavedTerm;
 use rustler::{Atom, LocalPid, OwnedEnv, Term};
-use slipring::{Bell, Readable, wait_any};
+use slipring::{Bell, WATCHED_PER_THREAD, Watched, wait_any};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How often watches of processes that have died are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
-static BELL: LazyLock<Bell> = LazyLock::new(Bell::default);
-static WATCHES: Mutex<Vec<Watch>> = Mutex::new(Vec::new());
+static WAITERS: Mutex<Vec<&'static Waiter>> = Mutex::new(Vec::new());
 static IDS: AtomicU64 = AtomicU64::new(1);
+
+/// What end of a ring is waited for: frames for a consumer, room for a producer.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum News {
+    Frames,
+    Room,
+}
+
+/// An end, and the watches for the same news of it.
+struct Place {
+    end: u64,
+    news: News,
+    // Dropped in this order: the mapping's last reference is never a place's.
+    ring: Watched,
+    _hold: Hold,
+    closed: bool,
+    watches: Vec<Watch>,
+}
 
 struct Watch {
     id: u64,
-    /// The id of the end that is waited for.
-    end: u64,
-    // Dropped in this order: the mapping's last reference is never a watch's.
-    ring: Readable,
-    _hold: Hold,
     pid: LocalPid,
     tag: Tag,
 }
@@ -45,7 +60,7 @@ impl Tag {
         Self { env, term }
     }
 
-    /// Sends `{tag, news}`, from the waiter's thread.
+    /// Sends `{tag, news}`, from a thread that is no scheduler's.
     pub(crate) fn send(mut self, pid: &LocalPid, news: Atom) {
         let term = self.term;
         // A receiver that is gone needs no news.
@@ -53,8 +68,19 @@ impl Tag {
     }
 }
 
-fn watches() -> MutexGuard<'static, Vec<Watch>> {
-    WATCHES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// One thread, and what it waits for.
+#[derive(Default)]
+struct Waiter {
+    bell: Bell,
+    places: Mutex<Places>,
+    let_go: Condvar,
+}
+
+#[derive(Default)]
+struct Places {
+    list: Vec<Place>,
+    /// How often the thread has let go of what it slept on.
+    rounds: u64,
 }
 
 /// Ids for watches and ends, none twice.
@@ -63,59 +89,134 @@ pub(crate) fn next_id() -> u64 {
     IDS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Starts the thread.
+fn waiters() -> MutexGuard<'static, Vec<&'static Waiter>> {
+    WAITERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Starts the first thread.
 pub(crate) fn start() -> bool {
-    std::thread::Builder::new().name("slipring-wait".into()).spawn(run).is_ok()
+    add(&mut waiters())
 }
 
-/// Makes the thread look at everything anew.
-pub(crate) fn ring() {
-    BELL.ring();
+fn add(waiters: &mut Vec<&'static Waiter>) -> bool {
+    let waiter: &'static Waiter = Box::leak(Box::default());
+    let thread = std::thread::Builder::new().name("slipring-wait".into());
+    let started = thread.spawn(|| waiter.run()).is_ok();
+    if started {
+        waiters.push(waiter);
+    }
+    started
 }
 
-/// Has `pid` told when the ring is ready. Answers the id to take it back by.
-pub(crate) fn watch(end: u64, hold: Hold, pid: LocalPid, tag: Tag) -> u64 {
-    let id = next_id();
-    let ring = hold.segment.readable();
-    watches().push(Watch { id, end, ring, _hold: hold, pid, tag });
-    BELL.ring();
+/// Has `pid` told of news. Answers the id to take the watch back by.
+///
+/// Who waits for room tries once more after this call: what was freed before it is not told of.
+pub(crate) fn watch(end: u64, news: News, hold: Hold, pid: LocalPid, tag: Tag) -> u64 {
+    let watch = Watch { id: next_id(), pid, tag };
+    let id = watch.id;
+    let mut waiters = waiters();
+    for waiter in waiters.iter() {
+        // Another announcement for room would look like news to those who wait already.
+        let same = |place: &&mut Place| {
+            place.end == end && place.news == news && (news == News::Frames || !place.ring.ready())
+        };
+        if let Some(place) = waiter.places().list.iter_mut().find(same) {
+            place.watches.push(watch);
+            return id;
+        }
+    }
+    let ring = match news {
+        News::Frames => hold.segment.readable(),
+        News::Room => hold.segment.writable(),
+    };
+    let vacant = |waiter: &&&'static Waiter| waiter.places().list.len() < WATCHED_PER_THREAD;
+    if !waiters.iter().any(|waiter| vacant(&waiter)) {
+        // If there can't be another thread, the last one polls.
+        add(&mut waiters);
+    }
+    if let Some(waiter) = waiters.iter().find(vacant).or(waiters.last()) {
+        let place = Place { end, news, ring, _hold: hold, closed: false, watches: vec![watch] };
+        waiter.places().list.push(place);
+        waiter.bell.ring();
+    }
     id
 }
 
 /// Takes a watch back; `false` if it has been told.
 pub(crate) fn unwatch(id: u64) -> bool {
-    let mut watches = watches();
-    let taken = watches.iter().position(|watch| watch.id == id);
-    taken.map(|at| watches.swap_remove(at)).is_some()
+    waiters().iter().any(|waiter| {
+        let list = &mut waiter.places().list;
+        let found = list.iter_mut().enumerate().find_map(|(at, place)| {
+            let watch = place.watches.iter().position(|watch| watch.id == id)?;
+            drop(place.watches.swap_remove(watch));
+            Some((at, place.watches.is_empty()))
+        });
+        if let Some((at, true)) = found {
+            drop(list.swap_remove(at));
+        }
+        found.is_some()
+    })
 }
 
-/// Marks all watches of an end that is closed as ready. The thread tells them.
+/// Has the threads tell all who wait for an end, which is closed.
 pub(crate) fn dismiss(end: u64) {
-    let mut any = false;
-    for watch in watches().iter_mut().filter(|watch| watch.end == end) {
-        watch.end = 0;
-        any = true;
-    }
-    if any {
-        BELL.ring();
+    for waiter in waiters().iter() {
+        let mut any = false;
+        for place in waiter.places().list.iter_mut().filter(|place| place.end == end) {
+            place.closed = true;
+            any = true;
+        }
+        if any {
+            waiter.bell.ring();
+        }
     }
 }
 
-fn run() {
-    let mut heard = 0;
-    loop {
-        attachment::reap();
-        let (ids, rings): (Vec<u64>, Vec<Readable>) =
-            watches().iter().map(|watch| (watch.id, watch.ring.clone())).unzip();
-        let limit = (!ids.is_empty()).then_some(SWEEP);
-        let ready = wait_any(&rings, &BELL, &mut heard, limit);
-        drop(rings);
-        let mut watches = watches();
-        let told = watches
-            .extract_if(.., |watch| watch.end == 0 || ready.iter().any(|&at| ids[at] == watch.id));
-        told.for_each(|watch| watch.tag.send(&watch.pid, atoms::ready()));
-        if ready.is_empty() {
-            watches.retain(|watch| watch.tag.env.run(|env| watch.pid.is_alive(env)));
+/// Waits until no thread sleeps on a ring that had no place when this was called.
+pub(crate) fn let_go() {
+    let waiters = waiters().clone();
+    for waiter in waiters {
+        let places = waiter.places();
+        let before = places.rounds;
+        waiter.bell.ring();
+        drop(waiter.let_go.wait_while(places, |places| places.rounds == before));
+    }
+}
+
+impl Place {
+    /// Forgets who has died; `false` if nobody is left.
+    fn sweep(&mut self) -> bool {
+        self.watches.retain(|watch| watch.tag.env.run(|env| watch.pid.is_alive(env)));
+        !self.watches.is_empty()
+    }
+}
+
+impl Waiter {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn run(&self) {
+        let mut heard = 0;
+        loop {
+            let rings: Vec<_> = self.places().list.iter().map(|place| place.ring.clone()).collect();
+            let limit = (!rings.is_empty()).then_some(SWEEP);
+            let ready = wait_any(&rings, &self.bell, &mut heard, limit);
+            drop(rings);
+            let mut places = self.places();
+            // Asked again: what was ready may have been taken back, and others have come.
+            let news = |place: &mut Place| place.closed || place.ring.ready();
+            for place in places.list.extract_if(.., news) {
+                for watch in place.watches {
+                    watch.tag.send(&watch.pid, atoms::ready());
+                }
+            }
+            if ready.is_empty() {
+                places.list.retain_mut(Place::sweep);
+            }
+            places.rounds += 1;
+            drop(places);
+            self.let_go.notify_all();
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::mpmc::{Placer, Taker, Vacancy};
-use crate::pool::{Cursors, NoBlock};
+use crate::pool::{Claimer, Cursors, NoBlock};
 use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Tail;
@@ -31,6 +31,7 @@ pub struct Producer {
     /// Bytes of the pool that this process may still claim before it is counted what it holds.
     allowance: u64,
     dropped: u64,
+    backs: bool,
 }
 
 /// How frames get their places.
@@ -68,6 +69,7 @@ impl Segment {
             cursors: [0; CLASSES],
             allowance: 0,
             dropped: 0,
+            backs: true,
             mapping,
         })
     }
@@ -179,6 +181,12 @@ impl Producer {
         }
     }
 
+    /// Whether sending may give fresh memory to the pool, which takes as long as the system needs to
+    /// clear it. Where it may not, a frame that needs some is answered with [`Error::Unbacked`].
+    pub fn may_back(&mut self, may: bool) {
+        self.backs = may;
+    }
+
     /// The number of the next frame.
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -257,6 +265,12 @@ impl Producer {
         }
     }
 
+    /// A body that can never fit is refused, whether the ring is full or not.
+    fn fits(&self, len: usize) -> Result<(), Error> {
+        let (len, limit) = (len as u64, self.mapping.geometry.max_body());
+        if len > limit { Err(Error::TooLarge { len, limit }) } else { Ok(()) }
+    }
+
     /// `false`: no room yet. Small bodies go straight into the cell at home at the tail, without a word
     /// about it where the producer is alone (rule 2 of `spsc`); the others through a reservation.
     #[inline(always)]
@@ -278,7 +292,7 @@ impl Producer {
             };
         };
         if !tail.vacant(slots)? {
-            return Ok(false);
+            return self.fits(len).map(|()| false);
         }
         let home = slots.home(tail.position);
         if fits && slots.cell(home).load().is_free() {
@@ -343,7 +357,7 @@ impl Producer {
     ) -> Result<bool, Error> {
         if frame.grant.is_none() {
             if self.vacancy()?.is_none() {
-                return Ok(false);
+                return self.fits(frame.len).map(|()| false);
             }
             let Some(mut grant) = self.reserve_now(frame.len)? else { return Ok(false) };
             if let Some(fill) = frame.fill.take() {
@@ -443,10 +457,7 @@ impl Producer {
 
     fn reserve_now(&mut self, len: usize) -> Result<Option<Grant>, Error> {
         check(&self.mapping)?;
-        let limit = self.mapping.geometry.max_body();
-        if len as u64 > limit {
-            return Err(Error::TooLarge { len: len as u64, limit });
-        }
+        self.fits(len)?;
         let need = (len + FRAME_HEADER) as u64;
         if need <= self.mapping.geometry.cell_len
             && let Some((_, home)) = self.vacancy()?
@@ -459,8 +470,18 @@ impl Producer {
         }
         let mapping = &*self.mapping;
         self.claims = self.claims.wrapping_add(1);
-        let back = |offset, len| mapping.back(offset, len);
-        match mapping.pool().claim(need, mapping.tag(), self.claims, &mut self.cursors, &back) {
+        let backs = self.backs;
+        let back = |offset, len| backs && mapping.back(offset, len);
+        let by = Claimer { owner: mapping.tag(), nonce: self.claims, back: Some(&back) };
+        let claimed = match mapping.pool().claim(need, &by, &mut self.cursors) {
+            // Where the system has no more memory, what the pool has must do.
+            Err(NoBlock::Unbacked) if backs => mapping
+                .pool()
+                .claim(need, &Claimer { back: None, ..by }, &mut self.cursors)
+                .map_err(|_| NoBlock::Unbacked),
+            claimed => claimed,
+        };
+        match claimed {
             Ok((place, word)) => {
                 self.allowance = self.allowance.saturating_sub(place.len);
                 let reference = (mapping.geometry.slots + place.block) as u32;
@@ -468,6 +489,7 @@ impl Producer {
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
             }
             Err(NoBlock::Exhausted) => Ok(None),
+            Err(NoBlock::Unbacked) if !backs => Err(Error::Unbacked),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: need })
             }

@@ -1,0 +1,72 @@
+defmodule Slipring.FaultTest do
+  use Slipring.Case, async: true
+
+  @out_of_memory """
+  [name] = System.argv()
+  large = :binary.copy(<<1>>, 500_000)
+  {:error, %{reason: :out_of_memory} = error} = Slipring.create(name, populate: true)
+  true = error.path =~ name and error.expected > 0
+  ring = Slipring.create!(name, slots: 64, capacity: {16, :mib})
+  tx = Slipring.producer!(ring)
+  {:error, %{reason: :out_of_memory, sent: sent} = error} =
+    Slipring.send_many(tx, List.duplicate(large, 64))
+  true = sent in 1..8 and Exception.message(error) =~ "no room"
+  {:error, %{reason: :out_of_memory}} = Slipring.send(tx, large)
+  # What was sent is there, and its space serves again.
+  rx = Slipring.consumer!(ring)
+  for _ <- 1..50 do
+    frame = Slipring.recv!(rx, 0)
+    true = Slipring.Frame.value(frame) == large
+    Slipring.Frame.release(frame)
+    :erlang.garbage_collect()
+    :ok = Slipring.send(tx, large)
+  end
+  IO.write("done")
+  """
+
+  test "shared memory that runs out is an error, at creation and at sending (P9)", %{name: name} do
+    # A BEAM with a small /dev/shm of its own.
+    {uid, 0} = System.cmd("id", ["-u"])
+    spaces = if String.trim(uid) == "0", do: "-m", else: "-rm"
+    mount = ~s(mount -t tmpfs -o size=4m none /dev/shm && exec "$0" "$@")
+    port = other_beam(@out_of_memory, [name], ["unshare", spaces, "sh", "-c", mount])
+    assert output(port) == "done"
+  end
+
+  # Overwrites eight bytes of the segment, in the part whose place the header tells at `field`.
+  defp overwrite(name, field, index, word) do
+    {:ok, file} = :file.open(Slipring.info!(name).path, [:read, :write, :binary, :raw])
+    {:ok, <<at::little-64>>} = :file.pread(file, field, 8)
+    :ok = :file.pwrite(file, at + 8 * index, <<word::little-64>>)
+    :ok = :file.close(file)
+  end
+
+  # As docs/segment-format.md has them.
+  @cursors_at 120
+  @slots_at 136
+
+  test "words that nobody writes are told, in every way of receiving (P9)", %{name: name} do
+    {_ring, tx, rx} = pair(name)
+    Slipring.send!(tx, "x")
+    overwrite(name, @slots_at, 0, 0x7FFFFFFFFFFFFFFF)
+
+    for call <- [&Slipring.recv(&1, 1_000), &Slipring.recv_many(&1, 2, 0)] do
+      assert {:error, %Error{reason: :corrupt, path: "slot 0", got: got} = error} = call.(rx)
+      assert got == 0x7FFFFFFFFFFFFFFF
+      assert Exception.message(error) =~ "unlink the ring and create it anew"
+    end
+
+    assert_raise Error, ~r/slot 0/, fn -> Enum.to_list(rx) end
+    Slipring.active(rx, :once)
+    assert_receive {:slipring_error, ^rx, %Error{reason: :corrupt}}, 2_000
+  end
+
+  test "and so they are to a sender", %{name: name} do
+    {_ring, tx, _rx} = pair(name, slots: 8)
+    Slipring.send_many!(tx, List.duplicate("x", 8))
+    overwrite(name, @cursors_at, 0, 1_000)
+    assert {:error, %Error{reason: :corrupt, got: 1_000}} = Slipring.send(tx, "y")
+
+    assert {:error, %Error{reason: :corrupt, sent: 0}} = Slipring.send_many(tx, ["y", "z"])
+  end
+end

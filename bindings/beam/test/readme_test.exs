@@ -1,0 +1,48 @@
+defmodule Slipring.ReadmeTest do
+  use Slipring.Case, async: true
+
+  # The README's blocks of code that have `text` in them.
+  defp block(text) do
+    [_before | blocks] =
+      __DIR__ |> Path.join("../README.md") |> File.read!() |> String.split("```elixir\n")
+
+    code = for block <- blocks, do: block |> String.split("```") |> hd()
+    Enum.find(code, &(&1 =~ text)) || raise "no code in the README has #{inspect(text)}"
+  end
+
+  defp named(code, names),
+    do:
+      Enum.reduce(names, code, fn {from, to}, code ->
+        String.replace(code, ~s("#{from}"), ~s("#{to}"))
+      end)
+
+  test "its arrays are what it says" do
+    bindings = [pixels: :binary.copy(<<7>>, 480 * 640 * 3)]
+    assert {1.5, bindings} = Code.eval_string(block("Tensor.from_list"), bindings)
+    assert Tensor.size(bindings[:image]) == 921_600
+  end
+
+  test "its process answers, through the rings that its supervisor keeps", %{name: name} do
+    {from, to} = {name <> "-images", name <> "-brighter"}
+    Code.compile_string(block("defmodule Brighter"))
+    rings = [{"images", from}, {"brighter", to}]
+    {children, _} = Code.eval_string(named(block("children ="), rings))
+    {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+
+    tx = Slipring.producer!(from)
+    rx = Slipring.consumer!(to)
+    for id <- 1..3, do: Slipring.send!(tx, <<id, 200>>, meta: %{id: id})
+
+    for id <- 1..3 do
+      assert %{meta: %{"id" => ^id}} = frame = Slipring.recv!(rx, 2_000)
+      assert Frame.value(frame) == <<2 * id, 255>>
+    end
+
+    gone = named(block("with {:error"), rings)
+    # Nobody sends for the time that it waits.
+    assert {:slow, _} = Code.eval_string(gone, rx: rx)
+    Slipring.close(tx)
+    assert {:gone, _} = Code.eval_string(gone, rx: rx)
+    Supervisor.stop(supervisor)
+  end
+end
