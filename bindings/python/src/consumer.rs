@@ -86,6 +86,11 @@ impl Consumer {
         PyList::new(py, frames?)
     }
 
+    fn recv_dead(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        let letter = self.end.run(py, Timeout::Now, |rx, _| rx.recv_dead())?;
+        Ok(letter.map(Frame::new))
+    }
+
     fn recv_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         coroutine(slf, "recv")
     }

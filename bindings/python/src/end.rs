@@ -26,6 +26,8 @@ const FOREVER: f64 = 1e9;
 pub(crate) enum Timeout {
     Never,
     Now,
+    /// Not at all: the oldest frames are dropped to make room.
+    Drop,
     For(Duration),
     Until(Instant),
 }
@@ -34,6 +36,22 @@ impl Timeout {
     /// `None` waits for ever, 0 not at all, anything else is seconds.
     pub(crate) fn parse(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         timeout.map_or(Ok(Self::Never), |timeout| Self::seconds(timeout, "timeout", "None"))
+    }
+
+    /// How a call to send waits.
+    pub(crate) fn sending(timeout: Option<&Bound<'_, PyAny>>, drop_oldest: bool) -> PyResult<Self> {
+        match (timeout, drop_oldest) {
+            (timeout, false) => Self::parse(timeout),
+            (None, true) => Ok(Self::Drop),
+            (Some(_), true) => Err(PyTypeError::new_err(
+                "give either timeout=... or drop_oldest=True, which waits for nobody",
+            )),
+        }
+    }
+
+    /// Whether the call is to end at once.
+    fn hurries(self) -> bool {
+        matches!(self, Self::Now | Self::Drop)
     }
 
     /// At most so many seconds. `name` is the argument's, `ever` its value for no limit.
@@ -77,7 +95,7 @@ impl Timeout {
     fn left(self) -> Option<Duration> {
         match self {
             Self::Never => None,
-            Self::Now => Some(Duration::ZERO),
+            Self::Now | Self::Drop => Some(Duration::ZERO),
             Self::For(limit) => Some(limit),
             Self::Until(at) => Some(at.saturating_duration_since(Instant::now())),
         }
@@ -175,7 +193,7 @@ impl<T: Send> End<T> {
             if self.forks != fork::count() {
                 return Err(Stop::Ring(Error::Forked { pid: std::process::id() }));
             }
-            let left = if timeout == Timeout::Now { Some(COURTESY) } else { timeout.left() };
+            let left = if timeout.hurries() { Some(COURTESY) } else { timeout.left() };
             let patience = left.map_or(TICK, |left| left.min(TICK));
             if let Some(guard) = self.handle.try_lock_for(patience) {
                 break guard;
@@ -183,7 +201,7 @@ impl<T: Send> End<T> {
             if check() {
                 return Err(stopped());
             }
-            if timeout == Timeout::Now {
+            if timeout.hurries() {
                 return Err(Stop::Busy);
             }
             if timeout.left() == Some(Duration::ZERO) {
@@ -193,6 +211,7 @@ impl<T: Send> End<T> {
         let handle = guard.as_mut().ok_or(Stop::Detached)?;
         let wait = match timeout.left() {
             None => Wait::forever(),
+            Some(_) if timeout == Timeout::Drop => Wait::drop_oldest(),
             Some(_) if timeout == Timeout::Now => Wait::no(),
             // A deadline that has just passed is still a timeout, and not a refusal to wait.
             Some(left) => Wait::for_up_to(left.max(Duration::from_nanos(1))),

@@ -111,6 +111,11 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
             e.setattr("len", len)?;
             e.setattr("limit", limit)
         }),
+        Error::Unacknowledged { limit } => {
+            make(py, intern!(py, "Unacknowledged"), message, |e| e.setattr("limit", limit))
+        }
+        Error::Acknowledged => plain(intern!(py, "Acknowledged")),
+        Error::GivenBack => plain(intern!(py, "GivenBack")),
         Error::Forked { pid } => {
             make(py, intern!(py, "Forked"), message, |e| e.setattr("pid", pid))
         }

@@ -172,6 +172,7 @@ enum State {
 #[pyclass(frozen, freelist = 256, module = "slipring")]
 pub(crate) struct Frame {
     header: slipring::Header,
+    redeliveries: u8,
     forks: u32,
     state: Mutex<State>,
 }
@@ -181,6 +182,7 @@ impl Frame {
     pub(crate) fn new(frame: slipring::Frame) -> Self {
         Self {
             header: *frame.header(),
+            redeliveries: frame.redeliveries(),
             forks: fork::count(),
             state: Mutex::new(State::Taken(frame)),
         }
@@ -203,6 +205,22 @@ impl Frame {
             }
             State::Leased { .. } | State::Released => Err(error::released(py)),
         }
+    }
+
+    fn settle(
+        &self,
+        py: Python<'_>,
+        how: impl FnOnce(&slipring::Frame) -> Result<(), Error>,
+    ) -> PyResult<()> {
+        if self.forks != fork::count() {
+            return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
+        }
+        let settled = match &*self.lock(py) {
+            State::Taken(frame) => how(frame),
+            State::Leased { lease, .. } => how(&lease.get().frame),
+            State::Released => return Err(error::released(py)),
+        };
+        settled.map_err(|e| error::raise(py, e))
     }
 
     #[inline]
@@ -357,6 +375,19 @@ impl Frame {
         let data = lease.data(py)?.as_ptr_range();
         let mapped = lease.frame.segment().mapped();
         Ok(mapped.start <= data.start as usize && data.end as usize <= mapped.end)
+    }
+
+    fn ack(&self, py: Python<'_>) -> PyResult<()> {
+        self.settle(py, slipring::Frame::ack)
+    }
+
+    fn nack(&self, py: Python<'_>) -> PyResult<()> {
+        self.settle(py, slipring::Frame::nack)
+    }
+
+    #[getter]
+    fn redeliveries(&self) -> u8 {
+        self.redeliveries
     }
 
     fn release(&self, py: Python<'_>) {

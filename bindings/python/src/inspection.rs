@@ -99,6 +99,22 @@ impl Inspection {
         self.0.chunk
     }
     #[getter]
+    fn mode(&self) -> &'static str {
+        self.0.mode.name()
+    }
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped
+    }
+    #[getter]
+    fn returned(&self) -> u64 {
+        self.0.frames.returned
+    }
+    #[getter]
+    fn dead(&self) -> u64 {
+        self.0.frames.dead
+    }
+    #[getter]
     fn finished(&self) -> bool {
         self.0.closed
     }

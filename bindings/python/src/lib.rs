@@ -27,7 +27,7 @@ mod _native {
     use crate::{error, fork, size};
     use pyo3::exceptions::PyTypeError;
     use pyo3::prelude::*;
-    use slipring::{Address, Error, Segment};
+    use slipring::{Address, Error, Mode, Segment};
     use std::path::PathBuf;
     use std::time::{Duration, Instant};
 
@@ -74,23 +74,39 @@ mod _native {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (name=None, *, path=None, capacity=None, slots=None, cell=None,
-                        populate=false, keep=false),
-           text_signature = "(name=None, *, path=None, capacity=None, slots=1024, cell=192, \
-                             populate=False, keep=False)")]
+    #[pyo3(signature = (name=None, *, path=None, mode="spsc", capacity=None, slots=None, cell=None,
+                        populate=false, keep=false, drop_oldest=false, max_deliveries=None,
+                        share=None),
+           text_signature = "(name=None, *, path=None, mode='spsc', capacity=None, slots=1024, \
+                             cell=192, populate=False, keep=False, drop_oldest=False, \
+                             max_deliveries=5, share=None)")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn create(
         py: Python<'_>,
         name: Option<String>,
         path: Option<PathBuf>,
+        mode: &str,
         capacity: Option<&Bound<'_, PyAny>>,
         slots: Option<&Bound<'_, PyAny>>,
         cell: Option<&Bound<'_, PyAny>>,
         populate: bool,
         keep: bool,
+        drop_oldest: bool,
+        max_deliveries: Option<&Bound<'_, PyAny>>,
+        share: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Ring> {
         let address = address(name, path)?;
-        let mut options = Segment::options().populate(populate).keep(keep);
+        let Some(mode) = Mode::named(mode) else {
+            return Err(size::refused(py, "mode", mode, "spsc, mpsc, spmc or mpmc"));
+        };
+        let options = Segment::options().mode(mode).populate(populate).keep(keep);
+        let mut options = options.drop_oldest(drop_oldest);
+        if let Some(times) = max_deliveries {
+            options = options.max_deliveries(size::byte(times, "max_deliveries", "0 to 255")?);
+        }
+        if let Some(percent) = share {
+            options = options.share(size::byte(percent, "share", "1 to 100 percent")?);
+        }
         if let Some(slots) = slots {
             let expected = "a power of two from 8 to 1048576";
             options = options.slots(size::count(slots, "slots", expected)?);
@@ -115,7 +131,7 @@ mod _native {
     ) -> PyResult<Ring> {
         let address = address(name, path)?;
         let patience = match wait.0 {
-            Timeout::Now => Some(Duration::ZERO),
+            Timeout::Now | Timeout::Drop => Some(Duration::ZERO),
             Timeout::For(limit) => Some(limit),
             Timeout::Never | Timeout::Until(_) => None,
         };

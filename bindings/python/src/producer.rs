@@ -209,14 +209,15 @@ fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
 
 #[pymethods]
 impl Producer {
-    #[pyo3(signature = (obj, *, meta=None, timeout=None))]
+    #[pyo3(signature = (obj, *, meta=None, timeout=None, drop_oldest=false))]
     fn send(
         &self,
         obj: &Bound<'_, PyAny>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
+        drop_oldest: bool,
     ) -> PyResult<()> {
-        let timeout = Timeout::parse(timeout)?;
+        let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
         match obj.cast::<PyBytes>() {
             Ok(bytes) => self.send_raw(obj.py(), bytes.as_bytes(), meta.as_deref(), timeout),
@@ -224,14 +225,15 @@ impl Producer {
         }
     }
 
-    #[pyo3(signature = (objects, *, timeout=None))]
+    #[pyo3(signature = (objects, *, timeout=None, drop_oldest=false))]
     fn send_many(
         &self,
         py: Python<'_>,
         objects: &Bound<'_, PyAny>,
         timeout: Option<&Bound<'_, PyAny>>,
+        drop_oldest: bool,
     ) -> PyResult<usize> {
-        let timeout = Timeout::parse(timeout)?.begin();
+        let timeout = Timeout::sending(timeout, drop_oldest)?.begin();
         if objects.is_instance_of::<PyString>() {
             return Err(unsupported(objects, "give an iterable of objects to send"));
         }
@@ -261,7 +263,9 @@ impl Producer {
         }
     }
 
-    #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None, timeout=None))]
+    #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None, timeout=None,
+                        drop_oldest=false))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn reserve(
         &self,
         py: Python<'_>,
@@ -270,8 +274,9 @@ impl Producer {
         order: &str,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
+        drop_oldest: bool,
     ) -> PyResult<Reservation> {
-        let timeout = Timeout::parse(timeout)?;
+        let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
         let order = match order {
             "C" => Order::C,

@@ -4,10 +4,10 @@ use crate::consumer::{self, Consumer};
 use crate::end::{Close, End};
 use crate::inspection::Inspection;
 use crate::producer::Producer;
-use crate::{error, fork};
+use crate::{error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use slipring::{Error, Segment};
+use slipring::{Delivery, Error, Segment};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -74,9 +74,28 @@ impl Ring {
         })
     }
 
-    fn consumer(&self, py: Python<'_>) -> PyResult<Consumer> {
+    #[pyo3(signature = (*, ack="auto", limit=None), text_signature = "(*, ack='auto', limit=1024)")]
+    fn consumer(
+        &self,
+        py: Python<'_>,
+        ack: &str,
+        limit: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Consumer> {
+        const LIMIT: &str = "a number of frames from 1 to 4294967295, with ack=\"manual\"";
+        let limit = limit.map(|limit| size::count(limit, "limit", LIMIT)).transpose()?;
+        let delivery = match (ack, limit) {
+            ("auto", None) => Delivery::AtMostOnce,
+            ("manual", limit) if limit.unwrap_or(1) <= u32::MAX.into() => {
+                Delivery::AtLeastOnce { limit: limit.map_or(1024, |limit| limit as u32) }
+            }
+            ("auto" | "manual", limit) => {
+                let limit = limit.unwrap_or_default().to_string();
+                return Err(size::refused(py, "limit", &limit, LIMIT));
+            }
+            _ => return Err(size::refused(py, "ack", ack, "auto or manual")),
+        };
         self.with(py, |hold| {
-            let handle = hold.segment.consumer()?;
+            let handle = hold.segment.consumer_with(delivery)?;
             let end = End::new(handle, hold.segment.clone(), "consumer");
             let end = Arc::new(end);
             hold.consumers.retain(|end| end.strong_count() > 0);
@@ -90,6 +109,16 @@ impl Ring {
             hold.segment.close();
             Ok(())
         })
+    }
+
+    #[getter]
+    fn mode(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.with(py, |hold| Ok(hold.segment.mode().name()))
+    }
+
+    #[getter]
+    fn dropped(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |hold| Ok(hold.segment.dropped()))
     }
 
     #[getter]

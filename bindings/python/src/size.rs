@@ -53,6 +53,16 @@ pub(crate) fn count(
     }
 }
 
+/// As [`count`], up to 255.
+pub(crate) fn byte(
+    number: &Bound<'_, PyAny>,
+    option: &'static str,
+    expected: &'static str,
+) -> PyResult<u8> {
+    let count = count(number, option, expected)?;
+    u8::try_from(count).map_err(|_| refused(number.py(), option, &count.to_string(), expected))
+}
+
 /// A number of bytes, from an int or from a text with a unit.
 pub(crate) fn parse(size: &Bound<'_, PyAny>) -> PyResult<u64> {
     let Ok(text) = size.cast::<PyString>() else {

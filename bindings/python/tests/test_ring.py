@@ -415,5 +415,5 @@ def test_inspect_tells_what_is_there(ring, ends, name):
         assert (seen.creator_pid, seen.creator_uid) == (os.getpid(), os.geteuid())
         assert seen.id in str(seen) and len(seen.id) == len(seen.boot_id) == 32 and not seen.keep
         assert abs(seen.created_ns - time.time_ns()) < 60e9
-        assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 10
+        assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 9
     assert frame.sequence == 0

@@ -75,6 +75,11 @@ impl Mode {
         self == Self::Spsc
     }
 
+    /// The mode of a short name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
     /// Its short name: `"spsc"`, `"mpsc"`, `"spmc"` or `"mpmc"`.
     pub fn name(self) -> &'static str {
         ["spsc", "mpsc", "spmc", "mpmc"][self as usize]

@@ -36,6 +36,7 @@ from ._native import (
     unlink,
 )
 from .errors import (
+    Acknowledged,
     Closed,
     Corrupt,
     DecodeError,
@@ -46,6 +47,7 @@ from .errors import (
     Foreign,
     Forked,
     Full,
+    GivenBack,
     InvalidName,
     InvalidOption,
     NotFound,
@@ -57,11 +59,13 @@ from .errors import (
     Timeout,
     TooLarge,
     TooManyParticipants,
+    Unacknowledged,
     UntrustedPickle,
 )
 
 # Without `list` and `open`: a star import must not take the place of Python's own.
 __all__ = [
+    "Acknowledged",
     "Closed",
     "Consumer",
     "Corrupt",
@@ -74,6 +78,7 @@ __all__ = [
     "Forked",
     "Frame",
     "Full",
+    "GivenBack",
     "Header",
     "Inspection",
     "InvalidName",
@@ -91,6 +96,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TooManyParticipants",
+    "Unacknowledged",
     "UntrustedPickle",
     "__version__",
     "create",

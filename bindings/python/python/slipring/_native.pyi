@@ -23,17 +23,27 @@ def create(
     name: str | None = None,
     *,
     path: _Path | None = None,
+    mode: Literal["spsc", "mpsc", "spmc", "mpmc"] = "spsc",
     capacity: int | str | None = None,
     slots: int = 1024,
     cell: int = 192,
     populate: bool = False,
     keep: bool = False,
+    drop_oldest: bool = False,
+    max_deliveries: int = 5,
+    share: int | None = None,
 ) -> Ring:
     """Makes a ring, under a name in shared memory or at the path of a file, and attaches to it.
 
     ``capacity`` is the pool for frames beyond ``cell`` bytes, such as ``"64 MiB"`` (the default);
     ``slots``, a power of two, is how many frames can wait. Memory is taken as it is needed, with
     ``populate`` at once. The last process to leave the empty ring removes it, unless ``keep``.
+
+    ``mode`` says how many producers and consumers there may be: one at a time (``s``) or many
+    (``m``). Each frame goes to one consumer. With ``drop_oldest`` a producer may drop frames to make
+    room. A frame that is given back more than ``max_deliveries`` times is a dead letter. ``share`` is
+    the part of the pool that one process may hold, in percent: by default all for one producer,
+    half where there may be many.
     """
 
 def open(
@@ -55,9 +65,22 @@ class Ring:
     """A ring that this process has created or opened."""
 
     def producer(self) -> Producer:
-        """The one producing end. ``RoleTaken`` while another one lives, in whichever process."""
-    def consumer(self) -> Consumer:
-        """The one consuming end. ``RoleTaken`` while another one lives, in whichever process."""
+        """A producing end. Where there is one at a time, ``RoleTaken`` while another one lives, in
+        whichever process."""
+    def consumer(self, *, ack: Literal["auto", "manual"] = "auto", limit: int = 1024) -> Consumer:
+        """A consuming end. Where there is one at a time, ``RoleTaken`` while another one lives.
+
+        With ``ack="auto"`` each frame is delivered at most once. With ``"manual"`` it is delivered
+        again, to whichever consumer, until one calls ``frame.ack()``: after ``frame.nack()``, or when
+        the frame and its views are gone unacknowledged, or their process is. ``limit`` is how many
+        frames may be unacknowledged before ``recv`` raises ``Unacknowledged``.
+        """
+    @property
+    def mode(self) -> str:
+        """``"spsc"``, ``"mpsc"``, ``"spmc"`` or ``"mpmc"``."""
+    @property
+    def dropped(self) -> int:
+        """Frames that producers have dropped to make room."""
     def finish(self) -> None:
         """Ends the sending, for all processes: producers get ``Closed`` from now on, consumers
         once they have taken what is there. A frame that is being sent just now may stay behind."""
@@ -92,7 +115,8 @@ class Producer:
     """Writes frames into a ring. Threads may share it; they take turns.
 
     ``timeout`` says what to do about a full ring: ``None`` waits for ever, 0 raises ``Full`` at
-    once, seconds raise ``Timeout`` when they are over.
+    once, seconds raise ``Timeout`` when they are over. ``drop_oldest`` waits for nobody and drops what
+    waits longest, on a ring created for it.
     """
 
     def send(
@@ -101,6 +125,7 @@ class Producer:
         *,
         meta: _Meta = None,
         timeout: _Timeout = None,
+        drop_oldest: bool = False,
     ) -> None:
         """Sends a copy of bytes (any object with a buffer) or of an array of a numeric dtype.
 
@@ -108,19 +133,25 @@ class Producer:
         order. ``meta`` is a dict with text keys, of None, bool, int, float, str, bytes, list,
         tuple (which arrives as a list) and dict.
         """
-    def send_many(self, objects: Iterable[Buffer | npt.NDArray[Any]], *, timeout: _Timeout = None) -> int:
+    def send_many(
+        self,
+        objects: Iterable[Buffer | npt.NDArray[Any]],
+        *,
+        timeout: _Timeout = None,
+        drop_oldest: bool = False,
+    ) -> int:
         """Sends several, and tells the consumer once for many. Answers how many were sent: fewer
         than all only if the time, which is for all together, ran out. Of an iterator some more
         may have been consumed then. Any other error has the number as ``sent``."""
     @overload
     def reserve(
         self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
-        meta: _Meta = None, timeout: _Timeout = None,
+        meta: _Meta = None, timeout: _Timeout = None, drop_oldest: bool = False,
     ) -> Reservation[memoryview]: ...
     @overload
     def reserve(
         self, shape: int | Sequence[int], dtype: npt.DTypeLike, *, order: Literal["C", "F"] = "C",
-        meta: _Meta = None, timeout: _Timeout = None,
+        meta: _Meta = None, timeout: _Timeout = None, drop_oldest: bool = False,
     ) -> Reservation[npt.NDArray[Any]]:
         """Room in the segment itself, as a memoryview or array to write into::
 
@@ -172,6 +203,8 @@ class Consumer:
     def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:
         """Waits for a frame, then takes what is there, up to ``n``: at least one. As :meth:`recv`,
         ``Empty`` or ``Timeout`` when there is none, and ``Closed`` when there will be no more."""
+    def recv_dead(self) -> Frame | None:
+        """A dead letter, if there is one: a frame that was given back too often."""
     def recv_async(self) -> Awaitable[Frame]:
         """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
@@ -226,6 +259,15 @@ class Frame:
     @property
     def in_place(self) -> bool:
         """Whether the data is read where the producer wrote it, in the segment."""
+    @property
+    def redeliveries(self) -> int:
+        """How often it was delivered before, and not acknowledged."""
+    def ack(self) -> None:
+        """Acknowledges the frame: it is not delivered again. Views stay valid. ``GivenBack`` if that
+        is too late. Nothing happens where acknowledgement is automatic."""
+    def nack(self) -> None:
+        """Gives the frame back, to be delivered again once its views are gone. ``Acknowledged`` if
+        that is too late."""
     def release(self) -> None:
         """Lets go of the frame now. Views that were taken of it stay valid and keep its memory."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -313,6 +355,17 @@ class Inspection:
     def capacity(self) -> int: ...
     @property
     def chunk(self) -> int: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def dropped(self) -> int:
+        """Frames that producers have dropped to make room."""
+    @property
+    def returned(self) -> int:
+        """Frames given back, to be delivered again."""
+    @property
+    def dead(self) -> int:
+        """Dead letters."""
     @property
     def finished(self) -> bool: ...
     @property

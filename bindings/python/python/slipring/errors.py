@@ -50,6 +50,20 @@ class TooLarge(Error, ValueError):
     limit: int
 
 
+class Unacknowledged(Error):
+    """The consumer has taken ``limit`` frames and acknowledged none of them: it gets no more."""
+
+    limit: int
+
+
+class Acknowledged(Error):
+    """The frame was acknowledged, and can't be given back."""
+
+
+class GivenBack(Error):
+    """The frame was given back, or its consumer is gone, and can't be acknowledged."""
+
+
 class SegmentError(Error):
     """The ring's segment can't be made, opened or used."""
 

@@ -1,0 +1,224 @@
+"""Rings for many: modes, acknowledgement, dead letters, dropping the oldest (P2, P6, P7)."""
+
+import asyncio
+import contextlib
+import gc
+import threading
+
+import numpy as np
+import pytest
+import slipring
+
+
+@pytest.fixture
+def ring(name):
+    with slipring.create(name, mode="mpmc", slots=8, capacity="4 MiB") as ring:
+        yield ring
+        rest = ring.consumer()
+        with contextlib.suppress(slipring.Closed):
+            while rest.try_recv():
+                pass
+
+
+def test_modes_say_who_may_be_there_twice(name):
+    """P2: ends for one are refused a second time, ends for many are not."""
+    for mode in ("spsc", "mpsc", "spmc", "mpmc"):
+        with slipring.create(name, mode=mode) as ring:
+            assert ring.mode == ring.inspect().mode == mode
+            ends = [ring.producer(), ring.consumer()]
+            for make, letter in ((ring.producer, mode[0]), (ring.consumer, mode[2])):
+                if letter == "m":
+                    ends.append(make())
+                else:
+                    with pytest.raises(slipring.RoleTaken):
+                        make()
+            del ends
+    with pytest.raises(slipring.InvalidOption, match="spsc, mpsc, spmc or mpmc"):
+        slipring.create(name, mode="many")
+
+
+def test_each_frame_goes_to_one_of_many_threads(ring):
+    """P2: many threads on both sides, each frame once."""
+    each, got = 500, [[], []]
+
+    def consume(mine):
+        for frame in ring.consumer():
+            mine.append(int(np.asarray(frame)[0]))
+
+    def produce(first):
+        tx = ring.producer()
+        for n in range(each):
+            tx.send(np.array([first + n]))
+
+    consumers = [threading.Thread(target=consume, args=(mine,)) for mine in got]
+    producers = [threading.Thread(target=produce, args=(n * each,)) for n in range(3)]
+    for thread in consumers + producers:
+        thread.start()
+    for thread in producers:
+        thread.join()
+    ring.finish()
+    for thread in consumers:
+        thread.join()
+    assert sorted(got[0] + got[1]) == list(range(3 * each))
+    for mine in got:
+        for first in range(0, 3 * each, each):
+            of_one = [n for n in mine if first <= n < first + each]
+            assert of_one == sorted(of_one)
+
+
+def test_what_is_not_acknowledged_comes_again(ring):
+    """P6: acknowledged frames are gone; the others come again, counted, to whichever consumer."""
+    tx = ring.producer()
+    rx = ring.consumer(ack="manual")
+    tx.send(b"one")
+    tx.send(np.arange(5000))
+    one, two = rx.recv(0), rx.recv(0)
+    one.ack()
+    with pytest.raises(slipring.Acknowledged):
+        one.nack()
+    assert (one.redeliveries, two.redeliveries) == (0, 0)
+    del one, two
+    gc.collect()
+    again = ring.consumer(ack="manual").recv(0)
+    assert (again.redeliveries, again.value.sum()) == (1, 12497500)
+    again.nack()
+    with pytest.raises(slipring.GivenBack):
+        again.ack()
+    # Its view is still there: it waits.
+    view = again.value
+    again.release()
+    assert rx.try_recv() is None
+    del view
+    last = rx.recv(0)
+    assert last.redeliveries == 2
+    last.ack()
+    last.release()
+    assert rx.try_recv() is None
+
+
+def test_a_with_block_that_fails_gives_the_frame_back(ring):
+    """P6: leaving without an acknowledgement is one to come again."""
+    ring.producer().send(b"work")
+    rx = ring.consumer(ack="manual")
+    with pytest.raises(ValueError), rx.recv(0):
+        raise ValueError("no luck")
+    with rx.recv(0) as frame:
+        assert (bytes(frame.value), frame.redeliveries) == (b"work", 1)
+        frame.ack()
+    assert rx.try_recv() is None
+
+
+def test_a_consumer_that_goes_gives_back(ring):
+    """P6: what is open when the consumer is closed can't be acknowledged any more."""
+    ring.producer().send(b"work")
+    with ring.consumer(ack="manual") as rx:
+        frame = rx.recv(0)
+    with pytest.raises(slipring.GivenBack):
+        frame.ack()
+    frame.release()
+    assert ring.consumer().recv(0).redeliveries == 1
+
+
+def test_too_many_open_frames_are_an_error_of_their_own(ring):
+    """P6: the cap on unacknowledged frames, and what one does about it."""
+    tx, rx = ring.producer(), ring.consumer(ack="manual", limit=2)
+    for n in range(3):
+        tx.send(bytes([n]))
+    held = [rx.recv(0), rx.recv(0)]
+    with pytest.raises(slipring.Unacknowledged, match="acknowledge or give back") as caught:
+        rx.recv(0)
+    assert caught.value.limit == 2
+    held[0].ack()
+    held.append(rx.recv(0))
+    for frame in held[1:]:
+        frame.ack()
+    for wrong in (0, -1, 2**40):
+        with pytest.raises(slipring.InvalidOption, match="limit"):
+            ring.consumer(ack="manual", limit=wrong)
+    with pytest.raises(slipring.InvalidOption, match="limit"):
+        ring.consumer(limit=3)
+    with pytest.raises(slipring.InvalidOption, match="auto or manual"):
+        ring.consumer(ack="always")
+
+
+def test_dead_letters_go_to_who_asks(name):
+    """P6: after ``max_deliveries`` a frame goes round no more."""
+    with slipring.create(name, mode="mpmc", max_deliveries=1) as ring:
+        ring.producer().send(b"poison")
+        rx = ring.consumer(ack="manual")
+        for times in (0, 1):
+            assert rx.recv(0).redeliveries == times
+        assert rx.try_recv() is None
+        assert ring.inspect().dead == 1
+        with rx.recv_dead() as letter:
+            assert bytes(letter.value) == b"poison"
+            letter.ack()
+        assert rx.recv_dead() is None
+        assert ring.inspect().dead == 0
+
+
+def test_the_oldest_is_dropped_where_asked(name):
+    """P7: on a ring created for it, counted, and seen in the sequence."""
+    with slipring.create(name, mode="mpmc", slots=8, drop_oldest=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        for n in range(20):
+            tx.send(bytes([n]), drop_oldest=True)
+        assert ring.dropped == ring.inspect().dropped == 12
+        assert [frame.sequence for frame in rx.recv_many(20, 0)] == list(range(12, 20))
+        assert tx.send_many([b"x"] * 10, drop_oldest=True) == 10
+        with pytest.raises(TypeError, match="either timeout"):
+            tx.send(b"x", timeout=1, drop_oldest=True)
+        while rx.try_recv():
+            pass
+    with slipring.create(name, mode="mpmc", slots=8) as ring:
+        tx = ring.producer()
+        tx.send_many([b"x"] * 8)
+        with pytest.raises(slipring.InvalidOption, match="created for it"):
+            tx.send(b"x", drop_oldest=True)
+        ring.consumer().recv_many(8)
+
+
+def test_tasks_share_a_ring(ring):
+    """P6, P8: asyncio consumers of one ring; a cancelled task gives back what it had."""
+
+    async def main():
+        tx = ring.producer()
+        stuck = ring.consumer(ack="manual")
+
+        async def hang():
+            frame = await stuck.recv_async()
+            await asyncio.sleep(60)
+            frame.ack()
+
+        task = asyncio.create_task(hang())
+        tx.send(b"job")
+        while not ring.inspect().held:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        del task
+        gc.collect()
+        rx = ring.consumer(ack="manual")
+        async with asyncio.timeout(10):
+            frame = await rx.recv_async()
+        assert (bytes(frame.value), frame.redeliveries) == (b"job", 1)
+        frame.ack()
+
+    asyncio.run(main())
+
+
+def test_a_share_of_the_pool(name):
+    """P7: one process can't take the whole pool."""
+    with slipring.create(name, mode="mpmc", slots=64, capacity="4 MiB", share=25) as ring:
+        assert ring.max_body < 1 << 20
+        tx = ring.producer()
+        sent = 0
+        with pytest.raises(slipring.Full):
+            while True:
+                tx.send(bytes(60_000), timeout=0)
+                sent += 1
+        assert 15 <= sent <= 17
+        ring.consumer().recv_many(64)
+    for wrong in (0, 101, -3, 1000):
+        with pytest.raises(slipring.InvalidOption, match="share"):
+            slipring.create(name, share=wrong)
