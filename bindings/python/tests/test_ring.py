@@ -321,7 +321,7 @@ def test_handles_show_their_state(ring, name):
 
 
 def test_the_package():
-    """R14.1: its version is the distribution's; a star import leaves Python's own names alone."""
+    """Its version is the distribution's; a star import leaves Python's own names alone."""
     assert slipring.__version__ == importlib.metadata.version("slipring")
     space: dict = {}
     exec("from slipring import *", space)
