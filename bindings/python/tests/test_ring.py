@@ -199,7 +199,7 @@ def test_a_foreign_file_is_refused(tmp_path):
     with pytest.raises(slipring.Foreign) as caught:
         slipring.open(path=path)
     assert (caught.value.field, caught.value.offset) == ("magic", 0)
-    assert f"{path} is not a slipring segment" in str(caught.value)
+    assert f"{path}: it is not a slipring segment: give the path of a ring" in str(caught.value)
     path.write_bytes(b"short")
     with pytest.raises(slipring.Foreign, match="cut short"):
         slipring.inspect(path=path)

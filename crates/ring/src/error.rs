@@ -203,11 +203,11 @@ impl fmt::Display for Error {
             }
             Self::Foreign { path, mismatch: m } if m.field == "magic" => write!(
                 f,
-                "{} is not a slipring segment, it begins with \"{}\" and not with \"{}\": {}",
+                "{}: {} (it begins with \"{}\", not with \"{}\")",
                 path.display(),
+                m.hint,
                 m.found,
-                m.expected,
-                m.hint
+                m.expected
             ),
             Self::Foreign { path, mismatch: m } => write!(
                 f,
