@@ -287,9 +287,13 @@ def test_a_timeout_says_whose_turn_it_is(python, ring, name):
     assert process.stdout.readline() == "there\n"
     with pytest.raises(slipring.Timeout, match=f"its producer is process {process.pid}, alive"):
         rx.recv_many(5, 0.01)
-    rx.close()
     process.kill()
     process.wait(10)
+    with pytest.raises(slipring.Timeout) as late:
+        rx.recv(0.2)
+    # As the README advises: the dead one is shown as dead, or is gone already.
+    assert not any(p.produces and p.alive for p in late.value.inspection.processes)
+    rx.close()
     tx = ring.producer()
     with pytest.raises(slipring.Full, match="all 64 slots hold frames that wait; it has no consumer"):
         for _ in range(65):
