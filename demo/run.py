@@ -1,8 +1,11 @@
 """Hillshade of a real elevation model: Python cuts the tiles, Elixir shades them, Python draws.
 
     make demo                                   both sides
-    demo/run.py --no-spawn                      this side; then, in another terminal:
-    HILLSHADE_RINGS=hillshade mix run --no-halt     (in demo/hillshade)
+    demo/run.py --no-spawn                      this side; then, in another terminal, in demo/hillshade:
+    ERL_FLAGS=+Bd HILLSHADE_RINGS=hillshade mix run --no-halt
+
+With `+Bd` Ctrl-C ends the Elixir side at once. Without it Erlang shows its menu, in which everything stands
+still, the demo too, until `a` ends it.
 
 The tiles go through one ring and come back through another. Elixir reads them where they lie. Then the
 same tiles stream for a few seconds as fast as they can. Either side may be started first.

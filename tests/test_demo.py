@@ -33,7 +33,7 @@ def demo(spawn, name):
 def shader(spawn, name):
     """The Elixir side, started by hand."""
     return lambda: spawn(
-        "env", "-C", ROOT / "demo/hillshade", f"HILLSHADE_RINGS={name}",
+        "env", "-C", ROOT / "demo/hillshade", f"HILLSHADE_RINGS={name}", "ERL_FLAGS=+Bd",
         "mix", "run", "--no-compile", "--no-deps-check", "--no-halt",
     )
 
@@ -170,3 +170,16 @@ def test_ctrl_c_ends_one_started_by_hand(demo, shader, name):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert elixir.wait(20) == 0, elixir.end()
+
+
+def test_ctrl_c_on_the_side_started_by_hand(demo, shader, name):
+    """P6: with `+Bd` it ends at once, the demo misses it, and nothing is left of the rings."""
+    elixir = shader()
+    process = demo("--no-spawn", "--seconds", "60")
+    shades(name)
+    (beam,) = beams(name)
+    os.kill(beam, signal.SIGINT)
+    elixir.wait(10)
+    elixir.end()
+    assert process.wait(20) == 1
+    assert "takes no tiles any more" in process.end()

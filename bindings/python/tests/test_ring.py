@@ -199,7 +199,7 @@ def test_a_foreign_file_is_refused(tmp_path):
     with pytest.raises(slipring.Foreign) as caught:
         slipring.open(path=path)
     assert (caught.value.field, caught.value.offset) == ("magic", 0)
-    assert f"{path} is not a slipring segment" in str(caught.value)
+    assert f"{path}: it is not a slipring segment: give the path of a ring" in str(caught.value)
     path.write_bytes(b"short")
     with pytest.raises(slipring.Foreign, match="cut short"):
         slipring.inspect(path=path)
@@ -287,9 +287,13 @@ def test_a_timeout_says_whose_turn_it_is(python, ring, name):
     assert process.stdout.readline() == "there\n"
     with pytest.raises(slipring.Timeout, match=f"its producer is process {process.pid}, alive"):
         rx.recv_many(5, 0.01)
-    rx.close()
     process.kill()
     process.wait(10)
+    with pytest.raises(slipring.Timeout) as late:
+        rx.recv(0.2)
+    # As the README advises: the dead one is shown as dead, or is gone already.
+    assert not any(p.produces and p.alive for p in late.value.inspection.processes)
+    rx.close()
     tx = ring.producer()
     with pytest.raises(slipring.Full, match="all 64 slots hold frames that wait; it has no consumer"):
         for _ in range(65):
@@ -321,7 +325,7 @@ def test_handles_show_their_state(ring, name):
 
 
 def test_the_package():
-    """R14.1: its version is the distribution's; a star import leaves Python's own names alone."""
+    """Its version is the distribution's; a star import leaves Python's own names alone."""
     assert slipring.__version__ == importlib.metadata.version("slipring")
     space: dict = {}
     exec("from slipring import *", space)

@@ -51,7 +51,7 @@ def names(node):
 
 
 def test_the_stub_names_what_there_is():
-    """R14.3: each public function and class, no more and no fewer; the package gives all of them."""
+    """Each public function and class, no more and no fewer; the package gives all of them."""
     public = {name for name in vars(_native) if not name.startswith("_")}
     assert public == {name for name in {**CLASSES, **FUNCTIONS} if not name.startswith("_")}
     assert all(getattr(slipring, name) is getattr(_native, name) for name in public)
@@ -60,13 +60,13 @@ def test_the_stub_names_what_there_is():
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_have_the_stub_s_signatures(name):
-    """R14.3."""
+    """Names, kinds and defaults of the parameters."""
     assert real(getattr(_native, name)) == parameters(FUNCTIONS[name])
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if not name.startswith("_")])
 def test_classes_have_the_stub_s_members(name):
-    """R14.3: every attribute and method, and the signature of each method."""
+    """Every attribute and method, and the signature of each method."""
     found = vars(getattr(_native, name))
     members = names(CLASSES[name])
     if sys.version_info < (3, 12):

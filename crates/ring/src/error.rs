@@ -152,9 +152,6 @@ pub struct Mismatch {
     pub hint: &'static str,
 }
 
-/// Rings that one message names.
-const RINGS_NAMED: usize = 20;
-
 impl Error {
     pub(crate) fn os(
         operation: &'static str,
@@ -216,24 +213,22 @@ impl fmt::Display for Error {
                     path.display()
                 )
             }
-            Self::NotFound { path, rings } => {
-                let named = &rings[..rings.len().min(RINGS_NAMED)];
-                write!(f, "no ring at {}; there are: {}", path.display(), named.join(", "))?;
-                if rings.len() > RINGS_NAMED {
-                    write!(f, " and {} more", rings.len() - RINGS_NAMED)?;
-                }
-                f.write_str("; open one of these, create it, or wait for it")
-            }
+            Self::NotFound { path, rings } => write!(
+                f,
+                "no ring at {}; there are: {}; open one of these, create it, or wait for it",
+                path.display(),
+                rings.join(", ")
+            ),
             Self::Exists { path } => {
                 write!(f, "{} exists already: open it, or unlink it first", path.display())
             }
             Self::Foreign { path, mismatch: m } if m.field == "magic" => write!(
                 f,
-                "{} is not a slipring segment, it begins with \"{}\" and not with \"{}\": {}",
+                "{}: {} (it begins with \"{}\", not with \"{}\")",
                 path.display(),
+                m.hint,
                 m.found,
-                m.expected,
-                m.hint
+                m.expected
             ),
             Self::Foreign { path, mismatch: m } => write!(
                 f,

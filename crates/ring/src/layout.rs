@@ -433,7 +433,7 @@ impl Geometry {
             };
         }
         if fixed.magic != MAGIC {
-            let hint = "it is another program's file: give the path of a ring";
+            let hint = "it is not a slipring segment: give the path of a ring";
             wrong!(magic, MAGIC.escape_ascii(), fixed.magic.escape_ascii(), hint);
         }
         if fixed.major != VERSION.0 {

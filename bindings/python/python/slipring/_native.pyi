@@ -37,7 +37,8 @@ def create(
 
     ``capacity`` is the pool for frames beyond ``cell`` bytes, such as ``"64 MiB"`` (the default);
     ``slots``, a power of two, is how many frames can wait. Memory is taken as it is needed, with
-    ``populate`` at once. The last process to leave the empty ring removes it, unless ``keep``.
+    ``populate`` at once; a file's room on its disk is always taken at once. The last process to
+    leave the empty ring removes it, unless ``keep``.
 
     ``mode`` says how many producers and consumers there may be: one at a time (``s``) or many
     (``m``). Each frame goes to one consumer. With ``drop_oldest`` a producer may drop frames to make

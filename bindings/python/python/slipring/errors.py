@@ -26,7 +26,7 @@ class Full(Error):
     """The ring has no room, and the call was not to wait. Nothing was sent. ``inspection`` is what
     was in the ring then."""
 
-    inspection: Inspection
+    inspection: Inspection | None = None
 
 
 class Empty(Error):
@@ -40,7 +40,7 @@ class Closed(Error):
 class Timeout(Error, TimeoutError):
     """The time ran out first. Nothing was sent or taken. ``inspection`` is what was in the ring then."""
 
-    inspection: Inspection
+    inspection: Inspection | None = None
 
 
 class TooLarge(Error, ValueError):

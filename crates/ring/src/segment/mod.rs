@@ -122,7 +122,7 @@ impl Options {
     }
 
     /// The pool for larger frames in bytes, rounded up to whole chunks. Default 64 MiB. Memory is
-    /// used as frames need it, not at once.
+    /// used as frames need it, not at once; a file's room on its disk is taken at once.
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = bytes;
         self
