@@ -8,6 +8,7 @@ use crate::layout::{CLASSES, FRAME_HEADER, Header};
 use crate::pool::{Cursors, NoBlock};
 use crate::segment::{Mapping, Segment};
 use crate::spsc::{Entry, GENERATION_MASK, Tail};
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ pub struct Producer {
     looked_at: u8,
     claims: u64,
     cursors: Cursors,
-    backs: bool,
+    /// Bytes that may still be given to the pool.
+    backs: Cell<u64>,
 }
 
 impl Segment {
@@ -45,7 +47,7 @@ impl Segment {
             looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
-            backs: true,
+            backs: Cell::new(u64::MAX),
             mapping,
         })
     }
@@ -156,10 +158,11 @@ impl Producer {
         }
     }
 
-    /// Whether sending may give fresh memory to the pool, which takes as long as the system needs to
-    /// clear it. Where it may not, a frame that needs some is answered with [`Error::Unbacked`].
-    pub fn may_back(&mut self, may: bool) {
-        self.backs = may;
+    /// How much fresh memory, in bytes, sending may give to the pool from now on, which takes as long
+    /// as the system needs to clear it. A frame that needs more is answered with [`Error::Unbacked`].
+    /// Answers what was left; at first there is no bound.
+    pub fn may_back(&mut self, bytes: u64) -> u64 {
+        self.backs.replace(bytes)
     }
 
     /// The number of the next frame.
@@ -304,8 +307,15 @@ impl Producer {
             }
         }
         self.claims = self.claims.wrapping_add(1);
-        let backs = self.backs;
-        let back = |offset, len| backs && mapping.back(offset, len);
+        let (backs, unwanted) = (&self.backs, Cell::new(false));
+        let back = |offset, len| {
+            let left = backs.get().checked_sub(len);
+            unwanted.set(left.is_none());
+            left.is_some_and(|left| {
+                backs.set(left);
+                mapping.back(offset, len)
+            })
+        };
         match mapping.pool().claim(need, mapping.tag(), self.claims, &mut self.cursors, &back) {
             Ok((place, word)) => {
                 let reference = (mapping.geometry.slots + place.block) as u32;
@@ -313,7 +323,7 @@ impl Producer {
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
             }
             Err(NoBlock::Exhausted) => Ok(None),
-            Err(NoBlock::Unbacked) if !backs => Err(Error::Unbacked),
+            Err(NoBlock::Unbacked) if unwanted.get() => Err(Error::Unbacked),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: need })
             }
