@@ -45,18 +45,23 @@ defmodule Slipring.SchedulerTest do
     assert Frame.release(frame) in [:ok, :deferred]
   end
 
-  test "fresh memory for the pool, and that once", %{name: name} do
+  test "much fresh memory for the pool, and that once", %{name: name} do
     {_ring, tx, rx} = pair(name)
+    large = :binary.copy(<<1>>, 4_000_000)
+    assert Native.send(tx.ref, large, nil) == :large
+    assert {0, [^large], :large} = Native.send_many(tx.ref, [large])
+    assert Slipring.send_many(tx, [large]) == {:ok, 1}
+    Frame.release(Slipring.recv!(rx))
+    assert Native.send(tx.ref, large, nil) == :ok
+    assert Frame.value(Slipring.recv!(rx)) == large
+  end
 
-    for bytes <- [50_000, 1_000_000] do
-      large = :binary.copy(<<1>>, bytes)
-      assert Native.send(tx.ref, large, nil) == :large
-      assert {0, [^large], :large} = Native.send_many(tx.ref, [large])
-      assert Slipring.send_many(tx, [large]) == {:ok, 1}
-      Frame.release(Slipring.recv!(rx))
-      assert Native.send(tx.ref, large, nil) == :ok
-      assert Frame.value(Slipring.recv!(rx)) == large
-    end
+  test "a chunk of a huge pool, which is large", %{name: name} do
+    {_ring, tx, rx} = pair(name, capacity: {256, :gib})
+    assert Slipring.info!(name).chunk > 1_048_576
+    assert Native.send(tx.ref, :binary.copy("x", 1_000), nil) == :large
+    assert :ok = Slipring.send(tx, :binary.copy("x", 1_000))
+    assert {:ok, _frame} = Slipring.recv(rx, 0)
   end
 
   test "much to copy", %{name: name} do

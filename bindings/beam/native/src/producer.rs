@@ -16,6 +16,10 @@ type Sender = ResourceArc<End<Producer>>;
 /// The most bytes that one call copies on a normal scheduler, and the most of metadata that it writes.
 const COPY_MOST: usize = 4 << 20;
 const ENCODE_MOST: usize = 128 << 10;
+/// The most fresh memory that one call has the system clear on a normal scheduler, and what that
+/// takes, as bytes copied.
+const BACK_MOST: u64 = 1 << 20;
+const BACK_COSTS: u64 = 2;
 /// The most frames that one call sends, or looks at.
 const BATCH: usize = 256;
 
@@ -100,8 +104,10 @@ fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> 
     };
     charge(env, 0, payload.len() + metadata.cost());
     tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(false);
-        Ok(payload.send(handle, metadata.bytes())?.encode(env))
+        handle.may_back(BACK_MOST);
+        let sent = payload.send(handle, metadata.bytes());
+        charge_backed(env, handle);
+        Ok(sent?.encode(env))
     })
 }
 
@@ -113,7 +119,7 @@ fn send_large<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a
         Err(fault) => return answer(env, Err(fault)),
     };
     tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(true);
+        handle.may_back(u64::MAX);
         Ok(payload.send(handle, metadata.bytes())?.encode(env))
     })
 }
@@ -132,23 +138,33 @@ fn read<'a>(
 fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>) -> Term<'a> {
     let (mut sent, mut bytes, mut rest) = (0usize, 0usize, list);
     let why = tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(false);
-        while sent < BATCH && bytes < COPY_MOST {
-            let Ok((front, behind)) = rest.list_get_cell() else { break };
-            let payload = Payload::parse(front)?;
-            if payload.len() > COPY_MOST {
-                return Ok(atoms::large().encode(env));
+        handle.may_back(BACK_MOST);
+        let mut send = || {
+            while sent < BATCH && bytes < COPY_MOST {
+                let Ok((front, behind)) = rest.list_get_cell() else { break };
+                let payload = Payload::parse(front)?;
+                if payload.len() > COPY_MOST {
+                    return Ok(atoms::large());
+                }
+                let outcome = payload.send(handle, None)?;
+                if outcome != atoms::ok() {
+                    return Ok(outcome);
+                }
+                (sent, bytes, rest) = (sent + 1, bytes + payload.len(), behind);
             }
-            let outcome = payload.send(handle, None)?;
-            if outcome != atoms::ok() {
-                return Ok(outcome.encode(env));
-            }
-            (sent, bytes, rest) = (sent + 1, bytes + payload.len(), behind);
-        }
-        Ok(atoms::ok().encode(env))
+            Ok(atoms::ok())
+        };
+        let outcome: Result<_, Fault> = send();
+        charge_backed(env, handle);
+        outcome.map(|outcome| outcome.encode(env))
     });
     charge(env, sent, bytes);
     (sent, rest, why).encode(env)
+}
+
+fn charge_backed(env: Env<'_>, handle: &mut Producer) {
+    let backed = BACK_MOST.saturating_sub(handle.may_back(0));
+    charge(env, 0, (backed * BACK_COSTS) as usize);
 }
 
 /// Looks at the front of a list, for a ring that carries bodies up to `limit` bytes: `{seen, rest,

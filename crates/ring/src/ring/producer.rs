@@ -11,6 +11,7 @@ use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Tail;
 use crate::sync::{self, Ordering};
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ pub struct Producer {
     /// Bytes of the pool that this process may still claim before it is counted what it holds.
     allowance: u64,
     dropped: u64,
-    backs: bool,
+    /// Bytes that may still be given to the pool.
+    backs: Cell<u64>,
 }
 
 /// How frames get their places.
@@ -69,7 +71,7 @@ impl Segment {
             cursors: [0; CLASSES],
             allowance: 0,
             dropped: 0,
-            backs: true,
+            backs: Cell::new(u64::MAX),
             mapping,
         })
     }
@@ -181,10 +183,11 @@ impl Producer {
         }
     }
 
-    /// Whether sending may give fresh memory to the pool, which takes as long as the system needs to
-    /// clear it. Where it may not, a frame that needs some is answered with [`Error::Unbacked`].
-    pub fn may_back(&mut self, may: bool) {
-        self.backs = may;
+    /// How much fresh memory, in bytes, sending may give to the pool from now on, which takes as long
+    /// as the system needs to clear it. A frame that needs more is answered with [`Error::Unbacked`].
+    /// Answers what was left; at first there is no bound.
+    pub fn may_back(&mut self, bytes: u64) -> u64 {
+        self.backs.replace(bytes)
     }
 
     /// The number of the next frame.
@@ -470,12 +473,19 @@ impl Producer {
         }
         let mapping = &*self.mapping;
         self.claims = self.claims.wrapping_add(1);
-        let backs = self.backs;
-        let back = |offset, len| backs && mapping.back(offset, len);
+        let (backs, unwanted) = (&self.backs, Cell::new(false));
+        let back = |offset, len| {
+            let left = backs.get().checked_sub(len);
+            unwanted.set(left.is_none());
+            left.is_some_and(|left| {
+                backs.set(left);
+                mapping.back(offset, len)
+            })
+        };
         let by = Claimer { owner: mapping.tag(), nonce: self.claims, back: Some(&back) };
         let claimed = match mapping.pool().claim(need, &by, &mut self.cursors) {
             // Where the system has no more memory, what the pool has must do.
-            Err(NoBlock::Unbacked) if backs => mapping
+            Err(NoBlock::Unbacked) if !unwanted.get() => mapping
                 .pool()
                 .claim(need, &Claimer { back: None, ..by }, &mut self.cursors)
                 .map_err(|_| NoBlock::Unbacked),
@@ -489,7 +499,7 @@ impl Producer {
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
             }
             Err(NoBlock::Exhausted) => Ok(None),
-            Err(NoBlock::Unbacked) if !backs => Err(Error::Unbacked),
+            Err(NoBlock::Unbacked) if unwanted.get() => Err(Error::Unbacked),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: need })
             }
