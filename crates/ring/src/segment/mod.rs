@@ -309,8 +309,8 @@ impl Segment {
     }
 
     /// Closes the ring for sending: producers get [`Error::Closed`] from now on, consumers once
-    /// they have taken what is there. A frame whose sending races with this may stay behind.
-    /// In a forked child it does nothing.
+    /// they have taken what is there, and what is being sent just now. In a forked child it does
+    /// nothing.
     pub fn close(&self) {
         if self.mapping.own().is_err() {
             return;
@@ -633,9 +633,18 @@ impl Mapping {
         placed || returned::hint(self.cursors()).is_some()
     }
 
-    /// Whether a frame is offered that no slot holds: its producer is about to place it, or dead.
+    /// Whether a living producer is about to place a frame, seen from a ring that is closed and empty.
     pub(crate) fn placing(&self) -> bool {
         self.look_around();
+        let slots = self.slots();
+        // Acquire: the frame that was announced may have been placed and taken meanwhile.
+        let announced = slots.cursors.tail.load(Ordering::Acquire);
+        if self.geometry.rules.mode.alone()
+            && announced.wrapping_sub(slots.head()) as i64 > 0
+            && self.has(End::Producer).is_some()
+        {
+            return true;
+        }
         self.words().any(|(_, word)| word.load().phase() == Some(Phase::Offered))
     }
 
@@ -697,17 +706,24 @@ impl Mapping {
         Ok(mine)
     }
 
+    /// The living process that has the role of an end that is for one.
+    fn has(&self, end: End) -> Option<Entry> {
+        let held = end.role(self.control()).load(Ordering::Acquire);
+        let id = (held >> 56) as u8;
+        if id == 0 {
+            return None;
+        }
+        self.look_at(id);
+        let entry = self.participants().entry(id);
+        (!entry.is_free() && held == role_token(id, entry, held as u32)).then_some(entry)
+    }
+
     fn take_role(&self, end: End, mine: u64) -> Result<(), Error> {
-        let (participants, role) = (self.participants(), end.role(self.control()));
+        let role = end.role(self.control());
         loop {
             let held = role.load(Ordering::Acquire);
-            let id = (held >> 56) as u8;
-            if id != 0 {
-                self.look_at(id);
-                let entry = participants.entry(id);
-                if !entry.is_free() && held == role_token(id, entry, held as u32) {
-                    return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
-                }
+            if let Some(entry) = self.has(end) {
+                return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
             }
             // AcqRel: after all that the last one did in this role.
             if role.compare_exchange(held, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
