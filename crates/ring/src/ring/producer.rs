@@ -201,6 +201,18 @@ impl Producer {
         self.dropped
     }
 
+    /// Gives the memory of the pool that is in no use back to the system, in whole chunks. Answers how
+    /// many bytes. Frames that need it again ask for it again.
+    pub fn trim(&mut self) -> u64 {
+        let mapping = &*self.mapping;
+        if mapping.own().is_err() {
+            return 0;
+        }
+        self.claims = self.claims.wrapping_add(1);
+        let punch = |offset, len| mapping.punch(offset, len);
+        mapping.pool().trim(mapping.tag(), self.claims, &punch)
+    }
+
     /// The ring that it sends to.
     pub fn segment(&self) -> Segment {
         Segment { mapping: self.mapping.clone() }
