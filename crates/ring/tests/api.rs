@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
 
-use slipring::{Error, Frame, Header, Options, Segment, Wait};
+use slipring::{Delivery, Error, Frame, Header, Mode, Options, Segment, Wait};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -685,10 +685,14 @@ fn garbage_in_the_segment_ends_in_an_error() {
         seed ^= seed << 17;
         seed
     };
-    for _ in 0..300 {
+    for round in 0..400 {
         let name = name();
-        let segment = small().create(name.0.as_str()).unwrap();
-        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        let mode = [Mode::Spsc, Mode::Mpsc, Mode::Spmc, Mode::Mpmc][round % 4];
+        let options = small().mode(mode).share(100).drop_oldest(mode != Mode::Spsc);
+        let segment = options.create(name.0.as_str()).unwrap();
+        let delivery = [Delivery::AtMostOnce, Delivery::AtLeastOnce { limit: 9 }][round / 4 % 2];
+        let mut tx = segment.producer().unwrap();
+        let mut rx = segment.consumer_with(delivery).unwrap();
         for len in [10, 5000, 300_000] {
             tx.send(Header::raw(), &vec![0; len], &Wait::no()).unwrap();
         }
@@ -700,6 +704,7 @@ fn garbage_in_the_segment_ends_in_an_error() {
         }
         for len in [10usize, 5000] {
             let _ = tx.send(Header::raw(), &vec![1; len], &Wait::no());
+            let _ = tx.send(Header::raw(), &vec![1; len], &Wait::drop_oldest());
         }
         for _ in 0..20 {
             if let Ok(frame) = rx.recv(&Wait::no()) {
@@ -707,7 +712,7 @@ fn garbage_in_the_segment_ends_in_an_error() {
                 std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));
             }
         }
-        let _ = segment.inspect().to_string();
+        let _ = (rx.recv_dead(), tx.trim(), segment.inspect().to_string());
         let _ = Segment::open(name.0.as_str()).and_then(|s| s.producer().map(drop));
     }
 }
