@@ -176,7 +176,7 @@ impl Ring {
 
     fn recover(&self, dead: u16) {
         let ends = Ends { alone: true, max_deliveries: 5 };
-        recover(dead, ends, self.slots(), self.pool());
+        recover(dead, ends, self.slots(), self.pool(), &|| true);
     }
 
     fn assert_nothing_left(&self) {
