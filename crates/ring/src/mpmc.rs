@@ -325,6 +325,35 @@ mod tests {
         ]
     }
 
+    /// P2, P6: a cursor that was left alone while laps and generations went round stands for nothing: who
+    /// has it goes by the shared ones.
+    #[test]
+    fn a_cursor_from_before_the_wrap_is_not_believed() {
+        let old = Ring::new(0);
+        let (mut placer, mut taker) = (Placer::new(old.slots()), Taker::new(old.slots()));
+        // The same laps modulo 2^22, and three frames on the way.
+        let ring = Ring::new(LAPS);
+        let (slots, word) = (ring.slots(), |reference| ring.word(reference));
+        let mut now = Placer::new(slots);
+        for _ in 0..3 {
+            let vacancy = now.vacancy(slots, word).unwrap().unwrap();
+            assert!(now.place(slots, vacancy, ring.offer().unwrap()));
+        }
+        let vacancy = placer.vacancy(slots, word).unwrap().unwrap();
+        assert_eq!(vacancy.position, LAPS * SLOTS as u64 + 3);
+        assert_eq!(taker.front(slots, word).unwrap().unwrap().entry.reference, 0);
+        assert_eq!(taker.position, LAPS * SLOTS as u64);
+        // One that is thousands of places behind steps over them at once.
+        let far = (TURNS + 5) as u64 * SLOTS as u64;
+        let ring = Ring::new(far / SLOTS as u64);
+        let (slots, word) = (ring.slots(), |reference| ring.word(reference));
+        let mut now = Placer::new(slots);
+        let vacancy = now.vacancy(slots, word).unwrap().unwrap();
+        assert!(now.place(slots, vacancy, ring.offer().unwrap()));
+        let mut late = Taker { position: 0 };
+        assert!(late.front(slots, word).unwrap().is_some());
+    }
+
     proptest! {
         /// P2, P6: a naive queue beside the real order, by three on each side, some far behind, who die
         /// before the shared cursors follow, with laps that wrap. It is full and empty just when the

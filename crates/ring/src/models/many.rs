@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::mpmc::{Placer, Taker};
-use crate::returned;
 
 /// Where a process dies. `Never` is the last.
 const STEPS: std::ops::RangeInclusive<usize> = 0..=4;
