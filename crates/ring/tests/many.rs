@@ -9,8 +9,27 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A ring of eight places that goes with the last handle.
-fn create(options: Options) -> Segment {
+/// A ring whose name goes at the end of its test, whatever is left in it.
+struct Ring(Segment);
+
+impl std::ops::Deref for Ring {
+    type Target = Segment;
+    fn deref(&self) -> &Segment {
+        &self.0
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let _ = slipring::unlink(self.path());
+    }
+}
+
+fn create(options: Options) -> Ring {
+    Ring(named(options))
+}
+
+fn named(options: Options) -> Segment {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     options.create(format!("test-many-{}-{n}", std::process::id()).as_str()).unwrap()
@@ -208,7 +227,7 @@ fn many_threads_lose_and_double_nothing() {
             }
             for _ in 0..consumers {
                 let mut rx = segment.consumer().unwrap();
-                let (taken, sum, segment) = (&taken, &sum, &segment);
+                let (taken, sum, segment) = (&taken, &sum, &*segment);
                 scope.spawn(move || {
                     let mut next = HashMap::new();
                     loop {
@@ -463,7 +482,7 @@ fn path(segment: &Segment) -> std::path::PathBuf {
 #[test]
 fn names_go_when_nothing_is_left() {
     for mode in MODES {
-        let segment = create(small(mode));
+        let segment = named(small(mode));
         let path = path(&segment);
         let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
         for n in 0..3 {
@@ -474,7 +493,7 @@ fn names_go_when_nothing_is_left() {
         assert!(!path.exists(), "{mode:?}");
     }
     for mode in MODES {
-        let segment = create(small(mode));
+        let segment = named(small(mode));
         let path = path(&segment);
         segment.producer().unwrap().send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
         killed_in(|ready| {
