@@ -30,7 +30,7 @@ crates := -p slipring -p slipring-codec -p slipring-benches
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill fuzz fuzz-if-possible asan bench-ring deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill fuzz fuzz-if-possible asan bench-ring bench-grow deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -105,6 +105,10 @@ bench-ring: setup ## the ring beside its peers; writes target/bench/
 	@scripts/setup bench
 	$(say) 'Ring benchmarks'
 	@cargo run --release -p slipring-benches --features peers --bin ring -- $(BENCH_ARGS)
+
+bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
+	$(say) 'Growth'
+	@cargo run --release -p slipring-benches --bin ring -- --grow --rounds 3 $(BENCH_ARGS)
 
 deny: ## licences, advisories and sources of the dependencies (cargo-deny)
 	@cargo deny check

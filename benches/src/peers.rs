@@ -21,6 +21,8 @@ pub fn all() -> Vec<Contestant> {
         machine::contestant(),
         Contestant::processes::<slipring::Slipring>(),
         slipring::views(),
+        Contestant::crowd_of_processes::<slipring::Many>(),
+        slipring::killed(),
         Contestant::processes::<limit::Limit<false>>(),
         Contestant::processes::<limit::Limit<true>>(),
     ];
@@ -36,6 +38,7 @@ pub fn all() -> Vec<Contestant> {
         Contestant::processes::<unix::Unix>(),
         Contestant::threads::<threads::Rtrb>(),
         Contestant::threads::<threads::Queue>(),
+        Contestant::crowd_of_threads::<threads::Many>(),
     ]);
     all.extend(scripts::contestants());
     all
