@@ -11,6 +11,7 @@ KILLS ?= 200
 FUZZ_SECONDS ?= 10
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
+BENCH_FEATURES ?= peers
 DEMO_ARGS ?=
 PYTHON ?= python3
 
@@ -34,8 +35,8 @@ say = @printf '\n== %s\n'
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
-	  '$(KILLS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
+	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(BENCH_FEATURES)' '$(PYTHON)'
 
 setup: ## install what is missing, build both bindings
 	@scripts/setup
@@ -104,7 +105,7 @@ asan: ## the crates under the address sanitizer (nightly)
 bench-ring: setup ## the ring beside its peers; writes target/bench/
 	@scripts/setup bench
 	$(say) 'Ring benchmarks'
-	@cargo run --release -p slipring-benches --features peers --bin ring -- $(BENCH_ARGS)
+	@cargo run --release -p slipring-benches --features $(BENCH_FEATURES) --bin ring -- $(BENCH_ARGS)
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
 	$(say) 'Growth'

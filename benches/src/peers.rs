@@ -1,5 +1,7 @@
 //! Who is measured: one file each, and one line in [`all`].
 
+#[cfg(feature = "aeron")]
+mod aeron;
 #[cfg(feature = "peers")]
 mod iceoryx;
 mod limit;
@@ -34,6 +36,8 @@ pub fn all() -> Vec<Contestant> {
     }));
     #[cfg(feature = "peers")]
     all.extend([Contestant::processes::<iceoryx::Iceoryx>(), Contestant::processes::<zmq::Zmq>()]);
+    #[cfg(feature = "aeron")]
+    all.push(Contestant::processes::<aeron::Aeron>());
     all.extend([
         Contestant::processes::<unix::Unix>(),
         Contestant::threads::<threads::Rtrb>(),

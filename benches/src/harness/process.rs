@@ -257,7 +257,7 @@ pub fn told_cores() -> Result<String, Failure> {
 /// Binds this thread, and the children it starts, to the core of that end.
 pub fn pin(end: End) -> Result<(), Failure> {
     let [near, far] = cores()?;
-    bind(if end == End::Near { near } else { far })
+    bind(&[if end == End::Near { near } else { far }])
 }
 
 /// Binds this thread to the core of the producer or consumer of this index among many. Producers and
@@ -265,11 +265,17 @@ pub fn pin(end: End) -> Result<(), Failure> {
 pub(crate) fn pin_among(end: End, index: usize) -> Result<(), Failure> {
     let allowed = allowed()?;
     let turn = 2 * index + usize::from(end == End::Far);
-    bind(allowed.get(turn % allowed.len().max(1)).copied().unwrap_or(0))
+    bind(&[allowed.get(turn % allowed.len().max(1)).copied().unwrap_or(0)])
 }
 
-fn bind(core: usize) -> Result<(), Failure> {
+/// Lets this thread, and those that it starts, run on every core.
+#[cfg(feature = "aeron")]
+pub(crate) fn unpin() -> Result<(), Failure> {
+    bind(allowed()?)
+}
+
+fn bind(cores: &[usize]) -> Result<(), Failure> {
     let mut set = CpuSet::new();
-    set.set(core);
+    cores.iter().for_each(|core| set.set(*core));
     sched_setaffinity(None, &set).map_err(Failure::call("bind to a core"))
 }
