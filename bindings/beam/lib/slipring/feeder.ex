@@ -4,7 +4,8 @@ defmodule Slipring.Feeder do
   #
   # It pulls them in batches. The waiter's thread only says that there is something to pull. With
   # `true` and large counts it keeps the owner's mailbox short: it goes on when the owner has caught
-  # up, so that a fast producer meets a full ring and not a full memory.
+  # up, so that a fast producer meets a full ring and not a full memory. Where frames are to be
+  # acknowledged, those that are not bound it as well.
   #
   # It ends with the consumer's owner, or when the ring is finished.
 
@@ -186,8 +187,11 @@ defmodule Slipring.Feeder do
     end
   end
 
-  defp no_frame(:empty, state), do: watch(state)
-  defp no_frame(:busy, state), do: feed_later(state)
+  defp no_frame(:empty, state), do: watch(state, &Native.watch/2)
+  # As many frames are open as may be: until some are not, it is all the same whether others wait.
+  defp no_frame(:spent, state), do: watch(state, &Native.watch_credit/2)
+  # Nothing tells when a frame is placed in a ring that is finished, or that it will not be.
+  defp no_frame(wait, state) when wait in [:busy, :ending], do: feed_later(state)
 
   defp no_frame({:error, fault}, state) when elem(fault, 0) in [:closed, :detached] do
     Kernel.send(state.owner, {:slipring_closed, state.rx})
@@ -208,10 +212,10 @@ defmodule Slipring.Feeder do
   defp left(true, _taken), do: true
   defp left(count, taken), do: count - taken
 
-  defp watch(%{watch: nil} = state) do
+  defp watch(%{watch: nil} = state, watch) do
     tag = make_ref()
 
-    case Native.watch(state.rx.ref, tag) do
+    case watch.(state.rx.ref, tag) do
       id when is_integer(id) ->
         %{state | watch: {tag, id}}
 
@@ -224,7 +228,7 @@ defmodule Slipring.Feeder do
     end
   end
 
-  defp watch(state), do: state
+  defp watch(state, _watch), do: state
 
   defp unwatch(%{watch: nil} = state), do: state
 

@@ -18,6 +18,7 @@
 
 mod attachment;
 mod consumer;
+mod credit;
 mod end;
 mod error;
 mod frame;
@@ -35,7 +36,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta,
+        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, ending, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,
