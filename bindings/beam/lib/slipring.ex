@@ -63,8 +63,6 @@ defmodule Slipring do
   @patience 5_000
   # More frames than a ring holds or a list should.
   @most 2 ** 31
-  # Answers of the native part for which there is to be waited.
-  @wait [:empty, :ending, :busy]
   # How long a consumer looks again and again before it sleeps.
   @spin System.convert_time_unit(20, :microsecond, :native)
 
@@ -546,10 +544,13 @@ defmodule Slipring do
        when empty in [:empty, :ending],
        do: {:error, Error.empty(operation, consumer.ring)}
 
+  defp take(consumer, :ending, attempt, deadline, poll?, operation),
+    do: sleep(consumer, :ending, attempt, deadline, poll?, operation)
+
   # An answer that is on its way comes sooner than the waiting could be arranged.
   defp take(consumer, wait, attempt, deadline, poll?, operation) do
     case spin(attempt, wait, System.monotonic_time() + @spin) do
-      wait when wait in @wait ->
+      wait when wait in [:empty, :busy] ->
         sleep(consumer, wait, attempt, deadline, poll?, operation)
 
       answer ->
@@ -558,7 +559,7 @@ defmodule Slipring do
   end
 
   # Others run in between.
-  defp spin(attempt, wait, until) when wait in @wait do
+  defp spin(attempt, wait, until) when wait in [:empty, :busy] do
     if System.monotonic_time() < until do
       :erlang.yield()
       spin(attempt, attempt.(), until)

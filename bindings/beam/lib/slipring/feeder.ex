@@ -72,6 +72,8 @@ defmodule Slipring.Feeder do
       watch: nil,
       # Whether a message :feed is on its way.
       due?: false,
+      # Whether frames with a lease were handed on, to which garbage of this process refers.
+      leased?: false,
       # How long the owner's mailbox may be for the next batch, and was before the last.
       mailbox: :infinity,
       before: 0
@@ -97,7 +99,7 @@ defmodule Slipring.Feeder do
   def handle_info(:feed, state) do
     case feed(%{state | due?: false}) do
       {:stop, state} -> {:stop, :normal, state}
-      state -> {:noreply, state}
+      state -> {:noreply, rest(state)}
     end
   end
 
@@ -109,6 +111,14 @@ defmodule Slipring.Feeder do
 
   # A watch that was taken back too late.
   def handle_info(_other, state), do: {:noreply, state}
+
+  # Who rests collects no garbage: it would keep frames that their owner has forgotten.
+  defp rest(%{due?: false, leased?: true} = state) do
+    :erlang.garbage_collect()
+    %{state | leased?: false}
+  end
+
+  defp rest(state), do: state
 
   # Counts add up, as with :inet.setopts/2.
   defp add(old, new) when is_integer(old) and is_integer(new), do: old + new
@@ -173,14 +183,18 @@ defmodule Slipring.Feeder do
   defp pull(state) do
     case Native.recv_many(state.rx.ref, most(state.mode), true) do
       frames when is_list(frames) ->
-        for frame <- frames,
-            do: Kernel.send(state.owner, {:slipring, state.rx, Frame.new(frame)})
+        frames = Enum.map(frames, &Frame.new/1)
+        for frame <- frames, do: Kernel.send(state.owner, {:slipring, state.rx, frame})
 
         taken = length(frames)
         # Messages of others that the owner leaves alone must not stop it: beyond the bound it is
         # enough that half of what was sent last is gone.
         mailbox = max(@mailbox, state.before + div(taken, 2))
-        %{state | mailbox: mailbox} |> put_mode(left(state.mode, taken)) |> feed_soon()
+        leased? = state.leased? or Enum.any?(frames, & &1.lease)
+
+        %{state | mailbox: mailbox, leased?: leased?}
+        |> put_mode(left(state.mode, taken))
+        |> feed_soon()
 
       other ->
         no_frame(other, state)
