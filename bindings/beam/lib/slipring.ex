@@ -422,7 +422,8 @@ defmodule Slipring do
       default 1024. With so many there are no more: `:unacknowledged`, and an active consumer sends no
       more messages. A small one shares the work evenly among many consumers
 
-  When a consumer is closed, or its owner ends, what is open is given back at once.
+  When a consumer is closed or garbage, or its owner ends, what is open is given back at once. So keep
+  the consumer as long as its frames.
 
       iex> ring = Slipring.create!("many-consumers-doc", mode: :mpmc)
       iex> Slipring.send_many!(Slipring.producer!(ring), ["a", "b"])

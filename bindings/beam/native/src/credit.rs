@@ -1,7 +1,8 @@
 //! How many frames a consumer may still take before it acknowledges some, and who waits for that.
 //!
-//! The crate keeps the count that decides. This one follows it: a frame is counted here after it was
-//! there, and settled here after it was there, so that what is left here is left there.
+//! The crate keeps the count that decides. This one follows it, a step behind: what is settled here is
+//! settled there. While a frame is being taken it may say too little, and who was told so asks in vain,
+//! and again.
 
 use slipring::Bell;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -11,7 +11,8 @@
 //!    single binary that somebody keeps would hold the memory of the whole batch, and release would
 //!    free none of it.
 //! 5. Pins and leases are dropped by the garbage collector, on any scheduler: that is a step on a
-//!    counter, and for the last one the frame's own release: atomics, and the wake of who waits.
+//!    counter, and for the last one the frame's own release: atomics, and the wake of who waits for the
+//!    space, for the frame, or for credit.
 
 use crate::attachment::Hold;
 use crate::credit::Credit;

@@ -12,8 +12,8 @@
 //!    sleepers (`futex`) and fence (`membarrier`), which take microseconds.
 //! 4. Attaching and looking into segments run on dirty schedulers. Waiting is done by the threads of
 //!    `waiter`, unmapping by the one of `attachment`.
-//! 5. What the garbage collector drops gives leases and roles back by atomics and wakes who waits for
-//!    the space. Nothing is unmapped there.
+//! 5. What the garbage collector drops gives leases, frames and roles back by atomics and wakes who
+//!    waits. Nothing is unmapped there.
 #![allow(clippy::disallowed_types, reason = "no model runs here")]
 
 mod attachment;
