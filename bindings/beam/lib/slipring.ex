@@ -428,17 +428,22 @@ defmodule Slipring do
       iex> ring = Slipring.create!("many-consumers-doc", mode: :mpmc)
       iex> Slipring.send_many!(Slipring.producer!(ring), ["a", "b"])
       iex> [one, two] = for _ <- 1..2, do: Slipring.consumer!(ring, ack: :manual, limit: 1)
-      iex> Slipring.Frame.value(Slipring.recv!(one))
-      "a"
+      iex> a = Slipring.recv!(one)
+      iex> {Slipring.Frame.value(a), a.redeliveries}
+      {"a", 0}
       iex> {:error, error} = Slipring.recv(one, 0)
       iex> {error.reason, error.expected}
       {:unacknowledged, 1}
       iex> Slipring.close(one)
+      iex> {:error, error} = Slipring.ack(a)
+      iex> error.reason
+      :given_back
       iex> frame = Slipring.recv!(two)
       iex> {Slipring.Frame.value(frame), frame.redeliveries}
       {"a", 1}
       iex> Slipring.ack!(frame)
       iex> Slipring.ack!(Slipring.recv!(two))
+      iex> Slipring.unlink!("many-consumers-doc")
       :ok
   """
   @spec consumer(Ring.t() | address, keyword) :: {:ok, Consumer.t()} | failure
