@@ -9,6 +9,7 @@ SHELL := /bin/bash
 # What a run may be told:  make kill KILLS=1000
 KILLS ?= 200
 FUZZ_SECONDS ?= 10
+STORM_SECONDS ?= 60
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
 DEMO_ARGS ?=
@@ -25,17 +26,17 @@ export LC_ALL := C.UTF-8
 export SLIPRING_KILLS = $(KILLS)
 export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
 
-crates := -p slipring -p slipring-codec -p slipring-benches
+crates := -p slipring -p slipring-codec -p slipring-benches -p slipring-storm
 # A test that hangs says where, and ends.
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill fuzz fuzz-if-possible asan bench-ring deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
-	  '$(KILLS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
+	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
 
 setup: ## install what is missing, build both bindings
 	@scripts/setup
@@ -44,7 +45,7 @@ demo: setup ## hillshade of a real elevation model: Python, Elixir and back
 	@exec scripts/demo $(DEMO_ARGS)
 
 # The cheap checks first; processes that are killed and fuzzing last.
-test: setup lint test-rust loom test-python test-beam test-cross fuzz-if-possible ## everything that CI runs
+test: setup lint test-rust loom test-python test-beam test-cross asan-if-possible fuzz-if-possible ## everything that CI runs
 	$(say) 'All passed'
 
 lint: setup ## formatting, clippy, compiler warnings
@@ -78,7 +79,7 @@ test-beam: setup ## the Elixir library
 	@cd bindings/beam && mix test </dev/null
 	@cd demo/hillshade && mix test </dev/null
 
-test-cross: setup ## what crosses languages and processes
+test-cross: setup storm-worker ## what crosses languages and processes
 	$(say) 'Across languages and processes'
 	@$(pytest) tests
 
@@ -86,6 +87,13 @@ kill: KILLS := $(if $(filter command% environment%,$(origin KILLS)),$(KILLS),300
 kill: ## kill -9 at random moments, 300 times
 	$(say) 'Kill test, $(KILLS) kills'
 	@cargo test --release -p slipring --test death -- --nocapture
+
+storm-worker:
+	@cargo build -q --release -p slipring-storm
+
+storm: setup storm-worker ## kill, stop and replace processes of all languages on one ring, for STORM_SECONDS
+	$(say) 'Storm, $(STORM_SECONDS) s'
+	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 
 fuzz: ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
@@ -100,6 +108,14 @@ asan: ## the crates under the address sanitizer (nightly)
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+
+# The unit tests alone: the others fork, and their children leave without a look at leaks.
+asan-if-possible:
+	$(say) 'Address sanitizer, unit tests'
+	@if cargo +nightly --version >/dev/null 2>&1; then \
+	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
+	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')"; \
+	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/
 	@scripts/setup bench

@@ -28,6 +28,7 @@ mod _native {
     use pyo3::exceptions::PyTypeError;
     use pyo3::prelude::*;
     use slipring::{Address, Error, Mode, Segment};
+    use std::os::fd::BorrowedFd;
     use std::path::PathBuf;
     use std::time::{Duration, Instant};
 
@@ -74,10 +75,10 @@ mod _native {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (name=None, *, path=None, mode="spsc", capacity=None, slots=None, cell=None,
+    #[pyo3(signature = (name=None, *, path=None, anonymous=false, mode="spsc", capacity=None, slots=None, cell=None,
                         populate=false, keep=false, drop_oldest=false, max_deliveries=None,
                         share=None),
-           text_signature = "(name=None, *, path=None, mode='spsc', capacity=None, slots=1024, \
+           text_signature = "(name=None, *, path=None, anonymous=False, mode='spsc', capacity=None, slots=1024, \
                              cell=192, populate=False, keep=False, drop_oldest=False, \
                              max_deliveries=5, share=None)")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
@@ -85,6 +86,7 @@ mod _native {
         py: Python<'_>,
         name: Option<String>,
         path: Option<PathBuf>,
+        anonymous: bool,
         mode: &str,
         capacity: Option<&Bound<'_, PyAny>>,
         slots: Option<&Bound<'_, PyAny>>,
@@ -95,7 +97,13 @@ mod _native {
         max_deliveries: Option<&Bound<'_, PyAny>>,
         share: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Ring> {
-        let address = address(name, path)?;
+        let address = match (anonymous, &name, &path) {
+            (false, ..) => Some(address(name, path)?),
+            (true, None, None) => None,
+            (true, ..) => {
+                return Err(PyTypeError::new_err("an anonymous ring has no name and no path"));
+            }
+        };
         let Some(mode) = Mode::named(mode) else {
             return Err(size::refused(py, "mode", mode, "spsc, mpsc, spmc or mpmc"));
         };
@@ -117,18 +125,32 @@ mod _native {
         if let Some(capacity) = capacity {
             options = options.capacity(size::parse(capacity)?);
         }
-        let segment = py.detach(|| options.create(address));
+        let segment = py.detach(|| match address {
+            Some(address) => options.create(address),
+            None => options.create_anonymous(),
+        });
         segment.map(Ring::new).map_err(|e| error::raise(py, e))
     }
 
     #[pyfunction]
-    #[pyo3(signature = (name=None, *, path=None, wait=Patience(Timeout::Now)), text_signature = "(name=None, *, path=None, wait=0.0)")]
+    #[pyo3(signature = (name=None, *, path=None, fd=None, wait=Patience(Timeout::Now)),
+           text_signature = "(name=None, *, path=None, fd=None, wait=0.0)")]
     fn open(
         py: Python<'_>,
         name: Option<String>,
         path: Option<PathBuf>,
+        fd: Option<i32>,
         wait: Patience,
     ) -> PyResult<Ring> {
+        if let Some(fd) = fd {
+            if name.is_some() || path.is_some() || fd < 0 {
+                return Err(PyTypeError::new_err("fd is an open descriptor, and stands alone"));
+            }
+            // SAFETY: only borrowed for the call, which duplicates it or says that it is not open.
+            let shared = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+            let segment = py.detach(|| Segment::from_fd(shared));
+            return segment.map(Ring::new).map_err(|e| error::raise(py, e));
+        }
         let address = address(name, path)?;
         let patience = match wait.0 {
             Timeout::Now | Timeout::Drop => Some(Duration::ZERO),

@@ -311,6 +311,10 @@ impl Producer {
         Reservation::new(py, self.end.clone(), shape, meta, timeout)
     }
 
+    fn trim(&self, py: Python<'_>) -> PyResult<u64> {
+        self.end.run(py, Timeout::Now, |tx, _| Ok(tx.trim()))
+    }
+
     fn close(&self, py: Python<'_>) {
         self.end.close(py);
     }

@@ -8,6 +8,7 @@ use crate::{error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use slipring::{Delivery, Error, Segment};
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -109,6 +110,19 @@ impl Ring {
             hold.segment.close();
             Ok(())
         })
+    }
+
+    /// A descriptor for a child process, to be closed by the caller.
+    fn share(&self, py: Python<'_>) -> PyResult<i32> {
+        self.with(py, |hold| hold.segment.share()).map(IntoRawFd::into_raw_fd)
+    }
+
+    fn lock_memory(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |hold| hold.segment.lock_memory())
+    }
+
+    fn use_huge_pages(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |hold| hold.segment.use_huge_pages())
     }
 
     #[getter]

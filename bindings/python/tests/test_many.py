@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -222,3 +225,42 @@ def test_a_share_of_the_pool(name):
     for wrong in (0, 101, -3, 1000):
         with pytest.raises(slipring.InvalidOption, match="share"):
             slipring.create(name, share=wrong)
+
+
+def test_an_anonymous_ring_is_inherited():
+    """P1: no name, one descriptor, sealed."""
+    child = """
+import slipring, sys
+with slipring.open(fd=int(sys.argv[1])) as ring:
+    frame = ring.consumer().recv(20)
+    sys.exit(0 if bytes(frame.value) == b"for my child" else 3)
+"""
+    with slipring.create(anonymous=True, capacity="1 MiB") as ring:
+        fd = ring.share()
+        try:
+            with pytest.raises(OSError):
+                os.ftruncate(fd, 0)
+            process = subprocess.Popen([sys.executable, "-c", child, str(fd)], pass_fds=[fd])
+            ring.producer().send(b"for my child")
+            assert process.wait(30) == 0
+        finally:
+            os.close(fd)
+    with pytest.raises(TypeError, match="no name"):
+        slipring.create("named", anonymous=True)
+    with pytest.raises(OSError):
+        slipring.open(fd=987)
+
+
+def test_memory_can_be_given_back_and_locked(name):
+    """R8.4: idle memory goes back to the system."""
+    with slipring.create(name, capacity="8 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send(bytes(5 << 20))
+        assert tx.trim() == 0
+        rx.recv(0).release()
+        assert tx.trim() >= 5 << 20
+        try:
+            ring.lock_memory()
+            ring.use_huge_pages()
+        except slipring.Refused as refused:
+            assert refused.errno

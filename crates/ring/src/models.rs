@@ -10,7 +10,7 @@ use crate::pool::{Claimer, Measures, Pool};
 use crate::recovery::{Ends, recover};
 use crate::slots::{Cursors, Entry, GENERATION_MASK, Slot, Slots};
 use crate::spsc::{Head, Tail};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU32, AtomicU64, Ordering};
 use crate::wait::EventCount;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -499,5 +499,43 @@ fn wait_serves_two_sleepers() {
         for sleeper in sleepers {
             sleeper.join().unwrap();
         }
+    });
+}
+
+/// P6, P11: where each side is alone, too: a direct frame that a send has answered for is seen by whoever
+/// finds the ring closed and empty, in its place or announced.
+#[test]
+fn closing_sees_an_announced_frame() {
+    model(|| {
+        let ring = Ring::new(0);
+        let closed = Arc::new(AtomicU32::new(0));
+        let (other, seen) = (ring.clone(), closed.clone());
+        let producer = thread::spawn(move || {
+            let slots = other.slots();
+            let mut tail = Tail::find(slots).unwrap();
+            let announced = tail.announce(slots);
+            sync::publish_fence();
+            if seen.load(Ordering::Acquire) != 0 {
+                return false;
+            }
+            other.write(0, 1);
+            std::mem::forget(announced);
+            tail.place(slots, Entry { reference: 0, generation: 0, direct: true });
+            true
+        });
+        closed.store(1, Ordering::Release);
+        let mut head = Head { position: 0 };
+        let got = loop {
+            assert!(sync::announce_fence());
+            if let Some(value) = ring.copy(&mut head) {
+                break Some(value);
+            }
+            if ring.cursors.tail.load(Ordering::Acquire) == ring.slots().head() {
+                break ring.copy(&mut head);
+            }
+            thread::yield_now();
+        };
+        let sent = producer.join().unwrap();
+        assert_eq!(got.is_some(), sent);
     });
 }

@@ -256,3 +256,139 @@ impl Vacancy {
         word.compare_exchange(self.word, ready, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
+
+#[cfg(all(test, not(slipring_loom)))]
+mod tests {
+    use super::*;
+    use crate::slots::{Cursors, LAPS, Slot};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    const SLOTS: usize = 8;
+    const CELLS: u32 = 8;
+
+    struct Ring {
+        all: Vec<Slot>,
+        cursors: Cursors,
+    }
+
+    impl Ring {
+        fn new(first_lap: u64) -> Self {
+            let all = (0..SLOTS).map(|_| Slot::new(first_lap)).collect();
+            Self { all, cursors: Cursors::at(first_lap.wrapping_mul(SLOTS as u64)) }
+        }
+
+        fn slots(&self) -> Slots<'_> {
+            Slots::new(&self.all, &self.cursors)
+        }
+
+        fn word(&self, reference: u32) -> Option<&Block> {
+            self.all.get(reference as usize).map(|slot| &slot.cell)
+        }
+
+        /// Claims a cell and offers it.
+        fn offer(&self) -> Option<Entry> {
+            (0..CELLS).find_map(|reference| {
+                let (block, word) = (self.word(reference)?, self.word(reference)?.load());
+                let generation = word.generation() & GENERATION_MASK;
+                word.is_free().then(|| {
+                    block.set(word.with(Phase::Offered, 1));
+                    Entry { reference, generation, direct: false }
+                })
+            })
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// By the producer of this number; before the tail follows, it may die.
+        Place(usize, bool),
+        /// By the consumer of this number; before the head follows, it may die.
+        Take(usize, bool),
+        NewPlacer(usize),
+        NewTaker(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0..3usize, any::<bool>()).prop_map(|(n, dies)| Step::Place(n, dies)),
+            8 => (0..3usize, any::<bool>()).prop_map(|(n, dies)| Step::Take(n, dies)),
+            1 => (0..3usize).prop_map(Step::NewPlacer),
+            1 => (0..3usize).prop_map(Step::NewTaker),
+        ]
+    }
+
+    proptest! {
+        /// P2, P6: a naive queue beside the real order, by three on each side, some far behind, who die
+        /// before the shared cursors follow, with laps that wrap. It is full and empty just when the
+        /// queue is.
+        #[test]
+        fn it_is_a_queue_whoever_lags_or_dies(
+            steps in prop::collection::vec(step(), 1..600),
+            first_lap in prop::sample::select(vec![0, 1, LAPS - 1, LAPS, 3 * LAPS - 1, (1 << 61) - 1]),
+        ) {
+            let ring = Ring::new(first_lap);
+            let slots = ring.slots();
+            let word = |reference| ring.word(reference);
+            let mut placers: Vec<_> = (0..3).map(|_| Placer::new(slots)).collect();
+            let mut takers: Vec<_> = (0..3).map(|_| Taker::new(slots)).collect();
+            let mut oracle = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Place(n, dies) => {
+                        let Some(vacancy) = placers[n].vacancy(slots, word).unwrap() else {
+                            prop_assert_eq!(oracle.len(), SLOTS);
+                            continue;
+                        };
+                        prop_assert!(oracle.len() < SLOTS);
+                        let entry = ring.offer().expect("a cell for each place");
+                        if dies {
+                            prop_assert!(vacancy.take(slots, entry));
+                            placers[n] = Placer::new(slots);
+                        } else {
+                            prop_assert!(placers[n].place(slots, vacancy, entry));
+                        }
+                        oracle.push_back(entry);
+                    }
+                    Step::Take(n, dies) => {
+                        let front = takers[n].front(slots, word).unwrap();
+                        prop_assert_eq!(front.map(|front| front.entry), oracle.pop_front());
+                        let Some(front) = front else { continue };
+                        // Taken, read and freed.
+                        front.block.step(front.word, front.word.freed()).unwrap();
+                        if dies {
+                            takers[n] = Taker::new(slots);
+                        } else {
+                            takers[n].advance(slots);
+                        }
+                    }
+                    Step::NewPlacer(n) => placers[n] = Placer::new(slots),
+                    Step::NewTaker(n) => takers[n] = Taker::new(slots),
+                }
+            }
+        }
+
+        /// P9: whatever stands in the words, searching ends, with an answer or `Corrupt`.
+        #[test]
+        fn garbage_is_an_error(
+            words in prop::collection::vec(any::<(u64, u64)>(), SLOTS),
+            head: u64, tail: u64, near in 0..20u64, laps in prop::bool::ANY,
+        ) {
+            let ring = Ring::new(0);
+            for (slot, (word, cell)) in ring.all.iter().zip(words) {
+                // Half of the time something that could have been written.
+                let word = if laps { word & !(LAPS - 1) | (near / 8) } else { word };
+                slot.word.store(word, Ordering::Relaxed);
+                slot.cell.set(Word(cell));
+            }
+            ring.cursors.head.store(if laps { near } else { head }, Ordering::Relaxed);
+            ring.cursors.tail.store(tail, Ordering::Relaxed);
+            let slots = ring.slots();
+            let word = |reference| ring.word(reference);
+            let (mut taker, mut placer) = (Taker::new(slots), Placer::new(slots));
+            for _ in 0..2 * SLOTS {
+                let _ = (taker.front(slots, word).is_ok(), placer.vacancy(slots, word).is_ok());
+            }
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS, at};
 use crate::sync::{AtomicU64, Ordering};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const FREE: u64 = 0;
 const JOINING: u64 = 1;
@@ -230,6 +231,19 @@ impl Participants<'_> {
         range
     }
 
+    /// Takes the membership lock, which nobody keeps for long.
+    pub(crate) fn lock_patiently(&self, kind: i32, path: &Path) -> Result<(), Error> {
+        let start = Instant::now();
+        while !self.lock(0, kind, path)? {
+            if start.elapsed() > Duration::from_secs(5) {
+                let error = std::io::Error::other("another process has kept its lock for 5 s");
+                return Err(Error::os("join or unlink", path, error));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Takes or drops a byte lock without waiting; `false` where another has it. Byte 0 is the
     /// membership lock, the others are the ids'.
     pub(crate) fn lock(&self, id: u8, kind: i32, path: &Path) -> Result<bool, Error> {
@@ -276,9 +290,13 @@ pub(crate) mod forks {
 
     /// Called once per process, before the first handle.
     pub(crate) fn watch() {
+        // Not under the lock below: it may take milliseconds, and a child that is forked meanwhile would
+        // wait for ever. Harmless to repeat.
+        if !membarrier::registered() {
+            membarrier::register();
+        }
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
-            membarrier::register();
             // SAFETY: the handler is async-signal-safe: it adds to a word and makes one system call.
             unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         });

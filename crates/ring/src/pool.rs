@@ -565,6 +565,25 @@ impl<'a> Pool<'a> {
         })
     }
 
+    /// Gives the memory of idle chunks back with `punch` (offset and length in bytes). Answers how much.
+    /// For claimers only: where one is alone, its steps on blocks don't compare.
+    pub(crate) fn trim(&self, owner: u16, nonce: u64, punch: &dyn Fn(u64, u64) -> bool) -> u64 {
+        let by = Claimer { owner, nonce, back: None };
+        let mut given = 0;
+        for chunk in 0..self.chunks.len() as u64 {
+            let Some(taken) = self.take_chunk(chunk, &by, true) else { continue };
+            // First the word: a death between the two leaves memory that is asked for once more.
+            let bare = Chunk(taken.0 & !BACKED);
+            self.set(chunk, bare);
+            let len = self.measures.chunk_len;
+            if punch(chunk * len, len) {
+                given += len;
+            }
+            self.set(chunk, bare.free());
+        }
+        given
+    }
+
     /// Bytes of the pool whose control words name a process.
     pub(crate) fn held_by(&self, owner: u16) -> u64 {
         self.used_words()
@@ -680,6 +699,42 @@ mod tests {
         assert_eq!(held.len(), 1, "the one of 400 bytes");
         held[0].set(held[0].load().freed());
         assert_eq!(claim(2 * chunk).unwrap().0.len, 2 * chunk);
+    }
+
+    /// R8.4: idle memory goes back, what is in use stays, and is asked for anew when it is needed.
+    #[test]
+    fn idle_memory_goes_back() {
+        let memory = Memory::new(4, 0);
+        let pool = memory.pool();
+        let mut cursors = [0; CLASSES];
+        let mut claim = |len| pool.take(len, 1, &mut cursors, &|_, _| true).unwrap();
+        let chunk = MEASURES.chunk_len;
+        let kept = claim(512);
+        let (slab, run) = (claim(4096), claim(2 * chunk));
+        pool.release(slab.0, slab.1);
+        pool.release(run.0, run.1);
+        let punched = std::cell::RefCell::new(Vec::new());
+        let punch = |offset, len| {
+            punched.borrow_mut().push((offset, len));
+            true
+        };
+        assert_eq!(pool.trim(1, 9, &punch), 3 * chunk);
+        assert_eq!(*punched.borrow(), [(chunk, chunk), (2 * chunk, chunk), (3 * chunk, chunk)]);
+        assert_eq!(pool.trim(1, 10, &punch), 0, "nothing is left to give");
+        assert!(!kept.1.is_free() && pool.place(kept.0.block) == Some(kept.0));
+        let asked = std::cell::Cell::new(0);
+        pool.take(2 * chunk, 11, &mut [0; CLASSES], &|_, len| {
+            asked.set(asked.get() + len);
+            true
+        })
+        .unwrap();
+        assert_eq!(asked.get(), 2 * chunk);
+        // Who dies in the middle leaves chunks that are free and not backed.
+        let by = Claimer { owner: 7, nonce: 1, back: Some(&|_, _| true) };
+        let taken = pool.take_chunk(3, &by, true).unwrap();
+        pool.set(3, Chunk(taken.0 & !BACKED));
+        pool.recover(7);
+        assert_eq!((pool.chunk(3).state(), pool.chunk(3).backed()), (State::Free, false));
     }
 
     proptest! {

@@ -5,7 +5,10 @@
 //!    the producer's own knowledge.
 //! 2. *Direct* means that the frame lies in the slot's own cell and that the cell's word was left
 //!    `Free`: the slot word and the head do its work. The cell's word is `Free` before and after.
-//! 3. A new consumer starts at the head. A new producer starts at the first place from the head on
+//! 3. The shared tail is the producer's announcement: before it is seen to whether the ring is closed
+//!    it is set beyond the place that a direct frame is about to take. (Others have a word that says
+//!    `Offered`.) So who finds the ring closed can tell whether a frame is on its way.
+//! 4. A new consumer starts at the head. A new producer starts at the first place from the head on
 //!    where no frame waits.
 
 use crate::error::Error;
@@ -21,7 +24,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Rule 3.
+    /// Rule 4.
     pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
         let position = slots.tail()?;
         Ok(Self { position, head: slots.head() })
@@ -48,6 +51,14 @@ impl Tail {
         Ok(waiting < slots.len())
     }
 
+    /// Step *announce*: a frame is about to be placed, unless what this answers is dropped.
+    #[inline(always)]
+    pub(crate) fn announce<'a>(&self, slots: Slots<'a>) -> Announced<'a> {
+        // Relaxed: the caller's fence orders it before the look whether the ring is closed.
+        slots.cursors.tail.store(self.position.wrapping_add(1), Ordering::Relaxed);
+        Announced { slots, position: self.position }
+    }
+
     /// Step *place*: the complete frame takes its place and is published. The place is vacant.
     #[inline(always)]
     pub(crate) fn place(&mut self, slots: Slots<'_>, entry: Entry) {
@@ -58,6 +69,19 @@ impl Tail {
     }
 }
 
+/// A frame that is about to be placed.
+pub(crate) struct Announced<'a> {
+    slots: Slots<'a>,
+    position: u64,
+}
+
+impl Drop for Announced<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.slots.cursors.tail.store(self.position, Ordering::Relaxed);
+    }
+}
+
 /// The consumer's side.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -65,7 +89,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Rule 3.
+    /// Rule 4.
     pub(crate) fn find(slots: Slots<'_>) -> Result<Self, Error> {
         let position = slots.head();
         // A producer may be placing meanwhile: each slot is looked at for itself.

@@ -151,6 +151,10 @@ pub(crate) mod membarrier {
     }
 }
 
+/// How long a sleep is where nobody can end it.
+#[cfg(not(slipring_loom))]
+const POLL: std::time::Duration = std::time::Duration::from_micros(500);
+
 /// A futex word in shared memory: sleep while it holds a value, wake all sleepers.
 #[repr(C)]
 #[derive(Debug)]
@@ -176,14 +180,22 @@ impl Futex {
     /// sleep short. Spurious returns are allowed: the caller looks again.
     #[cfg(not(slipring_loom))]
     pub(crate) fn wait(&self, expected: u32, timeout: std::time::Duration) -> bool {
+        use rustix::io::Errno;
         use rustix::thread::futex;
-        let timeout = rustix::time::Timespec {
+        let limit = rustix::time::Timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
         // Not PRIVATE: the word is shared between processes.
-        let slept = futex::wait(&self.word.0, futex::Flags::empty(), expected, Some(&timeout));
-        slept == Err(rustix::io::Errno::INTR)
+        match futex::wait(&self.word.0, futex::Flags::empty(), expected, Some(&limit)) {
+            Err(Errno::INTR) => true,
+            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+                // A host without the call, or a sandbox that forbids it: look again and again.
+                std::thread::sleep(timeout.min(POLL));
+                false
+            }
+            _ => false,
+        }
     }
 
     /// Under loom there is no clock: a sleep ends by a wake or the model reports a deadlock.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
 
-use slipring::{Error, Frame, Header, Options, Segment, Wait};
+use slipring::{Delivery, Error, Frame, Header, Mode, Options, Segment, Wait};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -685,10 +685,14 @@ fn garbage_in_the_segment_ends_in_an_error() {
         seed ^= seed << 17;
         seed
     };
-    for _ in 0..300 {
+    for round in 0..400 {
         let name = name();
-        let segment = small().create(name.0.as_str()).unwrap();
-        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        let mode = [Mode::Spsc, Mode::Mpsc, Mode::Spmc, Mode::Mpmc][round % 4];
+        let options = small().mode(mode).share(100).drop_oldest(mode != Mode::Spsc);
+        let segment = options.create(name.0.as_str()).unwrap();
+        let delivery = [Delivery::AtMostOnce, Delivery::AtLeastOnce { limit: 9 }][round / 4 % 2];
+        let mut tx = segment.producer().unwrap();
+        let mut rx = segment.consumer_with(delivery).unwrap();
         for len in [10, 5000, 300_000] {
             tx.send(Header::raw(), &vec![0; len], &Wait::no()).unwrap();
         }
@@ -700,6 +704,7 @@ fn garbage_in_the_segment_ends_in_an_error() {
         }
         for len in [10usize, 5000] {
             let _ = tx.send(Header::raw(), &vec![1; len], &Wait::no());
+            let _ = tx.send(Header::raw(), &vec![1; len], &Wait::drop_oldest());
         }
         for _ in 0..20 {
             if let Ok(frame) = rx.recv(&Wait::no()) {
@@ -707,7 +712,7 @@ fn garbage_in_the_segment_ends_in_an_error() {
                 std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));
             }
         }
-        let _ = segment.inspect().to_string();
+        let _ = (rx.recv_dead(), tx.trim(), segment.inspect().to_string());
         let _ = Segment::open(name.0.as_str()).and_then(|s| s.producer().map(drop));
     }
 }
@@ -880,4 +885,158 @@ fn refusals_that_waiting_would_not_change_come_at_once() {
     let never = vec![0; ring.max_body() as usize + 1];
     let refused = tx.send(Header::raw(), &never, &Wait::forever());
     assert!(matches!(refused, Err(Error::TooLarge { limit, .. }) if limit == ring.max_body()));
+}
+
+/// P1, P9: a segment without a name, handed to a child, sealed, and gone with the last handle.
+#[test]
+fn an_anonymous_segment_is_handed_to_a_child() {
+    let before = slipring::list();
+    let segment = small().create_anonymous().unwrap();
+    let (mut tx, shared) = (segment.producer().unwrap(), segment.share().unwrap());
+    use std::os::fd::AsRawFd;
+    // SAFETY: asks the system to cut the file short, or not to close it in another program.
+    let (cut, kept) = unsafe {
+        (libc::ftruncate(shared.as_raw_fd(), 0), libc::fcntl(shared.as_raw_fd(), libc::F_GETFD))
+    };
+    assert_eq!((cut, kept), (-1, 0), "sealed, and inherited");
+    tx.send(Header::raw(), b"for my child", &Wait::no()).unwrap();
+    let child = in_child(move || {
+        let segment = Segment::from_fd(shared).unwrap();
+        let frame = segment.consumer().unwrap().recv(&Wait::no()).unwrap();
+        i32::from(&*frame != b"for my child" || segment.inspect().processes.len() != 2)
+    });
+    assert_eq!(child, 0);
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let refused = Segment::from_fd(reader.into()).unwrap_err();
+    assert!(refused.to_string().contains("not a regular file"), "{refused}");
+    assert_eq!(before, slipring::list());
+}
+
+/// P8: where the futex call is missing or forbidden, waiting is looking again and again, and works.
+#[test]
+fn a_host_without_futexes_polls() {
+    let (name, back) = (name(), name());
+    let there = small().create(name.0.as_str()).unwrap();
+    let here = small().create(back.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (there.producer().unwrap(), here.consumer().unwrap());
+    let sending = std::thread::spawn(move || {
+        for n in 0..40u8 {
+            tx.send(Header::raw(), &[n; 1000], &Wait::forever()).unwrap();
+            std::thread::sleep(Duration::from_millis(u64::from(n % 3)));
+        }
+    });
+    let receiving = std::thread::spawn(move || {
+        // The child finds its ring full before this looks.
+        std::thread::sleep(Duration::from_millis(100));
+        let got: Vec<u8> = (0..40).map(|_| rx.recv(&Wait::forever()).unwrap()[0]).collect();
+        assert!(got.iter().copied().eq(0..40));
+    });
+    let patient = Wait::for_up_to(Duration::from_secs(30)).spin(Duration::ZERO);
+    let child = in_child(|| {
+        without_futexes();
+        let mut rx = Segment::open(name.0.as_str()).unwrap().consumer().unwrap();
+        let mut tx = Segment::open(back.0.as_str()).unwrap().producer().unwrap();
+        let start = Instant::now();
+        for _ in 0..40 {
+            let frame = rx.recv(&patient).unwrap();
+            tx.send(Header::raw(), &frame, &patient).unwrap();
+        }
+        let short = Wait::for_up_to(Duration::from_millis(30)).spin(Duration::ZERO);
+        assert!(matches!(rx.recv(&short), Err(Error::Timeout)));
+        i32::from(start.elapsed() > Duration::from_secs(20))
+    });
+    assert_eq!(child, 0);
+    sending.join().unwrap();
+    receiving.join().unwrap();
+}
+
+/// Has the system answer, in this thread, that it knows no futexes.
+fn without_futexes() {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, equal, answer) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
+    let mut filter = [
+        statement(load, 0, 0, 0),
+        statement(equal, 1, 0, libc::SYS_futex as u32),
+        statement(equal, 0, 1, libc::SYS_futex_waitv as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program is valid while the call copies it, and concerns this thread's calls alone.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
+        assert_eq!(libc::syscall(libc::SYS_futex, 0, 0, 0), -1);
+    }
+}
+
+/// R8.4: memory that is idle goes back to the system, and frames come as before.
+#[test]
+fn idle_memory_goes_back_to_the_system() {
+    let name = name();
+    let segment = Segment::options().capacity(8 << 20).create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    let taken = || {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(file(&name)).unwrap().blocks() * 512
+    };
+    let before = taken();
+    tx.send(Header::raw(), &vec![1; 5 << 20], &Wait::no()).unwrap();
+    tx.send(Header::raw(), &vec![2; 100_000], &Wait::no()).unwrap();
+    assert!(taken() >= before + (5 << 20));
+    assert_eq!(tx.trim(), 0, "all is in use");
+    drop(rx.recv(&Wait::no()).unwrap());
+    assert!(tx.trim() >= 5 << 20);
+    assert!(taken() < before + (1 << 20));
+    assert!(rx.recv(&Wait::no()).unwrap().iter().all(|&byte| byte == 2));
+    tx.send(Header::raw(), &vec![3; 5 << 20], &Wait::no()).unwrap();
+    assert!(rx.recv(&Wait::no()).unwrap().iter().all(|&byte| byte == 3));
+}
+
+/// Memory can be kept from swapping, as far as the user's limit goes; huge pages can be asked for.
+#[test]
+fn memory_is_locked_where_the_limit_permits() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    match segment.lock_memory() {
+        Ok(()) => {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+            let locked: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            assert!(locked * 1024 >= segment.mapped().len() as u64);
+        }
+        Err(error) => assert!(matches!(error, Error::Os { operation: "lock", .. }), "{error}"),
+    }
+    if let Err(error) = segment.use_huge_pages() {
+        assert!(error.to_string().contains("huge pages"), "{error}");
+    }
+}
+
+/// P1: a name is removed only by who holds the membership lock of the file that it names, so never
+/// another one's that has taken it meanwhile.
+#[test]
+fn unlinking_waits_for_who_joins_or_leaves() {
+    use std::os::fd::AsRawFd;
+    let name = name();
+    let _ring = small().create(name.0.as_str()).unwrap();
+    let joining = std::fs::File::options().read(true).write(true).open(file(&name)).unwrap();
+    // SAFETY: a range of zeroes is a valid one, and the descriptor is open.
+    unsafe {
+        let mut range: libc::flock = std::mem::zeroed();
+        (range.l_type, range.l_whence) = (libc::F_RDLCK as i16, libc::SEEK_SET as i16);
+        (range.l_start, range.l_len) = (joining.metadata().unwrap().len() as i64, 1);
+        assert_eq!(libc::fcntl(joining.as_raw_fd(), libc::F_OFD_SETLK, &range), 0);
+    }
+    std::thread::scope(|scope| {
+        let unlinking = scope.spawn(|| slipring::unlink(name.0.as_str()));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!unlinking.is_finished() && file(&name).exists());
+        drop(joining);
+        unlinking.join().unwrap().unwrap();
+        assert!(!file(&name).exists());
+    });
 }

@@ -395,12 +395,13 @@ fn a_million_frames_pass_a_held_view() {
 /// P6: closing loses nothing that a send has answered for.
 #[test]
 fn closing_waits_for_frames_on_their_way() {
-    for _ in 0..200 {
-        let segment = create(small(Mode::Mpmc));
+    for round in 0..400 {
+        let mode = [Mode::Mpmc, Mode::Spsc][round % 2];
+        let segment = create(small(mode));
         let sent = AtomicU64::new(0);
         let got = Mutex::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..2 {
+            for _ in 0..if mode.one_producer() { 1 } else { 2 } {
                 let (mut tx, sent) = (segment.producer().unwrap(), &sent);
                 scope.spawn(move || {
                     while tx.send(Header::raw(), b"frame", &Wait::forever()).is_ok() {

@@ -23,6 +23,7 @@ def create(
     name: str | None = None,
     *,
     path: _Path | None = None,
+    anonymous: bool = False,
     mode: Literal["spsc", "mpsc", "spmc", "mpmc"] = "spsc",
     capacity: int | str | None = None,
     slots: int = 1024,
@@ -45,12 +46,20 @@ def create(
     room. A frame that is given back more than ``max_deliveries`` times is a dead letter. ``share`` is
     the part of the pool that one process may hold, in percent: by default all for one producer,
     half where there may be many.
+
+    An ``anonymous`` ring has no name: a child process opens it by the descriptor that ``ring.share()``
+    gives. It is sealed, so that nobody can cut it short.
     """
 
 def open(
-    name: str | None = None, *, path: _Path | None = None, wait: float = 0.0
+    name: str | None = None,
+    *,
+    path: _Path | None = None,
+    fd: int | None = None,
+    wait: float = 0.0,
 ) -> Ring:
-    """Attaches to a ring that is there, or that appears within ``wait`` seconds (``math.inf``: ever)."""
+    """Attaches to a ring that is there, or that appears within ``wait`` seconds (``math.inf``: ever);
+    or to one whose descriptor ``fd`` was inherited."""
 
 def list() -> builtins.list[str]:
     """The names of the rings in shared memory that are this user's."""
@@ -76,6 +85,13 @@ class Ring:
         the frame and its views are gone unacknowledged, or their process is. ``limit`` is how many
         frames may be unacknowledged before ``recv`` raises ``Unacknowledged``.
         """
+    def share(self) -> int:
+        """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
+        caller closes it."""
+    def lock_memory(self) -> None:
+        """Keeps what is in use of the ring in memory, within the limit of ``ulimit -l``."""
+    def use_huge_pages(self) -> None:
+        """Asks the system to map the ring by huge pages in this process, where it can."""
     @property
     def mode(self) -> str:
         """``"spsc"``, ``"mpsc"``, ``"spmc"`` or ``"mpmc"``."""
@@ -165,6 +181,8 @@ class Producer:
         Fresh memory holds what an earlier frame left. ``timeout`` is for entering and for
         leaving, each.
         """
+    def trim(self) -> int:
+        """Gives the pool's idle memory back to the system. Answers how many bytes."""
     def close(self) -> None:
         """Gives the role back."""
     def __enter__(self) -> Self: ...

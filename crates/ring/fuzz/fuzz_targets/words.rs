@@ -3,21 +3,29 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slipring::{Header, Segment, Wait};
+use slipring::{Delivery, Header, Mode, Segment, Wait};
 use std::os::unix::fs::FileExt;
 
 fuzz_target!(|data: &[u8]| {
     let path = std::path::PathBuf::from(format!("/dev/shm/fuzz-words-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
-    let segment =
-        Segment::options().slots(8).capacity(1 << 19).create(path.as_path()).expect("create");
+    let Some((first, data)) = data.split_first() else { return };
+    let mode = [Mode::Spsc, Mode::Mpsc, Mode::Spmc, Mode::Mpmc][usize::from(first % 4)];
+    let delivery = if first & 4 == 0 {
+        Delivery::AtMostOnce
+    } else {
+        Delivery::AtLeastOnce { limit: 20 }
+    };
+    let options = Segment::options().slots(8).capacity(1 << 19).mode(mode).max_deliveries(1);
+    let options = options.drop_oldest(mode != Mode::Spsc);
+    let segment = options.create(path.as_path()).expect("create");
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
-    let (mut tx, mut rx) = (segment.producer().expect("tx"), segment.consumer().expect("rx"));
+    let (mut tx, mut rx) = (segment.producer().expect("tx"), segment.consumer_with(delivery).expect("rx"));
     let (mut grants, mut frames) = (Vec::new(), Vec::new());
     for step in data.chunks_exact(12) {
         let number = u64::from_le_bytes(step[4..].try_into().expect("eight bytes"));
         let at = u64::from(u16::from_le_bytes([step[1], step[2]])) * 8;
-        match step[0] % 8 {
+        match step[0] % 12 {
             // From the control part on; the file is larger than 64 KiB x 8.
             0..=2 => {
                 let at = 256 + at % (segment.mapped().len() as u64 - 264) / 8 * 8;
@@ -32,6 +40,13 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             6 => frames.extend(rx.recv(&Wait::no())),
+            7 => drop(frames.pop().map(|frame| frame.ack())),
+            8 => drop(frames.pop().map(|frame| frame.nack())),
+            9 => drop(tx.send(Header::raw(), &vec![1; number as usize % 70_000], &Wait::drop_oldest())),
+            10 => {
+                frames.extend(rx.recv_dead().ok().flatten());
+                tx.trim();
+            }
             _ => {
                 for frame in frames.drain(..) {
                     std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));

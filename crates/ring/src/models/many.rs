@@ -3,7 +3,6 @@
 use super::*;
 use crate::mpmc::{Placer, Taker};
 use crate::returned;
-use crate::sync::{self, AtomicU32};
 
 /// Where a process dies. `Never` is the last.
 const STEPS: std::ops::RangeInclusive<usize> = 0..=4;

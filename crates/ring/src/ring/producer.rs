@@ -201,6 +201,18 @@ impl Producer {
         self.dropped
     }
 
+    /// Gives the memory of the pool that is in no use back to the system, in whole chunks. Answers how
+    /// many bytes. Frames that need it again ask for it again.
+    pub fn trim(&mut self) -> u64 {
+        let mapping = &*self.mapping;
+        if mapping.own().is_err() {
+            return 0;
+        }
+        self.claims = self.claims.wrapping_add(1);
+        let punch = |offset, len| mapping.punch(offset, len);
+        mapping.pool().trim(mapping.tag(), self.claims, &punch)
+    }
+
     /// The ring that it sends to.
     pub fn segment(&self) -> Segment {
         Segment { mapping: self.mapping.clone() }
@@ -283,7 +295,6 @@ impl Producer {
         created: u64,
     ) -> Result<bool, Error> {
         let mapping = &*self.mapping;
-        check(mapping)?;
         let slots = mapping.slots();
         let len = frame.len;
         let fits = (len + FRAME_HEADER) as u64 <= mapping.geometry.cell_len;
@@ -295,10 +306,16 @@ impl Producer {
             };
         };
         if !tail.vacant(slots)? {
+            check(mapping)?;
             return self.fits(len).map(|()| false);
         }
         let home = slots.home(tail.position);
         if fits && slots.cell(home).load().is_free() {
+            // A consumer that finds the ring closed waits for frames that are announced: if this does
+            // not see the closing, that one sees the tail.
+            let announced = tail.announce(slots);
+            sync::publish_fence();
+            check(mapping)?;
             let (pointer, _) = mapping.cell(home);
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
             // the one producer's alone; it is aligned to 64, and the body fits.
@@ -308,6 +325,7 @@ impl Producer {
             }
             // SAFETY: as above; the header is before the body.
             unsafe { self.write_header(pointer, &frame.header, created, len) };
+            std::mem::forget(announced);
             self.sequence += 1;
             if let Order::Alone(tail) = &mut self.order {
                 let entry = Entry { reference: home, generation: 0, direct: true };
@@ -379,7 +397,7 @@ impl Producer {
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&mut self, to: *mut u8, header: &Header, created: u64, len: usize) {
+    unsafe fn write_header(&self, to: *mut u8, header: &Header, created: u64, len: usize) {
         let words = [
             u64::from(header.format)
                 | (u64::from(header.format_version) << 8)

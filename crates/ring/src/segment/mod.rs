@@ -24,7 +24,7 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{EventCount, TICK};
 use bytemuck::Zeroable;
 use memmap2::{MmapOptions, MmapRaw};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -196,6 +196,24 @@ impl Options {
         Ok(Segment { mapping: Arc::new(made?) })
     }
 
+    /// Makes a segment without a name, sealed against being cut short or grown, and attaches to it. Others
+    /// attach by a descriptor ([`Segment::share`], [`Segment::from_fd`]).
+    pub fn create_anonymous(&self) -> Result<Segment, Error> {
+        forks::watch();
+        let geometry =
+            Geometry::new(self.rules()?, self.slots, self.cell, self.capacity, self.first_lap)?;
+        let path = PathBuf::from("memfd:slipring");
+        let fd = os::create_anonymous(&path)?;
+        let solid = Address::Name(String::new());
+        let fixed = self.build(&fd, &path, &solid, &geometry)?;
+        os::seal(&fd, &path)?;
+        let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?;
+        if self.populate && !mapping.back(0, geometry.capacity) {
+            return Err(Error::OutOfMemory { path, needed: geometry.capacity });
+        }
+        Ok(Segment { mapping: Arc::new(mapping.join()?) })
+    }
+
     fn rules(&self) -> Result<Rules, Error> {
         if self.drop_oldest && self.mode.alone() {
             return Err(Error::InvalidOption {
@@ -309,8 +327,8 @@ impl Segment {
     }
 
     /// Closes the ring for sending: producers get [`Error::Closed`] from now on, consumers once
-    /// they have taken what is there. A frame whose sending races with this may stay behind.
-    /// In a forked child it does nothing.
+    /// they have taken what is there, and what is being sent just now. In a forked child it does
+    /// nothing.
     pub fn close(&self) {
         if self.mapping.own().is_err() {
             return;
@@ -319,6 +337,40 @@ impl Segment {
         self.mapping.control().closed.store(1, Ordering::Release);
         self.mapping.data().wake();
         self.mapping.space().wake();
+    }
+
+    /// Keeps what is in use of the segment in memory from now on, as far as this process goes, so that
+    /// no access waits for the disk or for swap. [`Error::Os`] where the limit on locked memory forbids
+    /// it (`ulimit -l`).
+    pub fn lock_memory(&self) -> Result<(), Error> {
+        let map = &self.mapping.map;
+        os::lock(map.as_mut_ptr(), map.len()).map_err(|e| Error::os("lock", self.path(), e))
+    }
+
+    /// Asks the system to map the segment by huge pages in this process, where it can: shared memory
+    /// needs `advise` or more in `/sys/kernel/mm/transparent_hugepage/shmem_enabled`. Chunks begin on a
+    /// multiple of 2 MiB where the pool is that large.
+    pub fn use_huge_pages(&self) -> Result<(), Error> {
+        let map = &self.mapping.map;
+        os::huge(map.as_mut_ptr(), map.len())
+            .map_err(|e| Error::os("use huge pages for", self.path(), e))
+    }
+
+    /// A descriptor of the segment for a child process, which attaches by [`Segment::from_fd`]. It is
+    /// inherited, and a hold of its own, so that the death of either process is seen.
+    pub fn share(&self) -> Result<OwnedFd, Error> {
+        self.mapping.own()?;
+        os::reopen(&self.mapping.fd, false).map_err(|e| Error::os("open anew", self.path(), e))
+    }
+
+    /// Attaches to a segment by a descriptor that another process has given.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        forks::watch();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let (fd, stat) = os::adopt(fd, &path)?;
+        let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
+        let mapping = Mapping::new(fd, path, geometry, fixed)?.join()?;
+        Ok(Self { mapping: Arc::new(mapping) })
     }
 
     /// How many producers and consumers there may be.
@@ -364,8 +416,12 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
 /// Removes the name of a segment. Processes that are attached keep it until they leave.
 pub fn unlink(address: impl Into<Address>) -> Result<(), Error> {
     let path = address.into().path()?;
-    let (fd, _) = os::open(&path, true)?;
-    // Not another one that has taken its name meanwhile.
+    let (fd, stat) = os::open(&path, true)?;
+    // Who removes a name holds the membership lock of the file that it names, so it is still this
+    // file's when it goes, and not another one's that has taken it meanwhile. The lock is as far as the
+    // file is long; a damaged one has none that others would take.
+    let members = Participants { entries: &[], fd: &fd, locks_at: stat.st_size as u64 };
+    members.lock_patiently(libc::F_WRLCK, &path)?;
     if os::is_named(&path, &fd) {
         std::fs::remove_file(&path).map_err(|e| Error::os("unlink", &path, e))?;
     }
@@ -468,14 +524,7 @@ impl Mapping {
     /// keeps out the one who leaves last and takes the name away.
     fn join(mut self) -> Result<Self, Error> {
         self.look_around();
-        let start = Instant::now();
-        while !self.participants().lock(0, libc::F_RDLCK, &self.path)? {
-            if start.elapsed() > Duration::from_secs(5) {
-                let error = std::io::Error::other("another process has kept its lock for 5 s");
-                return Err(Error::os("join", &self.path, error));
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.participants().lock_patiently(libc::F_RDLCK, &self.path)?;
         let joined = self.participants().join(self.me, &self.path, realtime());
         self.participants().lock(0, libc::F_UNLCK, &self.path)?;
         match joined? {
@@ -497,6 +546,12 @@ impl Mapping {
         assert!(offset + len <= self.geometry.capacity);
         // SAFETY: the range is in the pool by the assertion, and the map covers the whole file.
         unsafe { os::back(&self.fd, at, self.map.as_mut_ptr().add(at as usize), len as usize) }
+    }
+
+    /// Takes the memory of a range of the pool back, which nobody uses.
+    pub(crate) fn punch(&self, offset: u64, len: u64) -> bool {
+        assert!(offset + len <= self.geometry.capacity);
+        os::punch(&self.fd, self.geometry.chunks_at + offset, len)
     }
 
     /// The part at `offset` as `count` values of `T`.
@@ -633,9 +688,18 @@ impl Mapping {
         placed || returned::hint(self.cursors()).is_some()
     }
 
-    /// Whether a frame is offered that no slot holds: its producer is about to place it, or dead.
+    /// Whether a living producer is about to place a frame, seen from a ring that is closed and empty.
     pub(crate) fn placing(&self) -> bool {
         self.look_around();
+        let slots = self.slots();
+        // Acquire: the frame that was announced may have been placed and taken meanwhile.
+        let announced = slots.cursors.tail.load(Ordering::Acquire);
+        if self.geometry.rules.mode.alone()
+            && announced.wrapping_sub(slots.head()) as i64 > 0
+            && self.has(End::Producer).is_some()
+        {
+            return true;
+        }
         self.words().any(|(_, word)| word.load().phase() == Some(Phase::Offered))
     }
 
@@ -697,17 +761,24 @@ impl Mapping {
         Ok(mine)
     }
 
+    /// The living process that has the role of an end that is for one.
+    fn has(&self, end: End) -> Option<Entry> {
+        let held = end.role(self.control()).load(Ordering::Acquire);
+        let id = (held >> 56) as u8;
+        if id == 0 {
+            return None;
+        }
+        self.look_at(id);
+        let entry = self.participants().entry(id);
+        (!entry.is_free() && held == role_token(id, entry, held as u32)).then_some(entry)
+    }
+
     fn take_role(&self, end: End, mine: u64) -> Result<(), Error> {
-        let (participants, role) = (self.participants(), end.role(self.control()));
+        let role = end.role(self.control());
         loop {
             let held = role.load(Ordering::Acquire);
-            let id = (held >> 56) as u8;
-            if id != 0 {
-                self.look_at(id);
-                let entry = participants.entry(id);
-                if !entry.is_free() && held == role_token(id, entry, held as u32) {
-                    return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
-                }
+            if let Some(entry) = self.has(end) {
+                return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
             }
             // AcqRel: after all that the last one did in this role.
             if role.compare_exchange(held, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {

@@ -1,9 +1,9 @@
 //! What a segment asks of the operating system: files, names, memory.
 
 use crate::error::Error;
-use rustix::fs::{self, FallocateFlags, Mode as Bits, OFlags};
+use rustix::fs::{self, FallocateFlags, MemfdFlags, Mode as Bits, OFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{Advice, madvise};
+use rustix::mm::{Advice, MlockFlags, madvise, mlock_with};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,32 @@ pub(super) fn create_unnamed(path: &Path) -> Result<(OwnedFd, Option<PathBuf>), 
     }
 }
 
+/// A file that has no name and never gets one.
+pub(super) fn create_anonymous(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    fs::memfd_create("slipring", flags).map_err(|e| Error::os("create", path, e))
+}
+
+/// The file keeps its length for good: nobody can make an access to it a signal.
+pub(super) fn seal(fd: &OwnedFd, path: &Path) -> Result<(), Error> {
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fs::fcntl_add_seals(fd, seals).map_err(|e| Error::os("seal", path, e))
+}
+
+/// The same file, by a description of its own: locks belong to descriptions.
+pub(super) fn reopen(fd: &OwnedFd, close_on_exec: bool) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = if close_on_exec { OFlags::CLOEXEC } else { OFlags::empty() };
+    fs::open(path, OFlags::RDWR | flags, Bits::empty())
+}
+
+/// A descriptor that another process gave, opened anew and looked at as one that was opened by name.
+pub(super) fn adopt(fd: OwnedFd, path: &Path) -> Result<(OwnedFd, fs::Stat), Error> {
+    let fd = reopen(&fd, true).map_err(|e| Error::os("open anew", path, e))?;
+    let stat = examine(&fd, path)?;
+    Ok((fd, stat))
+}
+
 /// Gives the complete file its name.
 pub(super) fn link(fd: &OwnedFd, temporary: Option<PathBuf>, path: &Path) -> Result<(), Error> {
     let linked = match &temporary {
@@ -124,7 +150,14 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), E
         }
         Err(e) => return Err(Error::os("open", path, e)),
     };
-    let stat = fs::fstat(&fd).map_err(|e| Error::os("look at", path, e))?;
+    let stat = examine(&fd, path)?;
+    Ok((fd, stat))
+}
+
+/// Refuses files of others, what is no file, and file systems of other machines.
+fn examine(fd: &OwnedFd, path: &Path) -> Result<fs::Stat, Error> {
+    let user = rustix::process::geteuid().as_raw();
+    let stat = fs::fstat(fd).map_err(|e| Error::os("look at", path, e))?;
     if stat.st_uid != user {
         return Err(Error::NotOwner { path: path.to_owned(), owner: stat.st_uid, user });
     }
@@ -132,8 +165,8 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), E
         let error = std::io::Error::other("it is not a regular file");
         return Err(Error::os("open", path, error));
     }
-    local(&fd, path)?;
-    Ok((fd, stat))
+    local(fd, path)?;
+    Ok(stat)
 }
 
 /// Refuses file systems that other machines write to.
@@ -199,6 +232,24 @@ pub(super) unsafe fn back(fd: &OwnedFd, offset: u64, pointer: *mut u8, len: usiz
         Err(Errno::INVAL) => fs::fallocate(fd, FallocateFlags::empty(), offset, len as u64).is_ok(),
         Err(_) => false,
     }
+}
+
+/// Takes the memory of a range of a file back.
+pub(super) fn punch(fd: &OwnedFd, offset: u64, len: u64) -> bool {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fs::fallocate(fd, flags, offset, len).is_ok()
+}
+
+/// Keeps pages in memory once they are there.
+pub(super) fn lock(pointer: *mut u8, len: usize) -> Result<(), Errno> {
+    // SAFETY: the range is a whole mapping; locking changes nothing in it.
+    unsafe { mlock_with(pointer.cast(), len, MlockFlags::ONFAULT) }
+}
+
+/// Asks for huge pages.
+pub(super) fn huge(pointer: *mut u8, len: usize) -> Result<(), Errno> {
+    // SAFETY: the range is a whole mapping; the advice changes nothing in it.
+    unsafe { madvise(pointer.cast(), len, Advice::LinuxHugepage) }
 }
 
 /// Whether the path names just this file.
