@@ -3,7 +3,8 @@ random moments. A checker holds the whole history and accounts for every frame (
 
     python tests/storm/storm.py [--seconds 60] [--delivery manual|auto] [--languages rust,python,beam]
 
-Each worker writes a log, a record before and after each step: life of the producer (u32), number of the frame
+Each worker writes a log, or several, one for each of its threads of work (`consume-7.log`, `consume-7.2.log`):
+a record before and after each step: life of the producer (u32), number of the frame
 in it (u32), step (u8), whether it was delivered before (u8), two bytes of nothing, time (ns, u64). A log
 outlives its writer. A frame's body is its life, its number and its length (u32 each), then so many bytes of one
 value that follows from both.
@@ -43,7 +44,7 @@ class Worker:
 
     def __init__(self, language, role, life, ring, folder, delivery):
         self.language, self.role, self.life = language, role, life
-        self.log = folder / f"{role}-{life}.log"
+        self.folder = folder
         self.output = open(folder / f"{role}-{life}.out", "w+")
         self.process = subprocess.Popen(
             [*COMMANDS[language], role, ring, str(life), str(folder), delivery],
@@ -63,9 +64,12 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
+    def logs(self):
+        return list(self.folder.glob(f"{self.role}-{self.life}.*log"))
+
     def check(self, now):
         """It runs, and gets on."""
-        size = self.log.stat().st_size if self.log.exists() else 0
+        size = sum(log.stat().st_size for log in self.logs())
         if size != self.moved[1] or self.stopped_until:
             self.moved = (now, size)
         if self.process.poll() is not None:
@@ -148,9 +152,9 @@ class Storm:
         """Every frame, by all logs."""
         sent, got = set(), collections.defaultdict(list)
         acked, begun = collections.defaultdict(list), set()
-        for worker in self.ended:
+        for worker, log in ((worker, log) for worker in self.ended for log in worker.logs()):
             following = {}
-            for life, number, step, again, at in records(worker.log):
+            for life, number, step, again, at in records(log):
                 frame = (life, number)
                 if step == BEGUN:
                     begun.add(frame)
@@ -163,7 +167,12 @@ class Storm:
                         following[life] = number + 1
                 elif step == ACKED:
                     acked[frame].append(at)
-        killed = sum(worker.killed for worker in self.ended if worker.role == "consume")
+        # Each may have had one in its hands.
+        killed = sum(
+            len(worker.logs())
+            for worker in self.ended
+            if worker.killed and worker.role == "consume"
+        )
         invented = got.keys() - begun
         assert not invented, f"never sent: {sorted(invented)[:5]}"
         lost = sent - got.keys()
@@ -187,7 +196,7 @@ class Storm:
 
 
 def records(log):
-    data = log.read_bytes() if log.exists() else b""
+    data = log.read_bytes()
     return RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size])
 
 

@@ -2,9 +2,9 @@ defmodule Slipring do
   @moduledoc """
   Typed frames between processes on one machine, through shared memory.
 
-  A ring is a segment of shared memory with a name. One process sends into it, another receives;
-  each may be written in Elixir, Python or Rust, and either may be killed at any instruction: another
-  takes its place.
+  A ring is a segment of shared memory with a name. One process sends into it, another receives, or
+  many on either side; each may be written in Elixir, Python or Rust, and any may be killed at any
+  instruction: the others go on, and another takes its place.
 
       iex> ring = Slipring.create!("camera-doc", capacity: {8, :mib})
       iex> tx = Slipring.producer!(ring)
@@ -23,6 +23,11 @@ defmodule Slipring do
   `controlling_process/2` hands them to another one. Any process may use them. A ring, and what was
   received of it, may be held by anybody; the segment is left when the last of them is closed or
   garbage. Its name goes with the last process that leaves it, if no frame waits in it.
+
+  ## Acknowledgement
+
+  A frame goes to one consumer. With `ack: :manual` it is that one's to acknowledge, see `ack/1`; what
+  is not acknowledged when its consumer or its process ends is delivered again.
 
   ## Waiting
 
@@ -62,11 +67,15 @@ defmodule Slipring do
   @spin System.convert_time_unit(20, :microsecond, :native)
 
   @create [
+    mode: {"spsc", &Options.mode/1},
     slots: {nil, &Options.count/1},
     cell: {nil, &Options.bytes/1},
     capacity: {nil, &Options.bytes/1},
     populate: {false, &Options.boolean/1},
-    keep: {false, &Options.boolean/1}
+    keep: {false, &Options.boolean/1},
+    drop_oldest: {false, &Options.boolean/1},
+    max_deliveries: {nil, &Options.byte/1},
+    share: {nil, &Options.byte/1}
   ]
   @supervised [
     ring: {nil, &Options.any/1},
@@ -74,20 +83,38 @@ defmodule Slipring do
     replace: {false, &Options.boolean/1}
   ]
   @open [wait: {0, &Options.timeout/1}]
-  @consumer [active: {false, &Options.active/1}, lease: {:auto, &Options.lease/1}]
-  @send [meta: {nil, &Options.meta/1}, timeout: {:infinity, &Options.timeout/1}]
-  @timeout [timeout: {:infinity, &Options.timeout/1}]
+  @consumer [
+    active: {false, &Options.active/1},
+    lease: {:auto, &Options.lease/1},
+    ack: {:auto, &Options.ack/1},
+    limit: {nil, &Options.limit/1}
+  ]
+  # Frames that may be open, where nothing else is said.
+  @limit 1024
+  @send_many [
+    timeout: {:infinity, &Options.timeout/1},
+    drop_oldest: {false, &Options.boolean/1}
+  ]
+  @send [{:meta, {nil, &Options.meta/1}} | @send_many]
 
   # Rings ------------------------------------------------------------------------------------------
 
   @doc """
   Makes a ring and attaches to it. The address is a name, or `{:path, path}` for a file.
 
+    * `:mode` - how many ends of either kind there may be at once: `:spsc`, the default and the fastest,
+      has a single producer and a single consumer, `:mpsc` many producers, `:spmc` many consumers,
+      `:mpmc` many of both
     * `:slots` - frames that can wait in it, a power of two; default 1024
     * `:capacity` - the pool for larger frames, in bytes or as `{64, :mib}`, the default
     * `:cell` - the longest body in bytes that travels without the pool; default 192
     * `:populate` - take all memory now; default false
     * `:keep` - keep the name when the last process has left; default false
+    * `:max_deliveries` - how often a frame that was not acknowledged is delivered again before it is a
+      dead letter (`recv_dead/1`); default 5
+    * `:drop_oldest` - let `send/3` drop what waits longest; not with `:spsc`; default false
+    * `:share` - the part of the pool that one OS process may hold, in percent; default all for a ring
+      with one producer, else 50
 
           iex> {:error, error} = Slipring.create("no/name")
           iex> error.reason
@@ -156,10 +183,11 @@ defmodule Slipring do
   end
 
   @doc """
-  What is in a ring, from all processes: `:path`, `:size` in bytes, `:slots`, `:cell`, `:capacity`,
-  `:finished`, `:head` and `:tail` (frames ever taken and sent), `:waiting`, the pool's chunks, frames
-  that are `:filling`, `:offered` and `:held`, and the `:processes`, each with its OS `:pid`, whether it
-  is `:alive`, and whether it `:produces` or `:consumes`.
+  What is in a ring, from all processes: `:path`, `:mode`, `:size` in bytes, `:slots`, `:cell`,
+  `:capacity`, `:finished`, `:head` and `:tail` (frames ever taken and sent), `:waiting`, the pool's
+  chunks, frames that are `:filling`, `:offered` and `:held`, that wait to be delivered again
+  (`:returned`), that are `:dead` letters, and that were ever `:dropped`; and the `:processes`, each with
+  its OS `:pid`, whether it is `:alive`, and whether it `:produces` or `:consumes`.
 
   And what this VM has out of it: `:leases` and `:leased`, how many frames and bytes are held in
   place, and `:copied`, how many large ones were copied because too much was held (see `:lease` in
@@ -229,7 +257,7 @@ defmodule Slipring do
     * `:ring` - its address
     * `:name` - to register the process by; default not at all
     * `:replace` - what to do about a ring that can't be taken over, because it is finished or has
-      other `:slots`, `:cell` or `:capacity` than asked for here. `false`, the default: the process
+      another `:mode`, `:slots`, `:cell` or `:capacity` than asked for here. `false`, the default: the process
       does not start, and its error says what differs. `true`: the ring is unlinked and made anew;
       processes that are attached keep the old one until they leave it
     * those of `create/2`
@@ -256,7 +284,8 @@ defmodule Slipring do
   @doc """
   The producer of a ring, given by its handle or address; with an address, `wait:` as in `open/2`.
 
-  A ring has one at a time. Another one is refused while the first lives, with `:role_taken`.
+  Where its mode says so, a ring has one at a time: another one is refused while the first lives, with
+  `:role_taken`. Else each process makes its own.
   """
   @spec producer(Ring.t() | address, keyword) :: {:ok, Producer.t()} | failure
   def producer(ring, options \\ [])
@@ -287,6 +316,8 @@ defmodule Slipring do
       are `nil`, booleans, numbers, binaries, atoms (which arrive as binaries), lists and maps; a
       struct is refused, since it would arrive as something else
     * `:timeout` - what to do about a full ring; default `:infinity`
+    * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
+      that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
 
   A frame that can never fit is refused at once, with `:too_large` and the limit.
   """
@@ -294,18 +325,19 @@ defmodule Slipring do
   def send(producer, term, options \\ [])
 
   def send(%Producer{ref: ref} = producer, term, []) when is_binary(term) do
-    case Native.send(ref, term, nil) do
+    case Native.send(ref, term, nil, false) do
       :ok -> :ok
       outcome -> Sending.go_on(producer, outcome, term, nil, :infinity)
     end
   end
 
   def send(%Producer{ref: ref, ring: ring} = producer, term, options) do
-    %{meta: meta, timeout: timeout} = Options.check!(options, @send)
+    %{meta: meta} = options = checked(options, @send)
 
     case Sending.payload(term) do
       {:ok, payload} ->
-        Sending.go_on(producer, Native.send(ref, payload, meta), payload, meta, timeout)
+        outcome = Native.send(ref, payload, meta, options.drop_oldest)
+        Sending.go_on(producer, outcome, payload, meta, options.timeout)
 
       {:error, fault} ->
         {:error, Error.new(fault, :send, ring)}
@@ -314,6 +346,22 @@ defmodule Slipring do
 
   def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
 
+  # Who drops does not wait.
+  defp checked(options, schema) do
+    case Options.check!(options, schema) do
+      %{drop_oldest: true} = checked ->
+        if Keyword.has_key?(options, :timeout) do
+          raise ArgumentError,
+                "give either :timeout or :drop_oldest, not both: nobody waits who drops"
+        end
+
+        %{checked | timeout: :drop}
+
+      checked ->
+        checked
+    end
+  end
+
   @doc """
   Sends several, in order. `{:ok, count}` says that all were sent.
 
@@ -321,7 +369,7 @@ defmodule Slipring do
   whose `path` has its index, and nothing is sent. What happens later stops the sending (`:timeout`,
   `:full` with a timeout of 0, `:closed`, ...); the error's `sent` says how many went before it.
 
-  Options: `:timeout`, for all of them together.
+  Options: `:timeout`, for all of them together, or `:drop_oldest`, as in `send/3`.
 
       iex> ring = Slipring.create!("many-doc", slots: 8)
       iex> tx = Slipring.producer!(ring)
@@ -337,7 +385,7 @@ defmodule Slipring do
   def send_many(producer, terms, options \\ [])
 
   def send_many(%Producer{ring: ring} = producer, terms, options) do
-    %{timeout: timeout} = Options.check!(options, @timeout)
+    %{timeout: timeout} = checked(options, @send_many)
 
     case Sending.payloads(producer, Enum.to_list(terms)) do
       {:ok, payloads} -> Sending.many(producer, payloads, timeout)
@@ -367,14 +415,44 @@ defmodule Slipring do
         released, unless 8 frames or a quarter of the pool are held in this way already
       * `:always` - they stay in the segment
       * `:never` - copied
+    * `:ack` - default `:auto`
+      * `:auto` - a frame is acknowledged as it is taken: delivered once at most
+      * `:manual` - a frame is delivered again until `ack/1`: once at least
+    * `:limit` - with `ack: :manual`, how many frames may be open, neither acknowledged nor given back;
+      default 1024. With so many there are no more: `:unacknowledged`, and an active consumer sends no
+      more messages. A small one shares the work evenly among many consumers
+
+  When a consumer is closed or garbage, or its owner ends, what is open is given back at once. So keep
+  the consumer as long as its frames.
+
+      iex> ring = Slipring.create!("many-consumers-doc", mode: :mpmc)
+      iex> Slipring.send_many!(Slipring.producer!(ring), ["a", "b"])
+      iex> [one, two] = for _ <- 1..2, do: Slipring.consumer!(ring, ack: :manual, limit: 1)
+      iex> a = Slipring.recv!(one)
+      iex> {Slipring.Frame.value(a), a.redeliveries}
+      {"a", 0}
+      iex> {:error, error} = Slipring.recv(one, 0)
+      iex> {error.reason, error.expected}
+      {:unacknowledged, 1}
+      iex> Slipring.close(one)
+      iex> {:error, error} = Slipring.ack(a)
+      iex> error.reason
+      :given_back
+      iex> frame = Slipring.recv!(two)
+      iex> {Slipring.Frame.value(frame), frame.redeliveries}
+      {"a", 1}
+      iex> Slipring.ack!(frame)
+      iex> Slipring.ack!(Slipring.recv!(two))
+      iex> Slipring.unlink!("many-consumers-doc")
+      :ok
   """
   @spec consumer(Ring.t() | address, keyword) :: {:ok, Consumer.t()} | failure
   def consumer(ring, options \\ [])
 
   def consumer(%Ring{ref: ref, name: name}, options) do
-    %{active: active, lease: lease} = Options.check!(options, @consumer)
+    %{active: active, lease: lease} = options = Options.check!(options, @consumer)
 
-    case Native.consumer(ref, self(), lease) do
+    case Native.consumer(ref, self(), lease, limit(options)) do
       {:ok, end_ref} ->
         consumer = %Consumer{ref: end_ref, ring: name}
         if active != false, do: active(consumer, active)
@@ -391,6 +469,10 @@ defmodule Slipring do
     with {:ok, ring} <- open(address, open), do: through(ring, &consumer(&1, own))
   end
 
+  defp limit(%{ack: :manual, limit: limit}), do: limit || @limit
+  defp limit(%{ack: :auto, limit: nil}), do: nil
+  defp limit(_both), do: raise(ArgumentError, "limit: goes with ack: :manual only")
+
   @doc """
   Takes the next frame, waiting for it if need be.
 
@@ -406,7 +488,7 @@ defmodule Slipring do
     timeout = Options.timeout!(timeout)
 
     case Native.recv(ref) do
-      frame when tuple_size(frame) == 6 -> {:ok, Frame.new(frame)}
+      frame when tuple_size(frame) == 7 -> {:ok, Frame.new(frame)}
       other -> receive_until(consumer, other, fn -> Native.recv(ref) end, timeout, :recv)
     end
   end
@@ -455,7 +537,7 @@ defmodule Slipring do
   end
 
   defp take(_consumer, frame, _attempt, _deadline, _poll?, _operation)
-       when tuple_size(frame) == 6,
+       when tuple_size(frame) == 7,
        do: {:ok, Frame.new(frame)}
 
   defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),
@@ -464,14 +546,18 @@ defmodule Slipring do
   defp take(consumer, {:error, fault}, _attempt, _deadline, _poll?, operation),
     do: {:error, Error.new(fault, operation, consumer.ring)}
 
-  defp take(consumer, :empty, _attempt, _deadline, true, operation),
-    do: {:error, Error.outcome(:empty, operation, consumer.ring)}
+  defp take(consumer, empty, _attempt, _deadline, true, operation)
+       when empty in [:empty, :ending],
+       do: {:error, Error.empty(operation, consumer.ring)}
+
+  defp take(consumer, :ending, attempt, deadline, poll?, operation),
+    do: sleep(consumer, :ending, attempt, deadline, poll?, operation)
 
   # An answer that is on its way comes sooner than the waiting could be arranged.
   defp take(consumer, wait, attempt, deadline, poll?, operation) do
     case spin(attempt, wait, System.monotonic_time() + @spin) do
       wait when wait in [:empty, :busy] ->
-        sleep(consumer, attempt, deadline, poll?, operation)
+        sleep(consumer, wait, attempt, deadline, poll?, operation)
 
       answer ->
         take(consumer, answer, attempt, deadline, poll?, operation)
@@ -490,16 +576,22 @@ defmodule Slipring do
 
   defp spin(_attempt, answer, _until), do: answer
 
-  defp sleep(consumer, attempt, deadline, poll?, operation) do
-    case await(consumer, deadline) do
+  defp sleep(consumer, wait, attempt, deadline, poll?, operation) do
+    case await(consumer, wait, deadline) do
       :ready -> take(consumer, attempt.(), attempt, deadline, poll?, operation)
-      :timeout -> {:error, Error.outcome(:timeout, operation, consumer.ring)}
+      :timeout -> {:error, Error.late(operation, consumer.ring, Native.why_empty(consumer.ref))}
       {:error, fault} -> {:error, Error.new(fault, operation, consumer.ring)}
     end
   end
 
+  # Nothing tells when a frame is placed in a ring that is finished, or that it will not be.
+  defp await(_consumer, :ending, deadline) do
+    Process.sleep(1)
+    if Waiting.left(deadline) == 0, do: :timeout, else: :ready
+  end
+
   # Until there is something to receive, or the consumer is closed.
-  defp await(consumer, deadline) do
+  defp await(consumer, _wait, deadline) do
     tag = make_ref()
 
     case Native.watch(consumer.ref, tag) do
@@ -514,6 +606,47 @@ defmodule Slipring do
         error
     end
   end
+
+  @doc """
+  Acknowledges a frame, see `Slipring.Frame.ack/1`.
+  """
+  @spec ack(Frame.t()) :: :ok | failure
+  defdelegate ack(frame), to: Frame
+
+  @doc """
+  Gives a frame back to be delivered again, see `Slipring.Frame.nack/1`.
+  """
+  @spec nack(Frame.t()) :: :ok | failure
+  defdelegate nack(frame), to: Frame
+
+  @doc """
+  Takes a dead letter: a frame that was given back more often than the ring's `:max_deliveries`. It is
+  then this consumer's like any other. `:empty` if there is none; nothing tells when there is one, but
+  `info/1` counts them.
+
+      iex> ring = Slipring.create!("dead-doc", max_deliveries: 0)
+      iex> Slipring.send!(Slipring.producer!(ring), "poison")
+      iex> rx = Slipring.consumer!(ring, ack: :manual)
+      iex> Slipring.nack!(Slipring.recv!(rx))
+      iex> {:error, %{reason: :empty}} = Slipring.recv(rx, 0)
+      iex> {:ok, letter} = Slipring.recv_dead(rx)
+      iex> Slipring.ack!(letter)
+      iex> Slipring.Frame.value(letter)
+      "poison"
+  """
+  @spec recv_dead(Consumer.t()) :: {:ok, Frame.t()} | failure
+  def recv_dead(%Consumer{ref: ref} = consumer) do
+    case Native.recv_dead(ref) do
+      :busy ->
+        Process.sleep(1)
+        recv_dead(consumer)
+
+      other ->
+        take(consumer, other, nil, :now, true, :recv_dead)
+    end
+  end
+
+  def recv_dead(other), do: wrong!("recv_dead/1", "a Slipring.Consumer", other)
 
   @doc """
   The frames as a stream, which ends when the ring is finished and empty. Raises a `Slipring.Error`
@@ -616,6 +749,18 @@ defmodule Slipring do
   @spec recv_many!(Consumer.t(), pos_integer, timeout) :: [Frame.t(), ...]
   def recv_many!(consumer, most, timeout \\ :infinity),
     do: bang(recv_many(consumer, most, timeout))
+
+  @doc "As `recv_dead/1`, or raises."
+  @spec recv_dead!(Consumer.t()) :: Frame.t()
+  def recv_dead!(consumer), do: bang(recv_dead(consumer))
+
+  @doc "As `ack/1`, or raises."
+  @spec ack!(Frame.t()) :: :ok
+  def ack!(frame), do: bang(ack(frame))
+
+  @doc "As `nack/1`, or raises."
+  @spec nack!(Frame.t()) :: :ok
+  def nack!(frame), do: bang(nack(frame))
 
   @doc "As `unlink/1`, or raises."
   @spec unlink!(address) :: :ok

@@ -41,6 +41,7 @@ defmodule Slipring.FaultTest do
   # As docs/segment-format.md has them.
   @cursors_at 120
   @slots_at 136
+  @cells_at 168
 
   test "words that nobody writes are told, in every way of receiving (P9)", %{name: name} do
     {_ring, tx, rx} = pair(name)
@@ -56,6 +57,50 @@ defmodule Slipring.FaultTest do
     assert_raise Error, ~r/slot 0/, fn -> Enum.to_list(rx) end
     Slipring.active(rx, :once)
     assert_receive {:slipring_error, ^rx, %Error{reason: :corrupt}}, 2_000
+  end
+
+  test "a frame that can't be read is to be acknowledged like any other (P9)", %{name: name} do
+    {_ring, tx, rx} = pair(name, [], ack: :manual)
+    Slipring.send!(tx, "x")
+    # The first word of its header, with the format's version.
+    overwrite(name, @cells_at, 0, 99 * 256)
+
+    for {settle, redeliveries} <- [
+          {&Slipring.nack/1, 0},
+          {&Frame.release/1, 1},
+          {&Slipring.ack/1, 2}
+        ] do
+      frame = Slipring.recv!(rx, 0)
+      assert frame.redeliveries == redeliveries
+      assert_raise Error, ~r/format version 99/, fn -> Frame.value(frame) end
+      assert settle.(frame) == :ok
+    end
+
+    assert {:error, %Error{reason: :empty}} = Slipring.recv(rx, 0)
+  end
+
+  test "a finished ring waits for what is on its way, and does not whirl (P6)", %{name: name} do
+    # A frame that is complete and stands in no slot yet: the control word of a cell says so.
+    arrive = fn -> overwrite(name, @slots_at, 1, 0) end
+    {ring, tx, rx} = pair(name)
+    overwrite(name, @slots_at, 1, 2)
+    Slipring.finish!(ring)
+    assert {:error, %Error{reason: :empty}} = Slipring.recv(rx, 0)
+    assert {:error, %Error{reason: :timeout}} = Slipring.recv_many(rx, 2, 20)
+    receiver = Task.async(fn -> Slipring.recv(rx) end)
+    {:reductions, before} = Process.info(receiver.pid, :reductions)
+    Process.sleep(300)
+    {:reductions, later} = Process.info(receiver.pid, :reductions)
+    assert later - before < 50_000
+    arrive.()
+    assert {:error, %Error{reason: :closed}} = Task.await(receiver)
+
+    overwrite(name, @slots_at, 1, 2)
+    Slipring.active(rx, true)
+    refute_receive {:slipring_closed, _}, 50
+    arrive.()
+    assert_receive {:slipring_closed, ^rx}, 2_000
+    assert {:error, %Error{reason: :closed}} = Slipring.send(tx, "late")
   end
 
   test "and so they are to a sender", %{name: name} do

@@ -133,7 +133,8 @@ defmodule Slipring.OwnershipTest do
     for {options, expected, got} <- [
           {[capacity: {2, :mib}], %{capacity: 2_097_152}, %{capacity: 1_048_576}},
           {[slots: 128, capacity: 1_000_000], %{slots: 128}, %{slots: 64}},
-          {[cell: 200], %{cell: 256}, %{cell: 128}}
+          {[cell: 200], %{cell: 256}, %{cell: 128}},
+          {[mode: :mpmc], %{mode: :mpmc}, %{mode: :spsc}}
         ] do
       assert {{:error, {error, _child}}, _} = supervised(name, options)
       assert %Error{reason: :exists, expected: ^expected, got: ^got} = error

@@ -45,4 +45,33 @@ defmodule Slipring.ReadmeTest do
     assert {:gone, _} = Code.eval_string(gone, rx: rx)
     Supervisor.stop(supervisor)
   end
+
+  @tag :capture_log
+  test "its workers share the jobs, and what crashes them is a dead letter", %{name: name} do
+    test = self()
+
+    job = fn
+      "poison", redeliveries ->
+        Kernel.send(test, {:crashed, redeliveries})
+        exit(:poisoned)
+
+      value, _redeliveries ->
+        Kernel.send(test, {:done, value})
+    end
+
+    Code.compile_string(block("defmodule Resize"))
+    code = named(block("children = [{Slipring, ring: \"jobs\""), [{"jobs", name}])
+    {children, _} = Code.eval_string(code, job: job)
+    {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one, max_restarts: 10)
+    tx = Slipring.producer!(name)
+    Slipring.send_many!(tx, ["a", "poison", "b", "c"])
+    for redeliveries <- 0..3, do: assert_receive({:crashed, ^redeliveries}, 2_000)
+    for value <- ["a", "b", "c"], do: assert_receive({:done, ^value}, 2_000)
+    assert wait_for(fn -> match?(%{dead: 1, held: 0, waiting: 0}, Slipring.info!(name)) end)
+    rx = Slipring.consumer!(name)
+    assert Frame.value(Slipring.recv_dead!(rx)) == "poison"
+    refute_received {:crashed, _}
+    Slipring.close(rx)
+    Supervisor.stop(supervisor)
+  end
 end

@@ -27,6 +27,9 @@ defmodule Slipring.Error do
   | `:encode`, `:decode` | a term that can't be sent, a frame that can't be read; with a path |
   | `:untrusted_pickle` | a pickle came, which is code |
   | `:detached`, `:released` | a handle that was closed, a frame that was released |
+  | `:unacknowledged` | so many frames are open as may be, `expected`: acknowledge or give back some |
+  | `:acknowledged` | the frame was acknowledged, and can't be given back |
+  | `:given_back` | the frame was given back, and can't be acknowledged or read |
   | `:active` | frames come as messages and can't be asked for |
   | `:not_controlling`, `:no_process` | the caller does not own the handle, the new owner is dead |
   | `:corrupt` | something wrote where it should not; `path` and `got` say what was found |
@@ -79,17 +82,41 @@ defmodule Slipring.Error do
   end
 
   @doc false
-  # An outcome of waiting, which has no more to tell than its reason.
-  def outcome(reason, operation, ring) do
+  def empty(operation, ring) do
+    %__MODULE__{reason: :empty, operation: operation, ring: ring, message: "no frame waits"}
+  end
+
+  @doc false
+  # `:full`, or `:timeout` where there was time to wait, with what a look into the ring has told.
+  def full(reason, operation, ring, told) do
+    begin = if reason == :timeout, do: "the time ran out: ", else: ""
+    {path, why} = why(told)
+
     %__MODULE__{
       reason: reason,
       operation: operation,
       ring: ring,
-      message: outcome_message(reason)
+      path: path,
+      hint: "take frames faster, let go of frames, or create it larger",
+      message: "#{begin}#{path || "the ring"} is full#{why}"
     }
   end
 
-  defp outcome_message(:full), do: "the ring is full, or has no room for this frame"
-  defp outcome_message(:empty), do: "no frame waits"
-  defp outcome_message(:timeout), do: "the time is over"
+  @doc false
+  # No frame came in time.
+  def late(operation, ring, told) do
+    {path, why} = why(told)
+
+    %__MODULE__{
+      reason: :timeout,
+      operation: operation,
+      ring: ring,
+      path: path,
+      message: "no frame came to #{path || "the ring"} in time#{why}"
+    }
+  end
+
+  defp why({:ok, path, why}), do: {path, ": " <> why}
+  # The handle was closed meanwhile.
+  defp why({:error, _fault}), do: {nil, ""}
 end

@@ -4,7 +4,8 @@ defmodule Slipring.Feeder do
   #
   # It pulls them in batches. The waiter's thread only says that there is something to pull. With
   # `true` and large counts it keeps the owner's mailbox short: it goes on when the owner has caught
-  # up, so that a fast producer meets a full ring and not a full memory.
+  # up, so that a fast producer meets a full ring and not a full memory. Where frames are to be
+  # acknowledged, those that are not bound it as well.
   #
   # It ends with the consumer's owner, or when the ring is finished.
 
@@ -71,6 +72,8 @@ defmodule Slipring.Feeder do
       watch: nil,
       # Whether a message :feed is on its way.
       due?: false,
+      # Whether frames with a lease were handed on, to which garbage of this process refers.
+      leased?: false,
       # How long the owner's mailbox may be for the next batch, and was before the last.
       mailbox: :infinity,
       before: 0
@@ -96,7 +99,7 @@ defmodule Slipring.Feeder do
   def handle_info(:feed, state) do
     case feed(%{state | due?: false}) do
       {:stop, state} -> {:stop, :normal, state}
-      state -> {:noreply, state}
+      state -> {:noreply, rest(state)}
     end
   end
 
@@ -108,6 +111,14 @@ defmodule Slipring.Feeder do
 
   # A watch that was taken back too late.
   def handle_info(_other, state), do: {:noreply, state}
+
+  # Who rests collects no garbage: it would keep frames that their owner has forgotten.
+  defp rest(%{due?: false, leased?: true} = state) do
+    :erlang.garbage_collect()
+    %{state | leased?: false}
+  end
+
+  defp rest(state), do: state
 
   # Counts add up, as with :inet.setopts/2.
   defp add(old, new) when is_integer(old) and is_integer(new), do: old + new
@@ -172,22 +183,29 @@ defmodule Slipring.Feeder do
   defp pull(state) do
     case Native.recv_many(state.rx.ref, most(state.mode), true) do
       frames when is_list(frames) ->
-        for frame <- frames,
-            do: Kernel.send(state.owner, {:slipring, state.rx, Frame.new(frame)})
+        frames = Enum.map(frames, &Frame.new/1)
+        for frame <- frames, do: Kernel.send(state.owner, {:slipring, state.rx, frame})
 
         taken = length(frames)
         # Messages of others that the owner leaves alone must not stop it: beyond the bound it is
         # enough that half of what was sent last is gone.
         mailbox = max(@mailbox, state.before + div(taken, 2))
-        %{state | mailbox: mailbox} |> put_mode(left(state.mode, taken)) |> feed_soon()
+        leased? = state.leased? or Enum.any?(frames, & &1.lease)
+
+        %{state | mailbox: mailbox, leased?: leased?}
+        |> put_mode(left(state.mode, taken))
+        |> feed_soon()
 
       other ->
         no_frame(other, state)
     end
   end
 
-  defp no_frame(:empty, state), do: watch(state)
-  defp no_frame(:busy, state), do: feed_later(state)
+  defp no_frame(:empty, state), do: watch(state, &Native.watch/2)
+  # As many frames are open as may be: until some are not, it is all the same whether others wait.
+  defp no_frame(:spent, state), do: watch(state, &Native.watch_credit/2)
+  # Nothing tells when a frame is placed in a ring that is finished, or that it will not be.
+  defp no_frame(wait, state) when wait in [:busy, :ending], do: feed_later(state)
 
   defp no_frame({:error, fault}, state) when elem(fault, 0) in [:closed, :detached] do
     Kernel.send(state.owner, {:slipring_closed, state.rx})
@@ -208,10 +226,10 @@ defmodule Slipring.Feeder do
   defp left(true, _taken), do: true
   defp left(count, taken), do: count - taken
 
-  defp watch(%{watch: nil} = state) do
+  defp watch(%{watch: nil} = state, watch) do
     tag = make_ref()
 
-    case Native.watch(state.rx.ref, tag) do
+    case watch.(state.rx.ref, tag) do
       id when is_integer(id) ->
         %{state | watch: {tag, id}}
 
@@ -224,7 +242,7 @@ defmodule Slipring.Feeder do
     end
   end
 
-  defp watch(state), do: state
+  defp watch(state, _watch), do: state
 
   defp unwatch(%{watch: nil} = state), do: state
 

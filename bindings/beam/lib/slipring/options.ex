@@ -46,6 +46,12 @@ defmodule Slipring.Options do
   def boolean(value) when is_boolean(value), do: {:ok, value}
   def boolean(_value), do: {:error, "true or false"}
 
+  def mode(mode) when mode in [:spsc, :mpsc, :spmc, :mpmc], do: {:ok, Atom.to_string(mode)}
+  def mode(_value), do: {:error, ":spsc, :mpsc, :spmc or :mpmc"}
+
+  def byte(value) when value in 0..255, do: {:ok, value}
+  def byte(_value), do: {:error, "a number from 0 to 255"}
+
   def count(value) when value in 0..@most, do: {:ok, value}
   def count(_value), do: {:error, "a number of at least 0 and below 2^63"}
 
@@ -79,6 +85,12 @@ defmodule Slipring.Options do
 
   def lease(policy) when policy in [:auto, :always, :never], do: {:ok, policy}
   def lease(_value), do: {:error, ":auto, :always or :never"}
+
+  def ack(ack) when ack in [:auto, :manual], do: {:ok, ack}
+  def ack(_value), do: {:error, ":auto or :manual"}
+
+  def limit(value) when value in 1..0xFFFFFFFF, do: {:ok, value}
+  def limit(_value), do: {:error, "a number of frames from 1 to 2^32 - 1"}
 
   def active(mode) when mode in [true, false, :once, :notify], do: {:ok, mode}
   def active(count) when is_integer(count) and count in -32768..32767, do: {:ok, count}

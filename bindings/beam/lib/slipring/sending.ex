@@ -20,7 +20,7 @@ defmodule Slipring.Sending do
     hint = "send a binary or a Slipring.Tensor"
 
     {:error,
-     {:encode, "a term of type #{kind} has no frame, at $; #{hint}", "$", nil, kind, hint}}
+     {:encode, "a term of type #{kind} can't be sent, at $; #{hint}", "$", nil, kind, hint}}
   end
 
   # Those of a list, all of them looked at.
@@ -59,7 +59,7 @@ defmodule Slipring.Sending do
 
   # Goes on after a first attempt that was answered `outcome`: `:ok` or an error.
   def go_on(%Producer{ref: ref} = producer, outcome, payload, meta, timeout) do
-    attempt = fn -> attempt(ref, payload, meta) end
+    attempt = fn -> attempt(ref, payload, meta, timeout == :drop) end
 
     case settle(outcome, ref, attempt, Waiting.deadline(timeout)) do
       :ok -> :ok
@@ -74,12 +74,14 @@ defmodule Slipring.Sending do
   defp many(_producer, [], sent, _deadline), do: {:ok, sent}
 
   defp many(%Producer{ref: ref} = producer, payloads, sent, deadline) do
-    case Native.send_many(ref, payloads) do
+    case Native.send_many(ref, payloads, deadline == :drop) do
       {now, rest, :ok} ->
         many(producer, rest, sent + now, deadline)
 
       {now, [next | rest], outcome} ->
-        case settle(outcome, ref, fn -> attempt(ref, next, nil) end, deadline) do
+        again = fn -> attempt(ref, next, nil, deadline == :drop) end
+
+        case settle(outcome, ref, again, deadline) do
           :ok ->
             many(producer, rest, sent + now + 1, deadline)
 
@@ -93,16 +95,16 @@ defmodule Slipring.Sending do
     do: Error.new(fault, operation, producer.ring)
 
   defp error(outcome, operation, producer),
-    do: Error.outcome(outcome, operation, producer.ring)
+    do: Error.full(outcome, operation, producer.ring, Native.why_full(producer.ref))
 
-  def attempt(ref, payload, meta) do
-    with :large <- Native.send(ref, payload, meta),
-         do: Native.send_large(ref, payload, meta)
+  defp attempt(ref, payload, meta, drop?) do
+    with :large <- Native.send(ref, payload, meta, drop?),
+         do: Native.send_large(ref, payload, meta, drop?)
   end
 
   # `:ok`, `:full` (there was no time to wait), `:timeout` or `{:error, fault}`.
   defp settle(:large, ref, attempt, deadline), do: settle(attempt.(), ref, attempt, deadline)
-  defp settle(:full, _ref, _attempt, :now), do: :full
+  defp settle(:full, _ref, _attempt, deadline) when deadline in [:now, :drop], do: :full
 
   defp settle(wait, ref, attempt, deadline) when wait in [:full, :busy],
     do: look_again(ref, attempt, deadline, @eager)
@@ -116,10 +118,14 @@ defmodule Slipring.Sending do
     :erlang.yield()
 
     case attempt.() do
+      :full when deadline == :drop -> :full
       wait when wait in [:full, :busy] -> look_again(ref, attempt, deadline, turns - 1)
       done -> done
     end
   end
+
+  # What another call holds up only.
+  defp wait(ref, attempt, :drop), do: pause(ref, attempt, :drop)
 
   defp wait(ref, attempt, deadline) do
     tag = make_ref()

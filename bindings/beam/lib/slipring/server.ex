@@ -52,7 +52,8 @@ defmodule Slipring.Server do
     info = Slipring.info!(ring)
 
     differs =
-      for key <- [:slots, :cell, :capacity], {:ok, asked} <- [Keyword.fetch(options, key)] do
+      for key <- [:mode, :slots, :cell, :capacity],
+          {:ok, asked} <- [Keyword.fetch(options, key)] do
         {key, rounded(key, asked, info), Map.fetch!(info, key)}
       end
       |> Enum.find(fn {_key, asked, has} -> asked != has end)
@@ -75,7 +76,7 @@ defmodule Slipring.Server do
   end
 
   # As `Slipring.create/2` makes it of what is asked for.
-  defp rounded(:slots, asked, _info), do: asked
+  defp rounded(key, asked, _info) when key in [:mode, :slots], do: asked
   defp rounded(:cell, asked, _info), do: up(bytes(asked), 64)
   defp rounded(:capacity, asked, info), do: up(bytes(asked), info.chunk)
 

@@ -4,13 +4,16 @@ defmodule Slipring.Waiting do
 
   alias Slipring.Native
 
-  # `:now` is the deadline of those who do not wait at all.
+  # `:now` is the deadline of those who do not wait at all, `:drop` of those who make room instead:
+  # they wait for other calls on the same end only.
   def deadline(:infinity), do: :infinity
   def deadline(0), do: :now
+  def deadline(:drop), do: :drop
   def deadline(ms), do: System.monotonic_time(:millisecond) + ms
 
   def left(:infinity), do: :infinity
   def left(:now), do: 0
+  def left(:drop), do: :infinity
   def left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
 
   # Until the watch is told: `:ready`, or `:timeout`.

@@ -4,12 +4,13 @@ use crate::attachment::Hold;
 use crate::end::{self, End, Live, Owned};
 use crate::error::{Fault, answer};
 use crate::frame::{self, Done};
+use crate::lease::Ledger;
 use crate::waiter::{self, News};
 use crate::{atoms, charge, ring};
 use rustler::{
     Atom, Decoder, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term,
 };
-use slipring::{Consumer, Error, Wait};
+use slipring::{Consumer, Delivery, Error, Inspection, Segment, Wait};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -40,9 +41,26 @@ impl<'a> Decoder<'a> for Policy {
     }
 }
 
+/// A consumer, and what it has handed out.
+pub(crate) struct Taker {
+    // Dropped in this order: from then on nothing can be acknowledged, and what is open goes back.
+    consumer: Consumer,
+    /// Where frames are to be acknowledged.
+    ledger: Option<Ledger>,
+}
+
+impl Taker {
+    /// With a limit, frames are to be acknowledged, and so many may be open.
+    pub(crate) fn new(segment: &Segment, limit: Option<u32>) -> Result<Self, Error> {
+        let delivery = limit.map_or(Delivery::AtMostOnce, |limit| Delivery::AtLeastOnce { limit });
+        let consumer = segment.consumer_with(delivery)?;
+        Ok(Self { consumer, ledger: limit.map(Ledger::new) })
+    }
+}
+
 /// The consuming end, as a resource.
 pub(crate) struct Receiver {
-    end: End<Consumer>,
+    end: End<Taker>,
     policy: Policy,
     /// Frames go to the owner as messages, through the process `feeder`.
     active: AtomicBool,
@@ -56,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Receiver {
-    pub(crate) fn new(end: End<Consumer>, policy: Policy) -> Self {
+    pub(crate) fn new(end: End<Taker>, policy: Policy) -> Self {
         let (active, feeder, pending) =
             (AtomicBool::new(false), Mutex::new(None), Mutex::new(None));
         Self { end, policy, active, feeder, pending }
@@ -67,11 +85,23 @@ impl Receiver {
     }
 
     /// The next frame, or what the last batch met.
-    fn take(&self, handle: &mut Consumer) -> Result<slipring::Frame, Error> {
+    fn take(&self, handle: &mut Taker) -> Result<slipring::Frame, Error> {
         match lock(&self.pending).take() {
             Some(error) => Err(error),
-            None => handle.recv(&Wait::no()),
+            None => handle.consumer.recv(&Wait::no()),
         }
+    }
+
+    /// A frame that was taken, as a term.
+    fn term<'a>(
+        &self,
+        env: Env<'a>,
+        frame: slipring::Frame,
+        live: &mut Live<Taker>,
+        done: &mut Done,
+    ) -> Term<'a> {
+        let leased = self.leased(&live.hold, frame.len());
+        frame::term(env, frame, leased, &live.hold, live.handle.ledger.as_mut(), done)
     }
 
     /// Whether a body of `len` bytes is leased; else it is copied.
@@ -94,8 +124,8 @@ impl Receiver {
 }
 
 impl Owned for Receiver {
-    type Handle = Consumer;
-    fn end(&self) -> &End<Consumer> {
+    type Handle = Taker;
+    fn end(&self) -> &End<Taker> {
         &self.end
     }
 }
@@ -107,54 +137,71 @@ impl Resource for Receiver {
     }
 }
 
-/// The frame, `:empty`, `:busy` or `{:error, fault}`.
+/// There is no frame: `:empty`, or `:ending` where the ring is finished and a producer is about to
+/// place what may be its last one.
+fn nothing(live: &Live<Taker>) -> Atom {
+    if live.hold.segment.is_closed() { atoms::ending() } else { atoms::empty() }
+}
+
+/// The frame, `:empty`, `:ending`, `:busy` or `{:error, fault}`.
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     // Relaxed: a call that races with the change may go either way.
     if rx.active.load(Ordering::Relaxed) {
         return answer(env, Err(Fault::active()));
     }
-    rx.end.answer(env, |Live { handle, hold }| match rx.take(handle) {
+    rx.end.answer(env, |live| match rx.take(&mut live.handle) {
         Ok(frame) => {
-            let (leased, mut done) = (rx.leased(hold, frame.len()), Done::default());
-            let term = frame::term(env, frame, leased, hold, &mut done);
+            let mut done = Done::default();
+            let term = rx.term(env, frame, live, &mut done);
             charge(env, 0, done.cost());
             Ok(term)
         }
-        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
+        Err(Error::Empty) => Ok(nothing(live).encode(env)),
         Err(error) => Err(error.into()),
     })
 }
 
-/// A list of 1 to `most` frames, `:empty`, `:busy` or `{:error, fault}`.
+/// A dead letter, `:empty`, `:busy` or `{:error, fault}`. All words of the pool may be looked at.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recv_dead<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
+    rx.end.answer(env, |live| {
+        Ok(match live.handle.consumer.recv_dead()? {
+            Some(frame) => rx.term(env, frame, live, &mut Done::default()),
+            None => atoms::empty().encode(env),
+        })
+    })
+}
+
+/// A list of 1 to `most` frames, `:empty`, `:ending`, `:busy`, `{:error, fault}`, or, to the feeder,
+/// `:spent`: it is to wait until frames are acknowledged.
 #[rustler::nif]
 fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: bool) -> Term<'a> {
     // Relaxed: as in `recv`.
     if !feeder && rx.active.load(Ordering::Relaxed) {
         return answer(env, Err(Fault::active()));
     }
-    rx.end.answer(env, |Live { handle, hold }| {
+    rx.end.answer(env, |live| {
         let (mut terms, mut bytes) = (Vec::with_capacity(most.min(BATCH)), 0);
         let mut done = Done::default();
         // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
         while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES && !done.enough() {
-            match rx.take(handle) {
+            match rx.take(&mut live.handle) {
                 Ok(frame) => {
-                    let leased = rx.leased(hold, frame.len());
                     bytes += frame.len();
-                    terms.push(frame::term(env, frame, leased, hold, &mut done));
+                    terms.push(rx.term(env, frame, live, &mut done));
                 }
                 Err(error) if terms.is_empty() => {
                     return match error {
-                        Error::Empty => Ok(atoms::empty().encode(env)),
+                        Error::Empty => Ok(nothing(live).encode(env)),
+                        Error::Unacknowledged { .. } if feeder => Ok(atoms::spent().encode(env)),
                         error => Err(error.into()),
                     };
                 }
+                Err(Error::Empty | Error::Unacknowledged { .. }) => break,
                 Err(error) => {
                     // What was taken is not lost to it; the next call tells.
-                    if !matches!(error, Error::Empty) {
-                        *lock(&rx.pending) = Some(error);
-                    }
+                    *lock(&rx.pending) = Some(error);
                     break;
                 }
             }
@@ -173,14 +220,38 @@ fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a>
     })
 }
 
-/// `:ready` if a frame waits, `:empty`, `:busy` or `{:error, fault}`. Takes nothing.
+/// The same when frames that are open are acknowledged or given back.
+#[rustler::nif]
+fn watch_credit<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
+    rx.end.answer(env, |live| {
+        let credit = live.handle.ledger.as_ref().map(|ledger| ledger.credit.clone());
+        let news = credit.map_or(News::Frames, News::Credit);
+        let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
+        Ok(waiter::watch(rx.end.id, news, hold, env.pid(), tag).encode(env))
+    })
+}
+
+/// `:ready` if a frame waits, `:empty`, `:ending`, `:spent`, `:busy` or `{:error, fault}`. Takes
+/// nothing.
 #[rustler::nif]
 fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
-    rx.end.answer(env, |Live { handle, .. }| match handle.ready(&Wait::no()) {
-        Ok(()) => Ok(atoms::ready().encode(env)),
-        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
-        Err(error) => Err(error.into()),
+    rx.end.answer(env, |live| {
+        if live.handle.ledger.as_ref().is_some_and(|ledger| !ledger.credit.left()) {
+            return Ok(atoms::spent().encode(env));
+        }
+        match live.handle.consumer.ready(&Wait::no()) {
+            Ok(()) => Ok(atoms::ready().encode(env)),
+            Err(Error::Empty) => Ok(nothing(live).encode(env)),
+            Err(error) => Err(error.into()),
+        }
     })
+}
+
+/// `{:ok, path, why}`: where no frame comes from, and who is to send one; or `{:error, fault}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn why_empty<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
+    let why = rx.end.hold().map(|hold| ring::told(env, &hold, Inspection::why_empty));
+    answer(env, why)
 }
 
 /// `false` if it was told already.

@@ -85,6 +85,15 @@ impl<T> End<T> {
         }
     }
 
+    /// What keeps the segment. Waits for a call that uses the handle: for dirty schedulers.
+    pub(crate) fn hold(&self) -> Result<Hold, Fault> {
+        let hold = lock(&self.live).as_ref().map(|live| live.hold.clone());
+        if self.see_to_closing().is_some() {
+            waiter::dismiss(self.id);
+        }
+        hold.ok_or_else(Fault::detached)
+    }
+
     /// Takes out the handle of a closed end, unless a call uses it, which will then do so.
     fn see_to_closing(&self) -> Option<Live<T>> {
         // AcqRel: pairs with itself in `close`. Both change the mark, so one comes after the other:

@@ -10,7 +10,7 @@ mod reasons {
     rustler::atoms! {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
-        decode, untrusted_pickle, released, detached, active, no_process, not_controlling, other,
+        decode, untrusted_pickle, released, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, other,
     }
 }
 
@@ -92,6 +92,15 @@ impl Fault {
             .hint("take what you need of it before Slipring.Frame.release/1")
     }
 
+    /// A frame that waits to be delivered again is read.
+    pub(crate) fn given_back() -> Self {
+        Self::new(
+            reasons::given_back(),
+            "this frame was given back, by nack/1, by release/1 without ack/1, or with its consumer",
+        )
+        .hint("take what you need of it before")
+    }
+
     pub(crate) fn no_process() -> Self {
         Self::new(reasons::no_process(), "the process that is to own the handle does not live")
     }
@@ -158,6 +167,11 @@ impl From<Error> for Fault {
             Error::TooLarge { len, limit } => {
                 fault(reasons::too_large()).facts(Fact::Number(limit), Fact::Number(len))
             }
+            Error::Unacknowledged { limit } => {
+                fault(reasons::unacknowledged()).facts(Fact::Number(limit.into()), Fact::None)
+            }
+            Error::Acknowledged => fault(reasons::acknowledged()),
+            Error::GivenBack => fault(reasons::given_back()),
             Error::Corrupt { what, index, found } => fault(reasons::corrupt())
                 .path(format_args!("{what} {index}"))
                 .facts(Fact::None, Fact::Number(found)),

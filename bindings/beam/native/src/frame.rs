@@ -1,14 +1,14 @@
-//! Frames as terms: `{format, content, meta, sequence, timestamp, lease}`, of which
+//! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
 //! `Slipring.Frame` is made.
 //!
 //! The content is a binary, a tensor as a tuple, `{:error, fault}` where it can't be decoded, or
 //! `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
-//! `read_meta`).
+//! `read_meta`). A frame that is to be acknowledged has a lease in any case.
 
 use crate::attachment::Hold;
 use crate::error::Fault;
-use crate::lease::Lease;
+use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
@@ -95,8 +95,10 @@ pub(crate) fn term<'a>(
     frame: slipring::Frame,
     leased: bool,
     hold: &Hold,
+    ledger: Option<&mut Ledger>,
     done: &mut Done,
 ) -> Term<'a> {
+    let redeliveries = frame.redeliveries();
     let header = *frame.header();
     let nil = atoms::nil().encode(env);
     let mut later = None;
@@ -123,12 +125,13 @@ pub(crate) fn term<'a>(
     let readable = outcome.is_ok();
     let (content, meta) =
         outcome.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil));
-    let lease = if readable && (leased || later.is_some()) {
-        let lease = ResourceArc::new(Lease::new(frame, hold.clone()));
+    let lease = if ledger.is_some() || readable && (leased || later.is_some()) {
+        let lease = Lease::new(frame, hold.clone(), readable && leased, !leased, ledger);
+        let lease = ResourceArc::new(lease);
         later.map_or_else(|| lease.encode(env), |later| (later, &lease).encode(env))
     } else {
         nil
     };
     let format = format(header.format);
-    (format, content, meta, header.sequence, header.created_ns, lease).encode(env)
+    (format, content, meta, header.sequence, header.created_ns, redeliveries, lease).encode(env)
 }

@@ -12,12 +12,13 @@
 //!    sleepers (`futex`) and fence (`membarrier`), which take microseconds.
 //! 4. Attaching and looking into segments run on dirty schedulers. Waiting is done by the threads of
 //!    `waiter`, unmapping by the one of `attachment`.
-//! 5. What the garbage collector drops gives leases and roles back by atomics and wakes who waits for
-//!    the space. Nothing is unmapped there.
+//! 5. What the garbage collector drops gives leases, frames and roles back by atomics and wakes who
+//!    waits. Nothing is unmapped there.
 #![allow(clippy::disallowed_types, reason = "no model runs here")]
 
 mod attachment;
 mod consumer;
+mod credit;
 mod end;
 mod error;
 mod frame;
@@ -35,7 +36,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta,
+        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, ending, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,

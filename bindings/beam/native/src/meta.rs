@@ -117,6 +117,12 @@ fn kind(term: Term<'_>) -> &'static str {
     }
 }
 
+/// With its article.
+fn one(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
 fn check_depth(depth: usize, kind: &'static str) -> Result<(), Stop> {
     if depth < MAX_DEPTH {
         return Ok(());
@@ -133,7 +139,7 @@ fn key_text(key: Term<'_>) -> Result<String, Stop> {
         _ => None,
     };
     text.ok_or_else(|| {
-        Stop::refused(format!("a key is no text, but a {}", kind(key)), kind(key), hint)
+        Stop::refused(format!("a key is no text, but {}", one(kind(key))), kind(key), hint)
     })
 }
 
@@ -200,7 +206,7 @@ impl Writer {
             TermType::Float => drop(self.encoder.float(term.decode().unwrap_or(f64::NAN))),
             TermType::List => self.list(term, depth)?,
             TermType::Map => self.map(term, depth)?,
-            _ => return Err(Stop::refused(format!("a {}", kind(term)), kind(term), HINT)),
+            _ => return Err(Stop::refused(one(kind(term)), kind(term), HINT)),
         }
         Ok(())
     }

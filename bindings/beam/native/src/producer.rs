@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use crate::waiter::{self, News};
 use crate::{atoms, charge, meta, ring};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};
-use slipring::{Error, Header, Producer, Wait};
+use slipring::{Error, Header, Inspection, Producer, Wait};
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::{FORMAT_VERSION, Plan};
 
@@ -45,14 +45,13 @@ impl<'a> Payload<'a> {
     }
 
     /// `:ok`, `:full`, or `:large` where a normal scheduler would have to clear fresh memory.
-    fn send(&self, tx: &mut Producer, meta: Option<&[u8]>) -> Result<Atom, Fault> {
+    fn send(&self, tx: &mut Producer, meta: Option<&[u8]>, drop: bool) -> Result<Atom, Fault> {
+        let wait = if drop { Wait::drop_oldest() } else { Wait::no() };
         let sent = match self {
-            Self::Bytes(bytes) if meta.is_none() => {
-                tx.send(Header::raw(), bytes.as_slice(), &Wait::no())
-            }
-            Self::Bytes(bytes) => place(tx, &raw::plan(bytes.len(), meta)?, bytes),
+            Self::Bytes(bytes) if meta.is_none() => tx.send(Header::raw(), bytes.as_slice(), &wait),
+            Self::Bytes(bytes) => place(tx, &raw::plan(bytes.len(), meta)?, bytes, &wait),
             Self::Tensor(tensor) => {
-                place(tx, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data)
+                place(tx, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
         };
         match sent {
@@ -74,7 +73,7 @@ impl<'a> Payload<'a> {
 }
 
 /// Writes a planned body in the segment and sends it.
-fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8]) -> Result<(), Error> {
+fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
     let header = Header {
         format: plan.format().code(),
         format_version: FORMAT_VERSION,
@@ -86,12 +85,19 @@ fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8]) -> Result<(), Error> {
         Ok(place) => place.copy_from_slice(data),
         Err(_) => unreachable!("the body has the planned length"),
     };
-    tx.send_with(header, plan.body_len(), fill, &Wait::no())
+    tx.send_with(header, plan.body_len(), fill, wait)
 }
 
-/// `:ok`, `:full`, `:busy`, `{:error, fault}`, or `:large`: it is for `send_large`.
+/// `:ok`, `:full`, `:busy`, `{:error, fault}`, or `:large`: it is for `send_large`. With `drop`, what
+/// waits longest makes room.
 #[rustler::nif]
-fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
+fn send<'a>(
+    env: Env<'a>,
+    tx: Sender,
+    payload: Term<'a>,
+    metadata: Term<'a>,
+    drop: bool,
+) -> Term<'a> {
     let large = || atoms::large().encode(env);
     let (payload, metadata) = match read(payload, metadata, ENCODE_MOST) {
         Ok((_, Meta::Long)) => {
@@ -105,7 +111,7 @@ fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> 
     charge(env, 0, payload.len() + metadata.cost());
     tx.answer(env, |Live { handle, .. }| {
         handle.may_back(BACK_MOST);
-        let sent = payload.send(handle, metadata.bytes());
+        let sent = payload.send(handle, metadata.bytes(), drop);
         charge_backed(env, handle);
         Ok(sent?.encode(env))
     })
@@ -113,14 +119,20 @@ fn send<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> 
 
 /// The same where it may take its time.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn send_large<'a>(env: Env<'a>, tx: Sender, payload: Term<'a>, metadata: Term<'a>) -> Term<'a> {
+fn send_large<'a>(
+    env: Env<'a>,
+    tx: Sender,
+    payload: Term<'a>,
+    metadata: Term<'a>,
+    drop: bool,
+) -> Term<'a> {
     let (payload, metadata) = match read(payload, metadata, usize::MAX) {
         Ok(read) => read,
         Err(fault) => return answer(env, Err(fault)),
     };
     tx.answer(env, |Live { handle, .. }| {
         handle.may_back(u64::MAX);
-        Ok(payload.send(handle, metadata.bytes())?.encode(env))
+        Ok(payload.send(handle, metadata.bytes(), drop)?.encode(env))
     })
 }
 
@@ -135,7 +147,7 @@ fn read<'a>(
 /// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` (enough for
 /// one call), `:full`, `:busy`, `:large` (the next one is for `send_large`) or `{:error, fault}`.
 #[rustler::nif]
-fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>) -> Term<'a> {
+fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>, drop: bool) -> Term<'a> {
     let (mut sent, mut bytes, mut rest) = (0usize, 0usize, list);
     let why = tx.answer(env, |Live { handle, .. }| {
         handle.may_back(BACK_MOST);
@@ -146,7 +158,7 @@ fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>) -> Term<'a> {
                 if payload.len() > COPY_MOST {
                     return Ok(atoms::large());
                 }
-                let outcome = payload.send(handle, None)?;
+                let outcome = payload.send(handle, None, drop)?;
                 if outcome != atoms::ok() {
                     return Ok(outcome);
                 }
@@ -192,6 +204,12 @@ fn watch_room<'a>(env: Env<'a>, tx: Sender, tag: Term<'a>) -> Term<'a> {
         let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
         Ok(waiter::watch(tx.id, News::Room, hold, env.pid(), tag).encode(env))
     })
+}
+
+/// `{:ok, path, why}`: which ring is full, why, and who is to make room; or `{:error, fault}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn why_full<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
+    answer(env, tx.hold().map(|hold| ring::told(env, &hold, Inspection::why_full)))
 }
 
 #[rustler::nif]

@@ -1,12 +1,12 @@
 //! Segments: made, opened, listed, looked into, left.
 
 use crate::attachment::{self, Hold, Notice, Tally};
-use crate::consumer::{Policy, Receiver};
+use crate::consumer::{Policy, Receiver, Taker};
 use crate::end::{self, End};
 use crate::error::{Fault, answer};
 use crate::{atoms, waiter};
-use rustler::{Binary, Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
-use slipring::{Address, Error, Segment};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
+use slipring::{Address, Error, Inspection, Mode, Segment};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -50,16 +50,26 @@ fn address(named: bool, bytes: Binary<'_>) -> Result<Address, Error> {
 /// As `Slipring` has checked them. Absent ones are the crate's own.
 #[derive(NifMap)]
 struct Options {
+    mode: String,
     slots: Option<u64>,
     cell: Option<u64>,
     capacity: Option<u64>,
     populate: bool,
     keep: bool,
+    drop_oldest: bool,
+    max_deliveries: Option<u8>,
+    share: Option<u8>,
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
 fn create<'a>(env: Env<'a>, named: bool, text: Binary<'a>, options: Options) -> Term<'a> {
-    let mut made = Segment::options().populate(options.populate).keep(options.keep);
+    let Some(mode) = Mode::named(&options.mode) else {
+        let (option, expected) = ("mode", "spsc, mpsc, spmc or mpmc");
+        let unknown = Error::InvalidOption { option, value: options.mode, expected };
+        return answer(env, Err(unknown.into()));
+    };
+    let made = Segment::options().mode(mode).populate(options.populate).keep(options.keep);
+    let mut made = made.drop_oldest(options.drop_oldest);
     if let Some(slots) = options.slots {
         made = made.slots(slots);
     }
@@ -68,6 +78,12 @@ fn create<'a>(env: Env<'a>, named: bool, text: Binary<'a>, options: Options) -> 
     }
     if let Some(capacity) = options.capacity {
         made = made.capacity(capacity);
+    }
+    if let Some(times) = options.max_deliveries {
+        made = made.max_deliveries(times);
+    }
+    if let Some(percent) = options.share {
+        made = made.share(percent);
     }
     answer(env, Ring::made(env, address(named, text).and_then(|at| made.create(at))))
 }
@@ -90,16 +106,18 @@ fn producer<'a>(env: Env<'a>, ring: ResourceArc<Ring>, owner: LocalPid) -> Term<
     answer(env, made())
 }
 
+/// `{:ok, consumer}`. With a limit, frames are to be acknowledged, and so many may be open.
 #[rustler::nif(schedule = "DirtyIo")]
 fn consumer<'a>(
     env: Env<'a>,
     ring: ResourceArc<Ring>,
     owner: LocalPid,
     policy: Policy,
+    limit: Option<u32>,
 ) -> Term<'a> {
     let made = || {
         let hold = ring.hold()?;
-        let end = End::new(hold.segment.consumer()?, hold);
+        let end = End::new(Taker::new(&hold.segment, limit)?, hold);
         let receiver = ResourceArc::new(Receiver::new(end, policy));
         end::own(env, &receiver, owner)?;
         Ok((atoms::ok(), receiver).encode(env))
@@ -146,6 +164,7 @@ fn unlink<'a>(env: Env<'a>, named: bool, text: Binary<'a>) -> Term<'a> {
 #[derive(NifMap)]
 struct Info {
     path: String,
+    mode: Atom,
     size: u64,
     slots: u64,
     cell: u64,
@@ -161,6 +180,9 @@ struct Info {
     filling: u64,
     offered: u64,
     held: u64,
+    returned: u64,
+    dead: u64,
+    dropped: u64,
     leases: u64,
     leased: u64,
     copied: u64,
@@ -176,8 +198,8 @@ struct Process {
     consumes: bool,
 }
 
-impl From<slipring::Inspection> for Info {
-    fn from(found: slipring::Inspection) -> Self {
+impl Info {
+    fn new(env: Env<'_>, found: Inspection) -> Self {
         let process = |p: &slipring::Process| Process {
             id: p.id,
             pid: p.pid,
@@ -188,6 +210,7 @@ impl From<slipring::Inspection> for Info {
         let Tally { leases, leased, copied } = attachment::tally(&found.path);
         Self {
             path: found.path.display().to_string(),
+            mode: Atom::from_str(env, found.mode.name()).unwrap_or(atoms::unknown()),
             size: found.len,
             slots: found.slots,
             cell: found.cell,
@@ -203,6 +226,9 @@ impl From<slipring::Inspection> for Info {
             filling: found.frames.filling,
             offered: found.frames.offered,
             held: found.frames.held,
+            returned: found.frames.returned,
+            dead: found.frames.dead,
+            dropped: found.dropped,
             leases,
             leased,
             copied,
@@ -211,10 +237,20 @@ impl From<slipring::Inspection> for Info {
     }
 }
 
+/// `{:ok, path, why}`, as a look into the ring tells.
+pub(crate) fn told<'a>(
+    env: Env<'a>,
+    hold: &Hold,
+    why: impl FnOnce(&Inspection) -> String,
+) -> Term<'a> {
+    let found = hold.segment.inspect();
+    (atoms::ok(), found.path.display().to_string(), why(&found)).encode(env)
+}
+
 /// Of a ring that this VM is attached to.
 #[rustler::nif(schedule = "DirtyIo")]
 fn info<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
-    let found = ring.hold().map(|hold| Info::from(hold.segment.inspect()));
+    let found = ring.hold().map(|hold| Info::new(env, hold.segment.inspect()));
     answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
 }
 
@@ -222,6 +258,6 @@ fn info<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
 #[rustler::nif(schedule = "DirtyIo")]
 fn inspect<'a>(env: Env<'a>, named: bool, text: Binary<'a>) -> Term<'a> {
     let found = address(named, text).and_then(slipring::inspect);
-    let found = found.map(Info::from).map_err(Fault::from);
+    let found = found.map(|found| Info::new(env, found)).map_err(Fault::from);
     answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
 }

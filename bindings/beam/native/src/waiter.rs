@@ -1,7 +1,7 @@
 //! Threads that wait for rings, and tell the processes that want to know.
 //!
 //! 1. A watch is told once, by a message `{tag, :ready}`, then it is over. It is told when a frame
-//!    waits or, for a producer, space was freed; when the ring is closed for sending; and when its
+//!    waits, when space was freed, or when a consumer may take frames again, whichever it is for; when the ring is closed for sending; and when its
 //!    end is closed. Who is told looks itself.
 //! 2. Those who wait for the same news of an end share a place. A thread has as many places as one
 //!    call of the kernel can wait for; for more there is another thread.
@@ -10,11 +10,12 @@
 
 use crate::atoms;
 use crate::attachment::Hold;
+use crate::credit::Credit;
 use rustler::env::SavedTerm;
 use rustler::{Atom, LocalPid, OwnedEnv, Term};
 use slipring::{Bell, WATCHED_PER_THREAD, Watched, wait_any};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How often watches of processes that have died are looked for.
@@ -23,19 +24,26 @@ const SWEEP: Duration = Duration::from_secs(5);
 static WAITERS: Mutex<Vec<&'static Waiter>> = Mutex::new(Vec::new());
 static IDS: AtomicU64 = AtomicU64::new(1);
 
-/// What end of a ring is waited for: frames for a consumer, room for a producer.
-#[derive(Clone, Copy, PartialEq)]
+/// What an end waits for: a consumer for frames, or for some of its own to be acknowledged; a producer
+/// for room.
 pub(crate) enum News {
     Frames,
     Room,
+    Credit(Arc<Credit>),
+}
+
+/// How a thread sees them.
+enum Source {
+    Frames(Watched),
+    Room(Watched),
+    Credit(Arc<Credit>),
 }
 
 /// An end, and the watches for the same news of it.
 struct Place {
     end: u64,
-    news: News,
     // Dropped in this order: the mapping's last reference is never a place's.
-    ring: Watched,
+    source: Source,
     _hold: Hold,
     closed: bool,
     watches: Vec<Watch>,
@@ -116,18 +124,24 @@ pub(crate) fn watch(end: u64, news: News, hold: Hold, pid: LocalPid, tag: Tag) -
     let id = watch.id;
     let mut waiters = waiters();
     for waiter in waiters.iter() {
-        // Another announcement for room would look like news to those who wait already.
         let same = |place: &&mut Place| {
-            place.end == end && place.news == news && (news == News::Frames || !place.ring.ready())
+            let same = match (&place.source, &news) {
+                // Another announcement for room would look like news to those who wait already.
+                (Source::Room(ring), News::Room) => !ring.ready(),
+                (Source::Frames(_), News::Frames) | (Source::Credit(_), News::Credit(_)) => true,
+                _ => false,
+            };
+            same && place.end == end
         };
         if let Some(place) = waiter.places().list.iter_mut().find(same) {
             place.watches.push(watch);
             return id;
         }
     }
-    let ring = match news {
-        News::Frames => hold.segment.readable(),
-        News::Room => hold.segment.writable(),
+    let source = match news {
+        News::Frames => Source::Frames(hold.segment.readable()),
+        News::Room => Source::Room(hold.segment.writable()),
+        News::Credit(credit) => Source::Credit(credit),
     };
     let vacant = |waiter: &&&'static Waiter| waiter.places().list.len() < WATCHED_PER_THREAD;
     if !waiters.iter().any(|waiter| vacant(&waiter)) {
@@ -135,7 +149,7 @@ pub(crate) fn watch(end: u64, news: News, hold: Hold, pid: LocalPid, tag: Tag) -
         add(&mut waiters);
     }
     if let Some(waiter) = waiters.iter().find(vacant).or(waiters.last()) {
-        let place = Place { end, news, ring, _hold: hold, closed: false, watches: vec![watch] };
+        let place = Place { end, source, _hold: hold, closed: false, watches: vec![watch] };
         waiter.places().list.push(place);
         waiter.bell.ring();
     }
@@ -183,7 +197,25 @@ pub(crate) fn let_go() {
     }
 }
 
+impl Source {
+    fn ring(&self) -> Option<&Watched> {
+        match self {
+            Self::Frames(ring) | Self::Room(ring) => Some(ring),
+            Self::Credit(_) => None,
+        }
+    }
+}
+
 impl Place {
+    /// Whether there is news. If not, `bell` is rung for what is no ring's.
+    fn ready(&self, bell: &'static Bell) -> bool {
+        self.closed
+            || match &self.source {
+                Source::Frames(ring) | Source::Room(ring) => ring.ready(),
+                Source::Credit(credit) => credit.left_or_ring(bell),
+            }
+    }
+
     /// Forgets who has died; `false` if nobody is left.
     fn sweep(&mut self) -> bool {
         self.watches.retain(|watch| watch.tag.env.run(|env| watch.pid.is_alive(env)));
@@ -196,17 +228,21 @@ impl Waiter {
         self.places.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn run(&self) {
+    fn run(&'static self) {
         let mut heard = 0;
         loop {
-            let rings: Vec<_> = self.places().list.iter().map(|place| place.ring.clone()).collect();
-            let limit = (!rings.is_empty()).then_some(SWEEP);
+            let (rings, any) = {
+                let list = &self.places().list;
+                let rings = list.iter().filter_map(|place| place.source.ring().cloned());
+                (rings.collect::<Vec<_>>(), !list.is_empty())
+            };
+            let limit = any.then_some(SWEEP);
             let ready = wait_any(&rings, &self.bell, &mut heard, limit);
             drop(rings);
             let mut places = self.places();
             // Asked again: what was ready may have been taken back, and others have come.
-            let news = |place: &mut Place| place.closed || place.ring.ready();
-            for place in places.list.extract_if(.., news) {
+            let ready_now = |place: &mut Place| place.ready(&self.bell);
+            for place in places.list.extract_if(.., ready_now) {
                 for watch in place.watches {
                     watch.tag.send(&watch.pid, atoms::ready());
                 }
