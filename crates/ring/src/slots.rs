@@ -122,6 +122,7 @@ impl<'a> Slots<'a> {
     /// `all.len()` is a power of two, at least 8 outside of models.
     #[inline(always)]
     pub(crate) fn new(all: &'a [Slot], cursors: &'a Cursors) -> Self {
+        debug_assert!(all.len().is_power_of_two());
         Self { all, cursors, shift: all.len().trailing_zeros() }
     }
 
@@ -144,7 +145,15 @@ impl<'a> Slots<'a> {
     /// The control word of a cell.
     #[inline(always)]
     pub(crate) fn cell(self, index: u32) -> &'a Block {
-        &self.all[index as usize].cell
+        &self.at(index.into()).cell
+    }
+
+    /// The slot of a position, or of an index.
+    #[inline(always)]
+    fn at(self, position: u64) -> &'a Slot {
+        let index = (position & (self.all.len() as u64 - 1)) as usize;
+        // SAFETY: the length is a power of two, so what is masked with one less is below it.
+        unsafe { self.all.get_unchecked(index) }
     }
 
     /// As slots keep it.
@@ -155,7 +164,7 @@ impl<'a> Slots<'a> {
 
     #[inline(always)]
     pub(crate) fn word(self, position: u64) -> &'a AtomicU64 {
-        &self.all[self.home(position) as usize].word
+        &self.at(position).word
     }
 
     /// The frame that was placed at a position, or `None` before it is.

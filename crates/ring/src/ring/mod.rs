@@ -45,8 +45,14 @@ impl<'a> Wait<'a> {
     }
 
     /// Not at all.
-    pub fn no() -> Self {
-        Self::new(Some(Duration::ZERO))
+    #[inline(always)]
+    pub const fn no() -> Self {
+        Self {
+            limit: Some(Duration::ZERO),
+            drop_oldest: false,
+            spin: Duration::ZERO,
+            interrupt: None,
+        }
     }
 
     /// Not at all: a producer that finds the ring full drops the frame that waits longest, and the next
