@@ -1,0 +1,284 @@
+//! Rings and the system under them: processes, descriptors, memory, sleep.
+
+#![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
+
+mod names;
+
+use names::*;
+use slipring::{Error, Header, Segment, Wait};
+use std::time::{Duration, Instant};
+
+/// P6: handles of the parent do nothing in a forked child, and say so.
+#[test]
+fn a_forked_child_is_told() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    tx.send(Header::raw(), b"mine", &Wait::no()).unwrap();
+    let frame = rx.recv(&Wait::no()).unwrap();
+    let mut handles = Some((frame, tx, rx, segment));
+    let status = in_child(|| {
+        let (frame, mut tx, mut rx, segment) = handles.take().unwrap();
+        let told = matches!(tx.send(Header::raw(), b"", &Wait::no()), Err(Error::Forked { .. }))
+            && matches!(rx.recv(&Wait::no()), Err(Error::Forked { .. }))
+            && matches!(segment.producer(), Err(Error::Forked { .. }));
+        drop((frame, tx, rx, segment));
+        if told { 0 } else { 1 }
+    });
+    assert_eq!(status, 0);
+    let (frame, mut tx, _rx, segment) = handles.unwrap();
+    assert_eq!(segment.inspect().frames.held, 1, "the child released nothing");
+    assert_eq!(&*frame, b"mine");
+    tx.send(Header::raw(), b"on", &Wait::no()).unwrap();
+}
+
+/// A child that becomes the ring's consumer and then does `then`; the parent goes on once it is one.
+fn consumer_in_a_child(name: &Name, segment: &Segment, then: impl FnOnce()) -> i32 {
+    // SAFETY: the child opens the ring anew and leaves by `_exit` or `exec`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let rx = Segment::open(name.0.as_str()).and_then(|segment| segment.consumer());
+        then();
+        drop(rx);
+        // SAFETY: ends the child without running anything of the parent's.
+        unsafe { libc::_exit(0) };
+    }
+    let start = Instant::now();
+    while !segment.inspect().processes.iter().any(|process| process.consumes) {
+        assert!(start.elapsed() < Duration::from_secs(10), "the child got nowhere");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    pid
+}
+
+fn kill(pid: i32) {
+    // SAFETY: our own child.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
+}
+
+/// P6: a process lives whatever its name is made of, and whether or not we have a descriptor left.
+#[test]
+fn the_living_are_not_taken_for_dead() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let pid = consumer_in_a_child(&name, &segment, || {
+        // SAFETY: sets this child's own name, to bytes that are no text.
+        unsafe { libc::prctl(libc::PR_SET_NAME, c"\xff) Z \xfe".as_ptr()) };
+        std::thread::sleep(Duration::from_secs(60));
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    let refused = |error| matches!(error, Err(Error::RoleTaken { pid: p, .. }) if p == pid as u32);
+    assert!(refused(segment.consumer().map(drop)));
+    let mut none_left = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        none_left.push(file);
+    }
+    assert!(refused(segment.consumer().map(drop)));
+    drop(none_left);
+    kill(pid);
+    segment.consumer().unwrap();
+}
+
+/// P6: who becomes another program has left the ring, though its pid and start time stay.
+#[test]
+fn another_program_is_not_a_participant() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let pid = consumer_in_a_child(&name, &segment, || {
+        std::thread::sleep(Duration::from_millis(50));
+        let words = [c"sleep".as_ptr(), c"60".as_ptr(), std::ptr::null()];
+        // SAFETY: a list of strings with a null at its end.
+        unsafe { libc::execvp(words[0], words.as_ptr()) };
+    });
+    let start = Instant::now();
+    while let Err(error) = segment.consumer() {
+        assert!(matches!(error, Error::RoleTaken { .. }), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10), "still taken for the consumer");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // SAFETY: asks whether our own child still runs.
+    assert_eq!(unsafe { libc::kill(pid, 0) }, 0);
+    kill(pid);
+}
+
+/// P6: two that leave at once leave no name behind; a forked child does not keep the ring locked.
+#[test]
+fn the_last_to_leave_takes_the_name_away() {
+    for _ in 0..30 {
+        let name = name();
+        let one = small().create(name.0.as_str()).unwrap();
+        let two = Segment::open(name.0.as_str()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(one));
+            scope.spawn(move || drop(two));
+        });
+        assert!(!file(&name).exists());
+    }
+    let name = name();
+    let segment = small().keep(true).create(name.0.as_str()).unwrap();
+    // SAFETY: the child only sleeps until it is killed.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        std::thread::sleep(Duration::from_secs(60));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) };
+    }
+    drop(segment);
+    Segment::open(name.0.as_str()).unwrap();
+    kill(pid);
+}
+
+/// P1, P9: a segment without a name, handed to a child, sealed, and gone with the last handle.
+#[test]
+fn an_anonymous_segment_is_handed_to_a_child() {
+    let segment = small().create_anonymous().unwrap();
+    let (mut tx, shared) = (segment.producer().unwrap(), segment.share().unwrap());
+    use std::os::fd::AsRawFd;
+    // SAFETY: asks the system to cut the file short, or not to close it in another program.
+    let (cut, kept) = unsafe {
+        (libc::ftruncate(shared.as_raw_fd(), 0), libc::fcntl(shared.as_raw_fd(), libc::F_GETFD))
+    };
+    assert_eq!((cut, kept), (-1, 0), "sealed, and inherited");
+    tx.send(Header::raw(), b"for my child", &Wait::no()).unwrap();
+    let child = in_child(move || {
+        let segment = Segment::from_fd(shared).unwrap();
+        let frame = segment.consumer().unwrap().recv(&Wait::no()).unwrap();
+        i32::from(&*frame != b"for my child" || segment.inspect().processes.len() != 2)
+    });
+    assert_eq!(child, 0);
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let refused = Segment::from_fd(reader.into()).unwrap_err();
+    assert!(refused.to_string().contains("not a regular file"), "{refused}");
+}
+
+/// P8: where the futex call is missing or forbidden, waiting is looking again and again, and works.
+#[test]
+fn a_host_without_futexes_polls() {
+    let (name, back) = (name(), name());
+    let there = small().create(name.0.as_str()).unwrap();
+    let here = small().create(back.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (there.producer().unwrap(), here.consumer().unwrap());
+    let sending = std::thread::spawn(move || {
+        for n in 0..40u8 {
+            tx.send(Header::raw(), &[n; 1000], &Wait::forever()).unwrap();
+            std::thread::sleep(Duration::from_millis(u64::from(n % 3)));
+        }
+    });
+    let receiving = std::thread::spawn(move || {
+        // The child finds its ring full before this looks.
+        std::thread::sleep(Duration::from_millis(100));
+        let got: Vec<u8> = (0..40).map(|_| rx.recv(&Wait::forever()).unwrap()[0]).collect();
+        assert!(got.iter().copied().eq(0..40));
+    });
+    let patient = Wait::for_up_to(Duration::from_secs(30)).spin(Duration::ZERO);
+    let child = in_child(|| {
+        without_futexes();
+        let mut rx = Segment::open(name.0.as_str()).unwrap().consumer().unwrap();
+        let mut tx = Segment::open(back.0.as_str()).unwrap().producer().unwrap();
+        let start = Instant::now();
+        for _ in 0..40 {
+            let frame = rx.recv(&patient).unwrap();
+            tx.send(Header::raw(), &frame, &patient).unwrap();
+        }
+        let short = Wait::for_up_to(Duration::from_millis(30)).spin(Duration::ZERO);
+        assert!(matches!(rx.recv(&short), Err(Error::Timeout)));
+        i32::from(start.elapsed() > Duration::from_secs(20))
+    });
+    assert_eq!(child, 0);
+    sending.join().unwrap();
+    receiving.join().unwrap();
+}
+
+/// Has the system answer, in this thread, that it knows no futexes.
+fn without_futexes() {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, equal, answer) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
+    let mut filter = [
+        statement(load, 0, 0, 0),
+        statement(equal, 1, 0, libc::SYS_futex as u32),
+        statement(equal, 0, 1, libc::SYS_futex_waitv as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program is valid while the call copies it, and concerns this thread's calls alone.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
+        assert_eq!(libc::syscall(libc::SYS_futex, 0, 0, 0), -1);
+    }
+}
+
+/// R8.4: memory that is idle goes back to the system, and frames come as before.
+#[test]
+fn idle_memory_goes_back_to_the_system() {
+    let name = name();
+    let segment = Segment::options().capacity(8 << 20).create(name.0.as_str()).unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    let taken = || {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(file(&name)).unwrap().blocks() * 512
+    };
+    let before = taken();
+    tx.send(Header::raw(), &vec![1; 5 << 20], &Wait::no()).unwrap();
+    tx.send(Header::raw(), &vec![2; 100_000], &Wait::no()).unwrap();
+    assert!(taken() >= before + (5 << 20));
+    assert_eq!(tx.trim(), 0, "all is in use");
+    drop(rx.recv(&Wait::no()).unwrap());
+    assert!(tx.trim() >= 5 << 20);
+    assert!(taken() < before + (1 << 20));
+    assert!(rx.recv(&Wait::no()).unwrap().iter().all(|&byte| byte == 2));
+    tx.send(Header::raw(), &vec![3; 5 << 20], &Wait::no()).unwrap();
+    assert!(rx.recv(&Wait::no()).unwrap().iter().all(|&byte| byte == 3));
+}
+
+/// Memory can be kept from swapping, as far as the user's limit goes; huge pages can be asked for.
+#[test]
+fn memory_is_locked_where_the_limit_permits() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    match segment.lock_memory() {
+        Ok(()) => {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+            let locked: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            assert!(locked * 1024 >= segment.mapped().len() as u64);
+        }
+        Err(error) => assert!(matches!(error, Error::Os { operation: "lock", .. }), "{error}"),
+    }
+    if let Err(error) = segment.use_huge_pages() {
+        assert!(error.to_string().contains("huge pages"), "{error}");
+    }
+}
+
+/// P1: a name is removed only by who holds the membership lock of the file that it names, so never
+/// another one's that has taken it meanwhile.
+#[test]
+fn unlinking_waits_for_who_joins_or_leaves() {
+    use std::os::fd::AsRawFd;
+    let name = name();
+    let _ring = small().create(name.0.as_str()).unwrap();
+    let joining = std::fs::File::options().read(true).write(true).open(file(&name)).unwrap();
+    // SAFETY: a range of zeroes is a valid one, and the descriptor is open.
+    unsafe {
+        let mut range: libc::flock = std::mem::zeroed();
+        (range.l_type, range.l_whence) = (libc::F_RDLCK as i16, libc::SEEK_SET as i16);
+        (range.l_start, range.l_len) = (joining.metadata().unwrap().len() as i64, 1);
+        assert_eq!(libc::fcntl(joining.as_raw_fd(), libc::F_OFD_SETLK, &range), 0);
+    }
+    std::thread::scope(|scope| {
+        let unlinking = scope.spawn(|| slipring::unlink(name.0.as_str()));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!unlinking.is_finished() && file(&name).exists());
+        drop(joining);
+        unlinking.join().unwrap().unwrap();
+        assert!(!file(&name).exists());
+    });
+}
