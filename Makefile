@@ -12,6 +12,7 @@ FUZZ_SECONDS ?= 10
 STORM_SECONDS ?= 60
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
+BENCH_FEATURES ?= peers
 DEMO_ARGS ?=
 PYTHON ?= python3
 
@@ -31,12 +32,12 @@ crates := -p slipring -p slipring-codec -p slipring-benches -p slipring-storm
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-grow deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= DEMO_ARGS= PYTHON=%s\n' \
-	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(PYTHON)'
+	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(BENCH_FEATURES)' '$(PYTHON)'
 
 setup: ## install what is missing, build both bindings
 	@scripts/setup
@@ -120,7 +121,11 @@ asan-if-possible:
 bench-ring: setup ## the ring beside its peers; writes target/bench/
 	@scripts/setup bench
 	$(say) 'Ring benchmarks'
-	@cargo run --release -p slipring-benches --features peers --bin ring -- $(BENCH_ARGS)
+	@cargo run --release -p slipring-benches --features $(BENCH_FEATURES) --bin ring -- $(BENCH_ARGS)
+
+bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
+	$(say) 'Growth'
+	@cargo run --release -p slipring-benches --bin ring -- --grow --rounds 3 $(BENCH_ARGS)
 
 deny: ## licences, advisories and sources of the dependencies (cargo-deny)
 	@cargo deny check

@@ -1,5 +1,7 @@
 //! Who is measured: one file each, and one line in [`all`].
 
+#[cfg(feature = "aeron")]
+mod aeron;
 #[cfg(feature = "peers")]
 mod iceoryx;
 mod limit;
@@ -21,6 +23,8 @@ pub fn all() -> Vec<Contestant> {
         machine::contestant(),
         Contestant::processes::<slipring::Slipring>(),
         slipring::views(),
+        Contestant::crowd_of_processes::<slipring::Many>(),
+        slipring::killed(),
         Contestant::processes::<limit::Limit<false>>(),
         Contestant::processes::<limit::Limit<true>>(),
     ];
@@ -32,10 +36,13 @@ pub fn all() -> Vec<Contestant> {
     }));
     #[cfg(feature = "peers")]
     all.extend([Contestant::processes::<iceoryx::Iceoryx>(), Contestant::processes::<zmq::Zmq>()]);
+    #[cfg(feature = "aeron")]
+    all.push(Contestant::processes::<aeron::Aeron>());
     all.extend([
         Contestant::processes::<unix::Unix>(),
         Contestant::threads::<threads::Rtrb>(),
         Contestant::threads::<threads::Queue>(),
+        Contestant::crowd_of_threads::<threads::Many>(),
     ]);
     all.extend(scripts::contestants());
     all

@@ -26,8 +26,8 @@ impl Bench {
             .unwrap()
     }
 
-    fn results(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.out.join("ring.json")).unwrap();
+    fn results(&self, name: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.out.join(format!("{name}.json"))).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 }
@@ -51,7 +51,7 @@ fn every_light_peer_gives_a_figure() {
         "--filter rust/ --filter machine/ --peers slipring,machine,limit,limit+fence,unix,rtrb,arrayqueue",
     );
     assert!(output.status.success(), "{}", said(&output));
-    let results = bench.results();
+    let results = bench.results("ring");
     for (case, peer) in [
         ("machine/pingpong", "machine"),
         ("machine/futex", "machine"),
@@ -66,6 +66,12 @@ fn every_light_peer_gives_a_figure() {
         ("rust/stream/64B/batch", "rtrb"),
         ("rust/stream/1MiB/touch", "limit"),
         ("rust/stream/1MiB/cold", "limit"),
+        ("rust/many/64B/2x2", "slipring"),
+        ("rust/many/64B/2x2", "arrayqueue"),
+        ("rust/many/1MiB/2x2", "slipring"),
+        ("rust/killed/reservations/running", "slipring"),
+        ("rust/killed/views/running", "slipring"),
+        ("rust/killed/frames/asleep", "slipring"),
     ] {
         let row = results.iter().find(|row| row["case"] == case && row["peer"] == peer);
         let row = row.unwrap_or_else(|| panic!("no figure for {peer} in {case}"));
@@ -77,13 +83,33 @@ fn every_light_peer_gives_a_figure() {
     assert!(!table.contains("FAILED"), "{table}");
 }
 
+/// R7.2, P5: it is measured with many ends, without bodies, and with nearly all of the pool held.
+#[test]
+fn growth_has_results_of_its_own() {
+    let bench = Bench::new("grow");
+    let output = bench.run("--grow --filter 8x8 --filter /0B/ --filter /4KiB/held99");
+    assert!(output.status.success(), "{}", said(&output));
+    let results = bench.results("grow");
+    let rows: Vec<_> =
+        results.iter().map(|row| (row["case"].as_str(), row["peer"].as_str())).collect();
+    let expected = [
+        ("rust/many/64B/8x8", "slipring"),
+        ("rust/many/64B/8x8", "arrayqueue"),
+        ("rust/many/0B/1x1", "slipring"),
+        ("rust/many/4KiB/held99", "slipring"),
+    ];
+    assert_eq!(rows, expected.map(|(case, peer)| (Some(case), Some(peer))));
+    assert!(results.iter().all(|row| row["min"].as_f64().unwrap() > 0.0), "{results:?}");
+    assert!(bench.out.join("grow.md").exists() && !bench.out.join("ring.md").exists());
+}
+
 /// R9.1: what is not installed is said in the table and is no failure.
 #[test]
 fn a_missing_interpreter_is_said_loudly() {
     let bench = Bench::new("missing");
     let output = bench.run("--filter python/rtt/64B/block --peers mp.Queue");
     assert!(output.status.success(), "{}", said(&output));
-    let results = bench.results();
+    let results = bench.results("ring");
     assert!(results[0]["not_installed"].as_str().unwrap().starts_with("Python;"), "{results:?}");
     assert_eq!((results.len(), &results[0]["peer"]), (1, &Value::from("mp.Queue")));
     let table = std::fs::read_to_string(bench.out.join("ring.md")).unwrap();

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 
 /// Whether all went well; a peer that is not installed is no fault.
 fn measure(args: &Args, contestants: &[Contestant]) -> Result<bool, Failure> {
-    let plan = plan(case::ALL, contestants, args);
+    let (cases, results) = if args.grow { (case::GROW, "grow") } else { (case::ALL, "ring") };
+    let plan = plan(cases, contestants, args);
     if let Some(name) = args.peers.iter().find(|name| contestants.iter().all(|c| c.name != **name))
     {
         eprintln!("ring: there is no peer {name}; --list names them");
@@ -52,7 +53,7 @@ fn measure(args: &Args, contestants: &[Contestant]) -> Result<bool, Failure> {
     if args.list {
         for (case, peers) in &plan {
             let names: Vec<_> = peers.iter().map(|peer| peer.name).collect();
-            println!("{case:<24} {}", names.join(" "));
+            println!("{case:<32} {}", names.join(" "));
         }
         return Ok(true);
     }
@@ -69,14 +70,14 @@ fn measure(args: &Args, contestants: &[Contestant]) -> Result<bool, Failure> {
             rows.push(row);
         }
     }
-    report::write(&args.out, "ring", &rows, peers::YARDSTICKS)?;
-    eprintln!("written: {0}/ring.json and {0}/ring.md", args.out.display());
+    report::write(&args.out, results, &rows, peers::YARDSTICKS)?;
+    eprintln!("written: {0}/{results}.json and {0}/{results}.md", args.out.display());
     let fault = |row: &Row| matches!(&row.figures, Err(failure) if !matches!(failure, Failure::NotInstalled { .. }));
     Ok(!rows.iter().any(fault))
 }
 
 fn line(row: &Row) -> String {
-    let what = format!("{:<24} {:<12}", row.case.to_string(), row.peer);
+    let what = format!("{:<32} {:<12}", row.case.to_string(), row.peer);
     match &row.figures {
         Err(failure) => format!("{what} {failure}"),
         Ok(figures) => {

@@ -16,19 +16,22 @@ pub struct Args {
     pub peers: Vec<String>,
     /// The folder that the results go to.
     pub out: PathBuf,
+    /// How it grows, instead of the cases that stand beside peers.
+    pub grow: bool,
     /// Say which cases and peers there are, and measure nothing.
     pub list: bool,
 }
 
 /// How it is used; printed for `--help` and after a mistake.
 pub const USAGE: &str = "\
-usage: ring [--rounds N] [--seconds S] [--filter TEXT] [--peers A,B] [--out DIR] [--list]
+usage: ring [--rounds N] [--seconds S] [--filter TEXT] [--peers A,B] [--out DIR] [--grow] [--list]
 
   --rounds N      runs of each peer in each case; they take turns (default 5)
   --seconds S     time measured in one run, warm-up apart (default 0.3)
   --filter TEXT   only cases whose name contains TEXT; may be given again
   --peers A,B     only these peers; may be given again
   --out DIR       where ring.json and ring.md go (default target/bench)
+  --grow          how it grows with ends, sizes and what is held: grow.json and grow.md
   --list          name the cases, and the peers of each, and measure nothing
 ";
 
@@ -68,6 +71,7 @@ impl Args {
             filter: Vec::new(),
             peers: Vec::new(),
             out: "target/bench".into(),
+            grow: false,
             list: false,
         };
         let mut words = words.into_iter();
@@ -78,6 +82,7 @@ impl Args {
             match option.as_str() {
                 "--help" | "-h" => return Err(Refusal::Help),
                 "--list" => args.list = true,
+                "--grow" => args.grow = true,
                 "--out" => args.out = value("a folder")?.into(),
                 "--filter" => args.filter.push(value("a part of a case's name")?),
                 "--peers" => args

@@ -26,6 +26,10 @@ pub enum Pattern {
     Recv,
     /// A stream out of Elixir.
     Send,
+    /// Frames from several producers to several consumers, each to one of them, counted over all.
+    Many,
+    /// A peer is killed, and what it held is wanted by others: the time until they go on.
+    Killed,
     /// One cache line passed between two cores.
     Pingpong,
     /// One futex wake-up there and one back.
@@ -55,6 +59,33 @@ pub enum Variant {
     Single,
     /// A frame that waits is taken as a view, in one process, so that nothing but this is timed.
     View,
+    /// Copied, with so many ends; each polls.
+    Ends {
+        /// Those that send.
+        producers: u8,
+        /// Those that receive.
+        consumers: u8,
+    },
+    /// One producer and one consumer, while views hold so many percent of the pool.
+    Held(u8),
+    /// Who is killed, and what the others do meanwhile.
+    Victim {
+        /// What the victim has.
+        hold: Hold,
+        /// Whether the others sleep; otherwise they poll.
+        asleep: bool,
+    },
+}
+
+/// What a process has in hand when it is killed, and others need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The pool, in reservations.
+    Reservations,
+    /// The pool, in views.
+    Views,
+    /// The frames, taken and not acknowledged.
+    Frames,
 }
 
 /// One row of the results.
@@ -102,6 +133,16 @@ pub const ALL: &[Case] = {
         case(Rust, Stream, 64, Batch),
         case(Rust, Stream, MIB, Touch),
         case(Rust, Stream, MIB, Cold),
+        case(Rust, Many, 64, Ends { producers: 1, consumers: 1 }),
+        case(Rust, Many, 64, Ends { producers: 2, consumers: 2 }),
+        case(Rust, Many, 64 * KIB, Ends { producers: 2, consumers: 2 }),
+        case(Rust, Many, MIB, Ends { producers: 2, consumers: 2 }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Reservations, asleep: false }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Reservations, asleep: true }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Views, asleep: false }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Views, asleep: true }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Frames, asleep: false }),
+        case(Rust, Killed, 0, Victim { hold: Hold::Frames, asleep: true }),
         case(Rust, Recv, 64, View),
         case(Rust, Recv, MIB, View),
         case(Python, Rtt, 64, Spin),
@@ -117,6 +158,8 @@ pub const ALL: &[Case] = {
         case(Python, Recv, 64, View),
         case(Python, Recv, MIB, View),
         case(Beam, Rtt, 64, Block),
+        case(Beam, Rtt, 4 * KIB, Block),
+        case(Beam, Rtt, 64 * KIB, Block),
         case(Beam, Rtt, MIB, Block),
         case(Beam, Recv, 64, Batch),
         case(Beam, Recv, 4 * KIB, Batch),
@@ -129,10 +172,63 @@ pub const ALL: &[Case] = {
     ]
 };
 
+/// How it grows: with the ends, with the frames, and with what is held of the pool.
+pub const GROW: &[Case] = {
+    use Variant::*;
+    const fn many(size: usize, variant: Variant) -> Case {
+        Case { host: Host::Rust, pattern: Pattern::Many, size, variant: Some(variant) }
+    }
+    const fn ends(producers: u8, consumers: u8) -> Case {
+        many(64, Ends { producers, consumers })
+    }
+    const fn size(size: usize) -> Case {
+        many(size, Ends { producers: 1, consumers: 1 })
+    }
+    &[
+        ends(1, 1),
+        ends(2, 2),
+        ends(4, 4),
+        ends(8, 8),
+        ends(1, 2),
+        ends(1, 4),
+        ends(1, 8),
+        ends(2, 1),
+        ends(4, 1),
+        ends(8, 1),
+        size(0),
+        size(192),
+        size(193),
+        size(KIB),
+        size(4 * KIB),
+        size(16 * KIB),
+        size(64 * KIB),
+        size(256 * KIB),
+        size(MIB),
+        size(4 * MIB),
+        size(16 * MIB),
+        many(4 * KIB, Held(0)),
+        many(4 * KIB, Held(50)),
+        many(4 * KIB, Held(90)),
+        many(4 * KIB, Held(99)),
+        many(64 * KIB, Held(0)),
+        many(64 * KIB, Held(50)),
+        many(64 * KIB, Held(90)),
+        many(64 * KIB, Held(99)),
+    ]
+};
+
 impl Case {
     /// The case of this name, if there is one.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.iter().copied().find(|case| case.to_string() == name)
+        ALL.iter().chain(GROW).copied().find(|case| case.to_string() == name)
+    }
+
+    /// How many produce and how many consume.
+    pub fn ends(&self) -> (usize, usize) {
+        match self.variant {
+            Some(Variant::Ends { producers, consumers }) => (producers.into(), consumers.into()),
+            _ => (1, 1),
+        }
     }
 
     /// Whether this is that variant.
@@ -140,9 +236,9 @@ impl Case {
         self.variant == Some(variant)
     }
 
-    /// Whether both ends are Rust and frames go there and back or one way.
+    /// Whether there are two ends, both in Rust, and frames go there and back or one way.
     pub fn in_rust(&self) -> bool {
-        self.host == Host::Rust && !self.is(Variant::View)
+        self.host == Host::Rust && matches!(self.pattern, Pattern::Rtt | Pattern::Stream)
     }
 }
 
@@ -159,6 +255,8 @@ impl fmt::Display for Case {
             Pattern::Stream => "stream",
             Pattern::Recv => "recv",
             Pattern::Send => "send",
+            Pattern::Many => "many",
+            Pattern::Killed => "killed",
             Pattern::Pingpong => "pingpong",
             Pattern::Futex => "futex",
             Pattern::Memcpy => "memcpy",
@@ -166,7 +264,8 @@ impl fmt::Display for Case {
         };
         write!(f, "{host}/{pattern}")?;
         match self.size {
-            0 => {}
+            0 if self.pattern != Pattern::Many => {}
+            0 => f.write_str("/0B")?,
             size if size % MIB == 0 => write!(f, "/{}MiB", size / MIB)?,
             size if size % KIB == 0 => write!(f, "/{}KiB", size / KIB)?,
             size => write!(f, "/{size}B")?,
@@ -181,6 +280,16 @@ impl fmt::Display for Case {
             Some(Variant::Batch) => f.write_str("/batch"),
             Some(Variant::Single) => f.write_str("/single"),
             Some(Variant::View) => f.write_str("/view"),
+            Some(Variant::Ends { producers, consumers }) => write!(f, "/{producers}x{consumers}"),
+            Some(Variant::Held(percent)) => write!(f, "/held{percent}"),
+            Some(Variant::Victim { hold, asleep }) => {
+                f.write_str(match hold {
+                    Hold::Reservations => "/reservations",
+                    Hold::Views => "/views",
+                    Hold::Frames => "/frames",
+                })?;
+                f.write_str(if asleep { "/asleep" } else { "/running" })
+            }
         }
     }
 }
@@ -192,12 +301,15 @@ mod tests {
     /// R7.5: a case keeps one name, and a name means one case.
     #[test]
     fn every_name_leads_back_to_its_case() {
-        for case in ALL {
+        for case in ALL.iter().chain(GROW) {
             assert_eq!(Case::named(&case.to_string()), Some(*case), "{case}");
         }
         assert_eq!(ALL[0].to_string(), "machine/clock");
         assert!(Case::named("machine/memcpy/16MiB").is_some());
         assert!(Case::named("rust/stream/64KiB/copy").is_some());
         assert_eq!(Case::named("rust/stream/64KiB"), None);
+        assert_eq!(Case::named("rust/many/64B/2x2").unwrap().ends(), (2, 2));
+        assert!(Case::named("rust/many/0B/1x1").is_some());
+        assert!(Case::named("rust/killed/views/asleep").is_some());
     }
 }

@@ -42,6 +42,15 @@ impl Control {
         Ok(())
     }
 
+    /// Where there are many ends: all are open.
+    pub(crate) fn start(&self) {
+        self.ready(End::Near).store(1, Ordering::Release);
+    }
+
+    pub(crate) fn started(&self) -> bool {
+        self.ready(End::Near).load(Ordering::Acquire) != 0
+    }
+
     /// The near end has seen enough.
     pub(crate) fn stop(&self) {
         self.memory.word(256).store(1, Ordering::Release);
@@ -72,9 +81,13 @@ impl Control {
         self.memory.word(512).store(1, Ordering::Release);
     }
 
+    pub(crate) fn left(&self) -> bool {
+        self.memory.word(512).load(Ordering::Acquire) != 0
+    }
+
     /// Waits for that. The kernel ends this process when the near one dies, so there is no limit.
     pub(crate) fn await_leave(&self) {
-        while self.memory.word(512).load(Ordering::Acquire) == 0 {
+        while !self.left() {
             std::thread::sleep(Duration::from_micros(100));
         }
     }
@@ -84,8 +97,15 @@ impl Control {
         self.memory.word(640).store(1, Ordering::Release);
     }
 
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.memory.word(640).load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it is worth waiting on, since then.
+    pub(crate) fn patience(&self, since: Instant) -> Result<(), Failure> {
+        let waited = since.elapsed();
+        let gone = self.failed() || waited >= PATIENCE;
+        if gone { Err(Failure::Silent { waited }) } else { Ok(()) }
     }
 }
 
@@ -114,16 +134,12 @@ impl Watch {
 
     #[cold]
     fn look(&mut self, control: &Control) -> Result<(), Failure> {
-        if control.failed() {
-            return Err(Failure::Silent { waited: Duration::ZERO });
-        }
         if self.idle == 0x100 {
             self.since = None;
         }
         // The count may wrap; the start of the silence is kept apart from it.
         self.idle = 0x200;
         let since = *self.since.get_or_insert_with(Instant::now);
-        let waited = since.elapsed();
-        if waited < PATIENCE { Ok(()) } else { Err(Failure::Silent { waited }) }
+        control.patience(since)
     }
 }

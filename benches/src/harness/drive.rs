@@ -197,7 +197,7 @@ fn pour<L: Link>(
 }
 
 /// About a microsecond.
-fn pause() {
+pub(super) fn pause() {
     (0..64).for_each(|_| spin_loop());
 }
 
@@ -226,7 +226,7 @@ fn cold<L: Link>(
 }
 
 /// Writes and reads bodies as the case says. The first word of each body is its sequence.
-struct Load {
+pub(super) struct Load {
     size: usize,
     touch: bool,
     /// What the producer copies into each frame.
@@ -239,19 +239,24 @@ struct Load {
 
 impl Load {
     fn new(case: &Case) -> Self {
+        Self::counting_from(case, 0)
+    }
+
+    /// The first body has this sequence.
+    pub(super) fn counting_from(case: &Case, filled: u64) -> Self {
         Self {
             size: case.size,
             touch: case.is(Variant::Touch),
             source: (0..case.size).map(|index| index as u8).collect(),
             small: [0x5a; 64],
-            filled: 0,
+            filled,
             seen: 0,
             wrong: None,
         }
     }
 
     #[inline(always)]
-    fn fill(&mut self, body: &mut [u8]) {
+    pub(super) fn fill(&mut self, body: &mut [u8]) {
         let sequence = self.filled.to_le_bytes();
         self.filled += 1;
         if let Ok(body) = <&mut [u8; 64]>::try_from(&mut *body) {
@@ -271,6 +276,12 @@ impl Load {
             self.refuse(sequence, body.len());
         }
         self.seen += 1;
+        self.look(body);
+    }
+
+    /// Reads what the case says is read.
+    #[inline(always)]
+    pub(super) fn look(&self, body: &[u8]) {
         if let Ok(body) = <[u8; 64]>::try_from(body) {
             black_box(body);
         } else if !self.touch {

@@ -3,8 +3,8 @@
 use std::env;
 use std::io::Read;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -37,7 +37,9 @@ pub struct Contestant {
 
 /// What a far end is told on its command line.
 pub struct FarCall {
-    case: Case,
+    pub(crate) case: Case,
+    /// Which of several far ends it is, from 0.
+    pub(crate) seat: usize,
     name: String,
     address: String,
 }
@@ -58,7 +60,7 @@ impl Contestant {
             name: P::NAME,
             takes: Box::new(|case| case.in_rust() && P::takes(case)),
             run: Box::new(|case, time| {
-                with_far_process(P::NAME, case, P::memory(case), |route, control| {
+                with_far_processes(P::NAME, case, 1, P::memory(case), |route, control| {
                     drive::near(&mut P::open(route, End::Near)?, case, time, control)
                 })
             }),
@@ -99,11 +101,12 @@ impl Contestant {
     }
 }
 
-/// Starts the far end of `peer` in a process of its own and runs `near` beside it, with `extra`
-/// bytes of memory shared by both.
-pub(crate) fn with_far_process(
+/// Starts so many far ends of `peer`, each in a process of its own, and runs `near` beside them, with
+/// `extra` bytes of memory shared by all.
+pub(crate) fn with_far_processes(
     peer: &str,
     case: &Case,
+    seats: usize,
     extra: usize,
     near: impl FnOnce(&Route, &Control) -> Result<Sample, Failure>,
 ) -> Result<Sample, Failure> {
@@ -112,25 +115,31 @@ pub(crate) fn with_far_process(
     let memory = Arc::new(Memory::new(CONTROL_LEN + extra, !case.is(Variant::Cold))?);
     let program = env::current_exe().map_err(Failure::call("find this program"))?;
     pin(End::Near)?;
-    let child = Command::new(program)
-        .args([FAR, peer, &case.to_string(), &name, &memory.address()])
-        .env(CORES, told_cores()?)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(Failure::call("start the far end's process"))?;
-    let mut child = Far(child);
+    let mut children = Vec::new();
+    for seat in 0..seats {
+        let child = Command::new(&program)
+            .args([FAR, peer, &case.to_string(), &name, &memory.address(), &seat.to_string()])
+            .env(CORES, told_cores()?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Failure::call("start the far end's process"))?;
+        children.push(Far(child));
+    }
     let route = Route { case: *case, name, memory: memory.clone(), offset: CONTROL_LEN };
     let sample = near(&route, &Control::new(memory));
     if sample.is_err() {
-        // It may wait for frames that will not come.
-        let _ = child.0.kill();
+        for child in &mut children {
+            // It may wait for frames that will not come.
+            let _ = child.0.kill();
+        }
     }
-    let report = child.report()?;
-    match sample {
-        // What the far end saw explains a silence at the near one.
-        Err(Failure::Silent { .. }) | Ok(_) if !report.is_empty() => Err(Failure::Far { report }),
-        sample => sample,
+    let reports = children.iter_mut().map(Far::report).collect::<Result<Vec<_>, _>>()?;
+    let report = reports.into_iter().find(|report| !report.is_empty());
+    match (sample, report) {
+        // What a far end saw explains a silence at the near one.
+        (Err(Failure::Silent { .. }) | Ok(_), Some(report)) => Err(Failure::Far { report }),
+        (sample, _) => sample,
     }
 }
 
@@ -167,13 +176,19 @@ pub fn far_end(contestants: &[Contestant]) -> Option<ExitCode> {
     }
     let args: Vec<String> = args.collect();
     let done = match &args[..] {
-        [peer, case, name, address] => {
-            let found = contestants.iter().filter(|one| one.name == peer).find_map(|one| one.far);
-            match (found, Case::named(case)) {
-                (Some(far), Some(case)) => {
-                    far(&FarCall { case, name: name.clone(), address: address.clone() })
+        [peer, case, name, address, seat] => {
+            let found = Case::named(case).and_then(|case| {
+                let named = contestants.iter().filter(|one| one.name == peer);
+                let far = named.filter(|one| (one.takes)(&case)).find_map(|one| one.far)?;
+                let (name, address) = (name.clone(), address.clone());
+                Some((far, FarCall { case, seat: seat.parse().ok()?, name, address }))
+            });
+            match found {
+                Some((far, call)) => far(&call),
+                None => {
+                    let report = format!("no far end {seat} of {peer} in {case}");
+                    Err(Failure::Far { report })
                 }
-                _ => Err(Failure::Far { report: format!("no peer {peer} or no case {case}") }),
             }
         }
         _ => Err(Failure::Far { report: format!("{FAR} is for the harness alone") }),
@@ -202,41 +217,65 @@ impl FarCall {
     }
 }
 
-/// The cores that the two ends run on: the first two that this process may use, or the only one.
-pub fn cores() -> Result<[usize; 2], Failure> {
-    static FOUND: std::sync::OnceLock<[usize; 2]> = std::sync::OnceLock::new();
+/// The cores that this process may use, in their order.
+fn allowed() -> Result<&'static [usize], Failure> {
+    static FOUND: OnceLock<Vec<usize>> = OnceLock::new();
     if let Some(cores) = FOUND.get() {
-        return Ok(*cores);
+        return Ok(cores);
     }
     // Once the near end is pinned the kernel names one core only; children are told.
     let told = env::var(CORES).ok().and_then(|text| {
-        let (near, far) = text.split_once(',')?;
-        Some([near.parse().ok()?, far.parse().ok()?])
+        text.split(',').map(|core| core.parse().ok()).collect::<Option<Vec<usize>>>()
     });
     let cores = match told {
         Some(cores) => cores,
         None => {
             let set = sched_getaffinity(None).map_err(Failure::call("ask for the cores"))?;
-            let mut allowed = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
-            let near = allowed.next().unwrap_or(0);
-            [near, allowed.next().unwrap_or(near)]
+            (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
         }
     };
-    Ok(*FOUND.get_or_init(|| cores))
+    Ok(FOUND.get_or_init(|| cores))
 }
 
-/// The variable by which a child learns both cores: `near,far`.
+/// The cores that two ends run on: the first two that this process may use, or the only one.
+pub fn cores() -> Result<[usize; 2], Failure> {
+    let allowed = allowed()?;
+    let near = allowed.first().copied().unwrap_or(0);
+    Ok([near, allowed.get(1).copied().unwrap_or(near)])
+}
+
+/// The variable by which a child learns the cores: `near,far`, and the others where there are more.
 pub const CORES: &str = "SLIPRING_BENCH_CORES";
 
 /// What that variable is to say.
 pub fn told_cores() -> Result<String, Failure> {
-    cores().map(|[near, far]| format!("{near},{far}"))
+    let [near, far] = cores()?;
+    let others = allowed()?.iter().skip(2);
+    Ok(others.fold(format!("{near},{far}"), |told, core| format!("{told},{core}")))
 }
 
 /// Binds this thread, and the children it starts, to the core of that end.
 pub fn pin(end: End) -> Result<(), Failure> {
     let [near, far] = cores()?;
+    bind(&[if end == End::Near { near } else { far }])
+}
+
+/// Binds this thread to the core of the producer or consumer of this index among many. Producers and
+/// consumers take the cores in turn, so that on two cores each have one of their own.
+pub(crate) fn pin_among(end: End, index: usize) -> Result<(), Failure> {
+    let allowed = allowed()?;
+    let turn = 2 * index + usize::from(end == End::Far);
+    bind(&[allowed.get(turn % allowed.len().max(1)).copied().unwrap_or(0)])
+}
+
+/// Lets this thread, and those that it starts, run on every core.
+#[cfg(feature = "aeron")]
+pub(crate) fn unpin() -> Result<(), Failure> {
+    bind(allowed()?)
+}
+
+fn bind(cores: &[usize]) -> Result<(), Failure> {
     let mut set = CpuSet::new();
-    set.set(if end == End::Near { near } else { far });
+    cores.iter().for_each(|core| set.set(*core));
     sched_setaffinity(None, &set).map_err(Failure::call("bind to a core"))
 }

@@ -23,6 +23,14 @@ pub enum Sample {
 }
 
 impl Sample {
+    /// Of a few times in ns; `None` of none. The tail of fewer than a hundred is the longest of them.
+    pub fn of_few(times: &mut [f64]) -> Option<Self> {
+        times.sort_by(f64::total_cmp);
+        let rank = |share: f64| (share * times.len() as f64).ceil() as usize;
+        let at = |share| times.get(rank(share).saturating_sub(1)).copied();
+        Some(Self::Latency { median: at(0.5)?, p99: at(0.99)?, p999: at(0.999)? })
+    }
+
     fn middle(&self) -> f64 {
         match *self {
             Self::Latency { median, .. } => median,
@@ -150,6 +158,14 @@ mod tests {
         let Some(Sample::Latency { median, p99, p999 }) = trips.sample() else { unreachable!() };
         assert!((median - 73.0).abs() < 1.5, "{median}");
         assert!(p99 <= 81.0 && (4900.0..5100.0).contains(&p999), "{p99} {p999}");
+    }
+
+    /// R7.5: no quantile of a few times is a time that was not measured.
+    #[test]
+    fn a_few_times_are_what_they_are() {
+        let sample = Sample::of_few(&mut [3.0, 9.0, 1.0, 2.0]);
+        assert_eq!(sample, Some(Sample::Latency { median: 2.0, p99: 9.0, p999: 9.0 }));
+        assert_eq!(Sample::of_few(&mut []), None);
     }
 
     /// R7.5: medians over odd and even numbers of rounds, tails apart from middles.

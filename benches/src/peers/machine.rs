@@ -11,7 +11,7 @@ use crate::harness::clock::Clock;
 use crate::harness::control::{Control, Watch};
 use crate::harness::failure::Failure;
 use crate::harness::link::{End, Route};
-use crate::harness::process::{Contestant, FarCall, pin, with_far_process};
+use crate::harness::process::{Contestant, FarCall, pin, with_far_processes};
 use crate::harness::sample::{Sample, Trips};
 
 use super::limit::sleep_while;
@@ -30,7 +30,7 @@ fn run(case: &Case, time: Duration) -> Result<Sample, Failure> {
     match case.pattern {
         Pattern::Clock => clock(time),
         Pattern::Memcpy => memcpy(case.size, time),
-        _ => with_far_process(NAME, case, PAGE, |route, control| {
+        _ => with_far_processes(NAME, case, 1, PAGE, |route, control| {
             let word = Word::new(route, control);
             let clock = Clock::new();
             control.meet(End::Near)?;

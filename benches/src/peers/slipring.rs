@@ -1,5 +1,11 @@
 //! slipring, through its public face: two rings, one each way; for single views one ring in one process.
 
+mod killed;
+mod many;
+
+pub use killed::contestant as killed;
+pub use many::Many;
+
 use std::time::Duration;
 
 use slipring::{Consumer, Error, Header, Producer, Segment, Wait};

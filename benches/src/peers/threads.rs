@@ -9,8 +9,9 @@ use crossbeam_queue::ArrayQueue;
 use super::limit::Header;
 use crate::harness::case::{Case, Pattern, Variant};
 use crate::harness::clock::Clock;
+use crate::harness::crowd::{Crowd, Sink, Source};
 use crate::harness::failure::Failure;
-use crate::harness::link::{BATCH, InProcess, Link};
+use crate::harness::link::{BATCH, InProcess, Link, Route};
 
 /// Records in each queue, as in `limit`.
 const SLOTS: usize = 1024;
@@ -154,6 +155,63 @@ impl Link for Queue {
     fn receive(&mut self, read: impl FnOnce(&[u8])) -> Result<bool, Failure> {
         let Some(record) = self.into.pop() else { return Ok(false) };
         self.records.check(&record)?;
+        read(&record.body);
+        Ok(true)
+    }
+}
+
+/// The same queue with many of both.
+pub struct Many(Arc<ArrayQueue<Record>>);
+
+/// One of its ends.
+pub struct End {
+    queue: Arc<ArrayQueue<Record>>,
+    records: Records,
+}
+
+impl Crowd for Many {
+    const NAME: &'static str = Queue::NAME;
+    type Source = End;
+    type Sink = End;
+
+    fn takes(case: &Case) -> bool {
+        case.size == 64 && matches!(case.variant, Some(Variant::Ends { .. }))
+    }
+
+    fn make(_: &Route) -> Result<Self, Failure> {
+        Ok(Self(Arc::new(ArrayQueue::new(SLOTS))))
+    }
+
+    fn source(&self) -> Result<End, Failure> {
+        Ok(End { queue: self.0.clone(), records: Records::new() })
+    }
+
+    fn sink(&self) -> Result<End, Failure> {
+        self.source()
+    }
+}
+
+impl Source for End {
+    #[inline(always)]
+    fn send(&mut self, fill: impl FnOnce(&mut [u8])) -> Result<bool, Failure> {
+        if self.queue.is_full() {
+            return Ok(false);
+        }
+        let now = self.records.clock.now();
+        let mut record = self.records.make(now, fill);
+        // Another one may have been faster; the frame keeps its number and waits.
+        while let Err(back) = self.queue.push(record) {
+            record = back;
+            std::thread::yield_now();
+        }
+        Ok(true)
+    }
+}
+
+impl Sink for End {
+    #[inline(always)]
+    fn receive(&mut self, read: impl FnOnce(&[u8])) -> Result<bool, Failure> {
+        let Some(record) = self.queue.pop() else { return Ok(false) };
         read(&record.body);
         Ok(true)
     }

@@ -4,10 +4,9 @@ use crate::end::{Close, End, Timeout};
 use crate::error;
 use crate::frame::Frame;
 use crate::size;
-use crate::watcher::{self, Watch};
+use crate::watcher::{self, Watch, coroutine};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
 use pyo3::{Py, intern};
 use std::sync::Arc;
@@ -30,25 +29,6 @@ impl Consumer {
     fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
         self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(Frame::new)
     }
-}
-
-/// Tells the tasks that wait for this end that it is closed.
-pub(crate) fn close(py: Python<'_>, end: &Arc<End<slipring::Consumer>>) {
-    end.close(py);
-    watcher::dismiss(py, owner(end));
-}
-
-fn owner(end: &Arc<End<slipring::Consumer>>) -> usize {
-    Arc::as_ptr(end) as usize
-}
-
-/// A coroutine function of the asyncio side, which is written in Python.
-fn coroutine<'py>(slf: Bound<'py, Consumer>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let py = slf.py();
-    let module =
-        MODULE.get_or_try_init(py, || py.import("slipring._asyncio").map(Bound::unbind))?;
-    module.bind(py).getattr(name)?.call1((slf,))
 }
 
 #[pymethods]
@@ -92,18 +72,18 @@ impl Consumer {
     }
 
     fn recv_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        coroutine(slf, "recv")
+        coroutine(slf.py(), "recv", (slf,))
     }
 
     /// Calls `callback` once, from a thread of the package's own, when a frame waits or the ring or
     /// this end is closed.
     fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
         let segment = self.end.segment(py)?;
-        watcher::watch(py, owner(&self.end), segment.readable(), callback)
+        watcher::watch(py, self.end.address(), segment.readable(), callback)
     }
 
     fn close(&self, py: Python<'_>) {
-        close(py, &self.end);
+        self.end.close(py);
     }
 
     fn __repr__(&self) -> String {
@@ -131,7 +111,7 @@ impl Consumer {
     }
 
     fn __anext__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        coroutine(slf, "following")
+        coroutine(slf.py(), "following", (slf,))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

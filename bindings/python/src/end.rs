@@ -5,7 +5,7 @@
 //! 2. Each wait looks at signals and at `closing`, every 100 ms at the latest.
 //! 3. In a forked child nothing here waits: the lock may be held by a thread that is not there.
 
-use crate::{error, fork};
+use crate::{error, fork, watcher};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -222,6 +222,11 @@ impl<T: Send> End<T> {
         }
     }
 
+    /// What watches of this end are known by.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
     /// The segment, unless closed.
     pub(crate) fn segment(&self, py: Python<'_>) -> PyResult<Segment> {
         let segment = self.segment.lock().clone();
@@ -280,5 +285,7 @@ impl<T: Send> Close for End<T> {
         };
         let segment = self.segment.lock().take();
         drop((handle, segment));
+        // Tasks that wait for this end learn that it is closed.
+        watcher::dismiss(py, self.address());
     }
 }

@@ -4,6 +4,7 @@ use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Timeout};
 use crate::reservation::{Reservation, Shape};
+use crate::watcher::{self, Watch, coroutine};
 use crate::{error, meta, size};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -309,6 +310,22 @@ impl Producer {
             }
         };
         Reservation::new(py, self.end.clone(), shape, meta, timeout)
+    }
+
+    #[pyo3(signature = (obj, *, meta=None))]
+    fn send_async<'py>(
+        slf: Bound<'py, Self>,
+        obj: Bound<'py, PyAny>,
+        meta: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(slf.py(), "send", (slf, obj, meta))
+    }
+
+    /// Calls `callback` once, from a thread of the package's own, when space is freed or the ring or this
+    /// end is closed.
+    fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
+        let segment = self.end.segment(py)?;
+        watcher::watch(py, self.end.address(), segment.writable(), callback)
     }
 
     fn trim(&self, py: Python<'_>) -> PyResult<u64> {

@@ -1,6 +1,6 @@
 //! A process's hold on a ring.
 
-use crate::consumer::{self, Consumer};
+use crate::consumer::Consumer;
 use crate::end::{Close, End};
 use crate::inspection::Inspection;
 use crate::producer::Producer;
@@ -154,7 +154,7 @@ impl Ring {
             let producers = hold.producers.iter().filter_map(Weak::upgrade);
             producers.for_each(|end| end.close(py));
             let consumers = hold.consumers.iter().filter_map(Weak::upgrade);
-            consumers.for_each(|end| consumer::close(py, &end));
+            consumers.for_each(|end| end.close(py));
         }
         Ok(())
     }

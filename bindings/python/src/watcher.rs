@@ -1,13 +1,15 @@
 //! One thread per process that waits for all rings that event loops wait for.
 //!
-//! 1. A watch is told once, then it is over. It is told when a frame waits, when the ring is
-//!    finished, and when its end is closed; whoever is told looks for itself.
+//! 1. A watch is told once, then it is over. It is told when a frame waits or space is
+//!    freed, when the ring is finished, and when its end is closed; whoever is told looks for itself.
 //! 2. The thread holds the rings that it sleeps on. Who takes a watch back waits for the thread to
 //!    let go, so that a closed ring leaves nothing behind.
 //! 3. A forked child has no such thread: it forgets its parent's and makes one when it needs one.
 
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use slipring::{Bell, Watched, wait_any};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -181,4 +183,16 @@ pub(crate) fn dismiss(py: Python<'_>, owner: usize) {
     if let Some(watcher) = existing() {
         watcher.take(py, |entry| entry.owner == owner).into_iter().for_each(|e| call(py, e));
     }
+}
+
+/// A coroutine of the asyncio side, which is written in Python.
+pub(crate) fn coroutine<'py>(
+    py: Python<'py>,
+    name: &str,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module =
+        MODULE.get_or_try_init(py, || py.import("slipring._asyncio").map(Bound::unbind))?;
+    module.bind(py).getattr(name)?.call1(arguments)
 }

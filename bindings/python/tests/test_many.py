@@ -210,6 +210,39 @@ def test_tasks_share_a_ring(ring):
     asyncio.run(main())
 
 
+def test_a_task_waits_for_room(name):
+    """P8: sending with asyncio waits while the loop goes on, and ends with the ring or the task."""
+
+    async def main():
+        with slipring.create(name, mode="mpmc", slots=8) as ring:
+            tx, rx = ring.producer(), ring.consumer()
+
+            async def produce():
+                for n in range(200):
+                    await tx.send_async(bytes([n]), meta={"n": n})
+
+            sending = asyncio.create_task(produce())
+            await asyncio.sleep(0.05)
+            assert not sending.done() and ring.inspect().waiting == 8
+            got = [(await rx.recv_async()).meta["n"] for _ in range(200)]
+            await sending
+            assert got == list(range(200))
+            tx.send_many([b"x"] * 8)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await tx.send_async(b"x")
+            waiting = asyncio.create_task(tx.send_async(b"x"))
+            await asyncio.sleep(0.02)
+            tx.close()
+            with pytest.raises(slipring.Error, match="closed"):
+                await asyncio.wait_for(waiting, 5)
+            rx.recv_many(8)
+            with pytest.raises(slipring.TooLarge):
+                await ring.producer().send_async(bytes(200 << 20))
+
+    asyncio.run(main())
+
+
 def test_a_share_of_the_pool(name):
     """P7: one process can't take the whole pool."""
     with slipring.create(name, mode="mpmc", slots=64, capacity="4 MiB", share=25) as ring:

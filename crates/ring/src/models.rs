@@ -8,6 +8,7 @@ use crate::block::{Block, Phase, Word};
 use crate::layout::{CLASSES, LINES};
 use crate::pool::{Claimer, Measures, Pool};
 use crate::recovery::{Ends, recover};
+use crate::returned;
 use crate::slots::{Cursors, Entry, GENERATION_MASK, Slot, Slots};
 use crate::spsc::{Head, Tail};
 use crate::sync::{self, AtomicU32, AtomicU64, Ordering};
@@ -135,6 +136,16 @@ impl Ring {
 
     /// Takes a frame, dying after `steps` steps. `Some(None)`: died without having it.
     fn receive(&self, head: &mut Head, me: u16, steps: usize) -> Option<Option<u64>> {
+        self.receive_as(head, me, Phase::Acked, steps)
+    }
+
+    fn receive_as(
+        &self,
+        head: &mut Head,
+        me: u16,
+        held: Phase,
+        steps: usize,
+    ) -> Option<Option<u64>> {
         loop {
             let entry = head.peek(self.slots()).unwrap()?;
             let word = self.word(entry.reference).load();
@@ -149,7 +160,7 @@ impl Ring {
             if steps < 1 {
                 return Some(None);
             }
-            let held = word.with(Phase::Acked, me);
+            let held = word.with(held, me);
             self.word(entry.reference).set(held);
             if steps < 2 {
                 return Some(None);
@@ -176,7 +187,7 @@ impl Ring {
 
     fn recover(&self, dead: u16) {
         let ends = Ends { alone: true, max_deliveries: 5 };
-        recover(dead, ends, self.slots(), self.pool());
+        recover(dead, ends, self.slots(), self.pool(), &|| true);
     }
 
     fn assert_nothing_left(&self) {
@@ -291,10 +302,16 @@ fn spsc_producer_dies_at_any_step() {
 }
 
 /// P6, P11: a consumer dies after any step of a take, with the producer still sending and two
-/// recovering. A frame whose place it had not cleared is delivered to the next one.
+/// recovering. A frame that the head had not passed is delivered to the next one, once; one that it had is
+/// gone or, where it was not acknowledged, given back.
 #[test]
 fn spsc_consumer_dies_at_any_step() {
-    for block in [false, true] {
+    for (block, held) in [
+        (false, Phase::Acked),
+        (true, Phase::Acked),
+        (false, Phase::Unacked),
+        (true, Phase::Unacked),
+    ] {
         for steps in 0..=3 {
             model(move || {
                 let ring = Ring::new(0);
@@ -305,7 +322,7 @@ fn spsc_consumer_dies_at_any_step() {
                     ring.send_direct(&mut tail, 1)
                 };
                 assert!(first);
-                ring.receive(&mut Head { position: 0 }, CONSUMER, steps);
+                ring.receive_as(&mut Head { position: 0 }, CONSUMER, held, steps);
                 let other = ring.clone();
                 let producer = thread::spawn(move || {
                     other.recover(CONSUMER);
@@ -324,6 +341,13 @@ fn spsc_consumer_dies_at_any_step() {
                 let mut expected = if steps < 2 { vec![1] } else { vec![] };
                 expected.extend(sent.then_some(2));
                 assert_eq!(got, expected, "died after {steps}");
+                let words = (0..PLACES as u32 + 2).map(|n| (n.into(), ring.word(n)));
+                let back = returned::adopt(words, Phase::Orphan, SECOND, Phase::Acked);
+                assert_eq!(back.is_some(), steps >= 2 && held == Phase::Unacked);
+                if let Some((reference, word)) = back {
+                    assert_eq!((ring.read(reference as u32), word.deliveries()), (1, 1));
+                    ring.word(reference as u32).set(word.freed());
+                }
                 ring.assert_nothing_left();
             });
         }
@@ -384,6 +408,31 @@ fn pool_claims_and_retirement_exclude_each_other() {
         }
         whole.join().unwrap();
         ring.assert_nothing_left();
+    });
+}
+
+/// P6, P9: whoever has a frame in a slab finds its place, also while another one tries to retire the slab.
+#[test]
+fn pool_places_are_found_beside_a_retirement() {
+    model(|| {
+        let ring = Ring::new(0);
+        let claim = |ring: &Ring, len, owner, nonce| {
+            ring.pool().claim(len, &by(owner, nonce), &mut [0; CLASSES])
+        };
+        let (place, word) = claim(&ring, 64, PRODUCER, 1).unwrap();
+        ring.pool().release(place, word);
+        let other = ring.clone();
+        let whole = thread::spawn(move || {
+            if let Ok((place, word)) = claim(&other, 1024, CONSUMER, 2) {
+                other.pool().release(place, word);
+            }
+        });
+        if let Ok((place, word)) = claim(&ring, 64, PRODUCER, 3) {
+            // What a consumer does that has taken the frame.
+            assert_eq!(ring.pool().place(place.block).unwrap().offset, place.offset);
+            ring.pool().release(place, word);
+        }
+        whole.join().unwrap();
     });
 }
 

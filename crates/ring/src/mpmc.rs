@@ -9,7 +9,9 @@
 //!    taken. It steps over what others have placed or taken, so nobody waits for another one's step.
 //! 4. The shared tail and head are such cursors too, a little behind: every few steps whoever has got
 //!    further moves them on, and a producer that finds the ring full looks what was taken. No frame is
-//!    placed a lap beyond the shared head; so it is at most a lap behind anything.
+//!    placed a lap beyond the shared head; so it is at most a lap behind anything. Each search begins
+//!    no earlier than there: laps and generations wrap, and a cursor that was left alone for long would
+//!    take what stands there for something else.
 //! 5. A process that dies or stops between any two steps leaves nothing that others wait for. A step that
 //!    fails does so because another one has got on.
 
@@ -98,6 +100,10 @@ impl Taker {
         slots: Slots<'a>,
         block: impl Fn(u32) -> Option<&'a Block>,
     ) -> Result<Option<Front<'a>>, Error> {
+        let head = slots.head();
+        if beyond(head, self.position) {
+            self.position = head;
+        }
         for _ in 0..TURNS {
             let entry = match slots.placed(self.position) {
                 Ok(Some(entry)) => entry,
@@ -169,6 +175,7 @@ impl Placer {
         slots: Slots<'a>,
         block: impl Fn(u32) -> Option<&'a Block>,
     ) -> Result<Option<Vacancy>, Error> {
+        self.step(self.position, slots);
         for _ in 0..TURNS {
             // Acquire: whoever sees a frame placed sees what was done before it.
             let word = slots.word(self.position).load(Ordering::Acquire);
@@ -184,11 +191,11 @@ impl Placer {
                 Ok(Some(_)) => self.step(self.position.wrapping_add(1), slots),
                 Err(error) => {
                     // Rule 4: it is a lap behind, or the slot is corrupt.
-                    let before = self.position;
-                    self.step(slots.head(), slots);
-                    if self.position == before {
+                    let head = slots.head();
+                    if !beyond(head, self.position) {
                         return Err(error);
                     }
+                    self.step(head, slots);
                 }
             }
         }
@@ -196,14 +203,14 @@ impl Placer {
     }
 
     /// Moves on to `position`, or to the shared tail if that is further.
+    #[inline(always)]
     fn step(&mut self, position: u64, slots: Slots<'_>) {
+        self.position = position;
         // Acquire: pairs with the Release in `follow`.
-        for further in [position, slots.cursors.tail.load(Ordering::Acquire)] {
-            // A tail that nobody wrote is no place to go to.
-            let near = further.wrapping_sub(slots.head()) <= slots.len();
-            if beyond(further, self.position) && (near || further == position) {
-                self.position = further;
-            }
+        let tail = slots.cursors.tail.load(Ordering::Acquire);
+        // A tail that nobody wrote is no place to go to.
+        if beyond(tail, position) && tail.wrapping_sub(slots.head()) <= slots.len() {
+            self.position = tail;
         }
     }
 
@@ -316,6 +323,35 @@ mod tests {
             1 => (0..3usize).prop_map(Step::NewPlacer),
             1 => (0..3usize).prop_map(Step::NewTaker),
         ]
+    }
+
+    /// P2, P6: a cursor that was left alone while laps and generations went round stands for nothing: who
+    /// has it goes by the shared ones.
+    #[test]
+    fn a_cursor_from_before_the_wrap_is_not_believed() {
+        let old = Ring::new(0);
+        let (mut placer, mut taker) = (Placer::new(old.slots()), Taker::new(old.slots()));
+        // The same laps modulo 2^22, and three frames on the way.
+        let ring = Ring::new(LAPS);
+        let (slots, word) = (ring.slots(), |reference| ring.word(reference));
+        let mut now = Placer::new(slots);
+        for _ in 0..3 {
+            let vacancy = now.vacancy(slots, word).unwrap().unwrap();
+            assert!(now.place(slots, vacancy, ring.offer().unwrap()));
+        }
+        let vacancy = placer.vacancy(slots, word).unwrap().unwrap();
+        assert_eq!(vacancy.position, LAPS * SLOTS as u64 + 3);
+        assert_eq!(taker.front(slots, word).unwrap().unwrap().entry.reference, 0);
+        assert_eq!(taker.position, LAPS * SLOTS as u64);
+        // One that is thousands of places behind steps over them at once.
+        let far = (TURNS + 5) as u64 * SLOTS as u64;
+        let ring = Ring::new(far / SLOTS as u64);
+        let (slots, word) = (ring.slots(), |reference| ring.word(reference));
+        let mut now = Placer::new(slots);
+        let vacancy = now.vacancy(slots, word).unwrap().unwrap();
+        assert!(now.place(slots, vacancy, ring.offer().unwrap()));
+        let mut late = Taker { position: 0 };
+        assert!(late.front(slots, word).unwrap().is_some());
     }
 
     proptest! {

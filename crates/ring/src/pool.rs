@@ -147,6 +147,14 @@ impl Measures {
         1 << self.per_chunk
     }
 
+    /// What a claim of `len` bytes takes of the pool.
+    pub(crate) fn piece(&self, len: u64) -> u64 {
+        match self.class(len) {
+            Some(class) => self.size(class),
+            None => len.next_multiple_of(self.chunk_len),
+        }
+    }
+
     /// The smallest class that holds `len` bytes, or `None` where a run must.
     fn class(&self, len: u64) -> Option<usize> {
         if len > self.chunk_len / 2 {
@@ -214,8 +222,8 @@ impl<'a> Pool<'a> {
     }
 
     /// A step of a claimer, from the word it has just read.
-    #[inline]
-    fn step(&self, block: &Block, from: Word, to: Word) -> bool {
+    #[inline(always)]
+    pub(crate) fn step(&self, block: &Block, from: Word, to: Word) -> bool {
         if self.alone {
             block.set(to);
             return true;
@@ -445,7 +453,10 @@ impl<'a> Pool<'a> {
                 }
                 at += 1;
                 if at - first == chunks {
-                    return self.form_run(first, chunks, by);
+                    match self.form_run(first, chunks, by) {
+                        Err(NoBlock::Exhausted) => (first, at) = (at, at),
+                        formed => return formed,
+                    }
                 }
             }
             self.give_back(first, at);
@@ -478,6 +489,7 @@ impl<'a> Pool<'a> {
         let free = block.load();
         let filling = free.with(Phase::Filling, by.owner);
         if !free.is_free() || !self.step(block, free, filling) {
+            // As in `new_slab`.
             self.give_back(first, first + chunks);
             return Err(NoBlock::Exhausted);
         }
@@ -506,7 +518,10 @@ impl<'a> Pool<'a> {
             return None;
         }
         match self.chunk(chunk).state() {
-            State::Slab { class } if index < self.measures.count(class) => {
+            // One that somebody is about to retire, and won't, since this block is in use.
+            State::Slab { class } | State::Taken { class: Some(class), .. }
+                if class < CLASSES && index < self.measures.count(class) =>
+            {
                 Some(self.slab_place(chunk, index, class))
             }
             State::Run { chunks } if index == 0 && chunk + chunks <= self.chunks.len() as u64 => {
@@ -536,12 +551,15 @@ impl<'a> Pool<'a> {
     }
 
     /// Undoes what the dead `owner` was changing, once its blocks have been seen to.
-    pub(crate) fn recover(&self, owner: u16) {
+    pub(crate) fn recover(&self, owner: u16, stands: &dyn Fn() -> bool) {
         for chunk in 0..self.chunks.len() as u64 {
             let word = self.chunk(chunk);
             if let State::Taken { owner: by, class } = word.state()
                 && by == owner
             {
+                if !stands() {
+                    return;
+                }
                 let class = class.filter(|class| *class < CLASSES);
                 let to = class.map_or(word.free(), |class| word.slab(class));
                 self.swap(chunk, word, to);
@@ -733,7 +751,7 @@ mod tests {
         let by = Claimer { owner: 7, nonce: 1, back: Some(&|_, _| true) };
         let taken = pool.take_chunk(3, &by, true).unwrap();
         pool.set(3, Chunk(taken.0 & !BACKED));
-        pool.recover(7);
+        pool.recover(7, &|| true);
         assert_eq!((pool.chunk(3).state(), pool.chunk(3).backed()), (State::Free, false));
     }
 

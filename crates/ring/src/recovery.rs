@@ -9,6 +9,9 @@
 //!    again. (Among many, others may be about to move the head on from it.)
 //! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
 //! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
+//! 6. Words name an id and eight bits of its incarnation, which come again. So who recovers looks, after
+//!    it has read a word and before it changes it, whether the dead one's entry still stands: an id has
+//!    no next owner before that is freed, and the exact value of the word does not come back.
 
 use crate::block::Phase;
 use crate::pool::Pool;
@@ -24,13 +27,19 @@ pub(crate) struct Ends {
     pub max_deliveries: u8,
 }
 
-/// Recovers every word that names `dead`.
-pub(crate) fn recover(dead: u16, ends: Ends, slots: Slots<'_>, pool: Pool<'_>) {
-    let placed: HashSet<(u64, u64)> = slots
-        .entries()
-        .filter(|entry| !entry.direct)
-        .map(|entry| (u64::from(entry.reference), entry.generation))
-        .collect();
+/// Recovers every word that names `dead`, as long as `stands` says that its entry does.
+pub(crate) fn recover(
+    dead: u16,
+    ends: Ends,
+    slots: Slots<'_>,
+    pool: Pool<'_>,
+    stands: &dyn Fn() -> bool,
+) {
+    // Where each side is alone, frames wait in their cells without a word about it.
+    let (direct, offered): (Vec<_>, Vec<_>) = slots.entries().partition(|entry| entry.direct);
+    let direct: HashSet<u64> = direct.iter().map(|entry| entry.reference.into()).collect();
+    let placed: HashSet<(u64, u64)> =
+        offered.iter().map(|entry| (entry.reference.into(), entry.generation)).collect();
     let cell_words = slots.cells().map(|(cell, word)| (cell, None, word));
     // All of them: a claimer may have died with a block in hand that is in no use any more (rule 2 of
     // `pool`).
@@ -51,15 +60,21 @@ pub(crate) fn recover(dead: u16, ends: Ends, slots: Slots<'_>, pool: Pool<'_>) {
             Some(Phase::Acked | Phase::Unacked) if waits && ends.alone => {
                 found.with(Phase::Offered, dead)
             }
+            // Its slot still says that it waits, and says all.
+            Some(Phase::Acked | Phase::Unacked) if direct.contains(&reference) => found.freed(),
             Some(Phase::Unacked) => found.given_back(ends.max_deliveries),
             Some(Phase::Offered | Phase::Acked) => found.freed(),
             Some(Phase::Free | Phase::Orphan | Phase::Dead) | None => continue,
         };
+        // Rule 6: the word was read before, so it is the dead one's.
+        if !stands() {
+            return;
+        }
         if word.step(found, to).is_ok() && to.is_free() {
             block.inspect(|block| pool.freed(*block));
         }
     }
-    pool.recover(dead);
+    pool.recover(dead, stands);
     // The dead one may have given frames back and not said so; so may one that recovered it and died.
     returned::raise(slots.cursors);
 }

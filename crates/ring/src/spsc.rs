@@ -30,6 +30,13 @@ impl Tail {
         Ok(Self { position, head: slots.head() })
     }
 
+    /// For the ring's producer: nothing that the last one announced is to come.
+    pub(crate) fn take_over(slots: Slots<'_>) -> Result<Self, Error> {
+        let tail = Self::find(slots)?;
+        slots.cursors.tail.store(tail.position, Ordering::Relaxed);
+        Ok(tail)
+    }
+
     /// Whether there is room for a frame at the tail. Its home cell has been left by the consumer
     /// then, unless the cell's word says otherwise.
     #[inline(always)]
@@ -38,6 +45,11 @@ impl Tail {
             return Ok(true);
         }
         self.look(slots)
+    }
+
+    /// How many places from the tail on are vacant, at least.
+    pub(crate) fn vacancies(&self, slots: Slots<'_>) -> u64 {
+        slots.len().saturating_sub(self.position.wrapping_sub(self.head))
     }
 
     #[cold]

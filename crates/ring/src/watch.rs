@@ -41,8 +41,9 @@ impl Bell {
 #[derive(Clone, Debug)]
 pub struct Watched {
     mapping: Arc<Mapping>,
-    /// For room: what was announced. It stands for one piece of news and is ready once, for good.
-    room: Option<Ticket>,
+    /// For room: what was announced, and when. It stands for one piece of news and is ready once, for
+    /// good.
+    room: Option<(Ticket, Instant)>,
 }
 
 impl Segment {
@@ -56,7 +57,7 @@ impl Segment {
     /// Try to send once more after this call and before the wait: what was freed before the call is
     /// not told of. How much is freed is not said either; who needs more makes another one.
     pub fn writable(&self) -> Watched {
-        let room = Some(self.mapping.space().announce());
+        let room = Some((self.mapping.space().announce(), Instant::now()));
         Watched { mapping: self.mapping.clone(), room }
     }
 }
@@ -67,7 +68,11 @@ impl Watched {
         let news = match self.room {
             None => self.mapping.readable(),
             // Relaxed: only the change counts; who then tries again reads the head with Acquire.
-            Some(ticket) => self.mapping.space().futex.word.load(Ordering::Relaxed) != ticket.word,
+            // Who frees space may die or be stopped before it says so: after a tick it is time to look.
+            Some((ticket, since)) => {
+                self.mapping.space().futex.word.load(Ordering::Relaxed) != ticket.word
+                    || since.elapsed() >= wait::TICK
+            }
         };
         news || self.mapping.closed()
     }
@@ -79,7 +84,8 @@ impl Watched {
     /// The word to sleep on, and its value. Frames are looked for after each announcement; for room
     /// one stands, and whoever frees space changes the word.
     fn announced(&self) -> (&Futex, u32) {
-        let word = self.room.map_or_else(|| self.event().announce_unfenced(), |room| room.word);
+        let word =
+            self.room.map_or_else(|| self.event().announce_unfenced(), |(room, _)| room.word);
         (&self.event().futex, word)
     }
 }

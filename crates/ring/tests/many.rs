@@ -9,8 +9,27 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A ring of eight places that goes with the last handle.
-fn create(options: Options) -> Segment {
+/// A ring whose name goes at the end of its test, whatever is left in it.
+struct Ring(Segment);
+
+impl std::ops::Deref for Ring {
+    type Target = Segment;
+    fn deref(&self) -> &Segment {
+        &self.0
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let _ = slipring::unlink(self.path());
+    }
+}
+
+fn create(options: Options) -> Ring {
+    Ring(named(options))
+}
+
+fn named(options: Options) -> Segment {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     options.create(format!("test-many-{}-{n}", std::process::id()).as_str()).unwrap()
@@ -208,7 +227,7 @@ fn many_threads_lose_and_double_nothing() {
             }
             for _ in 0..consumers {
                 let mut rx = segment.consumer().unwrap();
-                let (taken, sum, segment) = (&taken, &sum, &segment);
+                let (taken, sum, segment) = (&taken, &sum, &*segment);
                 scope.spawn(move || {
                     let mut next = HashMap::new();
                     loop {
@@ -425,4 +444,175 @@ fn closing_waits_for_frames_on_their_way() {
         });
         assert_eq!(sent.into_inner(), got.into_inner().unwrap());
     }
+}
+
+/// Runs in a child made by `fork`, which is killed when it has said that it is ready.
+fn killed_in(life: impl FnOnce(&dyn Fn())) {
+    // What the crate does once in a process is done before.
+    assert!(Segment::open("no-such-ring").is_err());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the child runs `life` on its one thread and is killed.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        life(&|| {
+            use std::io::Write;
+            (&writer).write_all(&[1]).unwrap();
+            // SAFETY: waits to be killed.
+            unsafe { libc::pause() };
+        });
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(1) };
+    }
+    drop(writer);
+    let mut ready = [0];
+    std::io::Read::read_exact(&mut reader, &mut ready).unwrap();
+    // SAFETY: our own child.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        assert_eq!(libc::waitpid(pid, std::ptr::null_mut(), 0), pid);
+    }
+}
+
+fn path(segment: &Segment) -> std::path::PathBuf {
+    segment.path().to_owned()
+}
+
+/// P6: the name of an empty ring goes with the last handle, and the name of one with frames stays: also
+/// with those that a dead consumer had not acknowledged.
+#[test]
+fn names_go_when_nothing_is_left() {
+    for mode in MODES {
+        let segment = named(small(mode));
+        let path = path(&segment);
+        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        for n in 0..3 {
+            tx.send(Header::raw(), &body(n, 16), &Wait::no()).unwrap();
+            rx.recv(&Wait::no()).unwrap();
+        }
+        drop((tx, rx, segment));
+        assert!(!path.exists(), "{mode:?}");
+    }
+    for mode in MODES {
+        let segment = named(small(mode));
+        let path = path(&segment);
+        segment.producer().unwrap().send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
+        killed_in(|ready| {
+            let segment = Segment::open(path.as_path()).unwrap();
+            let mut rx = segment.consumer_with(MANUAL).unwrap();
+            let _frame = rx.recv(&Wait::no()).unwrap();
+            ready();
+        });
+        drop(segment);
+        let segment = Segment::open(path.as_path()).unwrap();
+        let frame = segment.consumer().unwrap().recv(&Wait::no()).unwrap();
+        assert_eq!((number(&frame), frame.redeliveries()), (7, 1), "{mode:?}");
+    }
+}
+
+/// P6: a producer that dies while it fills a frame does not keep its successors' consumers from the end.
+#[test]
+fn what_the_dead_had_begun_is_not_waited_for() {
+    for mode in MODES {
+        let segment = create(small(mode));
+        killed_in(|ready| {
+            let segment = Segment::open(segment.path()).unwrap();
+            let mut tx = segment.producer().unwrap();
+            let _ = tx.send_with(Header::raw(), 16, |_| ready(), &Wait::no());
+        });
+        let _next = segment.producer().unwrap();
+        segment.close();
+        let start = std::time::Instant::now();
+        let closed = segment.consumer().unwrap().recv(&Wait::for_up_to(Duration::from_secs(3)));
+        assert!(matches!(closed, Err(Error::Closed)), "{mode:?}: {closed:?}");
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+}
+
+/// P5: views that are held, and a pool that is full of them, don't fill a ring in which nothing waits.
+#[test]
+fn held_views_leave_the_other_cells() {
+    for mode in MODES {
+        let segment = create(small(mode).slots(64).capacity(256 << 10).share(100));
+        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        let mut held = Vec::new();
+        for len in [8, 8, 8, 8, 8, 200_000] {
+            tx.send(Header::raw(), &body(1, len), &Wait::no()).unwrap();
+            held.push(rx.recv(&Wait::no()).unwrap());
+        }
+        for n in 0..200 {
+            tx.send(Header::raw(), &body(n, 16), &Wait::no()).unwrap();
+            assert_eq!(number(&rx.recv(&Wait::no()).unwrap()), n, "{mode:?}");
+        }
+        assert!(held.iter().all(|frame| number(frame) == 1));
+    }
+}
+
+/// P7: the share is the process's, whatever its handles; and who has used it up drops what is its own, not
+/// what others have sent.
+#[test]
+fn a_share_is_a_process_s() {
+    let options = small(Mode::Mpmc).slots(64).capacity(4 << 20).share(50).drop_oldest(true);
+    let segment = create(options);
+    let mut handles: Vec<_> = (0..3).map(|_| segment.producer().unwrap()).collect();
+    let sent = (0..90)
+        .filter(|n| handles[n % 3].send(Header::raw(), &[0; 60_000], &Wait::no()).is_ok())
+        .count();
+    assert!((31..=34).contains(&sent), "{sent} frames of 64 KiB in a share of 2 MiB");
+    let dropping = handles[0].send(Header::raw(), &[1; 60_000], &Wait::drop_oldest());
+    assert!(dropping.is_ok() && segment.dropped() > 0);
+    let mut rx = segment.consumer().unwrap();
+    let views: Vec<_> = std::iter::from_fn(|| rx.recv(&Wait::no()).ok()).collect();
+    assert!(views.len() >= sent - 2);
+    // All that this process may have it has in views; another one's frame is not its to drop.
+    let path = path(&segment);
+    killed_in(|ready| {
+        let mut tx = Segment::open(path.as_path()).unwrap().producer().unwrap();
+        tx.send(Header::raw(), &[7; 60_000], &Wait::no()).unwrap();
+        ready();
+    });
+    let before = segment.dropped();
+    let refused = handles[0].send(Header::raw(), &[1; 60_000], &Wait::drop_oldest());
+    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    assert_eq!(segment.dropped(), before);
+    assert_eq!(rx.recv(&Wait::no()).unwrap()[0], 7);
+}
+
+/// P6: a batch ends at the limit of unacknowledged frames, and the next call is judged anew.
+#[test]
+fn a_batch_ends_at_the_limit() {
+    let segment = create(small(Mode::Mpmc));
+    let mut tx = segment.producer().unwrap();
+    let mut rx = segment.consumer_with(Delivery::AtLeastOnce { limit: 3 }).unwrap();
+    (0..5).for_each(|n| tx.send(Header::raw(), &body(n, 16), &Wait::no()).unwrap());
+    let mut frames = Vec::new();
+    assert_eq!(rx.recv_batch(8, &mut frames, &Wait::no()).unwrap(), 3);
+    assert!(matches!(rx.recv(&Wait::no()), Err(Error::Unacknowledged { limit: 3 })));
+    frames.drain(..).for_each(|frame| frame.ack().unwrap());
+    assert_eq!(rx.recv_batch(8, &mut frames, &Wait::no()).unwrap(), 2);
+    frames.drain(..).for_each(|frame| frame.ack().unwrap());
+}
+
+/// P6: a consumer that only polls notices a death, too.
+#[test]
+fn who_polls_sees_to_the_dead() {
+    let segment = create(small(Mode::Mpmc));
+    let mut tx = segment.producer().unwrap();
+    tx.send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
+    killed_in(|ready| {
+        let segment = Segment::open(segment.path()).unwrap();
+        let mut rx = segment.consumer_with(MANUAL).unwrap();
+        let _frame = rx.recv(&Wait::no()).unwrap();
+        ready();
+    });
+    let mut rx = segment.consumer().unwrap();
+    let start = std::time::Instant::now();
+    let frame = loop {
+        match rx.recv(&Wait::no()) {
+            Ok(frame) => break frame,
+            Err(Error::Empty) => std::thread::sleep(Duration::from_micros(500)),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+    };
+    assert_eq!(number(&frame), 7);
 }

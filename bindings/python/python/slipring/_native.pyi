@@ -181,6 +181,12 @@ class Producer:
         Fresh memory holds what an earlier frame left. ``timeout`` is for entering and for
         leaving, each.
         """
+    def send_async(
+        self, obj: Buffer | npt.NDArray[Any], *, meta: _Meta = None
+    ) -> Awaitable[None]:
+        """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
+        ``asyncio.timeout``."""
+    def _watch(self, callback: Callable[[], object]) -> _Watch: ...
     def trim(self) -> int:
         """Gives the pool's idle memory back to the system. Answers how many bytes."""
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::mpmc::{Placer, Taker};
-use crate::returned;
 
 /// Where a process dies. `Never` is the last.
 const STEPS: std::ops::RangeInclusive<usize> = 0..=4;
@@ -95,7 +94,7 @@ impl Ring {
 
     fn recover_among(&self, dead: u16) {
         let ends = Ends { alone: false, max_deliveries: 5 };
-        recover(dead, ends, self.slots(), self.pool());
+        recover(dead, ends, self.slots(), self.pool(), &|| true);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::spsc::Head;
 use crate::sync::{self, AtomicU32, Ordering};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What happens to a frame whose consumer does not get on with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,12 @@ pub struct Consumer {
     looked_at: u8,
     /// What a batch met after frames that it had taken.
     pending: Option<Error>,
+    /// Since when a frame is on its way in the closed ring.
+    awaiting: Option<Instant>,
 }
+
+/// How long a consumer of a closed ring waits for a frame that is on its way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How frames are taken.
 #[derive(Debug)]
@@ -93,7 +99,16 @@ impl Segment {
         } else {
             Order::Many(Taker::new(mapping.slots()))
         };
-        Ok(Consumer { order, ledger, token, looks: 0, looked_at: 0, pending: None, mapping })
+        Ok(Consumer {
+            order,
+            ledger,
+            token,
+            looks: 0,
+            looked_at: 0,
+            pending: None,
+            awaiting: None,
+            mapping,
+        })
     }
 }
 
@@ -116,7 +131,7 @@ impl Consumer {
     pub fn recv(&mut self, wait: &Wait<'_>) -> Result<Frame, Error> {
         let frame = match self.take()? {
             Some(frame) => frame,
-            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
+            None if wait.polls() && !self.mapping.closed() => return Err(self.empty()),
             None => self.when_data(wait, Self::take)?,
         };
         self.mapping.space().wake();
@@ -140,6 +155,8 @@ impl Consumer {
             match self.take() {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
+                // The next call meets it by itself, if it is still so.
+                Err(Error::Unacknowledged { .. }) => break,
                 Err(error) => {
                     // What was taken is not lost to it; the next call tells.
                     self.pending = Some(error);
@@ -169,7 +186,7 @@ impl Consumer {
     ) -> Result<R, Error> {
         let (lease, header) = match self.taken()? {
             Some(taken) => taken,
-            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
+            None if wait.polls() && !self.mapping.closed() => return Err(self.empty()),
             None => self.when_data(wait, Self::taken)?,
         };
         /// Released when `read` panics, too, or given back then.
@@ -181,6 +198,9 @@ impl Consumer {
         }
         impl Drop for Held<'_> {
             fn drop(&mut self) {
+                if self.mapping.own().is_err() {
+                    return;
+                }
                 if let Some(ledger) = self.ledger {
                     ledger.settled();
                     if !self.done {
@@ -216,7 +236,7 @@ impl Consumer {
     pub fn recv_into(&mut self, buffer: &mut [u8], wait: &Wait<'_>) -> Result<Header, Error> {
         let header = match self.copy(buffer)? {
             Some(header) => header,
-            None if wait.polls() && !self.mapping.closed() => return Err(Error::Empty),
+            None if wait.polls() && !self.mapping.closed() => return Err(self.empty()),
             None => self.when_data(wait, |this| this.copy(buffer))?,
         };
         self.mapping.space().wake();
@@ -246,10 +266,10 @@ impl Consumer {
             // What was placed before the closing was seen is still delivered, and what is being placed.
             let reached = sync::announce_fence();
             if !reached {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
             }
             match attempt(self)? {
-                None if !mapping.placing() => attempt(self)?.map_or(Err(Error::Closed), found),
+                None if !self.awaits_last() => attempt(self)?.map_or(Err(Error::Closed), found),
                 other => Ok(other),
             }
         };
@@ -258,6 +278,24 @@ impl Consumer {
         }
         let ready = || mapping.readable() || mapping.closed();
         wait_for(&mapping, mapping.data(), wait, ready, attempt)
+    }
+
+    /// Whether a frame is on its way in a ring that is closed and empty. One that is stopped at that is
+    /// waited for, and not for ever: so would be one that only garbage speaks of.
+    #[cold]
+    fn awaits_last(&mut self) -> bool {
+        let placing = self.mapping.placing();
+        placing && self.awaiting.get_or_insert_with(Instant::now).elapsed() < PATIENCE
+    }
+
+    /// There is nothing. Who polls looks after the others, too.
+    #[cold]
+    fn empty(&mut self) -> Error {
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(64) {
+            self.mapping.look_around_now_and_then();
+        }
+        Error::Empty
     }
 
     /// Now and then in a busy consumer's life, a look at one of the others.

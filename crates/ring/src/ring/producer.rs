@@ -29,8 +29,8 @@ pub struct Producer {
     looked_at: u8,
     claims: u64,
     cursors: Cursors,
-    /// Bytes of the pool that this process may still claim before it is counted what it holds.
-    allowance: u64,
+    /// Whether it was this process's share that kept the last frame out.
+    at_share: bool,
     dropped: u64,
     /// Bytes that may still be given to the pool.
     backs: Cell<u64>,
@@ -53,7 +53,7 @@ impl Segment {
         let mode = mapping.geometry.rules.mode;
         let token = mapping.enter(End::Producer)?;
         let order = if mode.alone() {
-            let tail = Tail::find(mapping.slots()).inspect_err(|_| {
+            let tail = Tail::take_over(mapping.slots()).inspect_err(|_| {
                 mapping.leave(End::Producer, token);
             })?;
             Order::Alone(tail)
@@ -69,7 +69,7 @@ impl Segment {
             looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
-            allowance: 0,
+            at_share: false,
             dropped: 0,
             backs: Cell::new(u64::MAX),
             mapping,
@@ -269,6 +269,14 @@ impl Producer {
             if let Some(done) = attempt(self)? {
                 return Ok(done);
             }
+            // What others have sent is no help to who holds too much itself.
+            if self.at_share {
+                let (mapping, slots) = (&self.mapping, self.mapping.slots());
+                let front = oldest.front(slots, |reference| mapping.word(reference))?;
+                if front.is_none_or(|front| front.word.owner() != mapping.tag()) {
+                    return Err(Error::Full);
+                }
+            }
             // What is left when nothing waits are reservations and views, which nobody can drop.
             let Some(lease) = super::take_among(&mut oldest, &self.mapping, Phase::Acked)? else {
                 return attempt(self)?.ok_or(Error::Full);
@@ -323,6 +331,10 @@ impl Producer {
             if let Some(fill) = frame.fill.take() {
                 fill(body);
             }
+            if let Err(forked) = mapping.own() {
+                std::mem::forget(announced);
+                return Err(forked);
+            }
             // SAFETY: as above; the header is before the body.
             unsafe { self.write_header(pointer, &frame.header, created, len) };
             std::mem::forget(announced);
@@ -347,11 +359,15 @@ impl Producer {
         struct Claimed<'a>(Lease, &'a Mapping);
         impl Drop for Claimed<'_> {
             fn drop(&mut self) {
-                self.0.release(self.1);
+                if self.1.own().is_ok() {
+                    self.0.release(self.1);
+                }
             }
         }
         let Some((place, home)) = self.vacancy()? else { return Ok(false) };
-        let Some(lease) = self.claim_cell(home) else { return self.send_among(frame, created) };
+        let Some(lease) = self.claim_cell(home, CELLS_TRIED) else {
+            return self.send_among(frame, created);
+        };
         let claimed = Claimed(lease, &self.mapping);
         let body = lease.memory(&self.mapping).0.wrapping_add(FRAME_HEADER);
         // SAFETY: the cell is this claim's, aligned to 64, and the body fits.
@@ -439,11 +455,13 @@ impl Producer {
     fn offer(
         &mut self,
         lease: &mut Lease,
-        mut place: Place,
+        place: Place,
         header: &Header,
         created: u64,
         len: usize,
     ) -> Result<bool, Error> {
+        // The filling may have forked, and this be the child.
+        self.mapping.own()?;
         let (pointer, _) = lease.memory(&self.mapping);
         // SAFETY: the caller owns the piece, whose first 64 bytes, aligned, are the header's.
         unsafe { self.write_header(pointer, header, created, len) };
@@ -451,7 +469,18 @@ impl Producer {
         // A consumer that finds the ring closed waits for frames that are offered and not placed: if
         // this does not see the closing, that one sees the word.
         sync::publish_fence();
-        check(&self.mapping)?;
+        let placed = check(&self.mapping).and_then(|()| self.place(place, lease));
+        if let Ok(true) = placed {
+            self.sequence += 1;
+        } else {
+            lease.step(&self.mapping, Phase::Filling);
+        }
+        placed
+    }
+
+    /// Takes the place, or the next one that nobody takes first.
+    #[inline(always)]
+    fn place(&mut self, mut place: Place, lease: &Lease) -> Result<bool, Error> {
         let entry = Entry {
             reference: lease.reference,
             generation: lease.word.generation() & GENERATION_MASK,
@@ -468,7 +497,6 @@ impl Producer {
                 _ => false,
             };
             if placed {
-                self.sequence += 1;
                 return Ok(true);
             }
             let Some((next, _)) = self.vacancy()? else { return Ok(false) };
@@ -482,12 +510,13 @@ impl Producer {
         let need = (len + FRAME_HEADER) as u64;
         if need <= self.mapping.geometry.cell_len
             && let Some((_, home)) = self.vacancy()?
-            && let Some(lease) = self.claim_cell(home)
+            && let Some(lease) = self.claim_cell(home, self.cells_tried())
         {
             return Ok(Some(Grant::new(self.mapping.clone(), lease, len)));
         }
-        if !self.within_share(need) {
-            return Ok(None);
+        self.at_share = !self.mapping.may_claim(need);
+        if self.at_share {
+            return Ok(self.any_cell(need, len));
         }
         let mapping = &*self.mapping;
         self.claims = self.claims.wrapping_add(1);
@@ -511,12 +540,11 @@ impl Producer {
         };
         match claimed {
             Ok((place, word)) => {
-                self.allowance = self.allowance.saturating_sub(place.len);
                 let reference = (mapping.geometry.slots + place.block) as u32;
                 let lease = Lease { reference, place: Some(place), word };
                 Ok(Some(Grant::new(self.mapping.clone(), lease, len)))
             }
-            Err(NoBlock::Exhausted) => Ok(None),
+            Err(NoBlock::Exhausted) => Ok(self.any_cell(need, len)),
             Err(NoBlock::Unbacked) if unwanted.get() => Err(Error::Unbacked),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: need })
@@ -524,50 +552,43 @@ impl Producer {
         }
     }
 
-    /// A free cell, from the one at home at the tail on: among many, others fill some too.
+    /// Cells that are tried before the pool is.
     #[inline(always)]
-    fn claim_cell(&self, home: u32) -> Option<Lease> {
+    fn cells_tried(&self) -> u32 {
+        if let Order::Alone(_) = self.order { 1 } else { CELLS_TRIED }
+    }
+
+    /// A free cell among so many, from the one at home at the tail on: others fill some too.
+    #[inline(always)]
+    fn claim_cell(&self, home: u32, tried: u32) -> Option<Lease> {
         let mapping = &*self.mapping;
-        let alone = mapping.geometry.rules.mode.alone();
         let slots = mapping.slots();
-        (0..if alone { 1 } else { CELLS_TRIED }).find_map(|further| {
+        (0..tried).find_map(|further| {
             let reference = slots.home(u64::from(home + further));
             let block = slots.cell(reference);
             let word = block.load();
-            let mut lease = Lease { reference, place: None, word };
-            if !word.is_free() {
-                return None;
-            }
-            if alone {
-                lease.step(mapping, Phase::Filling);
-                return Some(lease);
-            }
-            lease.word = word.with(Phase::Filling, mapping.tag());
-            block.step(word, lease.word).is_ok().then_some(lease)
+            let lease =
+                Lease { reference, place: None, word: word.with(Phase::Filling, mapping.tag()) };
+            (word.is_free() && mapping.pool_step(block, word, lease.word)).then_some(lease)
         })
     }
 
-    /// Whether this process may claim so many bytes more. What it holds is counted when the last count
-    /// has been used up; a little beyond the share is let through, so that counting stays rare.
-    #[inline(always)]
-    fn within_share(&mut self, need: u64) -> bool {
-        need <= self.allowance || self.count_share(need)
-    }
-
+    /// Where the pool has no room a small frame may still lie in any free cell: views that are held must
+    /// not fill a ring in which nothing waits.
     #[cold]
-    fn count_share(&mut self, need: u64) -> bool {
-        let geometry = &self.mapping.geometry;
-        let share = geometry.share();
-        if share == geometry.capacity {
-            self.allowance = u64::MAX;
-            return true;
+    fn any_cell(&self, need: u64, len: usize) -> Option<Grant> {
+        if need > self.mapping.geometry.cell_len {
+            return None;
         }
-        let left = share.saturating_sub(self.mapping.pool().held_by(self.mapping.tag()));
-        if need > left {
-            return false;
-        }
-        self.allowance = left.max(share / 64);
-        true
+        let slots = self.mapping.slots();
+        let lease = match &self.order {
+            // Others hold frames without a word about it (rule 2 of `spsc`).
+            Order::Alone(tail) => {
+                self.claim_cell(slots.home(tail.position), tail.vacancies(slots) as u32)
+            }
+            Order::Many(_) => self.claim_cell(0, slots.len() as u32),
+        };
+        Some(Grant::new(self.mapping.clone(), lease?, len))
     }
 
     /// Takes the grant only if its frame is placed.

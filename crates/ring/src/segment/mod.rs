@@ -10,7 +10,7 @@ mod os;
 pub use inspect::{Inspection, Pending, Process};
 pub use os::list;
 
-use crate::block::{Block, Phase};
+use crate::block::{Block, Phase, Word};
 use crate::clock::realtime;
 use crate::error::{Error, Mismatch};
 use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, Rules, at};
@@ -156,8 +156,8 @@ impl Options {
         self
     }
 
-    /// The part of the pool that one process may hold in frames that it writes, has sent and reads, in
-    /// percent. Default: all for a ring with one producer, half where there may be many.
+    /// The part of the pool, in percent, that one process may hold in frames that it writes, has sent and
+    /// reads: with so much it sends no more by the pool. Taking is not limited. Default: all for a ring with one producer, half where there may be many.
     pub fn share(mut self, percent: u8) -> Self {
         self.share = Some(percent);
         self
@@ -406,10 +406,22 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
         .map_err(|e| Error::os("map", &path, e))?;
     let measures = geometry.measures();
     let me = Me::new();
-    let looked = AtomicU64::new(0);
+    let (allowance, looked) = (AtomicU64::new(0), AtomicU64::new(0));
     let (id, entry, forks) = (0, Entry::nobody(), 0);
-    let mapping =
-        Mapping { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked };
+    let mapping = Mapping {
+        map,
+        fd,
+        path,
+        geometry,
+        fixed,
+        measures,
+        me,
+        id,
+        entry,
+        forks,
+        allowance,
+        looked,
+    };
     Ok(Inspection::of(&mapping))
 }
 
@@ -498,6 +510,8 @@ pub(crate) struct Mapping {
     entry: Entry,
     /// Fork count of the process that made it.
     forks: u32,
+    /// Bytes of the pool that this process may still claim before it is counted what it holds.
+    allowance: AtomicU64,
     /// When this process last looked at the others, in milliseconds of its own clock.
     looked: AtomicU64,
 }
@@ -516,8 +530,22 @@ impl Mapping {
             .map_err(|e| Error::os("map", &path, e))?;
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
-        let (id, entry, looked) = (0, Entry::nobody(), AtomicU64::new(0));
-        Ok(Self { map, fd, path, geometry, fixed, measures, me, id, entry, forks, looked })
+        let (id, entry) = (0, Entry::nobody());
+        let (allowance, looked) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self {
+            map,
+            fd,
+            path,
+            geometry,
+            fixed,
+            measures,
+            me,
+            id,
+            entry,
+            forks,
+            allowance,
+            looked,
+        })
     }
 
     /// Becomes a participant, after seeing to the dead ones. Joiners share the membership lock; it
@@ -538,6 +566,48 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn tag(&self) -> u16 {
         self.entry.tag(self.id)
+    }
+
+    /// A step of a claimer on a free word: a compare-and-swap unless it claims alone.
+    #[inline(always)]
+    pub(crate) fn pool_step(&self, block: &Block, from: Word, to: Word) -> bool {
+        self.pool().step(block, from, to)
+    }
+
+    /// Whether this process may claim so many bytes more of the pool. What it holds is counted when the
+    /// last count has been used up; a little beyond the share is let through, so that counting stays rare.
+    #[inline(always)]
+    pub(crate) fn may_claim(&self, need: u64) -> bool {
+        if self.geometry.rules.share == 100 {
+            return true;
+        }
+        let need = self.measures.piece(need);
+        self.use_allowance(need) || self.count_share(need)
+    }
+
+    fn use_allowance(&self, need: u64) -> bool {
+        let allowance = &self.allowance;
+        let mut left = allowance.load(Ordering::Relaxed);
+        while need <= left {
+            // Relaxed: a count.
+            let rest = left - need;
+            match allowance.compare_exchange(left, rest, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(found) => left = found,
+            }
+        }
+        false
+    }
+
+    #[cold]
+    fn count_share(&self, need: u64) -> bool {
+        let share = self.geometry.share();
+        let left = share.saturating_sub(self.pool().held_by(self.tag()));
+        if need > left {
+            return false;
+        }
+        self.allowance.store(left.max(share / 64) - need.min(left), Ordering::Relaxed);
+        true
     }
 
     /// Gives memory to a range of the pool.
@@ -676,16 +746,19 @@ impl Mapping {
         }
     }
 
+    /// Whether a frame waits in its place.
+    fn waiting(&self) -> bool {
+        let slots = self.slots();
+        if self.geometry.rules.mode.alone() {
+            return slots.ready(slots.head());
+        }
+        // A corrupt one is to be told.
+        !matches!(Taker::new(slots).front(slots, |reference| self.word(reference)), Ok(None))
+    }
+
     /// Whether a frame waits, or may have been given back.
     pub(crate) fn readable(&self) -> bool {
-        let slots = self.slots();
-        let placed = if self.geometry.rules.mode.alone() {
-            slots.ready(slots.head())
-        } else {
-            // A corrupt one is to be told.
-            !matches!(Taker::new(slots).front(slots, |reference| self.word(reference)), Ok(None))
-        };
-        placed || returned::hint(self.cursors()).is_some()
+        self.waiting() || returned::hint(self.cursors()).is_some()
     }
 
     /// Whether a living producer is about to place a frame, seen from a ring that is closed and empty.
@@ -700,7 +773,12 @@ impl Mapping {
         {
             return true;
         }
-        self.words().any(|(_, word)| word.load().phase() == Some(Phase::Offered))
+        let participants = self.participants();
+        self.words().map(|(_, word)| word.load()).any(|word| {
+            let (owner, id) = (word.owner(), word.owner() as u8);
+            let entry = participants.entry(id);
+            word.phase() == Some(Phase::Offered) && !entry.is_free() && entry.tag(id) == owner
+        })
     }
 
     /// Recovers a participant if it is dead.
@@ -712,7 +790,8 @@ impl Mapping {
         }
         let rules = self.geometry.rules;
         let ends = Ends { alone: rules.mode.alone(), max_deliveries: rules.max_deliveries };
-        recovery::recover(entry.tag(id), ends, self.slots(), self.pool());
+        let stands = || participants.entry(id) == entry;
+        recovery::recover(entry.tag(id), ends, self.slots(), self.pool(), &stands);
         participants.free(id, entry);
         self.data().wake();
         self.space().wake();
@@ -854,10 +933,12 @@ impl Drop for Mapping {
         });
         participants.free(self.id, self.entry);
         if alone {
+            // What the dead had taken and not acknowledged is given back first.
+            self.look_around();
             let given_back = |(_, word): (u64, &Block)| {
                 matches!(word.load().phase(), Some(Phase::Orphan | Phase::Dead))
             };
-            let empty = self.slots().entries().next().is_none() && !self.words().any(given_back);
+            let empty = !self.waiting() && !self.words().any(given_back);
             let last = (1..=PARTICIPANTS as u8).all(|id| {
                 let entry = participants.entry(id);
                 entry.is_free() || !participants.alive(id, entry, self.me)
