@@ -30,6 +30,12 @@ defmodule Slipring.FaultTest do
     assert output(port) == "done"
   end
 
+  # As docs/segment-format.md has them.
+  @participants_at 112
+  @cursors_at 120
+  @slots_at 136
+  @cells_at 168
+
   # Overwrites eight bytes of the segment, in the part whose place the header tells at `field`.
   defp overwrite(name, field, index, word) do
     {:ok, file} = :file.open(Slipring.info!(name).path, [:read, :write, :binary, :raw])
@@ -38,10 +44,16 @@ defmodule Slipring.FaultTest do
     :ok = :file.close(file)
   end
 
-  # As docs/segment-format.md has them.
-  @cursors_at 120
-  @slots_at 136
-  @cells_at 168
+  # What this OS process, the first to attach, writes into the words that it owns.
+  defp tag(name) do
+    {:ok, file} = :file.open(Slipring.info!(name).path, [:read, :binary, :raw])
+    {:ok, <<at::little-64>>} = :file.pread(file, @participants_at, 8)
+    {:ok, <<entry::little-64>>} = :file.pread(file, at + 128, 8)
+    :ok = :file.close(file)
+    <<incarnation::30, _state::34>> = <<entry::64>>
+    <<tag::16>> = <<incarnation::8, 1::8>>
+    tag
+  end
 
   test "words that nobody writes are told, in every way of receiving (P9)", %{name: name} do
     {_ring, tx, rx} = pair(name)
@@ -81,9 +93,10 @@ defmodule Slipring.FaultTest do
 
   test "a finished ring waits for what is on its way, and does not whirl (P6)", %{name: name} do
     # A frame that is complete and stands in no slot yet: the control word of a cell says so.
-    arrive = fn -> overwrite(name, @slots_at, 1, 0) end
     {ring, tx, rx} = pair(name)
-    overwrite(name, @slots_at, 1, 2)
+    leave = fn -> overwrite(name, @slots_at, 1, tag(name) * 16 + 2) end
+    arrive = fn -> overwrite(name, @slots_at, 1, 0) end
+    leave.()
     Slipring.finish!(ring)
     assert {:error, %Error{reason: :empty}} = Slipring.recv(rx, 0)
     assert {:error, %Error{reason: :timeout}} = Slipring.recv_many(rx, 2, 20)
@@ -95,7 +108,7 @@ defmodule Slipring.FaultTest do
     arrive.()
     assert {:error, %Error{reason: :closed}} = Task.await(receiver)
 
-    overwrite(name, @slots_at, 1, 2)
+    leave.()
     Slipring.active(rx, true)
     refute_receive {:slipring_closed, _}, 50
     arrive.()

@@ -251,7 +251,7 @@ defmodule Slipring.ManyTest do
       do: {:dictionary, Enum.filter(entries, &match?({:kept, _}, &1))}
 
     test "is read elsewhere where it is long, and is to be acknowledged still", %{name: name} do
-      ring = create(name)
+      ring = create(name, capacity: {16, :mib})
       tx = Slipring.producer!(ring)
       # Long metadata, and much to copy, which are read elsewhere.
       meta = %{"value" => Enum.to_list(1..20_000)}

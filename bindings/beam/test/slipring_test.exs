@@ -49,8 +49,10 @@ defmodule SlipringTest do
     end
 
     test "that are missing are answered with those there are (R9.1)", %{name: name} do
-      _ring = Slipring.create!(name)
+      ring = Slipring.create!(name)
       assert {:error, %Error{reason: :not_found} = error} = Slipring.open("#{name}-not")
+      # Until here it must not be garbage.
+      Slipring.close(ring)
       assert name in error.expected
       assert error.path =~ "#{name}-not"
       assert Exception.message(error) =~ name
@@ -59,8 +61,10 @@ defmodule SlipringTest do
     end
 
     test "are made once, and have names that can't leave their folder (P10)", %{name: name} do
-      _ring = Slipring.create!(name)
+      ring = Slipring.create!(name)
       assert {:error, %Error{reason: :exists}} = Slipring.create(name)
+      # Until here it must not be garbage.
+      Slipring.close(ring)
 
       for bad <- [<<255, 1>>, "a\0b"], call <- [&Slipring.create/1, &Slipring.open/1] do
         assert {:error, %Error{reason: :invalid_name}} = call.(bad)

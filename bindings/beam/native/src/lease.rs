@@ -42,7 +42,8 @@ enum State {
 }
 
 struct Leased {
-    // Dropped in this order.
+    // Dropped in this order. One that is not acknowledged goes back, and then there is credit for it: it
+    // may be the very next that its consumer takes.
     frame: slipring::Frame,
     hold: Hold,
     /// Counted among the leases of the attachment.
@@ -51,9 +52,25 @@ struct Leased {
     owed: Option<Owed>,
 }
 
+/// Settled when the frame is acknowledged or given back, at the latest when it is gone.
 struct Owed {
     credit: Arc<Credit>,
     settled: AtomicBool,
+}
+
+impl Owed {
+    fn settle(&self) {
+        // Relaxed: one of several decides, and nothing else hangs on it.
+        if !self.settled.swap(true, Ordering::Relaxed) {
+            self.credit.settled();
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.settle();
+    }
 }
 
 /// A binary's share of a frame.
@@ -102,12 +119,9 @@ impl Drop for Ledger {
 }
 
 impl Leased {
-    fn settled(&self) {
-        // Relaxed: one of several decides, and nothing else hangs on it.
-        if let Some(owed) = &self.owed
-            && !owed.settled.swap(true, Ordering::Relaxed)
-        {
-            owed.credit.settled();
+    fn settle(&self) {
+        if let Some(owed) = &self.owed {
+            owed.settle();
         }
     }
 
@@ -117,22 +131,22 @@ impl Leased {
 
     fn ack(&self) -> Result<(), Error> {
         let acked = self.frame.ack();
-        self.settled();
+        self.settle();
         acked
     }
 
-    fn give_back(&self) -> Result<(), Error> {
-        self.frame.nack()?;
-        self.settled();
-        Ok(())
+    /// Drops a share. Answers whether it was the last.
+    fn let_go(self: Arc<Self>) -> bool {
+        let last = Arc::strong_count(&self) == 1;
+        if !last {
+            self.settle();
+        }
+        last
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        if self.is_open() {
-            let _ = self.give_back();
-        }
         if self.in_place {
             self.hold.leases.fetch_sub(1, Ordering::Relaxed);
             self.hold.leased.fetch_sub(self.frame.len() as u64, Ordering::Relaxed);
@@ -180,7 +194,7 @@ impl Share {
             },
         };
         drop(state);
-        drop(ended);
+        ended.map(Leased::let_go);
         acked
     }
 
@@ -189,25 +203,27 @@ impl Share {
         let (given, ended) = match &*state {
             State::Acknowledged => (Err(Error::Acknowledged), None),
             State::GivenBack => (Ok(()), None),
-            State::Held(leased) => match leased.give_back() {
+            State::Held(leased) => match leased.frame.nack() {
                 Ok(()) => (Ok(()), Self::end(&mut state, State::GivenBack)),
                 refused => (refused, None),
             },
         };
         drop(state);
-        drop(ended);
+        ended.map(Leased::let_go);
         given
     }
 
-    /// Answers the lease's share, if it was held.
-    fn release(&self) -> Option<Arc<Leased>> {
+    /// Answers whether the frame is free, if the lease was held.
+    fn release(&self) -> Option<bool> {
         let mut state = self.lock();
         let State::Held(leased) = &*state else { return None };
-        let how = match leased.is_open() && leased.give_back().is_ok() {
+        let how = match leased.is_open() && leased.frame.nack().is_ok() {
             true => State::GivenBack,
             false => State::Acknowledged,
         };
-        Self::end(&mut state, how)
+        let ended = Self::end(&mut state, how);
+        drop(state);
+        ended.map(Leased::let_go)
     }
 }
 
@@ -250,7 +266,7 @@ fn read_later<'a>(
     let outcome = leased.and_then(|leased| read(&leased));
     let keep = owed || (outcome.is_ok() && !lease.copied);
     if !keep {
-        drop(lease.share.release());
+        lease.share.release();
     }
     let (content, meta) =
         outcome.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil));
@@ -294,7 +310,7 @@ fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
 #[rustler::nif]
 fn release<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     let outcome = match lease.share.release() {
-        Some(leased) if Arc::strong_count(&leased) > 1 => Ok(atoms::deferred()),
+        Some(false) => Ok(atoms::deferred()),
         None if !lease.copied => Err(Fault::released()),
         _ => Ok(atoms::ok()),
     };
