@@ -219,6 +219,43 @@ defmodule Slipring do
   def finish(other), do: wrong!("finish/1", "a Slipring.Ring", other)
 
   @doc """
+  Keeps what is in use of the ring in memory from now on, within the limit of `ulimit -l`.
+  """
+  @spec lock_memory(Ring.t()) :: :ok | failure
+  def lock_memory(%Ring{ref: ref, name: name}) do
+    result(Native.lock_memory(ref), :lock_memory, name)
+  end
+
+  def lock_memory(other), do: wrong!("lock_memory/1", "a Slipring.Ring", other)
+
+  @doc """
+  Asks the system to map the ring by huge pages in this VM, where it can.
+  """
+  @spec use_huge_pages(Ring.t()) :: :ok | failure
+  def use_huge_pages(%Ring{ref: ref, name: name}) do
+    result(Native.use_huge_pages(ref), :use_huge_pages, name)
+  end
+
+  def use_huge_pages(other), do: wrong!("use_huge_pages/1", "a Slipring.Ring", other)
+
+  @doc """
+  Gives the memory of the pool that is in no use back to the system. Answers how many bytes.
+
+      iex> ring = Slipring.create!("trim-doc", capacity: {4, :mib})
+      iex> Slipring.trim(Slipring.producer!(ring))
+      {:ok, 0}
+  """
+  @spec trim(Producer.t()) :: {:ok, non_neg_integer} | failure
+  def trim(%Producer{ref: ref, ring: name}) do
+    case Native.trim(ref) do
+      :busy -> {:ok, 0}
+      trimmed -> result(trimmed, :trim, name)
+    end
+  end
+
+  def trim(other), do: wrong!("trim/1", "a Slipring.Producer", other)
+
+  @doc """
   Closes a ring's handle, a producer or a consumer. Closing what is closed does nothing.
 
   When nothing in this VM refers to the segment any more it has been left when this returns.

@@ -500,4 +500,37 @@ defmodule Slipring.ManyTest do
 
     Slipring.close(rx)
   end
+
+  test "idle memory goes back to the system, and what is used can be locked (R8.4)", %{name: name} do
+    ring = Slipring.create!(name, capacity: {8, :mib})
+    {tx, rx} = {Slipring.producer!(ring), Slipring.consumer!(ring)}
+    :ok = Slipring.send(tx, :binary.copy("x", 5_000_000))
+    assert Slipring.trim(tx) == {:ok, 0}
+    {:ok, frame} = Slipring.recv(rx, 0)
+    assert byte_size(Frame.value(frame)) == 5_000_000
+    :ok = Slipring.close(rx)
+    frame = nil
+    assert frame == nil
+
+    freed =
+      Enum.find_value(1..100, fn _ ->
+        :erlang.garbage_collect()
+        Process.sleep(10)
+        with {:ok, 0} <- Slipring.trim(tx), do: nil
+      end)
+
+    assert {:ok, bytes} = freed
+    assert bytes >= 5_000_000
+
+    assert Slipring.use_huge_pages(ring) == :ok or
+             match?({:error, %Error{}}, Slipring.use_huge_pages(ring))
+
+    case Slipring.lock_memory(ring) do
+      :ok -> :ok
+      {:error, error} -> assert Exception.message(error) =~ "lock"
+    end
+
+    assert_raise ArgumentError, ~r/a Slipring.Producer/, fn -> Slipring.trim(ring) end
+    assert_raise ArgumentError, ~r/a Slipring.Ring/, fn -> Slipring.lock_memory(tx) end
+  end
 end

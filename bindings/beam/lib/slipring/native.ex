@@ -17,6 +17,8 @@ defmodule Slipring.Native do
   def consumer(_ring, _owner, _policy, _limit), do: not_loaded()
   def finish(_ring), do: not_loaded()
   def close_ring(_ring, _tag), do: not_loaded()
+  def lock_memory(_ring), do: not_loaded()
+  def use_huge_pages(_ring), do: not_loaded()
   def list, do: not_loaded()
   def unlink(_named, _text), do: not_loaded()
   def info(_ring), do: not_loaded()
@@ -28,6 +30,7 @@ defmodule Slipring.Native do
   def check_many(_payloads, _limit), do: not_loaded()
   def watch_room(_tx, _tag), do: not_loaded()
   def why_full(_tx), do: not_loaded()
+  def trim(_tx), do: not_loaded()
   def close_producer(_tx, _tag), do: not_loaded()
   def hand_over_producer(_tx, _pid), do: not_loaded()
 

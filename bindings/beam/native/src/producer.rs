@@ -212,6 +212,12 @@ fn why_full<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
     answer(env, tx.hold().map(|hold| ring::told(env, &hold, Inspection::why_full)))
 }
 
+/// `{:ok, bytes}` of idle memory given back to the system.
+#[rustler::nif(schedule = "DirtyIo")]
+fn trim<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
+    tx.answer(env, |live| Ok((atoms::ok(), live.handle.trim()).encode(env)))
+}
+
 #[rustler::nif]
 fn close_producer<'a>(env: Env<'a>, tx: Sender, tag: Term<'a>) -> Term<'a> {
     ring::left(tx.close_and_tell(env.pid(), tag)).encode(env)

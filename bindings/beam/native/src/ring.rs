@@ -135,6 +135,20 @@ fn finish<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
     answer(env, finished)
 }
 
+/// Keeps what is in use of the ring in memory.
+#[rustler::nif(schedule = "DirtyIo")]
+fn lock_memory<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
+    let locked = ring.hold().and_then(|hold| Ok(hold.segment.lock_memory()?));
+    answer(env, locked.map(|()| atoms::ok().encode(env)))
+}
+
+/// Asks for huge pages.
+#[rustler::nif(schedule = "DirtyIo")]
+fn use_huge_pages<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
+    let asked = ring.hold().and_then(|hold| Ok(hold.segment.use_huge_pages()?));
+    answer(env, asked.map(|()| atoms::ok().encode(env)))
+}
+
 /// Leaves the ring; `:last` if nothing else holds it, and then `{tag, :detached}` comes.
 #[rustler::nif]
 fn close_ring<'a>(env: Env<'a>, ring: ResourceArc<Ring>, tag: Term<'a>) -> Term<'a> {
