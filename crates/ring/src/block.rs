@@ -92,7 +92,7 @@ impl Word {
     /// Given back once more: an orphan, or, after `limit` times, a dead letter.
     pub(crate) fn given_back(self, limit: u8) -> Self {
         let times = self.deliveries().saturating_add(1);
-        let phase = if times > limit { Phase::Dead } else { Phase::Orphan };
+        let phase = if self.deliveries() >= limit { Phase::Dead } else { Phase::Orphan };
         let counted = Self(self.0 & !(0xff << DELIVERIES) | u64::from(times) << DELIVERIES);
         counted.with(phase, 0)
     }
@@ -187,7 +187,7 @@ mod tests {
         }
         assert_eq!((word.freed(), word.freed().deliveries()), (Word::free(10), 0));
         let worn = (0..300).fold(word, |word, _| word.given_back(255));
-        assert_eq!((worn.deliveries(), worn.phase()), (255, Some(Phase::Orphan)));
+        assert_eq!((worn.deliveries(), worn.phase()), (255, Some(Phase::Dead)));
     }
 
     #[test]

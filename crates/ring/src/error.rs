@@ -256,7 +256,11 @@ impl fmt::Display for Error {
                 "the ring's one {role} is process {pid}, which lives: let it close its {role} or end"
             ),
             Self::TooManyParticipants { path } => {
-                write!(f, "{} has its 255 processes already", path.display())
+                write!(
+                    f,
+                    "{} has its 255 processes already: let one leave, or share a handle",
+                    path.display()
+                )
             }
             Self::OutOfMemory { path, needed } => write!(
                 f,

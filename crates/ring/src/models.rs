@@ -64,7 +64,8 @@ impl Ring {
     }
 
     fn slots(&self) -> Slots<'_> {
-        Slots::new(&self.slots, &self.cursors)
+        // SAFETY: a power of two.
+        unsafe { Slots::new(&self.slots, &self.cursors) }
     }
 
     fn pool(&self) -> Pool<'_> {

@@ -286,7 +286,8 @@ mod tests {
         }
 
         fn slots(&self) -> Slots<'_> {
-            Slots::new(&self.all, &self.cursors)
+            // SAFETY: a power of two.
+            unsafe { Slots::new(&self.all, &self.cursors) }
         }
 
         fn word(&self, reference: u32) -> Option<&Block> {

@@ -119,9 +119,10 @@ pub(crate) struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// `all.len()` is a power of two, at least 8 outside of models.
+    /// # Safety
+    /// `all.len()` is a power of two.
     #[inline(always)]
-    pub(crate) fn new(all: &'a [Slot], cursors: &'a Cursors) -> Self {
+    pub(crate) unsafe fn new(all: &'a [Slot], cursors: &'a Cursors) -> Self {
         debug_assert!(all.len().is_power_of_two());
         Self { all, cursors, shift: all.len().trailing_zeros() }
     }
@@ -152,7 +153,8 @@ impl<'a> Slots<'a> {
     #[inline(always)]
     fn at(self, position: u64) -> &'a Slot {
         let index = (position & (self.all.len() as u64 - 1)) as usize;
-        // SAFETY: the length is a power of two, so what is masked with one less is below it.
+        // SAFETY: the length is a power of two by the contract of `new`, so what is masked with one less
+        // is below it.
         unsafe { self.all.get_unchecked(index) }
     }
 

@@ -282,3 +282,36 @@ fn unlinking_waits_for_who_joins_or_leaves() {
         assert!(!file(&name).exists());
     });
 }
+
+/// P6: a process that got a dead one's pid is not taken for it: start times differ.
+#[test]
+fn a_reused_pid_is_another_process() {
+    use std::os::unix::fs::FileExt;
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let other = Segment::open(name.0.as_str()).unwrap();
+    assert_eq!(segment.inspect().processes.len(), 2);
+    // This process's own second entry, as if one had made it that died before this one got its pid.
+    let parts = segment.inspect().parts;
+    let entries = parts.iter().find(|(part, _)| *part == "participants").unwrap().1;
+    let raw = std::fs::File::options().read(true).write(true).open(file(&name)).unwrap();
+    raw.write_at(&1u64.to_le_bytes(), entries + 2 * 128 + 8).unwrap();
+    let seen = segment.inspect().processes;
+    assert_eq!(seen.iter().filter(|process| process.alive).count(), 1, "{seen:?}");
+    drop(Segment::open(name.0.as_str()).unwrap());
+    assert_eq!(segment.inspect().processes.len(), 1, "the dead entry was freed");
+    std::mem::forget(other);
+}
+
+/// P2: 255 processes, and a clear refusal of the next.
+#[test]
+fn all_places_can_be_taken() {
+    let name = name();
+    let mut all = vec![small().create(name.0.as_str()).unwrap()];
+    all.extend((1..255).map(|_| Segment::open(name.0.as_str()).unwrap()));
+    let refused = Segment::open(name.0.as_str()).unwrap_err();
+    assert!(matches!(refused, Error::TooManyParticipants { .. }), "{refused}");
+    assert!(refused.to_string().contains("let one leave"), "{refused}");
+    all.pop();
+    Segment::open(name.0.as_str()).unwrap();
+}

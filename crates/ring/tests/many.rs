@@ -616,3 +616,60 @@ fn who_polls_sees_to_the_dead() {
     };
     assert_eq!(number(&frame), 7);
 }
+
+/// P6: a producer that takes its time to fill a frame learns that the ring was closed meanwhile; and a
+/// reservation that comes too late is given back to its owner.
+#[test]
+fn a_frame_filled_too_late_is_not_sent() {
+    for mode in MODES {
+        let segment = create(small(mode));
+        let mut tx = segment.producer().unwrap();
+        let grant = tx.reserve(16, &Wait::no()).unwrap();
+        let late = tx.send_with(Header::raw(), 16, |_| segment.close(), &Wait::no());
+        assert!(matches!(late, Err(Error::Closed)), "{mode:?}: {late:?}");
+        let rejected = tx.commit(grant, Header::raw(), &Wait::no()).unwrap_err();
+        assert!(matches!(rejected.error, Error::Closed) && rejected.grant.is_some());
+        drop(rejected);
+        assert!(matches!(segment.consumer().unwrap().recv(&Wait::no()), Err(Error::Closed)));
+        assert_eq!(segment.inspect().frames, Default::default());
+    }
+}
+
+/// R9.1: dead letters that fill the pool are named as what fills it.
+#[test]
+fn a_pool_full_of_dead_letters_says_so() {
+    let segment = create(small(Mode::Mpmc).capacity(256 << 10).share(100).max_deliveries(0));
+    let mut tx = segment.producer().unwrap();
+    let mut rx = segment.consumer_with(MANUAL).unwrap();
+    tx.send(Header::raw(), &[1; 200_000], &Wait::no()).unwrap();
+    rx.recv(&Wait::no()).unwrap().nack().unwrap();
+    assert!(matches!(tx.send(Header::raw(), &[2; 200_000], &Wait::no()), Err(Error::Full)));
+    let why = segment.inspect().why_full();
+    assert!(why.contains("1 dead letters keep their memory"), "{why}");
+    drop(rx.recv_dead().unwrap());
+}
+
+/// P6: who is busy sees to the dead, too.
+#[test]
+fn who_is_busy_sees_to_the_dead() {
+    let segment = create(small(Mode::Mpmc));
+    let mut tx = segment.producer().unwrap();
+    tx.send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
+    killed_in(|ready| {
+        let segment = Segment::open(segment.path()).unwrap();
+        let mut rx = segment.consumer_with(MANUAL).unwrap();
+        let _frame = rx.recv(&Wait::no()).unwrap();
+        ready();
+    });
+    // Its parent's parent is told of the death by then.
+    let mut rx = segment.consumer().unwrap();
+    let start = std::time::Instant::now();
+    let came = (0..).find_map(|_| {
+        tx.send(Header::raw(), &body(1, 16), &Wait::no()).unwrap();
+        let frame = rx.recv(&Wait::no()).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5), "not seen to");
+        (number(&frame) == 7).then_some(frame.redeliveries())
+    });
+    assert_eq!(came, Some(1));
+    let _ = rx.recv(&Wait::no());
+}

@@ -310,10 +310,12 @@ fn garbage_in_the_segment_ends_in_an_error() {
         for len in [10, 5000, 300_000] {
             tx.send(Header::raw(), &vec![0; len], &Wait::no()).unwrap();
         }
+        let parts = segment.inspect().parts;
+        let pool = parts.iter().find(|(part, _)| *part == "chunks").unwrap().1;
         let raw = std::fs::OpenOptions::new().write(true).open(file(&name)).unwrap();
         for _ in 0..40 {
-            // Everything between the fixed header and the pool's data.
-            let at = 256 + random() % (60_000 - 256);
+            // Everything between the fixed header and the pool's data, frame headers in cells too.
+            let at = 256 + random() % (pool - 256);
             raw.write_at(&random().to_le_bytes(), at / 8 * 8).unwrap();
         }
         for len in [10usize, 5000] {
@@ -351,4 +353,29 @@ fn refusals_that_waiting_would_not_change_come_at_once() {
     let never = vec![0; ring.max_body() as usize + 1];
     let refused = tx.send(Header::raw(), &never, &Wait::forever());
     assert!(matches!(refused, Err(Error::TooLarge { limit, .. }) if limit == ring.max_body()));
+}
+
+/// P9: a frame whose header says that it is longer than its memory is refused, by name, and the next one
+/// comes.
+#[test]
+fn a_frame_longer_than_its_memory_is_corrupt() {
+    use std::os::unix::fs::FileExt;
+    for mode in [Mode::Spsc, Mode::Mpmc] {
+        for len in [16usize, 5000] {
+            let name = name();
+            let segment = small().mode(mode).create(name.0.as_str()).unwrap();
+            let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+            tx.send(Header::raw(), &vec![7; len], &Wait::no()).unwrap();
+            tx.send(Header::raw(), b"the next", &Wait::no()).unwrap();
+            let part = if len < 192 { "cells" } else { "chunks" };
+            let parts = segment.inspect().parts;
+            let at = parts.iter().find(|(name, _)| *name == part).unwrap().1;
+            let raw = std::fs::File::options().write(true).open(file(&name)).unwrap();
+            raw.write_at(&u64::MAX.to_le_bytes(), at + 16).unwrap();
+            let error = rx.recv(&Wait::no()).unwrap_err();
+            assert!(error.to_string().contains("frame length"), "{error}");
+            assert_eq!(&*rx.recv(&Wait::no()).unwrap(), b"the next");
+            assert_eq!(segment.inspect().frames, Default::default());
+        }
+    }
 }

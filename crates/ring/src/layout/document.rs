@@ -126,7 +126,8 @@ fn words_are_the_code() {
     assert_eq!(1 + ready.iter().map(|field| field.1).sum::<u32>(), 64);
     let all: [Slot; 8] = std::array::from_fn(|_| Slot::new(5));
     let cursors = Cursors::at(5 * 8);
-    let slots = Slots::new(&all, &cursors);
+    // SAFETY: a power of two.
+    let slots = unsafe { Slots::new(&all, &cursors) };
     let entry = slots::Entry { reference: 0xab_cdef, generation: 0x1234, direct: true };
     Tail::find(slots).unwrap().place(slots, entry);
     let fields = [("direct", 1), ("reference", 0xab_cdef), ("generation", 0x1234), ("lap", 5)];

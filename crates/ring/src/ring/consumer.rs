@@ -37,7 +37,6 @@ pub struct Consumer {
     ledger: Option<Arc<Ledger>>,
     token: u64,
     looks: u32,
-    looked_at: u8,
     /// What a batch met after frames that it had taken.
     pending: Option<Error>,
     /// Since when a frame is on its way in the closed ring.
@@ -99,16 +98,7 @@ impl Segment {
         } else {
             Order::Many(Taker::new(mapping.slots()))
         };
-        Ok(Consumer {
-            order,
-            ledger,
-            token,
-            looks: 0,
-            looked_at: 0,
-            pending: None,
-            awaiting: None,
-            mapping,
-        })
+        Ok(Consumer { order, ledger, token, looks: 0, pending: None, awaiting: None, mapping })
     }
 }
 
@@ -292,8 +282,8 @@ impl Consumer {
     #[cold]
     fn empty(&mut self) -> Error {
         self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(64) {
-            self.mapping.look_around_now_and_then();
+        if self.looks.is_multiple_of(16) {
+            self.mapping.look_along();
         }
         Error::Empty
     }
@@ -303,8 +293,8 @@ impl Consumer {
     fn look(&mut self) -> Result<(), Error> {
         self.mapping.own()?;
         self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(1 << 14) {
-            self.looked_at = self.mapping.look_at_next(self.looked_at);
+        if self.looks.is_multiple_of(64) {
+            self.mapping.look_along();
         }
         if self.pending.is_some() { self.tell() } else { Ok(()) }
     }

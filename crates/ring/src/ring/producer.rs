@@ -24,9 +24,6 @@ pub struct Producer {
     token: u64,
     sequence: u64,
     clock: Clock,
-    /// Milliseconds of activity, to look at the others now and then.
-    beats: u32,
-    looked_at: u8,
     claims: u64,
     cursors: Cursors,
     /// Whether it was this process's share that kept the last frame out.
@@ -34,6 +31,8 @@ pub struct Producer {
     dropped: u64,
     /// Bytes that may still be given to the pool.
     backs: Cell<u64>,
+    /// What stopped a batch after frames that it had sent.
+    pending: Option<Error>,
 }
 
 /// How frames get their places.
@@ -65,13 +64,12 @@ impl Segment {
             token,
             sequence: 0,
             clock: Clock::new(),
-            beats: 0,
-            looked_at: 0,
             claims: token << 12,
             cursors: [0; CLASSES],
             at_share: false,
             dropped: 0,
             backs: Cell::new(u64::MAX),
+            pending: None,
             mapping,
         })
     }
@@ -117,12 +115,15 @@ impl Producer {
 
     /// Sends copies of several bodies, waking the consumer once, all with one creation time.
     /// Answers how many were sent: fewer than all if `wait` ran out on a full ring, or something went
-    /// wrong, which the next call tells.
+    /// wrong, which the next batch tells.
     pub fn send_batch<'b>(
         &mut self,
         frames: impl IntoIterator<Item = (Header, &'b [u8])>,
         wait: &Wait<'_>,
     ) -> Result<usize, Error> {
+        if let Some(error) = self.pending.take() {
+            return Err(error);
+        }
         let created = self.now();
         let mut sent = 0;
         for (header, body) in frames {
@@ -141,8 +142,11 @@ impl Producer {
                 Ok(()) => sent += 1,
                 Err(Error::Full | Error::Timeout) => break,
                 Err(error) if sent == 0 => return Err(error),
-                // The next call meets it again; what was sent must be known now.
-                Err(_) => break,
+                Err(error) => {
+                    // What was sent must be known now; the next call tells.
+                    self.pending = Some(error);
+                    break;
+                }
             }
         }
         self.mapping.data().wake();
@@ -230,9 +234,8 @@ impl Producer {
     /// Every few milliseconds of activity, a look at one of the others.
     #[cold]
     fn beat(&mut self) {
-        self.beats = self.beats.wrapping_add(1);
-        if self.beats.is_multiple_of(4) && self.mapping.own().is_ok() {
-            self.looked_at = self.mapping.look_at_next(self.looked_at);
+        if self.mapping.own().is_ok() {
+            self.mapping.look_along();
         }
     }
 
@@ -331,10 +334,13 @@ impl Producer {
             if let Some(fill) = frame.fill.take() {
                 fill(body);
             }
+            // The filling may have forked, and this be the child.
             if let Err(forked) = mapping.own() {
                 std::mem::forget(announced);
                 return Err(forked);
             }
+            // Or it took so long that consumers have given it up.
+            check(mapping)?;
             // SAFETY: as above; the header is before the body.
             unsafe { self.write_header(pointer, &frame.header, created, len) };
             std::mem::forget(announced);

@@ -35,6 +35,12 @@ pub struct Inspection {
     pub keep: bool,
     /// How many producers and consumers there may be.
     pub mode: Mode,
+    /// Whether producers may drop the oldest frame.
+    pub drop_oldest: bool,
+    /// A frame that is given back more often is a dead letter.
+    pub max_deliveries: u8,
+    /// The part of the pool, in percent, that one process may hold and still send by it.
+    pub share: u8,
     /// Frames that producers have dropped to make room.
     pub dropped: u64,
     /// Where each part begins in the file, in bytes.
@@ -153,6 +159,9 @@ impl Inspection {
             creator_uid: fixed.creator_uid,
             keep: geometry.rules.keep,
             mode: geometry.rules.mode,
+            drop_oldest: geometry.rules.drop_oldest,
+            max_deliveries: geometry.rules.max_deliveries,
+            share: geometry.rules.share,
             dropped: mapping.control().dropped.load(Ordering::Relaxed),
             parts: geometry.parts().into(),
             slots: geometry.slots,
@@ -175,8 +184,8 @@ impl Inspection {
     /// the pool, who has them, and who is to make room.
     pub fn why_full(&self) -> String {
         let consumer = self.peer("consumer", |process| process.consumes);
-        let Pending { filling, offered, held, .. } = self.frames;
-        let what = if self.waiting >= self.slots {
+        let Pending { filling, offered, held, returned, dead } = self.frames;
+        let mut what = if self.waiting >= self.slots {
             format!("all {} slots hold frames that wait", self.slots)
         } else {
             let [free, slabs, runs] = self.chunks;
@@ -187,6 +196,14 @@ impl Inspection {
                 free + slabs + runs
             )
         };
+        if returned > 0 {
+            what += &format!("; {returned} frames were given back and wait for a consumer");
+        }
+        if dead > 0 {
+            what += &format!(
+                "; {dead} dead letters keep their memory until they are taken (recv_dead)"
+            );
+        }
         format!("{what}; {consumer}")
     }
 
@@ -231,8 +248,12 @@ impl fmt::Display for Inspection {
             self.created_ns
         )?;
         writeln!(f, "id        {}, boot {}", Hex(self.id), Hex(self.boot_id))?;
-        let features =
-            if self.keep { "keep: the name stays when the last one leaves" } else { "none" };
+        let features = match (self.keep, self.drop_oldest) {
+            (true, true) => "keep: the name stays when the last one leaves; drop_oldest",
+            (true, false) => "keep: the name stays when the last one leaves",
+            (false, true) => "drop_oldest",
+            (false, false) => "none",
+        };
         writeln!(f, "features  {features}")?;
         f.write_str("offsets  ")?;
         for (n, (part, at)) in self.parts.iter().enumerate() {

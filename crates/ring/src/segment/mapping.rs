@@ -19,6 +19,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How often one who is at work looks at another one: a dead one is seen within a few of these.
+const STEP: Duration = Duration::from_millis(2);
+
 /// The mutable part of the header page.
 #[repr(C)]
 #[derive(Debug)]
@@ -62,8 +65,11 @@ pub(crate) struct Mapping {
     forks: u32,
     /// Bytes of the pool that this process may still claim before it is counted what it holds.
     allowance: AtomicU64,
-    /// When this process last looked at the others, in milliseconds of its own clock.
+    /// When this process last looked at all others, and at one of them, in milliseconds of its own
+    /// clock; and which one that was.
     looked: AtomicU64,
+    looked_along: AtomicU64,
+    looked_at: AtomicU64,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -107,7 +113,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
-        let (allowance, looked) = (AtomicU64::new(0), AtomicU64::new(0));
+        let [allowance, looked, looked_along, looked_at] = [0; 4].map(AtomicU64::new);
         Ok(Self {
             map,
             fd,
@@ -121,6 +127,8 @@ impl Mapping {
             forks,
             allowance,
             looked,
+            looked_along,
+            looked_at,
         })
     }
 
@@ -242,7 +250,8 @@ impl Mapping {
     pub(crate) fn slots(&self) -> Slots<'_> {
         // SAFETY: atomics; the geometry has `slots` of them there.
         let all = unsafe { self.part(self.geometry.slots_at, self.geometry.slots) };
-        Slots::new(all, self.cursors())
+        // SAFETY: the geometry's slots are a power of two, derived or checked.
+        unsafe { Slots::new(all, self.cursors()) }
     }
 
     pub(crate) fn pool(&self) -> Pool<'_> {
@@ -384,16 +393,29 @@ impl Mapping {
 
     /// Looks at every other participant, if this process has not done so for a tick.
     pub(crate) fn look_around_now_and_then(&self) {
-        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-        let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
-        let last = self.looked.load(Ordering::Relaxed);
-        let due = now.saturating_sub(last) >= TICK.as_millis() as u64;
-        // Relaxed: two threads that look at once do no harm.
-        if due
-            && self.looked.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        {
+        if self.due(&self.looked, TICK) {
             self.look_around();
         }
+    }
+
+    /// Looks at one other participant after the other, every few milliseconds: for who is at work.
+    #[cold]
+    pub(crate) fn look_along(&self) {
+        if self.due(&self.looked_along, STEP) {
+            // Relaxed: two threads that look at once do no harm.
+            let last = self.looked_at.load(Ordering::Relaxed) as u8;
+            self.looked_at.store(self.look_at_next(last).into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether so much time has passed since this was last true, by the clock of this process.
+    fn due(&self, since: &AtomicU64, pause: Duration) -> bool {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
+        let last = since.load(Ordering::Relaxed);
+        // Relaxed: as above.
+        now.saturating_sub(last) >= pause.as_millis() as u64
+            && since.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Looks at every other participant.

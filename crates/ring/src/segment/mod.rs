@@ -124,8 +124,9 @@ impl Segment {
     }
 
     /// Closes the ring for sending: producers get [`Error::Closed`] from now on, consumers once
-    /// they have taken what is there, and what is being sent just now. In a forked child it does
-    /// nothing.
+    /// they have taken what is there, and what is being sent just now. For that they wait 5 s: a producer
+    /// that is stopped for longer between its look whether the ring is closed and the placing of its
+    /// frame places it in vain. In a forked child it does nothing.
     pub fn close(&self) {
         if self.mapping.own().is_err() {
             return;

@@ -93,7 +93,8 @@ impl Options {
     }
 
     /// How often a frame that was not acknowledged is delivered again before it is a dead letter:
-    /// 0 to 255 times, default 5.
+    /// 0 to 255 times, default 5. A dead letter keeps its memory, and the ring its name, until a consumer
+    /// takes it ([`Consumer::recv_dead`](crate::Consumer::recv_dead)).
     pub fn max_deliveries(mut self, times: u8) -> Self {
         self.max_deliveries = times;
         self
