@@ -204,7 +204,7 @@ def storm(seconds, delivery, languages, seed):
     ring = f"storm-{os.getpid()}-{delivery}"
     with (
         tempfile.TemporaryDirectory() as folder,
-        slipring.create(ring, mode="mpmc", slots=64, capacity="48 MiB", max_deliveries=255) as hold,
+        slipring.create(ring, mode="mpmc", slots=64, capacity="48 MiB", max_deliveries=3) as hold,
     ):
         it = Storm(ring, Path(folder), delivery, languages, random.Random(seed))
         try:
@@ -217,6 +217,8 @@ def storm(seconds, delivery, languages, seed):
         left = hold.inspect()
         for what in ("waiting", "filling", "offered", "held", "returned", "dead"):
             assert getattr(left, what) == 0, f"{what}:\n{left}"
+        for what in ("kills", "stops", "frames", *(["delivered again"] if delivery == "manual" else [])):
+            assert it.counts[what] > 0, f"a storm without {what}: {dict(it.counts)}"
         counts = ", ".join(f"{count} {what}" for what, count in it.counts.items())
         print(f"{delivery}: {counts}; nothing is left in the ring", flush=True)
         return it.counts

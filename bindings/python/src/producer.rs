@@ -9,7 +9,7 @@ use crate::{error, meta, size};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
-use slipring::{Error, Grant, Header};
+use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
 use slipring_codec::{FORMAT_VERSION, Plan};
@@ -174,9 +174,15 @@ impl Producer {
             .collect();
         let mut rest = &bodies[..];
         let outcome = self.end.attempt(py, timeout, |tx, wait| {
-            let n = tx.send_batch(rest.iter().map(|&body| (Header::raw(), body)), wait)?;
-            rest = &rest[n..];
-            if rest.is_empty() { Ok(()) } else { Err(Error::Full) }
+            // What stopped the first is told by the second: a signal, or that the time is over.
+            for wait in [wait, &Wait::no()] {
+                let n = tx.send_batch(rest.iter().map(|&body| (Header::raw(), body)), wait)?;
+                rest = &rest[n..];
+                if rest.is_empty() {
+                    return Ok(());
+                }
+            }
+            Err(Error::Full)
         });
         *sent += bodies.len() - rest.len();
         match outcome {
@@ -326,6 +332,11 @@ impl Producer {
     fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
         let segment = self.end.segment(py)?;
         watcher::watch(py, self.end.address(), segment.writable(), callback)
+    }
+
+    #[getter]
+    fn dropped(&self, py: Python<'_>) -> PyResult<u64> {
+        self.end.run(py, Timeout::Now, |tx, _| Ok(tx.dropped()))
     }
 
     fn trim(&self, py: Python<'_>) -> PyResult<u64> {

@@ -116,6 +116,32 @@ def test_ctrl_c_ends_a_wait(python, name, wait):
     assert (out, err) == ("interrupted\n", "")
 
 
+def test_ctrl_c_ends_a_batch_that_has_begun(python, name):
+    """P8: what was sent is told with the interrupt."""
+    process = python(
+        """
+        import signal, slipring, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with slipring.create(sys.argv[1], slots=8) as ring:
+            try:
+                print("waiting", flush=True)
+                ring.producer().send_many([b"x"] * 60)
+            except KeyboardInterrupt as interrupt:
+                print("interrupted", interrupt.sent)
+        """,
+        name,
+    )
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(0.3)
+    with slipring.open(name) as ring:
+        assert len(ring.consumer().recv_many(3, 5)) == 3
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (out, err) == ("interrupted 11\n", "")
+    slipring.unlink(name)
+
+
 def test_a_forked_child_is_told(ring, ends):
     """P2: handles and frames of the parent say so, and are let go without harm."""
     tx, rx = ends
@@ -124,7 +150,9 @@ def test_a_forked_child_is_told(ring, ends):
     frame = rx.recv(0)
     calls = [
         lambda: tx.send(b""), lambda: rx.recv(1), rx.try_recv, ring.producer, ring.inspect,
-        lambda: frame.value, lambda: frame.meta,
+        lambda: frame.value, lambda: frame.meta, frame.ack, frame.nack, lambda: frame.view,
+        lambda: tx.reserve(8).__enter__(), rx.recv_dead, ring.finish, lambda: rx.recv_many(1),
+        lambda: tx.send_many([b""]), ring.share,
     ]  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Newer Pythons warn of threads.

@@ -71,7 +71,8 @@ pub(crate) struct Cursors {
     /// Position of the next frame to be taken.
     pub head: AtomicU64,
     _head: [u64; PAD],
-    /// Position of the next frame to be placed, or a little before it. Rings for many only.
+    /// Position of the next frame to be placed, or a little before it; in a ring for one and one the
+    /// producer's announcement (rule 3 of `spsc`).
     pub tail: AtomicU64,
     _tail: [u64; PAD],
     /// Whether frames were given back: see `returned`.

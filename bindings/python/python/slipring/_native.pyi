@@ -43,8 +43,9 @@ def create(
 
     ``mode`` says how many producers and consumers there may be: one at a time (``s``) or many
     (``m``). Each frame goes to one consumer. With ``drop_oldest`` a producer may drop frames to make
-    room. A frame that is given back more than ``max_deliveries`` times is a dead letter. ``share`` is
-    the part of the pool that one process may hold, in percent: by default all for one producer,
+    room. A frame that is given back more than ``max_deliveries`` times is a dead letter, which keeps
+    its memory until ``recv_dead`` takes it. ``share`` is
+    the part of the pool that one process may hold and still send by it, in percent: by default all for one producer,
     half where there may be many.
 
     An ``anonymous`` ring has no name: a child process opens it by the descriptor that ``ring.share()``
@@ -83,7 +84,7 @@ class Ring:
         With ``ack="auto"`` each frame is delivered at most once. With ``"manual"`` it is delivered
         again, to whichever consumer, until one calls ``frame.ack()``: after ``frame.nack()``, or when
         the frame and its views are gone unacknowledged, or their process is. ``limit`` is how many
-        frames may be unacknowledged before ``recv`` raises ``Unacknowledged``.
+        frames may be unacknowledged before ``recv``, or iterating, raises ``Unacknowledged``.
         """
     def share(self) -> int:
         """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
@@ -100,7 +101,8 @@ class Ring:
         """Frames that producers have dropped to make room."""
     def finish(self) -> None:
         """Ends the sending, for all processes: producers get ``Closed`` from now on, consumers
-        once they have taken what is there. A frame that is being sent just now may stay behind."""
+        once they have taken what is there, and what is being sent just now. Frames that a worker has
+        not acknowledged by then come back only to a consumer that is still there."""
     @property
     def finished(self) -> bool: ...
     def inspect(self) -> Inspection: ...
@@ -187,6 +189,9 @@ class Producer:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
+    @property
+    def dropped(self) -> int:
+        """Frames that this producer has dropped to make room."""
     def trim(self) -> int:
         """Gives the pool's idle memory back to the system. Answers how many bytes."""
     def close(self) -> None:

@@ -51,7 +51,7 @@ class TooLarge(Error, ValueError):
 
 
 class Unacknowledged(Error):
-    """The consumer has taken ``limit`` frames and acknowledged none of them: it gets no more."""
+    """``limit`` frames are taken and not acknowledged: the consumer gets no more until some are."""
 
     limit: int
 

@@ -239,7 +239,7 @@ impl Lease {
         self.leave(mapping, self.word.given_back(mapping.geometry.rules.max_deliveries));
     }
 
-    /// To be delivered as if it had not been.
+    /// To be delivered again, and not counted: it did not fit its taker's buffer.
     #[cold]
     fn put_back(&self, mapping: &Mapping) {
         self.leave(mapping, self.word.with(Phase::Orphan, 0));
