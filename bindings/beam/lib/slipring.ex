@@ -214,9 +214,18 @@ defmodule Slipring do
   @doc """
   Ends the sending, for all processes: consumers get `:closed` when they have taken what is there.
   """
-  @spec finish(Ring.t()) :: :ok | failure
+  @spec finish(Ring.t() | address) :: :ok | failure
   def finish(%Ring{ref: ref, name: name}), do: result(Native.finish(ref), :finish, name)
-  def finish(other), do: wrong!("finish/1", "a Slipring.Ring", other)
+
+  def finish(address) when is_binary(address) or is_tuple(address) do
+    with {:ok, ring} <- open(address) do
+      finished = finish(ring)
+      close(ring)
+      finished
+    end
+  end
+
+  def finish(other), do: wrong!("finish/1", "a Slipring.Ring or a ring's address", other)
 
   @doc """
   Keeps what is in use of the ring in memory from now on, within the limit of `ulimit -l`.
@@ -808,7 +817,7 @@ defmodule Slipring do
   def info!(ring), do: bang(info(ring))
 
   @doc "As `finish/1`, or raises."
-  @spec finish!(Ring.t()) :: :ok
+  @spec finish!(Ring.t() | address) :: :ok
   def finish!(ring), do: bang(finish(ring))
 
   defp bang(:ok), do: :ok

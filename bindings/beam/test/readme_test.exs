@@ -22,6 +22,34 @@ defmodule Slipring.ReadmeTest do
     assert Tensor.size(bindings[:image]) == 921_600
   end
 
+  @tag :capture_log
+  test "its Python worker is started anew, and ends with the VM's side of it", %{name: name} do
+    Code.compile_string(block("defmodule PythonWorker"))
+    note = Path.join(System.tmp_dir!(), name)
+
+    script = """
+    import os, sys, threading
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+    threading.Event().wait()
+    """
+
+    child = {PythonWorker, ["-c", script, note]}
+    {:ok, supervisor} = Supervisor.start_link([child], strategy: :one_for_one)
+    [first] = eventually(fn -> pids(note, 1) end)
+    {_, 0} = System.cmd("kill", ["-9", first])
+    [^first, second] = eventually(fn -> pids(note, 2) end)
+    Supervisor.stop(supervisor)
+    eventually(fn -> {if(File.exists?("/proc/#{second}"), do: :there, else: :ok), second} end)
+    File.rm!(note)
+  end
+
+  defp pids(note, count) do
+    with {:ok, text} <- File.read(note),
+         pids when length(pids) == count <- String.split(text),
+         do: {:ok, pids}
+  end
+
   test "its process answers, through the rings that its supervisor keeps", %{name: name} do
     {from, to} = {name <> "-images", name <> "-brighter"}
     Code.compile_string(block("defmodule Brighter"))

@@ -173,7 +173,10 @@ defmodule SlipringTest do
             {fn -> Slipring.recv_many(ring, 1) end, "Slipring.Consumer"},
             {fn -> Slipring.stream(tx) end, "Slipring.Consumer"},
             {fn -> Slipring.active(tx, true) end, "Slipring.Consumer"},
-            {fn -> Slipring.finish(name) end, "Slipring.Ring"},
+            {fn -> Slipring.finish(tx) end, "a ring's address"},
+            {fn -> Slipring.ack({:ok, :frame}) end, "Slipring.Frame, as recv gives it"},
+            {fn -> Slipring.nack(nil) end, "Slipring.Frame, as recv gives it"},
+            {fn -> Frame.value({:ok, :frame}) end, "Slipring.Frame, as recv gives it"},
             {fn -> Slipring.close(name) end, "Slipring.Ring, Slipring.Producer or"},
             {fn -> Slipring.controlling_process(ring, self()) end, "Slipring.Producer or"},
             {fn -> Slipring.controlling_process(tx, :me) end, "a pid"},
@@ -182,6 +185,14 @@ defmodule SlipringTest do
           ] do
         assert assert_raise(ArgumentError, call).message =~ expected
       end
+    end
+
+    test "and a ring is finished by its name, too", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      assert Slipring.finish(name) == :ok
+      assert {:error, %Error{reason: :closed}} = Slipring.send(tx, "x", timeout: 0)
+      assert {:error, %Error{reason: :closed}} = Slipring.recv(rx, 1_000)
+      assert {:error, %Error{reason: :not_found}} = Slipring.finish(name <> "-not")
     end
 
     test "hints come with what is raised (R9.1)", %{name: name} do

@@ -160,12 +160,15 @@ impl<T: Send> End<T> {
         mut step: impl FnMut(&mut T, &Wait<'_>) -> Result<R, Error> + Send,
     ) -> Result<R, Stop> {
         let at_once = self.handle.try_lock().map(|mut guard| match guard.as_mut() {
+            Some(handle) if timeout == Timeout::Drop => {
+                step(handle, &Wait::drop_oldest()).map_err(Stop::Ring)
+            }
             Some(handle) => step(handle, &Wait::no()).map_err(Stop::Ring),
             None => Err(Stop::Detached),
         });
         match at_once {
             Some(Ok(done)) => return Ok(done),
-            Some(Err(Stop::Ring(Error::Full | Error::Empty))) if timeout != Timeout::Now => {}
+            Some(Err(Stop::Ring(Error::Full | Error::Empty))) if !timeout.hurries() => {}
             Some(Err(stop)) => return Err(stop),
             None => {}
         }

@@ -164,8 +164,41 @@ fn raise(py: Python<'_>, frame: &slipring::Frame, error: &DecodeError) -> PyErr 
 
 enum State {
     Taken(slipring::Frame),
-    Leased { lease: Py<Lease>, value: Option<Py<PyAny>> },
-    Released,
+    Leased {
+        lease: Py<Lease>,
+        value: Option<Py<PyAny>>,
+    },
+    /// With what `ack` and `nack` say from then on.
+    Released(Settled),
+}
+
+/// What became of a frame that was let go of.
+#[derive(Clone, Copy)]
+enum Settled {
+    /// Nothing was asked.
+    Automatic,
+    Acknowledged,
+    GivenBack,
+}
+
+impl Settled {
+    fn of(frame: &slipring::Frame) -> Self {
+        match frame.acknowledged() {
+            None => Self::Automatic,
+            Some(true) => Self::Acknowledged,
+            Some(false) => Self::GivenBack,
+        }
+    }
+}
+
+impl State {
+    fn settled(&self) -> Settled {
+        match self {
+            Self::Taken(frame) => Settled::of(frame),
+            Self::Leased { lease, .. } => Settled::of(&lease.get().frame),
+            Self::Released(settled) => *settled,
+        }
+    }
 }
 
 /// A frame that was received. It and its views read the segment in place.
@@ -197,13 +230,14 @@ impl Frame {
         if let State::Leased { lease, value } = &*state {
             return Ok((lease.clone_ref(py), value.as_ref().map(|value| value.clone_ref(py))));
         }
-        match std::mem::replace(&mut *state, State::Released) {
+        let released = State::Released(state.settled());
+        match std::mem::replace(&mut *state, released) {
             State::Taken(frame) => {
                 let lease = Py::new(py, Lease::new(frame))?;
                 *state = State::Leased { lease: lease.clone_ref(py), value: None };
                 Ok((lease, None))
             }
-            State::Leased { .. } | State::Released => Err(error::released(py)),
+            State::Leased { .. } | State::Released(_) => Err(error::released(py)),
         }
     }
 
@@ -211,6 +245,7 @@ impl Frame {
         &self,
         py: Python<'_>,
         how: impl FnOnce(&slipring::Frame) -> Result<(), Error>,
+        acks: bool,
     ) -> PyResult<()> {
         if self.forks != fork::count() {
             return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
@@ -218,7 +253,10 @@ impl Frame {
         let settled = match &*self.lock(py) {
             State::Taken(frame) => how(frame),
             State::Leased { lease, .. } => how(&lease.get().frame),
-            State::Released => return Err(error::released(py)),
+            State::Released(Settled::Automatic | Settled::Acknowledged) if acks => Ok(()),
+            State::Released(Settled::GivenBack) if acks => Err(Error::GivenBack),
+            State::Released(Settled::GivenBack) => Ok(()),
+            State::Released(_) => Err(Error::Acknowledged),
         };
         settled.map_err(|e| error::raise(py, e))
     }
@@ -378,11 +416,14 @@ impl Frame {
     }
 
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
-        self.settle(py, slipring::Frame::ack)
+        self.settle(py, slipring::Frame::ack, true)
     }
 
     fn nack(&self, py: Python<'_>) -> PyResult<()> {
-        self.settle(py, slipring::Frame::nack)
+        self.settle(py, slipring::Frame::nack, false)?;
+        // Only views keep it from the next one now.
+        self.release(py);
+        Ok(())
     }
 
     #[getter]
@@ -391,7 +432,11 @@ impl Frame {
     }
 
     fn release(&self, py: Python<'_>) {
-        let state = std::mem::replace(&mut *self.lock(py), State::Released);
+        let state = {
+            let mut state = self.lock(py);
+            let released = State::Released(state.settled());
+            std::mem::replace(&mut *state, released)
+        };
         // After the lock: what is dropped here may run code of others.
         drop(state);
     }
@@ -412,7 +457,7 @@ impl Frame {
 
     fn __repr__(&self, py: Python<'_>) -> String {
         let (h, state) = (&self.header, self.lock(py));
-        let released = if matches!(*state, State::Released) { ", released" } else { "" };
+        let released = if matches!(*state, State::Released(_)) { ", released" } else { "" };
         format!("<slipring.Frame {} {}, {} bytes{released}>", h.sequence, name(h), h.body_len)
     }
 }

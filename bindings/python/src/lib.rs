@@ -147,7 +147,12 @@ mod _native {
                 return Err(PyTypeError::new_err("fd is an open descriptor, and stands alone"));
             }
             // SAFETY: only borrowed for the call, which duplicates it or says that it is not open.
-            let shared = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+            let shared = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+            let shared = shared.map_err(|source| {
+                let operation = "use a descriptor (was it handed on, as by pass_fds=[fd]?)";
+                let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
+                error::raise(py, Error::Os { operation, path, source })
+            })?;
             let segment = py.detach(|| Segment::from_fd(shared));
             return segment.map(Ring::new).map_err(|e| error::raise(py, e));
         }

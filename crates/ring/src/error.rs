@@ -175,7 +175,7 @@ impl fmt::Display for Error {
             Self::TooLarge { len, limit } => write!(
                 f,
                 "a frame of {len} bytes does not fit, the limit is {limit} bytes: \
-                 create the ring with a larger capacity, or send it in parts"
+                 create the ring with a larger capacity or share, or send it in parts"
             ),
             Self::Unacknowledged { limit } => write!(
                 f,
@@ -186,7 +186,9 @@ impl fmt::Display for Error {
                 "the frame was acknowledged and can't be given back: give back before, or not at all",
             ),
             Self::GivenBack => f.write_str(
-                "the frame was given back and can't be acknowledged: acknowledge while its consumer lives",
+                "the frame was given back, by nack, by letting go of it, or because its consumer was closed: \
+                 it is delivered again once it and its views are gone; acknowledge before, and keep \
+                 the consumer as long as its frames",
             ),
             Self::Unbacked => f.write_str(
                 "the frame needs fresh memory for the pool: send it where that may take its time",

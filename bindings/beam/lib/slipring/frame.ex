@@ -55,6 +55,7 @@ defmodule Slipring.Frame do
   @spec value(t) :: binary | Tensor.t()
   def value(%__MODULE__{content: nil, lease: lease}), do: present(Native.content(lease))
   def value(%__MODULE__{content: content}), do: present(content)
+  def value(other), do: wrong!("value/1", other)
 
   @doc """
   Acknowledges the frame: it is not delivered again. Its value stays.
@@ -76,6 +77,7 @@ defmodule Slipring.Frame do
   @spec ack(t) :: :ok | {:error, Error.t()}
   def ack(%__MODULE__{lease: nil}), do: :ok
   def ack(%__MODULE__{lease: lease}), do: settled(Native.ack(lease), :ack)
+  def ack(other), do: wrong!("ack/1", other)
 
   @doc """
   Gives the frame back, to be delivered again. A leased one can't be read from then on.
@@ -91,6 +93,8 @@ defmodule Slipring.Frame do
   end
 
   def nack(%__MODULE__{lease: lease}), do: settled(Native.nack(lease), :nack)
+
+  def nack(other), do: wrong!("nack/1", other)
 
   defp settled(:ok, _operation), do: :ok
   defp settled({:error, fault}, operation), do: {:error, Error.new(fault, operation, nil)}
@@ -160,4 +164,10 @@ defmodule Slipring.Frame do
   end
 
   defp present({:error, fault}), do: raise(Error.new(fault, :value, nil))
+
+  defp wrong!(call, other) do
+    raise ArgumentError,
+          "Slipring.Frame.#{call} takes a Slipring.Frame, as recv gives it in {:ok, frame}, " <>
+            "not #{inspect(other)}"
+  end
 end

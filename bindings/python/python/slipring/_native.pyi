@@ -296,8 +296,8 @@ class Frame:
         """Acknowledges the frame: it is not delivered again. Views stay valid. ``GivenBack`` if that
         is too late. Nothing happens where acknowledgement is automatic."""
     def nack(self) -> None:
-        """Gives the frame back, to be delivered again once its views are gone. ``Acknowledged`` if
-        that is too late."""
+        """Lets go of the frame and gives it back, to be delivered again once the views that were taken
+        of it are gone. ``Acknowledged`` if that is too late."""
     def release(self) -> None:
         """Lets go of the frame now. Views that were taken of it stay valid and keep its memory."""
     def __buffer__(self, flags: int, /) -> memoryview: ...

@@ -607,6 +607,11 @@ impl Frame {
         }
     }
 
+    /// Whether it was acknowledged; `None` where that is no question ([`Delivery::AtMostOnce`]).
+    pub fn acknowledged(&self) -> Option<bool> {
+        self.ledger.as_ref().map(|_| self.settled.load(Ordering::Acquire) == ACKED)
+    }
+
     /// How often it was delivered before, and not acknowledged.
     pub fn redeliveries(&self) -> u8 {
         self.lease.word.deliveries()

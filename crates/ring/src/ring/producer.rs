@@ -102,6 +102,7 @@ impl Producer {
         fill: impl FnOnce(&mut [u8]),
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
+        self.permits(wait)?;
         let created = self.now();
         let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
         if !self.send_now(&mut frame, created)? {
@@ -121,6 +122,7 @@ impl Producer {
         frames: impl IntoIterator<Item = (Header, &'b [u8])>,
         wait: &Wait<'_>,
     ) -> Result<usize, Error> {
+        self.permits(wait)?;
         if let Some(error) = self.pending.take() {
             return Err(error);
         }
@@ -156,6 +158,7 @@ impl Producer {
     /// Room for a body of `len` bytes in the segment itself, to be written and then committed.
     /// Reservations may be many and slow, and be committed in any order or dropped.
     pub fn reserve(&mut self, len: usize, wait: &Wait<'_>) -> Result<Grant, Error> {
+        self.permits(wait)?;
         if let Some(grant) = self.reserve_now(len)? {
             return Ok(grant);
         }
@@ -239,6 +242,19 @@ impl Producer {
         }
     }
 
+    /// Whether the ring permits what `wait` asks.
+    #[inline(always)]
+    fn permits(&self, wait: &Wait<'_>) -> Result<(), Error> {
+        if wait.drops() && !self.mapping.geometry.rules.drop_oldest {
+            return Err(Error::InvalidOption {
+                option: "drop_oldest",
+                value: "true".into(),
+                expected: "false on a ring that was not created with it",
+            });
+        }
+        Ok(())
+    }
+
     #[cold]
     fn when_room<T>(
         &mut self,
@@ -260,13 +276,6 @@ impl Producer {
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
-        if !self.mapping.geometry.rules.drop_oldest {
-            return Err(Error::InvalidOption {
-                option: "drop_oldest",
-                value: "true".into(),
-                expected: "a ring that was created for it",
-            });
-        }
         let mut oldest = Taker::new(self.mapping.slots());
         loop {
             if let Some(done) = attempt(self)? {

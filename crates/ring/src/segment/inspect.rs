@@ -196,6 +196,12 @@ impl Inspection {
                 free + slabs + runs
             )
         };
+        if self.share < 100 && self.waiting < self.slots {
+            what += &format!(
+                "; one process may hold {} % of it in what it writes, has sent and reads (share)",
+                self.share
+            );
+        }
         if returned > 0 {
             what += &format!("; {returned} frames were given back and wait for a consumer");
         }

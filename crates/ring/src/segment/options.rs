@@ -163,7 +163,7 @@ impl Options {
             return Err(Error::InvalidOption {
                 option: "drop_oldest",
                 value: "true".into(),
-                expected: "a ring of another mode than SPSC",
+                expected: "false with mode SPSC, whose producer takes nothing out: choose MPSC, SPMC or MPMC",
             });
         }
         let share = self.share.unwrap_or(if self.mode.one_producer() { 100 } else { 50 });
