@@ -26,22 +26,25 @@ use std::time::{Duration, Instant};
 pub struct Wait<'a> {
     limit: Option<Duration>,
     drop_oldest: bool,
-    spin: Duration,
+    /// `None`: as long as it pays.
+    spin: Option<Duration>,
     interrupt: Option<&'a dyn Fn() -> bool>,
 }
 
-/// Spinning pays where the other side can run meanwhile.
-fn default_spin() -> Duration {
-    static SPIN: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
-    *SPIN.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        if cores > 1 { Duration::from_micros(20) } else { Duration::ZERO }
-    })
+/// How long a wait looks again and again before it sleeps, where that has paid of late.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Spinning can pay where the other side can run meanwhile. Not asked is where this process may run: who
+/// is pinned to one of several processors has its peer on another.
+fn several_processors() -> bool {
+    static SEVERAL: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    // SAFETY: asks for a number.
+    *SEVERAL.get_or_init(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) > 1 })
 }
 
 impl<'a> Wait<'a> {
     fn new(limit: Option<Duration>) -> Self {
-        Self { limit, drop_oldest: false, spin: default_spin(), interrupt: None }
+        Self { limit, drop_oldest: false, spin: None, interrupt: None }
     }
 
     /// Not at all.
@@ -50,7 +53,7 @@ impl<'a> Wait<'a> {
         Self {
             limit: Some(Duration::ZERO),
             drop_oldest: false,
-            spin: Duration::ZERO,
+            spin: Some(Duration::ZERO),
             interrupt: None,
         }
     }
@@ -73,10 +76,10 @@ impl<'a> Wait<'a> {
         Self::new(Some(limit))
     }
 
-    /// Look again and again for this long before sleeping. The default is 20 us, and nothing on a
-    /// machine with one core.
+    /// Look again and again for this long before sleeping. The default is 20 us as long as that pays: not
+    /// on a machine with one processor, and not, but for a trial now and then, where it has been in vain.
     pub fn spin(mut self, spin: Duration) -> Self {
-        self.spin = spin;
+        self.spin = Some(spin);
         self
     }
 
@@ -113,12 +116,16 @@ fn wait_for<T>(
 ) -> Result<T, Error> {
     let start = Instant::now();
     let left = |limit: Duration| limit.saturating_sub(start.elapsed());
-    let spin = wait.limit.map_or(wait.spin, |limit| wait.spin.min(limit));
+    let spin = wait.spin.unwrap_or_else(|| {
+        if several_processors() && mapping.spinning_pays() { SPIN } else { Duration::ZERO }
+    });
+    let spin = wait.limit.map_or(spin, |limit| spin.min(limit));
     let mut turns = 0u32;
     loop {
         if ready()
             && let Some(done) = attempt()?
         {
+            mapping.spun(true);
             return Ok(done);
         }
         turns = turns.wrapping_add(1);
@@ -129,6 +136,7 @@ fn wait_for<T>(
             sync::spin();
         }
     }
+    mapping.spun(false);
     let mut asked = start;
     loop {
         let ticket = event.announce();

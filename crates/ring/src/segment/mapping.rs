@@ -70,6 +70,8 @@ pub(crate) struct Mapping {
     looked: AtomicU64,
     looked_along: AtomicU64,
     looked_at: AtomicU64,
+    /// Waits in a row of this process that had to sleep.
+    slept: AtomicU64,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -113,7 +115,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
-        let [allowance, looked, looked_along, looked_at] = [0; 4].map(AtomicU64::new);
+        let [allowance, looked, looked_along, looked_at, slept] = [0; 5].map(AtomicU64::new);
         Ok(Self {
             map,
             fd,
@@ -129,6 +131,7 @@ impl Mapping {
             looked,
             looked_along,
             looked_at,
+            slept,
         })
     }
 
@@ -389,6 +392,19 @@ impl Mapping {
             .filter(|id| *id != self.id && usize::from(*id) <= PARTICIPANTS)
             .find(|id| !self.participants().entry(*id).is_free());
         next.inspect(|id| self.look_at(*id)).unwrap_or(0)
+    }
+
+    /// Whether waiting here is short enough for spinning: after some waits in vain it is tried now and then.
+    pub(crate) fn spinning_pays(&self) -> bool {
+        // Relaxed: a guess, here and below.
+        let slept = self.slept.load(Ordering::Relaxed);
+        slept < 8 || slept.is_multiple_of(64)
+    }
+
+    /// How a wait ended: before it slept, or not.
+    pub(crate) fn spun(&self, in_time: bool) {
+        let slept = self.slept.load(Ordering::Relaxed).wrapping_add(1);
+        self.slept.store(if in_time { 0 } else { slept }, Ordering::Relaxed);
     }
 
     /// Looks at every other participant, if this process has not done so for a tick.
