@@ -592,11 +592,8 @@ fn a_batch_ends_at_the_limit() {
     frames.drain(..).for_each(|frame| frame.ack().unwrap());
 }
 
-/// P6: a consumer that only polls notices a death, too.
-#[test]
-fn who_polls_sees_to_the_dead() {
-    let segment = create(small(Mode::Mpmc));
-    let mut tx = segment.producer().unwrap();
+/// Sends the frame 7, to a process that is killed before it has acknowledged it.
+fn die_with_a_frame(segment: &Segment, tx: &mut slipring::Producer) {
     tx.send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
     killed_in(|ready| {
         let segment = Segment::open(segment.path()).unwrap();
@@ -604,6 +601,14 @@ fn who_polls_sees_to_the_dead() {
         let _frame = rx.recv(&Wait::no()).unwrap();
         ready();
     });
+}
+
+/// P6: a consumer that only polls notices a death, too.
+#[test]
+fn who_polls_sees_to_the_dead() {
+    let segment = create(small(Mode::Mpmc));
+    let mut tx = segment.producer().unwrap();
+    die_with_a_frame(&segment, &mut tx);
     let mut rx = segment.consumer().unwrap();
     let start = std::time::Instant::now();
     let frame = loop {
@@ -654,14 +659,7 @@ fn a_pool_full_of_dead_letters_says_so() {
 fn who_is_busy_sees_to_the_dead() {
     let segment = create(small(Mode::Mpmc));
     let mut tx = segment.producer().unwrap();
-    tx.send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
-    killed_in(|ready| {
-        let segment = Segment::open(segment.path()).unwrap();
-        let mut rx = segment.consumer_with(MANUAL).unwrap();
-        let _frame = rx.recv(&Wait::no()).unwrap();
-        ready();
-    });
-    // Its parent's parent is told of the death by then.
+    die_with_a_frame(&segment, &mut tx);
     let mut rx = segment.consumer().unwrap();
     let start = std::time::Instant::now();
     let came = (0..).find_map(|_| {

@@ -81,27 +81,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Of one who is about to join.
+    /// Of one who is about to join, or who only looks: then writing to it is a fault.
     pub(super) fn new(
-        fd: OwnedFd,
-        path: PathBuf,
-        geometry: Geometry,
-        fixed: Fixed,
-    ) -> Result<Self, Error> {
-        Self::of(fd, path, geometry, fixed, true)
-    }
-
-    /// Of one who only looks: writing to it is a fault.
-    pub(super) fn read_only(
-        fd: OwnedFd,
-        path: PathBuf,
-        geometry: Geometry,
-        fixed: Fixed,
-    ) -> Result<Self, Error> {
-        Self::of(fd, path, geometry, fixed, false)
-    }
-
-    fn of(
         fd: OwnedFd,
         path: PathBuf,
         geometry: Geometry,

@@ -85,7 +85,7 @@ impl Segment {
         loop {
             let (fd, stat) = os::open(&path, true)?;
             let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
-            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?.join()?;
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed, true)?.join()?;
             // It may have been unlinked, and another made, while we joined.
             if os::is_named(&path, &mapping.fd) {
                 return Ok(Self { mapping: Arc::new(mapping) });
@@ -167,7 +167,7 @@ impl Segment {
         let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
         let (fd, stat) = os::adopt(fd, &path)?;
         let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
-        let mapping = Mapping::new(fd, path, geometry, fixed)?.join()?;
+        let mapping = Mapping::new(fd, path, geometry, fixed, true)?.join()?;
         Ok(Self { mapping: Arc::new(mapping) })
     }
 
@@ -198,7 +198,7 @@ pub fn inspect(address: impl Into<Address>) -> Result<Inspection, Error> {
     let path = address.into().path()?;
     let (fd, stat) = os::open(&path, false)?;
     let (geometry, fixed) = read_header(&fd, &path, stat.st_size as u64)?;
-    let mapping = Mapping::read_only(fd, path, geometry, fixed)?;
+    let mapping = Mapping::new(fd, path, geometry, fixed, false)?;
     Ok(Inspection::of(&mapping))
 }
 

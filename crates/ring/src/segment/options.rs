@@ -126,7 +126,7 @@ impl Options {
         }
         let (fd, temporary) = os::create_unnamed(&path)?;
         let made = self.build(&fd, &path, &address, &geometry).and_then(|fixed| {
-            let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?;
+            let mapping = Mapping::new(fd, path.clone(), geometry, fixed, true)?;
             if self.populate && !mapping.back(0, geometry.capacity) {
                 return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
             }
@@ -151,7 +151,7 @@ impl Options {
         let solid = Address::Name(String::new());
         let fixed = self.build(&fd, &path, &solid, &geometry)?;
         os::seal(&fd, &path)?;
-        let mapping = Mapping::new(fd, path.clone(), geometry, fixed)?;
+        let mapping = Mapping::new(fd, path.clone(), geometry, fixed, true)?;
         if self.populate && !mapping.back(0, geometry.capacity) {
             return Err(Error::OutOfMemory { path, needed: geometry.capacity });
         }
