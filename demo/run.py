@@ -129,13 +129,25 @@ class Other:
             while self.takes() and time.monotonic() - begun < 5:
                 time.sleep(0.02)
             return
-        for ask in (lambda: None, self.process.terminate, self.process.kill):
-            ask()
-            try:
-                self.process.wait(5)
+        # All of its session: what we have started may have started the emulator.
+        for ask in (None, signal.SIGTERM, signal.SIGKILL):
+            begun = time.monotonic()
+            while self.runs(ask):
+                ask = None
+                if time.monotonic() - begun > 5:
+                    break
+                time.sleep(0.02)
+            else:
                 return
-            except subprocess.TimeoutExpired:
-                pass
+
+    def runs(self, ask):
+        """Whether anything of it still runs, after having been sent what we ask."""
+        self.process.poll()
+        try:
+            os.killpg(self.process.pid, ask or 0)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def run(tx, rx, other, seconds):

@@ -75,6 +75,10 @@ impl Consumer {
         coroutine(slf.py(), "recv", (slf,))
     }
 
+    fn recv_many_async(slf: Bound<'_, Self>, n: usize) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), "recv_many", (slf, n))
+    }
+
     /// Calls `callback` once, from a thread of the package's own, when a frame waits or the ring or
     /// this end is closed.
     fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {

@@ -249,6 +249,9 @@ def test_a_task_waits_for_room(name):
             got = [(await rx.recv_async()).meta["n"] for _ in range(200)]
             await sending
             assert got == list(range(200))
+            tx.send_many([b"x"] * 6)
+            assert len(await rx.recv_many_async(4)) == 4 and len(await rx.recv_many_async(9)) == 2
+            assert await rx.recv_many_async(0) == []
             tx.send_many([b"x"] * 8)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from .errors import Closed, Full
+from .errors import Closed, Empty, Full, Unacknowledged
 
 if TYPE_CHECKING:
     from ._native import Consumer, Frame, Producer
@@ -46,6 +47,17 @@ async def recv(consumer: Consumer) -> Frame:
     while (frame := consumer.try_recv()) is None:
         await News(consumer).wait()
     return frame
+
+
+async def recv_many(consumer: Consumer, n: int) -> list[Frame]:
+    """Waits for a frame, then takes what is there, up to ``n``."""
+    if n == 0:
+        return []
+    frames = [await recv(consumer)]
+    # What ends the batch early is told by the next call, if it is still so.
+    with contextlib.suppress(Empty, Closed, Unacknowledged):
+        frames += consumer.recv_many(n - 1, 0)
+    return frames
 
 
 async def following(consumer: Consumer) -> Frame:

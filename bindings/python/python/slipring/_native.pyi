@@ -237,6 +237,8 @@ class Consumer:
         """A dead letter, if there is one: a frame that was given back too often."""
     def recv_async(self) -> Awaitable[Frame]:
         """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
+    def recv_many_async(self, n: int) -> Awaitable[builtins.list[Frame]]:
+        """As ``recv_many``, for asyncio."""
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
     def close(self) -> None:
         """Gives the role back. Frames and views stay valid."""
