@@ -12,6 +12,7 @@ same tiles stream for a few seconds as fast as they can. Either side may be star
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -83,6 +84,21 @@ def parse_arguments():
     return arguments
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """Ctrl-C waits for the end of the block: what was started in it is known to who has to end it."""
+    wishes = [w for w in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(w) is not signal.SIG_IGN]
+    wished = []
+    before = {wish: signal.signal(wish, lambda *_: wished.append(True)) for wish in wishes}
+    try:
+        yield
+    finally:
+        for wish, handler in before.items():
+            signal.signal(wish, handler)
+    if wished:
+        raise KeyboardInterrupt
+
+
 class Other:
     """The Elixir application, started by us or by hand."""
 
@@ -92,13 +108,14 @@ class Other:
 
     def start(self, rings):
         # A session of its own: Ctrl-C is ours to handle. Without input it takes no commands.
-        self.process = subprocess.Popen(
-            ["mix", "run", "--no-compile", "--no-deps-check", "--no-halt"],
-            cwd=APP,
-            env={**os.environ, "HILLSHADE_RINGS": rings},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with undisturbed():
+            self.process = subprocess.Popen(
+                ["mix", "run", "--no-compile", "--no-deps-check", "--no-halt"],
+                cwd=APP,
+                env={**os.environ, "HILLSHADE_RINGS": rings},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def takes(self):
         """Whether it is at its end of the ring, and alive."""
