@@ -592,18 +592,14 @@ defmodule Slipring do
   defp take(consumer, {:error, fault}, _attempt, _deadline, _poll?, operation),
     do: {:error, Error.new(fault, operation, consumer.ring)}
 
-  defp take(consumer, empty, _attempt, _deadline, true, operation)
-       when empty in [:empty, :ending],
-       do: {:error, Error.empty(operation, consumer.ring)}
-
-  defp take(consumer, :ending, attempt, deadline, poll?, operation),
-    do: sleep(consumer, :ending, attempt, deadline, poll?, operation)
+  defp take(consumer, :empty, _attempt, _deadline, true, operation),
+    do: {:error, Error.empty(operation, consumer.ring)}
 
   # An answer that is on its way comes sooner than the waiting could be arranged.
   defp take(consumer, wait, attempt, deadline, poll?, operation) do
     case spin(attempt, wait, System.monotonic_time() + @spin) do
       wait when wait in [:empty, :busy] ->
-        sleep(consumer, wait, attempt, deadline, poll?, operation)
+        sleep(consumer, attempt, deadline, poll?, operation)
 
       answer ->
         take(consumer, answer, attempt, deadline, poll?, operation)
@@ -622,22 +618,16 @@ defmodule Slipring do
 
   defp spin(_attempt, answer, _until), do: answer
 
-  defp sleep(consumer, wait, attempt, deadline, poll?, operation) do
-    case await(consumer, wait, deadline) do
+  defp sleep(consumer, attempt, deadline, poll?, operation) do
+    case await(consumer, deadline) do
       :ready -> take(consumer, attempt.(), attempt, deadline, poll?, operation)
       :timeout -> {:error, Error.late(operation, consumer.ring, Native.why_empty(consumer.ref))}
       {:error, fault} -> {:error, Error.new(fault, operation, consumer.ring)}
     end
   end
 
-  # Nothing tells when a frame is placed in a ring that is finished, or that it will not be.
-  defp await(_consumer, :ending, deadline) do
-    Process.sleep(1)
-    if Waiting.left(deadline) == 0, do: :timeout, else: :ready
-  end
-
   # Until there is something to receive, or the consumer is closed.
-  defp await(consumer, _wait, deadline) do
+  defp await(consumer, deadline) do
     tag = make_ref()
 
     case Native.watch(consumer.ref, tag) do

@@ -566,10 +566,10 @@ fn closing_sees_an_announced_frame() {
             let announced = tail.announce(slots);
             sync::publish_fence();
             if seen.load(Ordering::Acquire) != 0 {
+                announced.withdraw();
                 return false;
             }
             other.write(0, 1);
-            std::mem::forget(announced);
             tail.place(slots, Entry { reference: 0, generation: 0, direct: true });
             true
         });

@@ -63,7 +63,7 @@ impl Tail {
         Ok(waiting < slots.len())
     }
 
-    /// Step *announce*: a frame is about to be placed, unless what this answers is dropped.
+    /// Step *announce*: a frame is about to be placed, unless what this answers is withdrawn.
     #[inline(always)]
     pub(crate) fn announce<'a>(&self, slots: Slots<'a>) -> Announced<'a> {
         // Relaxed: the caller's fence orders it before the look whether the ring is closed.
@@ -87,9 +87,8 @@ pub(crate) struct Announced<'a> {
     position: u64,
 }
 
-impl Drop for Announced<'_> {
-    #[cold]
-    fn drop(&mut self) {
+impl Announced<'_> {
+    pub(crate) fn withdraw(&self) {
         self.slots.cursors.tail.store(self.position, Ordering::Relaxed);
     }
 }

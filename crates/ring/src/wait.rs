@@ -15,7 +15,7 @@
 //!    at any of its steps leaves the bit for the next waker.
 //! 4. A side with nobody waiting makes no system call and writes nothing.
 
-use crate::sync::{self, Futex, Ordering};
+use crate::sync::{self, AtomicU64, Futex, Ordering};
 use std::time::Duration;
 
 const WAITING: u32 = 1;
@@ -25,6 +25,32 @@ const ONE: u32 = 2;
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// The longest sleep where the kernel offers no membarrier to make up for a publisher's missing fence.
 const SHORT_TICK: Duration = Duration::from_millis(1);
+
+/// Whether waits are short enough for spinning, by how the last ones have ended.
+#[derive(Debug)]
+pub(crate) struct Spinning {
+    /// Waits in a row that had to sleep.
+    slept: AtomicU64,
+}
+
+impl Spinning {
+    pub(crate) fn new() -> Self {
+        Self { slept: AtomicU64::new(0) }
+    }
+
+    /// After some waits in vain it is tried now and then.
+    pub(crate) fn pays(&self) -> bool {
+        // Relaxed: a guess, here and below.
+        let slept = self.slept.load(Ordering::Relaxed);
+        slept < 8 || slept.is_multiple_of(64)
+    }
+
+    /// How a wait ended that was not over at once: before it slept, or not.
+    pub(crate) fn ended(&self, in_time: bool) {
+        let slept = self.slept.load(Ordering::Relaxed).wrapping_add(1);
+        self.slept.store(if in_time { 0 } else { slept }, Ordering::Relaxed);
+    }
+}
 
 /// One direction's event count. Zeroed memory is one that nobody waits for.
 #[repr(C)]
@@ -114,5 +140,28 @@ impl EventCount {
     pub(crate) fn clear(&self, bumped: u32) {
         let (word, clear) = (&self.futex.word, bumped & !WAITING);
         let _ = word.compare_exchange(bumped, clear, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(slipring_loom)))]
+mod tests {
+    use super::*;
+
+    /// P8: spinning stops where it is in vain, is tried again now and then, and is back when it pays.
+    #[test]
+    fn spinning_adapts() {
+        let spinning = Spinning::new();
+        let spun_of = |waits: u32| {
+            let spun = |_: &u32| {
+                let pays = spinning.pays();
+                spinning.ended(false);
+                pays
+            };
+            (0..waits).filter(spun).count()
+        };
+        assert_eq!(spun_of(640), 8 + 9);
+        assert!(spinning.pays(), "the trial");
+        spinning.ended(true);
+        assert_eq!(spun_of(20), 8);
     }
 }

@@ -41,15 +41,17 @@ impl Bell {
 #[derive(Clone, Debug)]
 pub struct Watched {
     mapping: Arc<Mapping>,
-    /// For room: what was announced, and when. It stands for one piece of news and is ready once, for
-    /// good.
-    room: Option<(Ticket, Instant)>,
+    since: Instant,
+    /// For room: what was announced. It stands for one piece of news and is ready once, for good.
+    room: Option<Ticket>,
 }
 
 impl Segment {
-    /// To be told when a frame waits here, or the ring is closed.
+    /// To be told when a frame waits here, or the ring is closed and no frame is on its way. For one
+    /// that is on its way and does not come a watch waits 100 ms, from this call on: try to receive, and
+    /// make another one.
     pub fn readable(&self) -> Watched {
-        Watched { mapping: self.mapping.clone(), room: None }
+        Watched { mapping: self.mapping.clone(), since: Instant::now(), room: None }
     }
 
     /// To be told once when space is freed here, or the ring is closed.
@@ -57,24 +59,27 @@ impl Segment {
     /// Try to send once more after this call and before the wait: what was freed before the call is
     /// not told of. How much is freed is not said either; who needs more makes another one.
     pub fn writable(&self) -> Watched {
-        let room = Some((self.mapping.space().announce(), Instant::now()));
-        Watched { mapping: self.mapping.clone(), room }
+        let room = Some(self.mapping.space().announce());
+        Watched { mapping: self.mapping.clone(), since: Instant::now(), room }
     }
 }
 
 impl Watched {
     /// Whether there is news.
     pub fn ready(&self) -> bool {
-        let news = match self.room {
-            None => self.mapping.readable(),
+        let mapping = &self.mapping;
+        // Who frees space or places the last frame may die or be stopped before it says so: after a
+        // tick it is time to look.
+        let overdue = || self.since.elapsed() >= wait::TICK;
+        match self.room {
+            None => mapping.readable() || mapping.closed() && (overdue() || !mapping.placing()),
             // Relaxed: only the change counts; who then tries again reads the head with Acquire.
-            // Who frees space may die or be stopped before it says so: after a tick it is time to look.
-            Some((ticket, since)) => {
-                self.mapping.space().futex.word.load(Ordering::Relaxed) != ticket.word
-                    || since.elapsed() >= wait::TICK
+            Some(ticket) => {
+                mapping.space().futex.word.load(Ordering::Relaxed) != ticket.word
+                    || mapping.closed()
+                    || overdue()
             }
-        };
-        news || self.mapping.closed()
+        }
     }
 
     fn event(&self) -> &EventCount {
@@ -84,8 +89,7 @@ impl Watched {
     /// The word to sleep on, and its value. Frames are looked for after each announcement; for room
     /// one stands, and whoever frees space changes the word.
     fn announced(&self) -> (&Futex, u32) {
-        let word =
-            self.room.map_or_else(|| self.event().announce_unfenced(), |(room, _)| room.word);
+        let word = self.room.map_or_else(|| self.event().announce_unfenced(), |room| room.word);
         (&self.event().futex, word)
     }
 }

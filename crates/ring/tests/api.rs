@@ -379,3 +379,23 @@ fn one_watch_waits_for_room() {
     ring.close();
     assert!(wait(watched, 10_000));
 }
+
+/// P6, P8: at the end of a ring a watch waits, like a consumer, for the frame that is on its way; and not
+/// for ever, so that it may be looked after.
+#[test]
+fn a_watch_waits_for_the_last_frame() {
+    let name = name();
+    let ring = small().create(name.0.as_str()).unwrap();
+    let mut tx = ring.producer().unwrap();
+    let stopped = |_: &mut [u8]| {
+        ring.close();
+        let (bell, mut heard, start) = (slipring::Bell::default(), 0, Instant::now());
+        let watched = [ring.readable()];
+        assert!(!watched[0].ready());
+        let limit = Some(Duration::from_secs(10));
+        assert_eq!(slipring::wait_any(&watched, &bell, &mut heard, limit), [0]);
+        assert!((Duration::from_millis(50)..Duration::from_secs(5)).contains(&start.elapsed()));
+    };
+    assert!(matches!(tx.send_with(Header::raw(), 8, stopped, &Wait::no()), Err(Error::Closed)));
+    assert!(ring.readable().ready(), "nothing is to come");
+}

@@ -5,7 +5,7 @@
 mod names;
 
 use names::*;
-use slipring::{Error, Header, Segment, Wait};
+use slipring::{Error, Header, Mode, Segment, Wait};
 use std::time::{Duration, Instant};
 
 /// P6: handles of the parent do nothing in a forked child, and say so.
@@ -30,6 +30,50 @@ fn a_forked_child_is_told() {
     assert_eq!(segment.inspect().frames.held, 1, "the child released nothing");
     assert_eq!(&*frame, b"mine");
     tx.send(Header::raw(), b"on", &Wait::no()).unwrap();
+}
+
+/// P6: what a forked child tries leaves nothing in its parent's ring.
+#[test]
+fn a_forked_child_leaves_nothing() {
+    for mode in [Mode::Spsc, Mode::Mpsc, Mode::Spmc, Mode::Mpmc] {
+        let name = name();
+        let segment = small().mode(mode).create(name.0.as_str()).unwrap();
+        let mut tx = segment.producer().unwrap();
+        let status = in_child(|| {
+            let told = [8, 100_000].map(|len| tx.send(Header::raw(), &vec![0; len], &Wait::no()));
+            told.iter().filter(|told| !matches!(told, Err(Error::Forked { .. }))).count() as i32
+        });
+        assert_eq!((status, segment.inspect().frames), (0, Default::default()), "{mode:?}");
+    }
+}
+
+/// P6: a child that is born while a frame is filled, and fails there, takes nothing of its parent's back.
+#[test]
+fn a_child_born_in_the_filling_takes_nothing_back() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let mut tx = segment.producer().unwrap();
+    let parent = std::process::id();
+    let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let fork = |_: &mut [u8]| {
+            // SAFETY: the child unwinds to the end of this block and leaves by `_exit`; it is waited for.
+            unsafe {
+                match libc::fork() {
+                    0 => std::panic::resume_unwind(Box::new(())),
+                    child => assert_eq!(libc::waitpid(child, &mut 0, 0), child),
+                }
+            }
+            segment.close();
+            assert!(!segment.readable().ready(), "the frame is still on its way");
+        };
+        tx.send_with(Header::raw(), 8, fork, &Wait::no())
+    }));
+    if std::process::id() != parent {
+        // SAFETY: ends the child without running anything of the parent's.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(matches!(sent.unwrap(), Err(Error::Closed)));
+    assert!(segment.readable().ready());
 }
 
 /// A child that becomes the ring's consumer and then does `then`; the parent goes on once it is one.

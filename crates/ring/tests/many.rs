@@ -577,6 +577,56 @@ fn a_share_is_a_process_s() {
     assert_eq!(rx.recv(&Wait::no()).unwrap()[0], 7);
 }
 
+/// P7: who was once refused for its share is not refused for it where slots are what is missing.
+#[test]
+fn an_old_share_is_no_reason() {
+    let segment = create(small(Mode::Mpmc).share(25).drop_oldest(true));
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    tx.send(Header::raw(), &[0; 400_000], &Wait::no()).unwrap();
+    let _view = rx.recv(&Wait::no()).unwrap();
+    let beyond = tx.send(Header::raw(), &[0; 400_000], &Wait::drop_oldest());
+    assert!(matches!(beyond, Err(Error::Full)), "{beyond:?}");
+    let path = path(&segment);
+    killed_in(|ready| {
+        let mut tx = Segment::open(path.as_path()).unwrap().producer().unwrap();
+        while tx.send(Header::raw(), &body(1, 16), &Wait::no()).is_ok() {}
+        ready();
+    });
+    tx.send(Header::raw(), &body(2, 16), &Wait::drop_oldest()).unwrap();
+    assert_eq!(segment.dropped(), 1);
+}
+
+/// P6: who finds a full ring closed, or waits for room in one that is then closed, is told so, and drops
+/// nothing.
+#[test]
+fn a_full_ring_says_that_it_is_closed() {
+    for mode in MODES {
+        let segment = create(small(mode).drop_oldest(mode != Mode::Spsc));
+        let mut tx = segment.producer().unwrap();
+        while tx.send(Header::raw(), &body(1, 16), &Wait::no()).is_ok() {}
+        let waited = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                tx.send(Header::raw(), &body(2, 16), &Wait::for_up_to(Duration::from_secs(10)))
+            });
+            std::thread::sleep(Duration::from_millis(30));
+            segment.close();
+            waiter.join().unwrap()
+        });
+        assert!(matches!(waited, Err(Error::Closed)), "{mode:?}: {waited:?}");
+        let mut waits = vec![Wait::no()];
+        waits.extend((mode != Mode::Spsc).then(Wait::drop_oldest));
+        for wait in waits {
+            for len in [16, 100_000] {
+                let told = tx.send(Header::raw(), &body(2, len), &wait);
+                assert!(matches!(told, Err(Error::Closed)), "{mode:?}: {told:?}");
+            }
+        }
+        let mut rx = segment.consumer().unwrap();
+        let waiting = std::iter::from_fn(|| rx.recv(&Wait::no()).ok()).count();
+        assert_eq!((segment.dropped(), waiting), (0, 8), "{mode:?}");
+    }
+}
+
 /// P6: a batch ends at the limit of unacknowledged frames, and the next call is judged anew.
 #[test]
 fn a_batch_ends_at_the_limit() {

@@ -204,8 +204,7 @@ defmodule Slipring.Feeder do
   defp no_frame(:empty, state), do: watch(state, &Native.watch/2)
   # As many frames are open as may be: until some are not, it is all the same whether others wait.
   defp no_frame(:spent, state), do: watch(state, &Native.watch_credit/2)
-  # Nothing tells when a frame is placed in a ring that is finished, or that it will not be.
-  defp no_frame(wait, state) when wait in [:busy, :ending], do: feed_later(state)
+  defp no_frame(:busy, state), do: feed_later(state)
 
   defp no_frame({:error, fault}, state) when elem(fault, 0) in [:closed, :detached] do
     Kernel.send(state.owner, {:slipring_closed, state.rx})

@@ -137,13 +137,7 @@ impl Resource for Receiver {
     }
 }
 
-/// There is no frame: `:empty`, or `:ending` where the ring is finished and a producer is about to
-/// place what may be its last one.
-fn nothing(live: &Live<Taker>) -> Atom {
-    if live.hold.segment.is_closed() { atoms::ending() } else { atoms::empty() }
-}
-
-/// The frame, `:empty`, `:ending`, `:busy` or `{:error, fault}`.
+/// The frame, `:empty`, `:busy` or `{:error, fault}`.
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     // Relaxed: a call that races with the change may go either way.
@@ -157,7 +151,7 @@ fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
             charge(env, 0, done.cost());
             Ok(term)
         }
-        Err(Error::Empty) => Ok(nothing(live).encode(env)),
+        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
         Err(error) => Err(error.into()),
     })
 }
@@ -173,8 +167,8 @@ fn recv_dead<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     })
 }
 
-/// A list of 1 to `most` frames, `:empty`, `:ending`, `:busy`, `{:error, fault}`, or, to the feeder,
-/// `:spent`: it is to wait until frames are acknowledged.
+/// A list of 1 to `most` frames, `:empty`, `:busy`, `{:error, fault}`, or, to the feeder, `:spent`: it
+/// is to wait until frames are acknowledged.
 #[rustler::nif]
 fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: bool) -> Term<'a> {
     // Relaxed: as in `recv`.
@@ -193,7 +187,7 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
                 }
                 Err(error) if terms.is_empty() => {
                     return match error {
-                        Error::Empty => Ok(nothing(live).encode(env)),
+                        Error::Empty => Ok(atoms::empty().encode(env)),
                         Error::Unacknowledged { .. } if feeder => Ok(atoms::spent().encode(env)),
                         error => Err(error.into()),
                     };
@@ -231,8 +225,7 @@ fn watch_credit<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> T
     })
 }
 
-/// `:ready` if a frame waits, `:empty`, `:ending`, `:spent`, `:busy` or `{:error, fault}`. Takes
-/// nothing.
+/// `:ready` if a frame waits, `:empty`, `:spent`, `:busy` or `{:error, fault}`. Takes nothing.
 #[rustler::nif]
 fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     rx.end.answer(env, |live| {
@@ -241,7 +234,7 @@ fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
         }
         match live.handle.consumer.ready(&Wait::no()) {
             Ok(()) => Ok(atoms::ready().encode(env)),
-            Err(Error::Empty) => Ok(nothing(live).encode(env)),
+            Err(Error::Empty) => Ok(atoms::empty().encode(env)),
             Err(error) => Err(error.into()),
         }
     })

@@ -1,8 +1,8 @@
 //! Threads that wait for rings, and tell the processes that want to know.
 //!
 //! 1. A watch is told once, by a message `{tag, :ready}`, then it is over. It is told when a frame
-//!    waits, when space was freed, or when a consumer may take frames again, whichever it is for; when the ring is closed for sending; and when its
-//!    end is closed. Who is told looks itself.
+//!    waits, when space was freed, or when a consumer may take frames again, whichever it is for; when
+//!    the ring is finished; and when its end is closed. Who is told looks itself.
 //! 2. Those who wait for the same news of an end share a place. A thread has as many places as one
 //!    call of the kernel can wait for; for more there is another thread.
 //! 3. Messages are sent under the lock. So a watch that can't be taken back has been told.

@@ -1,8 +1,8 @@
 //! The two ends of a ring: reserve, commit, send; receive, view, release.
 //!
 //! Here the parts meet: the order of `spsc`, the words of `block`, the space of `pool`, the event
-//! counts of `wait`. A frame is complete before it is placed, and its lease is on record before its
-//! place is cleared, so a death between any two steps is one that `recovery` can tell.
+//! counts of `wait`. A frame is complete before it is placed, and its lease is on record before the
+//! head moves on, so a death between any two steps is one that `recovery` can tell.
 
 mod consumer;
 mod producer;
@@ -116,8 +116,9 @@ fn wait_for<T>(
 ) -> Result<T, Error> {
     let start = Instant::now();
     let left = |limit: Duration| limit.saturating_sub(start.elapsed());
+    let adapts = wait.spin.is_none();
     let spin = wait.spin.unwrap_or_else(|| {
-        if several_processors() && mapping.spinning_pays() { SPIN } else { Duration::ZERO }
+        if several_processors() && mapping.spinning.pays() { SPIN } else { Duration::ZERO }
     });
     let spin = wait.limit.map_or(spin, |limit| spin.min(limit));
     let mut turns = 0u32;
@@ -125,7 +126,9 @@ fn wait_for<T>(
         if ready()
             && let Some(done) = attempt()?
         {
-            mapping.spun(true);
+            if adapts && turns > 0 {
+                mapping.spinning.ended(true);
+            }
             return Ok(done);
         }
         turns = turns.wrapping_add(1);
@@ -136,7 +139,9 @@ fn wait_for<T>(
             sync::spin();
         }
     }
-    mapping.spun(false);
+    if adapts {
+        mapping.spinning.ended(false);
+    }
     let mut asked = start;
     loop {
         let ticket = event.announce();

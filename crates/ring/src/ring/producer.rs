@@ -9,7 +9,7 @@ use crate::mpmc::{Placer, Taker, Vacancy};
 use crate::pool::{Claimer, Cursors, NoBlock};
 use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
-use crate::spsc::Tail;
+use crate::spsc::{Announced, Tail};
 use crate::sync::{self, Ordering};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -26,7 +26,7 @@ pub struct Producer {
     clock: Clock,
     claims: u64,
     cursors: Cursors,
-    /// Whether it was this process's share that kept the last frame out.
+    /// Whether it was this process's share that kept a frame out, since this was last set back.
     at_share: bool,
     dropped: u64,
     /// Bytes that may still be given to the pool.
@@ -278,6 +278,7 @@ impl Producer {
     ) -> Result<T, Error> {
         let mut oldest = Taker::new(self.mapping.slots());
         loop {
+            self.at_share = false;
             if let Some(done) = attempt(self)? {
                 return Ok(done);
             }
@@ -314,11 +315,23 @@ impl Producer {
         frame: &mut Unsent<impl FnOnce(&mut [u8])>,
         created: u64,
     ) -> Result<bool, Error> {
+        /// Taken back when `fill` panics, too, but not by a child that was forked in it.
+        struct Announcing<'a>(Announced<'a>, &'a Mapping);
+        impl Drop for Announcing<'_> {
+            #[cold]
+            fn drop(&mut self) {
+                if self.1.own().is_ok() {
+                    self.0.withdraw();
+                }
+            }
+        }
         let mapping = &*self.mapping;
+        mapping.own()?;
         let slots = mapping.slots();
         let len = frame.len;
         let fits = (len + FRAME_HEADER) as u64 <= mapping.geometry.cell_len;
         let Order::Alone(tail) = &mut self.order else {
+            open(mapping)?;
             return if fits && frame.grant.is_none() {
                 self.send_cell(frame, created)
             } else {
@@ -326,16 +339,16 @@ impl Producer {
             };
         };
         if !tail.vacant(slots)? {
-            check(mapping)?;
+            open(mapping)?;
             return self.fits(len).map(|()| false);
         }
         let home = slots.home(tail.position);
         if fits && slots.cell(home).load().is_free() {
             // A consumer that finds the ring closed waits for frames that are announced: if this does
             // not see the closing, that one sees the tail.
-            let announced = tail.announce(slots);
+            let announced = Announcing(tail.announce(slots), mapping);
             sync::publish_fence();
-            check(mapping)?;
+            open(mapping)?;
             let (pointer, _) = mapping.cell(home);
             // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
             // the one producer's alone; it is aligned to 64, and the body fits.
@@ -343,12 +356,8 @@ impl Producer {
             if let Some(fill) = frame.fill.take() {
                 fill(body);
             }
-            // The filling may have forked, and this be the child.
-            if let Err(forked) = mapping.own() {
-                std::mem::forget(announced);
-                return Err(forked);
-            }
-            // Or it took so long that consumers have given it up.
+            // The filling may have forked, and this be the child; or it took so long that consumers
+            // have given it up.
             check(mapping)?;
             // SAFETY: as above; the header is before the body.
             unsafe { self.write_header(pointer, &frame.header, created, len) };
@@ -584,7 +593,7 @@ impl Producer {
             let word = block.load();
             let lease =
                 Lease { reference, place: None, word: word.with(Phase::Filling, mapping.tag()) };
-            (word.is_free() && mapping.pool_step(block, word, lease.word)).then_some(lease)
+            (word.is_free() && mapping.pool().step(block, word, lease.word)).then_some(lease)
         })
     }
 
@@ -638,9 +647,14 @@ impl Producer {
 const CELLS_TRIED: u32 = 4;
 
 #[inline(always)]
+fn open(mapping: &Mapping) -> Result<(), Error> {
+    if mapping.closed() { Err(Error::Closed) } else { Ok(()) }
+}
+
+#[inline(always)]
 fn check(mapping: &Mapping) -> Result<(), Error> {
     mapping.own()?;
-    if mapping.closed() { Err(Error::Closed) } else { Ok(()) }
+    open(mapping)
 }
 
 /// A place for the next frame.

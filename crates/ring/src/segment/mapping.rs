@@ -2,7 +2,7 @@
 //! participant's place among the others.
 
 use super::os;
-use crate::block::{Block, Phase, Word};
+use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::Error;
 use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, at};
@@ -13,7 +13,7 @@ use crate::recovery::{self, Ends};
 use crate::returned;
 use crate::slots::{Cursors, Slots};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::wait::{EventCount, TICK};
+use crate::wait::{EventCount, Spinning, TICK};
 use memmap2::{MmapOptions, MmapRaw};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -70,8 +70,8 @@ pub(crate) struct Mapping {
     looked: AtomicU64,
     looked_along: AtomicU64,
     looked_at: AtomicU64,
-    /// Waits in a row of this process that had to sleep.
-    slept: AtomicU64,
+    /// How this process's waits here have ended.
+    pub spinning: Spinning,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -96,7 +96,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
-        let [allowance, looked, looked_along, looked_at, slept] = [0; 5].map(AtomicU64::new);
+        let [allowance, looked, looked_along, looked_at] = [0; 4].map(AtomicU64::new);
         Ok(Self {
             map,
             fd,
@@ -112,7 +112,7 @@ impl Mapping {
             looked,
             looked_along,
             looked_at,
-            slept,
+            spinning: Spinning::new(),
         })
     }
 
@@ -134,12 +134,6 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn tag(&self) -> u16 {
         self.entry.tag(self.id)
-    }
-
-    /// A step of a claimer on a free word: a compare-and-swap unless it claims alone.
-    #[inline(always)]
-    pub(crate) fn pool_step(&self, block: &Block, from: Word, to: Word) -> bool {
-        self.pool().step(block, from, to)
     }
 
     /// Whether this process may claim so many bytes more of the pool. What it holds is counted when the
@@ -338,7 +332,7 @@ impl Mapping {
         let announced = slots.cursors.tail.load(Ordering::Acquire);
         if self.geometry.rules.mode.alone()
             && announced.wrapping_sub(slots.head()) as i64 > 0
-            && self.has(End::Producer).is_some()
+            && self.holder(self.control().producer.load(Ordering::Acquire)).is_some()
         {
             return true;
         }
@@ -373,19 +367,6 @@ impl Mapping {
             .filter(|id| *id != self.id && usize::from(*id) <= PARTICIPANTS)
             .find(|id| !self.participants().entry(*id).is_free());
         next.inspect(|id| self.look_at(*id)).unwrap_or(0)
-    }
-
-    /// Whether waiting here is short enough for spinning: after some waits in vain it is tried now and then.
-    pub(crate) fn spinning_pays(&self) -> bool {
-        // Relaxed: a guess, here and below.
-        let slept = self.slept.load(Ordering::Relaxed);
-        slept < 8 || slept.is_multiple_of(64)
-    }
-
-    /// How a wait ended: before it slept, or not.
-    pub(crate) fn spun(&self, in_time: bool) {
-        let slept = self.slept.load(Ordering::Relaxed).wrapping_add(1);
-        self.slept.store(if in_time { 0 } else { slept }, Ordering::Relaxed);
     }
 
     /// Looks at every other participant, if this process has not done so for a tick.
@@ -435,9 +416,8 @@ impl Mapping {
         Ok(mine)
     }
 
-    /// The living process that has the role of an end that is for one.
-    fn has(&self, end: End) -> Option<Entry> {
-        let held = end.role(self.control()).load(Ordering::Acquire);
+    /// The living process that a role's word names.
+    fn holder(&self, held: u64) -> Option<Entry> {
         let id = (held >> 56) as u8;
         if id == 0 {
             return None;
@@ -451,7 +431,7 @@ impl Mapping {
         let role = end.role(self.control());
         loop {
             let held = role.load(Ordering::Acquire);
-            if let Some(entry) = self.has(end) {
+            if let Some(entry) = self.holder(held) {
                 return Err(Error::RoleTaken { role: end.name(), pid: entry.pid() });
             }
             // AcqRel: after all that the last one did in this role.
