@@ -12,6 +12,7 @@
 use crate::error::Error;
 use crate::layout::{PARTICIPANT_LEN, PARTICIPANTS, at};
 use crate::sync::{AtomicU64, Ordering};
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -112,9 +113,12 @@ enum Seen {
 }
 
 fn process(pid: u32) -> Seen {
+    // One read, into more bytes than the fields that are asked for can take.
+    let mut line = [0; 1024];
+    let read = std::fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut f| f.read(&mut line));
     // Bytes: a command's name need not be UTF-8, and is cut after 15 of them.
-    let stat = match std::fs::read(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat,
+    let stat = match read {
+        Ok(len) => &line[..len],
         Err(error) => {
             // ESRCH: it ended between opening and reading.
             let gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
@@ -123,12 +127,12 @@ fn process(pid: u32) -> Seen {
     };
     // The second field is the command in parentheses and may hold anything.
     let Some(end) = stat.iter().rposition(|&b| b == b')') else { return Seen::Unknown };
-    let rest = String::from_utf8_lossy(&stat[end + 1..]);
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let (Some(state), Some(Ok(start))) = (fields.first(), fields.get(19).map(|f| f.parse())) else {
+    let mut fields = stat[end + 1..].split(|&b| b == b' ').filter(|field| !field.is_empty());
+    let number = |field| str::from_utf8(field).ok()?.parse().ok();
+    let (Some(state), Some(start)) = (fields.next(), fields.nth(18).and_then(number)) else {
         return Seen::Unknown;
     };
-    if !matches!(*state, "Z" | "X" | "x") {
+    if !matches!(state, b"Z" | b"X" | b"x") {
         return Seen::Runs(start);
     }
     // The leader of a process may have ended while its other threads run on.

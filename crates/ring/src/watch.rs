@@ -114,6 +114,7 @@ pub fn wait_any(
     limit: Option<Duration>,
 ) -> Vec<usize> {
     let start = Instant::now();
+    rings.iter().for_each(|ring| ring.mapping.before_sleep());
     loop {
         let words = announce(rings);
         let tick = match words.len() {

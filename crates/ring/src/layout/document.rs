@@ -4,7 +4,7 @@ use super::*;
 use crate::block::{Phase, Word};
 use crate::participants::{Entry, Participant};
 use crate::pool::{Chunk, State};
-use crate::segment::{Control, role_token};
+use crate::segment::{Control, next_round, role_token};
 use crate::slots::{self, Cursors, Slot, Slots};
 use crate::spsc::Tail;
 use crate::sync::Ordering;
@@ -88,6 +88,11 @@ fn words_are_the_code() {
     let role = word("## Words", "role");
     let fields = [("id", 9), ("incarnation", 0x65_4321), ("handle", 0x1234_5678)];
     assert_eq!(role_token(9, mine, 0x1234_5678), compose(&role, &fields));
+    let round = word("## Words", "round");
+    assert_eq!(
+        u64::from(next_round(0x1234_5607, 9)),
+        compose(&round, &[("count", 0x12_3457), ("id", 9)])
+    );
 
     let block = word("## Words", "block");
     assert_eq!(block.iter().map(|field| field.1).sum::<u32>(), 64);

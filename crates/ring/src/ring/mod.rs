@@ -143,6 +143,7 @@ fn wait_for<T>(
         mapping.spinning.ended(false);
     }
     let mut asked = start;
+    mapping.before_sleep();
     loop {
         let ticket = event.announce();
         if let Some(done) = attempt()? {

@@ -33,17 +33,24 @@ pub(crate) struct Control {
     pub consumer: AtomicU64,
     /// Producer and consumer handles ever made.
     pub handles: AtomicU32,
-    reserved: u32,
+    /// The last look at all participants: `count(24) | id(8)` of who began it. Who waits meanwhile
+    /// leaves the others to that one, and looks at that one alone.
+    pub round: AtomicU32,
     /// Frames that producers have dropped to make room.
     pub dropped: AtomicU64,
 }
 at!(Control {
-    closed = 0, producer = 128, consumer = 136, handles = 144, reserved = 148, dropped = 152,
+    closed = 0, producer = 128, consumer = 136, handles = 144, round = 148, dropped = 152,
 });
 
 /// What stands in a role's word while the participant's handle of this number has it.
 pub(crate) fn role_token(id: u8, entry: Entry, number: u32) -> u64 {
     u64::from(id) << 56 | (entry.incarnation() & 0xff_ffff) << 32 | u64::from(number)
+}
+
+/// What stands in the control part when the participant begins the round after `round`.
+pub(crate) fn next_round(round: u32, id: u8) -> u32 {
+    (round & !0xff).wrapping_add(0x100) | u32::from(id)
 }
 
 /// The mapped segment of one participant.
@@ -68,6 +75,8 @@ pub(crate) struct Mapping {
     /// When this process last looked at all others, and at one of them, in milliseconds of its own
     /// clock; and which one that was.
     looked: AtomicU64,
+    /// The round that was the last one when this process began to wait, or looked.
+    round: AtomicU32,
     looked_along: AtomicU64,
     looked_at: AtomicU64,
     /// How this process's waits here have ended.
@@ -110,6 +119,7 @@ impl Mapping {
             forks,
             allowance,
             looked,
+            round: AtomicU32::new(0),
             looked_along,
             looked_at,
             spinning: Spinning::new(),
@@ -369,10 +379,30 @@ impl Mapping {
         next.inspect(|id| self.look_at(*id)).unwrap_or(0)
     }
 
-    /// Looks at every other participant, if this process has not done so for a tick.
+    /// Notes, before a wait, which look at all participants was the last one.
+    pub(crate) fn before_sleep(&self) {
+        // Relaxed, here and below: a round missed is one done twice, or a tick later.
+        self.round.store(self.control().round.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Sees to the dead once per tick: looks at every other participant, or only at the one who has
+    /// begun to do so meanwhile. Among many who wait that is one look each, and not one at each other.
     pub(crate) fn look_around_now_and_then(&self) {
-        if self.due(&self.looked, TICK) {
-            self.look_around();
+        if !self.due(&self.looked, TICK) {
+            return;
+        }
+        let round = self.control().round.load(Ordering::Relaxed);
+        let mine = next_round(round, self.id);
+        let begun = if round == self.round.load(Ordering::Relaxed) {
+            let word = &self.control().round;
+            word.compare_exchange(round, mine, Ordering::Relaxed, Ordering::Relaxed).err()
+        } else {
+            Some(round)
+        };
+        self.round.store(begun.unwrap_or(mine), Ordering::Relaxed);
+        match begun {
+            None => self.look_around(),
+            Some(round) => self.look_at(round as u8),
         }
     }
 
@@ -526,5 +556,30 @@ impl Drop for Mapping {
         for id in [self.id, 0] {
             let _ = participants.lock(id, libc::F_UNLCK, &self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Segment, Wait};
+    use std::time::Duration;
+
+    /// P8: of many who wait, one at a time looks at all the others.
+    #[test]
+    fn who_waits_shares_the_looking() {
+        let name = format!("shared-looking-{}", std::process::id());
+        let first = Segment::options().mode(crate::Mode::Mpmc).create(&*name).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut rx = Segment::open(&*name).unwrap().consumer().unwrap();
+                    let nothing = rx.recv(&Wait::for_up_to(Duration::from_secs(1)));
+                    assert!(matches!(nothing, Err(Error::Timeout)));
+                });
+            }
+        });
+        let rounds = first.mapping.control().round.load(super::Ordering::Relaxed) >> 8;
+        // Ten ticks: one round each, a few more where two begin at once; 80 were each to do its own.
+        assert!((5..=20).contains(&rounds), "{rounds} rounds");
     }
 }

@@ -11,7 +11,7 @@ mod os;
 
 pub use inspect::{Inspection, Pending, Process};
 #[cfg(test)]
-pub(crate) use mapping::{Control, role_token};
+pub(crate) use mapping::{Control, next_round, role_token};
 pub(crate) use mapping::{End, Mapping};
 pub use options::Options;
 pub use os::list;
