@@ -22,15 +22,17 @@
 //! 5. A part of unknown kind must keep rule 2 and is passed over.
 //! 6. Bytes that no part claims are written as zero and never read.
 
+mod layout;
 mod plan;
 
 use std::fmt;
 
+pub use layout::Layout;
 pub(crate) use plan::Head;
 pub use plan::Plan;
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
-use crate::format::{ndarray, raw};
+use crate::format::{ndarray, pickle, raw};
 use crate::value::Value;
 
 /// The version of the formats that this crate writes and reads, for the frame header. A frame of
@@ -73,6 +75,8 @@ pub mod part {
 const TABLE_LEN: usize = 8;
 /// Bytes of an entry of the part table.
 const ENTRY_LEN: usize = 24;
+/// Entries that a part table can count.
+const MAX_PARTS: usize = u16::MAX as usize;
 /// What the offsets of head and metadata are multiples of.
 const PART_ALIGN: usize = 8;
 /// What the offsets of buffers are multiples of: Arrow's alignment.
@@ -114,6 +118,14 @@ impl Format {
             5 => Format::Json,
             _ => return None,
         })
+    }
+
+    /// The type code of the formats that have but one; arrays have that of their dtype.
+    pub const fn type_code(self) -> u16 {
+        match self {
+            Format::Pickle => pickle::PROTOCOL,
+            _ => 0,
+        }
     }
 
     /// Its name, in lower case.
@@ -166,6 +178,7 @@ pub struct Parts<'a> {
     first_buffer: Option<Part<'a>>,
     /// Apart from the first, so that bodies with one buffer allocate nothing.
     more_buffers: Vec<Part<'a>>,
+    bare: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -177,7 +190,7 @@ impl<'a> Parts<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, DecodeError> {
         let entries = entries(body).map_err(|e| e.within_field("parts"))?;
         let none = Part { offset: 0, bytes: &[] };
-        let mut parts = Parts { first_buffer: None, ..Parts::bare(none) };
+        let mut parts = Parts { first_buffer: None, bare: false, ..Parts::bare(none) };
         let mut free = TABLE_LEN + entries.len() * ENTRY_LEN;
         for (index, entry) in entries.iter().enumerate() {
             let offset = TABLE_LEN + index * ENTRY_LEN;
@@ -190,7 +203,8 @@ impl<'a> Parts<'a> {
 
     /// A body without a part table, which is one buffer.
     fn bare(body: Part<'a>) -> Self {
-        Parts { head: None, meta: None, first_buffer: Some(body), more_buffers: Vec::new() }
+        let more_buffers = Vec::new();
+        Parts { head: None, meta: None, first_buffer: Some(body), more_buffers, bare: true }
     }
 
     /// The head.
@@ -218,6 +232,22 @@ impl<'a> Parts<'a> {
                 Err(DecodeError::new(kind, 0).within_field("parts"))
             }
         }
+    }
+
+    /// The head and the buffers of a format that leaves the part table out where there is nothing
+    /// but a head.
+    fn headed(self, format: Format, type_code: u16) -> Result<Headed<'a>, DecodeError> {
+        if type_code != format.type_code() {
+            let kind = Kind::TypeCodeUnknown { format, type_code };
+            return Err(DecodeError::new(kind, 0).within_field("type_code"));
+        }
+        if self.bare {
+            return Ok(Headed { head: self.only_buffer()?, buffers: Vec::new() });
+        }
+        let Some(head) = self.head else {
+            return Err(DecodeError::new(Kind::HeadMissing { format }, 0).within_field("head"));
+        };
+        Ok(Headed { head, buffers: self.buffers().collect() })
     }
 
     /// Checks one entry and takes its part in. `free` is where the part ahead ended; returns where
@@ -310,6 +340,19 @@ pub enum Content<'a> {
     Raw(Part<'a>),
     /// [`ndarray`]: the array.
     Ndarray(ndarray::View<'a>),
+    /// [`value`](crate::format::value): the encoded value and its buffers.
+    Value(Headed<'a>),
+    /// [`pickle`](crate::format::pickle): the stream and its out-of-band buffers.
+    Pickle(Headed<'a>),
+}
+
+/// A head and the buffers that it refers to by number.
+#[derive(Debug, Clone)]
+pub struct Headed<'a> {
+    /// Not looked into.
+    pub head: Part<'a>,
+    /// In order; each begins at a multiple of 64 bytes.
+    pub buffers: Vec<Part<'a>>,
 }
 
 impl<'a> Body<'a> {
@@ -394,10 +437,13 @@ impl<'a> Body<'a> {
     /// [`FormatUnsupported`](Kind::FormatUnsupported), a type code or parts that do not suit the format, and those of the
     /// format's head.
     pub fn content(&self) -> Result<Content<'a>, DecodeError> {
+        let headed = || self.parts.clone().headed(self.format, self.type_code);
         match self.format {
             Format::Raw => raw::open(self.type_code, &self.parts).map(Content::Raw),
             Format::Ndarray => ndarray::open(self.type_code, &self.parts).map(Content::Ndarray),
-            format @ (Format::Value | Format::Arrow | Format::Pickle | Format::Json) => {
+            Format::Value => headed().map(Content::Value),
+            Format::Pickle => headed().map(Content::Pickle),
+            format @ (Format::Arrow | Format::Json) => {
                 let kind = Kind::FormatUnsupported { format };
                 Err(DecodeError::new(kind, 0).within_field("format"))
             }

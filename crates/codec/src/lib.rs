@@ -7,7 +7,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
-//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray) |
+//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value) |
+//! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
 //! | [`error`] | what went wrong, where, and what to do |
@@ -55,6 +56,7 @@
 pub mod error;
 pub mod format;
 pub mod frame;
+pub mod tag;
 pub mod token;
 pub mod value;
 

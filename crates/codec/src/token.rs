@@ -17,7 +17,7 @@ pub(crate) use decoder::check_depth;
 pub use encoder::{Encoder, Fixed, Sink};
 
 /// How many arrays, maps and tags may stand inside each other.
-pub const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 256;
 
 /// Major types: the upper three bits of an initial byte.
 const UNSIGNED: u8 = 0;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use slipring_codec::format::ndarray::{self, ByteOrder, Descriptor, Dtype, MAX_NDIM, Order};
 use slipring_codec::format::raw;
-use slipring_codec::frame::flags;
+use slipring_codec::frame::{Layout, flags};
 use slipring_codec::{
     Body, Content, DecodeError, DecodeErrorKind as Kind, EncodeErrorKind, Format, Plan, Value,
 };
@@ -157,7 +157,64 @@ fn bodies() -> Vec<(Format, u16, u16, Vec<u8>)> {
         .collect();
     let plan = raw::plan(5, Some(META)).unwrap();
     bodies.push((plan.format(), plan.flags(), plan.type_code(), write(&plan, b"hello")));
+    for (meta, lens) in [(Some(META), &[3, 200][..]), (None, &[64]), (Some(META), &[])] {
+        let (layout, body) = headed(Format::Value, b"\x82\x01\x02", meta, lens, 0);
+        bodies.push((layout.format(), layout.flags(), layout.type_code(), body));
+    }
     bodies
+}
+
+/// A body whose head was written where one of `expected` buffers has it; buffers hold their number.
+fn headed(
+    format: Format,
+    head: &[u8],
+    meta: Option<&[u8]>,
+    lens: &[usize],
+    expected: usize,
+) -> (Layout, Vec<u8>) {
+    let layout =
+        Layout::new(format, head.len(), meta.map(<[u8]>::len), lens.iter().copied()).unwrap();
+    let at = Layout::front(expected, meta.is_some());
+    let mut body = vec![0xAA; layout.body_len().max(at + head.len())];
+    body[at..at + head.len()].copy_from_slice(head);
+    layout.write(&mut body, at, meta).unwrap();
+    body.truncate(layout.body_len());
+    for (number, place) in layout.buffers().iter().enumerate() {
+        body[place.clone()].fill(number as u8);
+    }
+    (layout, body)
+}
+
+/// R14.1, R14.2: a head that was written in place comes back with its buffers, wherever it was written.
+#[test]
+fn heads_find_their_place() {
+    for format in [Format::Value, Format::Pickle] {
+        for (meta, lens) in
+            [(None, &[][..]), (Some(META), &[]), (None, &[70, 0, 1]), (Some(META), &[1])]
+        {
+            let (layout, straight) = headed(format, b"head", meta, lens, lens.len());
+            assert_eq!(layout.flags() == 0, lens.is_empty() && meta.is_none());
+            for expected in 0..6 {
+                assert_eq!(headed(format, b"head", meta, lens, expected).1, straight);
+            }
+            let code = layout.type_code();
+            let body = Body::open(format.code(), layout.flags(), code, &straight).unwrap();
+            let (Content::Value(found) | Content::Pickle(found)) = body.content().unwrap() else {
+                panic!("{format}")
+            };
+            assert_eq!((found.head.bytes, found.buffers.len()), (b"head".as_slice(), lens.len()));
+            for (number, (part, &len)) in found.buffers.iter().zip(lens).enumerate() {
+                assert_eq!(part.bytes, vec![number as u8; len]);
+            }
+            assert_eq!(body.meta().unwrap().is_some(), meta.is_some());
+        }
+    }
+    let kind = |lens| Layout::new(Format::Value, 1, None, lens).unwrap_err().kind();
+    assert!(matches!(kind(vec![0; 65_534]), EncodeErrorKind::TooManyBuffers { .. }));
+    assert_eq!(kind(vec![usize::MAX / 2, 64]), EncodeErrorKind::BodyTooLarge);
+    let layout = Layout::new(Format::Value, 4, None, [100]).unwrap();
+    let error = layout.write(&mut [0; 64], 0, None).unwrap_err();
+    assert!(matches!(error.kind(), EncodeErrorKind::NoSpace { available: 64, .. }));
 }
 
 fn open_all(format: u8, flags: u16, type_code: u16, bytes: &[u8]) -> Result<(), DecodeError> {
@@ -174,6 +231,10 @@ fn open_all(format: u8, flags: u16, type_code: u16, bytes: &[u8]) -> Result<(), 
             within(view.data.offset, view.data.bytes);
             assert_eq!(view.data.bytes.len(), view.descriptor.byte_len());
             assert_eq!(view.descriptor.strides().len(), view.descriptor.shape().len());
+        }
+        Content::Value(found) | Content::Pickle(found) => {
+            within(found.head.offset, found.head.bytes);
+            found.buffers.iter().for_each(|part| within(part.offset, part.bytes));
         }
         other => panic!("{other:?}"),
     }
@@ -328,7 +389,7 @@ fn headers_are_checked() {
     };
     let found = kind(6, 0, 0, b"");
     assert!(matches!(found.0, Kind::FormatUnknown { code: 6, .. }), "{found:?}");
-    for format in [Format::Value, Format::Arrow, Format::Pickle, Format::Json] {
+    for format in [Format::Arrow, Format::Json] {
         let found = kind(format.code(), 0, 0, b"");
         assert!(matches!(found.0, Kind::FormatUnsupported { .. }), "{found:?}");
         assert_eq!(Format::from_code(format.code()), Some(format));
@@ -402,7 +463,7 @@ proptest! {
     /// P9: any bytes under any header give a view within them or an error.
     #[test]
     fn any_bytes_end_well(
-        format in 0u8..4,
+        format in 0u8..5,
         flags in 0u16..4,
         code in prop_oneof![Just(0u16), Just(Dtype::U8.code()), any::<u16>()],
         body in proptest::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..400),

@@ -1,13 +1,19 @@
-//! `docs/frame-format.md` says what the code does: its tables are held against the constants.
+//! `docs/frame-format.md` and `docs/types.md` say what the code does: their tables are held against
+//! the constants.
 
 use slipring_codec::format::ndarray::{Descriptor, Dtype, MAX_NDIM, Order};
 use slipring_codec::frame::{flags, part};
 use slipring_codec::token::MAX_DEPTH;
 use slipring_codec::{FORMAT_VERSION, Format, Parts};
+use std::collections::BTreeSet;
 
 fn document() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/frame-format.md");
-    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))
+    read("frame-format.md")
+}
+
+fn read(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
 /// The rows of the table that stands under this heading, cell by cell, without its two top lines.
@@ -113,4 +119,24 @@ fn head_fields_stand_where_the_document_has_them() {
     }
     assert_eq!(next, head.len());
     assert!(document().contains(&format!("0 to {MAX_NDIM}")));
+}
+
+/// R6.1: every tag that `types.md` names is one of the code's, and the other way round.
+#[test]
+fn tags_are_those_of_the_document() {
+    let value = |line: &str| {
+        line.strip_prefix("pub const ")?.split_once(" = ")?.1.strip_suffix(';')?.parse().ok()
+    };
+    let code: BTreeSet<u64> = include_str!("../src/tag.rs").lines().filter_map(value).collect();
+    let wire: String =
+        table(&read("types.md"), "Values").into_iter().map(|row| row[1].clone() + "|").collect();
+    let documented: BTreeSet<u64> =
+        wire.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
+    // These two are not in the table's words: one is read over, one is the first of 24.
+    let named = code.difference(&BTreeSet::from([55799, 64])).copied().collect::<BTreeSet<_>>();
+    assert_eq!(named.difference(&documented).collect::<Vec<_>>(), [&0; 0]);
+    let own = |tags: &BTreeSet<u64>| {
+        tags.iter().copied().filter(|&tag| (47600..47700).contains(&tag)).collect::<Vec<_>>()
+    };
+    assert_eq!(own(&code), own(&documented));
 }

@@ -172,7 +172,10 @@ fn depth_has_an_end() {
         Decoder::new(&bytes).skip().unwrap();
 
         let error = wrap(full).to_vec().unwrap_err();
-        assert_eq!(error.kind().to_string(), "more than 128 containers inside each other");
+        assert_eq!(
+            error.kind().to_string(),
+            format!("more than {MAX_DEPTH} containers inside each other")
+        );
         assert_eq!(error.path().to_string(), format!("${}", step.repeat(MAX_DEPTH)));
         let mut deeper = bytes.clone();
         let opening = &bytes[..bytes.len() / MAX_DEPTH];

@@ -5,7 +5,7 @@
 mod names;
 
 use names::*;
-use slipring::{Error, Frame, Header, Segment, Wait};
+use slipring::{Error, Frame, Header, Mode, Segment, Wait};
 use std::time::{Duration, Instant};
 
 /// P1, P3, P4, P5: frames of all sizes cross, in order, in place.
@@ -31,6 +31,26 @@ fn frames_of_all_sizes_cross_in_order() {
         assert!(other.mapped().contains(&at) && at.is_multiple_of(64));
     }
     assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
+}
+
+/// P4: who has reserved more than it needs sends what it wrote.
+#[test]
+fn a_reservation_may_be_cut() {
+    for mode in [Mode::Spsc, Mode::Mpmc] {
+        let segment = Segment::options().mode(mode).create_anonymous().unwrap();
+        let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+        for (room, len) in [(100, 3), (100_000, 5), (100_000, 0), (10, 20)] {
+            let mut grant = tx.reserve(room, &Wait::no()).unwrap();
+            grant.fill(7);
+            grant.truncate(len);
+            tx.commit(grant, Header::raw(), &Wait::no()).unwrap();
+            let frame = rx.recv(&Wait::no()).unwrap();
+            assert_eq!(
+                (&*frame, frame.header().body_len),
+                (&*vec![7; len.min(room)], len.min(room) as u64)
+            );
+        }
+    }
 }
 
 /// P4, P5: a closure writes and reads in the segment itself; a panic in it sends nothing, keeps nothing.

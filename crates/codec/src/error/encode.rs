@@ -44,6 +44,14 @@ pub enum EncodeErrorKind {
     },
     /// A body that no memory could hold.
     BodyTooLarge,
+    /// More out-of-line buffers than a part table can count.
+    #[non_exhaustive]
+    TooManyBuffers {
+        /// The number given.
+        found: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// Metadata that does not begin as a CBOR map.
     MetaNotMap,
     /// An integer beyond -2^64 to 2^64 - 1.
@@ -96,7 +104,7 @@ impl EncodeError {
         match self.0.kind {
             NoSpace { .. } => "give a slice of at least that length",
             BodyLength { .. } => "reserve exactly body_len() bytes of the plan",
-            BodyTooLarge | ShapeOverflow => "send it in pieces",
+            BodyTooLarge | ShapeOverflow | TooManyBuffers { .. } => "send it in pieces",
             MetaNotMap => "encode the metadata as one map with text keys",
             IntegerRange { .. } => "send it as text or as bytes",
             TooDeep { .. } => "flatten the value, or look for one that contains itself",
@@ -124,6 +132,9 @@ impl fmt::Display for EncodeErrorKind {
             }
             BodyLength { planned, found } => {
                 write!(f, "{planned} bytes were planned, the body has {found}")
+            }
+            TooManyBuffers { found, limit } => {
+                write!(f, "{found} buffers, at most {limit} are possible")
             }
             BodyTooLarge => f.write_str("the body is larger than any memory"),
             MetaNotMap => f.write_str("the metadata is not a CBOR map"),

@@ -48,10 +48,7 @@ impl<'a> Plan<'a> {
         meta: Option<&'a [u8]>,
         data_len: usize,
     ) -> Result<Self, EncodeError> {
-        // Major type 5 begins with 0xA0 to 0xBF; the rest of the map is the encoder's word.
-        if meta.is_some_and(|meta| !matches!(meta.first(), Some(0xA0..=0xBF))) {
-            return Err(EncodeError::new(EncodeErrorKind::MetaNotMap));
-        }
+        check_meta(meta)?;
         let flags = flags::PARTS | if meta.is_some() { flags::META } else { 0 };
         let mut plan = Plan { format, type_code, flags, head, meta, data_offset: 0, body_len: 0 };
         // A head is short and metadata is in memory: only the data can make the sum overflow.
@@ -158,4 +155,12 @@ struct Front {
 fn bounded(len: Option<usize>) -> Result<usize, EncodeError> {
     len.filter(|&len| isize::try_from(len).is_ok())
         .ok_or_else(|| EncodeError::new(EncodeErrorKind::BodyTooLarge))
+}
+
+/// Major type 5 begins with 0xA0 to 0xBF; the rest of the map is the encoder's word.
+pub(super) fn check_meta(meta: Option<&[u8]>) -> Result<(), EncodeError> {
+    match meta.is_none_or(|meta| matches!(meta.first(), Some(0xA0..=0xBF))) {
+        true => Ok(()),
+        false => Err(EncodeError::new(EncodeErrorKind::MetaNotMap)),
+    }
 }

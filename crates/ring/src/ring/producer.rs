@@ -696,6 +696,11 @@ impl Grant {
         let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
         Self { mapping, lease, body, len, placed: false }
     }
+
+    /// Makes the body shorter; one that is as short already stays as it is.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
 }
 
 impl Deref for Grant {
