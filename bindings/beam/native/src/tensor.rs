@@ -1,10 +1,12 @@
-//! Tensors as terms: `{data, shape, {kind, bits}, order, byte_order}`, of which `Slipring.Tensor` is
-//! made, with the types written as Nx writes them.
+//! Tensors: a `Slipring.Tensor` that is sent, with the types written as Nx writes them, and one that has
+//! arrived, as `{data, shape, {kind, bits}, order, byte_order}`, of which the struct is made.
 
 use crate::atoms;
 use crate::error::Fault;
-use rustler::{Atom, Binary, Encoder, Env, Term};
-use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
+use crate::value::terms::{self, Word};
+use crate::value::{array, names};
+use rustler::{Atom, Binary, Env, Term};
+use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Order};
 
 /// A tensor to be sent.
 pub(crate) struct Tensor<'a> {
@@ -16,47 +18,56 @@ const HINT: &str = "give data as a binary, shape as a tuple of lengths, type as 
                     32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}, order as :c or \
                     :fortran, byte_order as :little or :big";
 
+/// Why a struct is no tensor: the field, if it is one, what is wrong, and what to do.
+pub(crate) type Wrong = (Option<&'static str>, String, &'static str);
+
 impl<'a> Tensor<'a> {
-    pub(crate) fn parse(term: Term<'a>) -> Result<Self, Fault> {
-        let wrong = |field: &str| {
+    /// Reads a `Slipring.Tensor`.
+    pub(crate) fn of_struct(env: Env<'a>, map: Word<'a>) -> Result<Self, Wrong> {
+        let wrong = |field: &'static str| {
             let what = format!("the tensor's {field} can't be used");
-            Fault::unsendable(&what, &format!("$.{field}"), "Slipring.Tensor", HINT)
+            (Some(field), what, HINT)
         };
-        let (data, shape, (kind, bits), order, byte_order): (
-            Term<'a>,
-            Term<'a>,
-            (Term<'a>, Term<'a>),
-            Term<'a>,
-            Term<'a>,
-        ) = term.decode().map_err(|_| wrong("type"))?;
+        let field = |name: &'static str, atom: Atom| {
+            terms::get(env, map, atom.into()).map(|word| word.term(env)).ok_or_else(|| wrong(name))
+        };
+        let data = field("data", names::data())?;
         let data = Binary::from_term(data).map_err(|_| wrong("data"))?;
-        let shape = rustler::types::tuple::get_tuple(shape)
+        let shape = rustler::types::tuple::get_tuple(field("shape", names::shape())?)
             .and_then(|lengths| {
                 lengths.into_iter().map(|n| n.decode::<u64>()).collect::<Result<Vec<_>, _>>()
             })
             .map_err(|_| wrong("shape"))?;
-        let dtype = kind
-            .decode::<Atom>()
+        let dtype = field("type", names::type_())?
+            .decode::<(Atom, u16)>()
             .ok()
-            .zip(bits.decode::<u16>().ok())
             .and_then(|(kind, bits)| dtype(kind, bits))
             .ok_or_else(|| wrong("type"))?;
+        let byte_order = field("byte_order", names::byte_order())?;
         let big = one_of(byte_order, atoms::little(), atoms::big());
         let big = big.ok_or_else(|| wrong("byte_order"))?;
-        let order = one_of(order, atoms::c(), atoms::fortran()).ok_or_else(|| wrong("order"))?;
-        let order = if order { Order::F } else { Order::C };
+        let order = one_of(field("order", names::order())?, atoms::c(), atoms::fortran());
+        let order = if order.ok_or_else(|| wrong("order"))? { Order::F } else { Order::C };
         let byte_order = if big { ByteOrder::Big } else { ByteOrder::Little };
-        let descriptor = Descriptor::new(dtype.with_byte_order(byte_order), order, &shape)?;
+        let descriptor = Descriptor::new(dtype.with_byte_order(byte_order), order, &shape)
+            .map_err(|error| (None, error.kind().to_string(), error.hint()))?;
         if descriptor.byte_len() != data.len() {
             let what = format!(
                 "the shape and type of the tensor make {} bytes, its data has {}",
                 descriptor.byte_len(),
                 data.len()
             );
-            let hint = "give as many elements as the shape says";
-            return Err(Fault::unsendable(&what, "$.data", "Slipring.Tensor", hint));
+            return Err((Some("data"), what, "give as many elements as the shape says"));
         }
         Ok(Self { data, descriptor })
+    }
+
+    /// The same, as an array frame.
+    pub(crate) fn parse(env: Env<'a>, map: Word<'a>) -> Result<Self, Fault> {
+        Self::of_struct(env, map).map_err(|(field, what, hint)| {
+            let path = field.map_or("$".to_owned(), |field| format!("$.{field}"));
+            Fault::unsendable(&what, &path, "Slipring.Tensor", hint)
+        })
     }
 }
 
@@ -86,19 +97,9 @@ pub(crate) fn term<'a>(
     array: &Descriptor,
     data: Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    let dtype = array.dtype();
-    let kind = match dtype.kind() {
-        Kind::Bool => atoms::bool_(),
-        Kind::Int => atoms::s(),
-        Kind::Uint => atoms::u(),
-        Kind::Float => atoms::f(),
-        Kind::Complex => atoms::c(),
-        _ => return Err(Fault::unreadable(format!("the dtype {dtype} has no tensor"), "$.head")),
-    };
-    let lengths: Vec<Term<'_>> = array.shape().iter().map(|length| length.encode(env)).collect();
-    let shape = rustler::types::tuple::make_tuple(env, &lengths);
-    let order = if array.order() == Order::F { atoms::fortran() } else { atoms::c() };
-    let byte_order =
-        if dtype.byte_order() == ByteOrder::Big { atoms::big() } else { atoms::little() };
-    Ok((data, shape, (kind, dtype.item_size() * 8), order, byte_order).encode(env))
+    let facts = array::facts(env, array).ok_or_else(|| {
+        Fault::unreadable(format!("the dtype {} has no tensor", array.dtype()), "$.head")
+    })?;
+    let [shape, kind, order, byte_order] = facts;
+    Ok(terms::make_tuple(env, &[data.into(), shape, kind, order, byte_order]).term(env))
 }

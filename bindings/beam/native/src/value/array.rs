@@ -1,0 +1,115 @@
+//! Arrays within values: the tags of RFC 8746, and tensors made of what they enclose.
+
+use super::names;
+use super::terms::{self, Word};
+use crate::atoms;
+use rustler::{Atom, Env};
+use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
+use slipring_codec::tag;
+
+/// The dtypes that have a tag, by their letters, sizes and tags of little-endian and big-endian elements.
+const TAGS: [(Kind, usize, u64, u64); 11] = [
+    (Kind::Uint, 1, 64, 64),
+    (Kind::Uint, 2, 69, 65),
+    (Kind::Uint, 4, 70, 66),
+    (Kind::Uint, 8, 71, 67),
+    (Kind::Int, 1, 72, 72),
+    (Kind::Int, 2, 77, 73),
+    (Kind::Int, 4, 78, 74),
+    (Kind::Int, 8, 79, 75),
+    (Kind::Float, 2, 84, 80),
+    (Kind::Float, 4, 85, 81),
+    (Kind::Float, 8, 86, 82),
+];
+
+/// The tag of an array of one dimension.
+pub(crate) fn tag_of(dtype: Dtype) -> Option<u64> {
+    let (_, _, little, big) = TAGS
+        .into_iter()
+        .find(|&(kind, size, ..)| (kind, size) == (dtype.kind(), dtype.item_size()))?;
+    Some(if dtype.byte_order() == ByteOrder::Big { big } else { little })
+}
+
+/// The dtype of such a tag.
+pub(crate) fn dtype_of(number: u64) -> Option<Dtype> {
+    if !(tag::TYPED_ARRAYS..tag::TYPED_ARRAYS + 24).contains(&number) {
+        return None;
+    }
+    let (kind, size, _, big) =
+        TAGS.into_iter().find(|&(_, _, little, big)| little == number || big == number)?;
+    let code = (kind as u16) << 8 | size as u16;
+    let order = if size > 1 && big == number { ByteOrder::Big } else { ByteOrder::Little };
+    Dtype::from_code(code).map(|dtype| dtype.with_byte_order(order))
+}
+
+/// The head of an array, as in an ndarray frame.
+pub(crate) fn head(array: &Descriptor) -> Vec<u8> {
+    array.to_vec()
+}
+
+/// Shape, type, order and byte order of a tensor, as its struct has them.
+pub(crate) fn facts<'a>(env: Env<'a>, array: &Descriptor) -> Option<[Word<'a>; 4]> {
+    let dtype = array.dtype();
+    let kind = match dtype.kind() {
+        Kind::Bool => atoms::bool_(),
+        Kind::Int => atoms::s(),
+        Kind::Uint => atoms::u(),
+        Kind::Float => atoms::f(),
+        Kind::Complex => atoms::c(),
+        _ => return None,
+    };
+    let lengths: Vec<Word<'_>> =
+        array.shape().iter().map(|&length| terms::make_uint(env, length)).collect();
+    let bits = terms::make_int(env, dtype.item_size() as i64 * 8);
+    let big = dtype.byte_order() == ByteOrder::Big;
+    Some([
+        terms::make_tuple(env, &lengths),
+        terms::make_tuple(env, &[kind.into(), bits]),
+        if array.order() == Order::F { atoms::fortran() } else { atoms::c() }.into(),
+        if big { atoms::big() } else { atoms::little() }.into(),
+    ])
+}
+
+/// One element of a dtype that is a number.
+pub(crate) enum Element {
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Float(f64),
+}
+
+/// The number that the bytes of one element are; `None` for a complex one.
+pub(crate) fn element(dtype: Dtype, bytes: &[u8]) -> Option<Element> {
+    let mut low = [0; 8];
+    let place = low.get_mut(..bytes.len()).filter(|place| place.len() == dtype.item_size())?;
+    place.copy_from_slice(bytes);
+    if dtype.byte_order() == ByteOrder::Big {
+        place.reverse();
+    }
+    let bits = u64::from_le_bytes(low);
+    Some(match (dtype.kind(), dtype.item_size()) {
+        (Kind::Bool, _) => Element::Bool(bits != 0),
+        (Kind::Uint, _) => Element::Uint(bits),
+        (Kind::Int, size) => {
+            let unused = 64 - 8 * size as u32;
+            Element::Int((bits << unused) as i64 >> unused)
+        }
+        (Kind::Float, 2) => Element::Float(half(bits as u16)),
+        (Kind::Float, 4) => Element::Float(f32::from_bits(bits as u32).into()),
+        (Kind::Float, _) => Element::Float(f64::from_bits(bits)),
+        _ => return None,
+    })
+}
+
+/// A float of 16 bits, which CBOR has as well.
+fn half(bits: u16) -> f64 {
+    let [high, low] = bits.to_be_bytes();
+    match slipring_codec::Decoder::new(&[0xF9, high, low]).token() {
+        Ok(slipring_codec::Token::Float(value)) => value,
+        _ => f64::NAN,
+    }
+}
+
+/// The names of the four [`facts`], in their order.
+pub(crate) const FIELDS: [fn() -> Atom; 4] =
+    [names::shape, names::type_, names::order, names::byte_order];
