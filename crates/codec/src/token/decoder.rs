@@ -293,7 +293,12 @@ impl<'a> Decoder<'a> {
 }
 
 /// Refuses a container or tag that `depth` others enclose, when that is the limit.
-pub(crate) fn check_depth(depth: usize, offset: usize) -> Result<(), DecodeError> {
+///
+/// # Errors
+///
+/// [`TooDeep`](Kind::TooDeep).
+#[inline]
+pub fn check_depth(depth: usize, offset: usize) -> Result<(), DecodeError> {
     match depth < MAX_DEPTH {
         true => Ok(()),
         false => Err(DecodeError::new(Kind::TooDeep { limit: MAX_DEPTH }, offset)),

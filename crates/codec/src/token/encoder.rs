@@ -6,14 +6,8 @@ use super::{
 };
 use crate::error::{EncodeError, EncodeErrorKind};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for Vec<u8> {}
-    impl Sealed for super::Fixed<'_> {}
-}
-
-/// Where an [`Encoder`] writes: a `Vec<u8>` that grows, or a [`Fixed`] slice.
-pub trait Sink: sealed::Sealed {
+/// Where an [`Encoder`] writes: a `Vec<u8>` that grows, a [`Fixed`] slice, or what a binding has.
+pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
     /// How many bytes were put, those included that found no place.
@@ -129,6 +123,16 @@ impl<'a> Encoder<Fixed<'a>> {
 }
 
 impl<S: Sink> Encoder<S> {
+    /// An encoder into a sink of one's own.
+    pub fn into_sink(sink: S) -> Self {
+        Encoder { sink }
+    }
+
+    /// The sink back.
+    pub fn sink(self) -> S {
+        self.sink
+    }
+
     /// Bytes in the sink, those included that found no place in a fixed one.
     #[inline]
     pub fn len(&self) -> usize {
