@@ -41,6 +41,11 @@ pub(crate) fn is_outcome(py: Python<'_>, error: &PyErr) -> bool {
         .any(|name| is(py, error, name))
 }
 
+/// Whether an exception says that an object has no form in the format that was tried.
+pub(crate) fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
+    is(py, error, intern!(py, "EncodeError"))
+}
+
 /// An error after a part of the frames was sent: says how many, in its message and as `sent`.
 #[cold]
 pub(crate) fn after(py: Python<'_>, error: PyErr, sent: usize) -> PyErr {
@@ -191,6 +196,7 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
 pub(crate) fn unsendable(py: Python<'_>, what: &str, path: &str, kind: &str, hint: &str) -> PyErr {
     let message = format!("{what}, at {path}; {hint}");
     make(py, intern!(py, "EncodeError"), message, |e| {
+        e.setattr("what", what)?;
         e.setattr("path", path)?;
         e.setattr("type", kind)?;
         e.setattr("hint", hint)

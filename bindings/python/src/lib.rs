@@ -14,19 +14,24 @@ mod fork;
 mod frame;
 mod inspection;
 mod meta;
+mod outgoing;
+mod pickle;
 mod producer;
 mod reservation;
 mod ring;
 mod size;
+mod value;
 mod watcher;
 
 /// The module.
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
+    use crate::buffer::Buffer;
     use crate::end::Timeout;
-    use crate::{error, fork, size};
+    use crate::{error, fork, size, value};
     use pyo3::exceptions::PyTypeError;
     use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
     use slipring::{Address, Error, Mode, Segment};
     use std::os::fd::BorrowedFd;
     use std::path::PathBuf;
@@ -197,5 +202,27 @@ mod _native {
     #[pyfunction]
     fn list() -> Vec<String> {
         slipring::list()
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (obj, /))]
+    fn encode<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        value::encode_or_pickle(obj)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (data, /, *, pickle=false))]
+    fn decode<'py>(data: &Bound<'py, PyAny>, pickle: bool) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            return value::decode_bytes(data.py(), bytes.as_bytes(), pickle);
+        }
+        let Some(buffer) = Buffer::of(data)? else {
+            let kind = data.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("decode takes bytes, not {kind}")));
+        };
+        match buffer.bytes() {
+            Some(bytes) => value::decode_bytes(data.py(), bytes, pickle),
+            None => Err(PyTypeError::new_err("decode takes bytes that lie in one piece")),
+        }
     }
 }

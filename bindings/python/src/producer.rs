@@ -3,6 +3,7 @@
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Timeout};
+use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{error, meta, size};
@@ -56,11 +57,12 @@ pub(crate) fn commit(
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Producer {
     end: Arc<End<slipring::Producer>>,
+    guess: Guess,
 }
 
 impl Producer {
     pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
-        Self { end }
+        Self { end, guess: Guess::new() }
     }
 
     fn send_raw(
@@ -103,34 +105,101 @@ impl Producer {
         let bytes_like = object.is_instance_of::<PyMemoryView>()
             || object.is_instance_of::<PyByteArray>()
             || object.is_instance_of::<PyBytes>();
-        let candidate = if bytes_like { Candidate::Other } else { array::look(object)? };
+        let candidate = if bytes_like { Ok(Candidate::Other) } else { array::look(object) };
         match candidate {
-            Candidate::Array(array) => {
-                let plan = ndarray::plan(&array.descriptor, meta)
-                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
-                self.place(py, &plan, timeout, |data| match array.bytes() {
-                    Some(bytes) => copy(py, bytes, data),
-                    None => array.copy_to(py, data),
+            Ok(Candidate::Array(array)) => self.send_array(py, &array, meta, timeout),
+            // An array that has no form of its own.
+            Err(refusal) if error::is_refusal(py, &refusal) => {
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+            }
+            Err(error) => Err(error),
+            Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
+            Ok(Candidate::Other) => match Buffer::of(object)? {
+                Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+                None => self.send_value(object, meta, timeout),
+            },
+        }
+    }
+
+    fn send_array(
+        &self,
+        py: Python<'_>,
+        array: &array::Array<'_, '_>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let plan =
+            ndarray::plan(&array.descriptor, meta).map_err(|e| error::encode(py, &e, "ndarray"))?;
+        self.place(py, &plan, timeout, |data| match array.bytes() {
+            Some(bytes) => copy(py, bytes, data),
+            None => array.copy_to(py, data),
+        })
+    }
+
+    fn send_buffer(
+        &self,
+        py: Python<'_>,
+        buffer: &Buffer,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        match buffer.bytes() {
+            Some(bytes) => self.send_raw(py, bytes, meta, timeout),
+            None => {
+                let plan =
+                    raw::plan(buffer.len(), meta).map_err(|e| error::encode(py, &e, "raw"))?;
+                self.place(py, &plan, timeout, |data| buffer.copy_to(py, data))
+            }
+        }
+    }
+
+    /// In the form that was asked for, or not at all.
+    fn send_as(
+        &self,
+        form: Form,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        match form {
+            Form::Raw => match Buffer::of(object)? {
+                Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+                None => Err(unsupported(object, "give an object with a buffer, such as bytes")),
+            },
+            Form::Ndarray => match array::look(object)? {
+                Candidate::Array(array) => self.send_array(py, &array, meta, timeout),
+                _ => Err(unsupported(object, "give a NumPy array: np.asarray(it) makes one")),
+            },
+            Form::Value => {
+                let sent = outgoing::send_value(&self.end, &self.guess, object, meta, timeout);
+                sent.map_err(|unsent| match unsent {
+                    Unsent::Refused(fault) => fault.encoding(py),
+                    Unsent::Raised(error) => error,
                 })
             }
-            Candidate::Scalar => {
-                let hint = "send np.asarray(it), an array without dimensions";
-                Err(unsupported(object, hint))
-            }
-            Candidate::Other => {
-                let Some(buffer) = Buffer::of(object)? else {
-                    let hint = "send bytes, bytearray, memoryview or another object with a \
-                                buffer, or a NumPy array of a numeric dtype";
-                    return Err(unsupported(object, hint));
-                };
-                match buffer.bytes() {
-                    Some(bytes) => self.send_raw(py, bytes, meta, timeout),
-                    None => {
-                        let plan = raw::plan(buffer.len(), meta)
-                            .map_err(|e| error::encode(py, &e, "raw"))?;
-                        self.place(py, &plan, timeout, |data| buffer.copy_to(py, data))
-                    }
-                }
+            Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
+        }
+    }
+
+    /// As a value, or as a pickle where it has no form as one.
+    fn send_value(
+        &self,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        match outgoing::send_value(&self.end, &self.guess, object, meta, timeout) {
+            Ok(()) => Ok(()),
+            Err(Unsent::Raised(error)) => Err(error),
+            Err(Unsent::Refused(fault)) => {
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                tried.map_err(|error| match error::is_refusal(py, &error) {
+                    true => fault.encoding(py),
+                    false => error,
+                })
             }
         }
     }
@@ -197,7 +266,7 @@ fn is_small(object: &Bound<'_, PyAny>) -> bool {
     object.cast::<PyBytes>().is_ok_and(|bytes| bytes.as_bytes().len() < DETACH)
 }
 
-fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
+pub(crate) fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
     if from.len() < DETACH {
         to.copy_from_slice(from);
     } else {
@@ -211,21 +280,25 @@ fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
     let py = object.py();
     let kind = object.get_type().fully_qualified_name().map(|name| name.to_string());
     let kind = kind.unwrap_or_else(|_| "unknown".into());
-    error::unsendable(py, &format!("an object of type {kind} can't be sent"), "$", &kind, hint)
+    error::unsendable(py, &format!("an object of type {kind} can't be sent so"), "$", &kind, hint)
 }
 
 #[pymethods]
 impl Producer {
-    #[pyo3(signature = (obj, *, meta=None, timeout=None, drop_oldest=false))]
+    #[pyo3(signature = (obj, *, format=None, meta=None, timeout=None, drop_oldest=false))]
     fn send(
         &self,
         obj: &Bound<'_, PyAny>,
+        format: Option<Form>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         drop_oldest: bool,
     ) -> PyResult<()> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
+        if let Some(form) = format {
+            return self.send_as(form, obj, meta.as_deref(), timeout);
+        }
         match obj.cast::<PyBytes>() {
             Ok(bytes) => self.send_raw(obj.py(), bytes.as_bytes(), meta.as_deref(), timeout),
             Err(_) => self.send_other(obj, meta.as_deref(), timeout),

@@ -30,6 +30,8 @@ from ._native import (
     Ring,
     __version__,
     create,
+    decode,
+    encode,
     inspect,
     list,
     open,
@@ -50,6 +52,7 @@ from .errors import (
     GivenBack,
     InvalidName,
     InvalidOption,
+    LossyWarning,
     NotFound,
     NotOwner,
     OutOfMemory,
@@ -62,10 +65,12 @@ from .errors import (
     Unacknowledged,
     UntrustedPickle,
 )
+from .values import Atom, Object, Tag, register
 
 # Without `list` and `open`: a star import must not take the place of Python's own.
 __all__ = [
     "Acknowledged",
+    "Atom",
     "Closed",
     "Consumer",
     "Corrupt",
@@ -83,8 +88,10 @@ __all__ = [
     "Inspection",
     "InvalidName",
     "InvalidOption",
+    "LossyWarning",
     "NotFound",
     "NotOwner",
+    "Object",
     "OutOfMemory",
     "Process",
     "Producer",
@@ -93,6 +100,7 @@ __all__ = [
     "Ring",
     "RoleTaken",
     "SegmentError",
+    "Tag",
     "Timeout",
     "TooLarge",
     "TooManyParticipants",
@@ -100,6 +108,9 @@ __all__ = [
     "UntrustedPickle",
     "__version__",
     "create",
+    "decode",
+    "encode",
     "inspect",
+    "register",
     "unlink",
 ]

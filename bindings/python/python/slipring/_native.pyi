@@ -71,6 +71,15 @@ def unlink(name: str | None = None, *, path: _Path | None = None) -> None:
 def inspect(name: str | None = None, *, path: _Path | None = None) -> Inspection:
     """Looks into a ring without joining it."""
 
+def encode(obj: object, /) -> bytes:
+    """The object as CBOR (RFC 8949), as a frame of format ``value`` has it, with everything inline.
+
+    What has no form as a value is pickled; then only ``decode(..., pickle=True)`` reads it.
+    """
+
+def decode(data: Buffer, /, *, pickle: bool = False) -> Any:
+    """The object that ``data`` encodes. ``pickle`` permits pickles, which are code."""
+
 @final
 class Ring:
     """A ring that this process has created or opened."""
@@ -78,13 +87,23 @@ class Ring:
     def producer(self) -> Producer:
         """A producing end. Where there is one at a time, ``RoleTaken`` while another one lives, in
         whichever process."""
-    def consumer(self, *, ack: Literal["auto", "manual"] = "auto", limit: int = 1024) -> Consumer:
+    def consumer(
+        self,
+        *,
+        ack: Literal["auto", "manual"] = "auto",
+        limit: int = 1024,
+        pickle: bool = False,
+        copy: bool = False,
+    ) -> Consumer:
         """A consuming end. Where there is one at a time, ``RoleTaken`` while another one lives.
 
         With ``ack="auto"`` each frame is delivered at most once. With ``"manual"`` it is delivered
         again, to whichever consumer, until one calls ``frame.ack()``: after ``frame.nack()``, or when
         the frame and its views are gone unacknowledged, or their process is. ``limit`` is how many
         frames may be unacknowledged before ``recv``, or iterating, raises ``Unacknowledged``.
+
+        With ``pickle`` pickles are loaded, which runs code that the sender chose: only where you trust whoever
+        can write to the ring. With ``copy`` values have memory of their own, and no view keeps the frame.
         """
     def share(self) -> int:
         """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
@@ -140,21 +159,26 @@ class Producer:
 
     def send(
         self,
-        obj: Buffer | npt.NDArray[Any],
+        obj: object,
         *,
+        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
     ) -> None:
-        """Sends a copy of bytes (any object with a buffer) or of an array of a numeric dtype.
+        """Sends any object, in the format that fits it or in the one that ``format`` names.
+
+        Bytes (any object with a buffer) go raw and arrays as arrays, copied once into the ring. Everything
+        else goes as a value: basic types, dates, decimals, sets and so on, nested, with arrays and
+        large bytes among them out of line; dataclasses and what ``slipring.register`` knows by name and
+        fields. What has no form as a value goes as a pickle, which the consumer must want to load.
 
         Shape, dtype, byte order, and C or Fortran order are kept; a strided array arrives in C
-        order. ``meta`` is a dict with text keys, of None, bool, int, float, str, bytes, list,
-        tuple (which arrives as a list) and dict.
+        order. ``meta`` is a dict with text keys, of anything that a value may be.
         """
     def send_many(
         self,
-        objects: Iterable[Buffer | npt.NDArray[Any]],
+        objects: Iterable[object],
         *,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -184,7 +208,7 @@ class Producer:
         leaving, each.
         """
     def send_async(
-        self, obj: Buffer | npt.NDArray[Any], *, meta: _Meta = None
+        self, obj: object, *, meta: _Meta = None
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""

@@ -159,8 +159,9 @@ class Corrupt(SegmentError):
 
 
 class EncodeError(Error, TypeError):
-    """An object that can't be sent: ``type``, at ``path`` in it, and a ``hint``."""
+    """An object that can't be sent: ``what`` is wrong with it, its ``type``, at which ``path``, and a ``hint``."""
 
+    what: str
     path: str
     type: str
     hint: str
@@ -176,3 +177,7 @@ class DecodeError(Error, ValueError):
 
 class UntrustedPickle(DecodeError):
     """A pickle arrived, which is code: it is not run unless the consumer asks for that."""
+
+
+class LossyWarning(UserWarning):
+    """Something is lost on the way: what, and how to keep it."""
