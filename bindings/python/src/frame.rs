@@ -6,11 +6,11 @@
 //!    the frame, so that there is no cycle and freeing waits for no garbage collector.
 
 use crate::export::Layout;
-use crate::value::{Place, Reader};
-use crate::{array, error, fork, meta, pickle};
+use crate::value::{self, Place, Reader};
+use crate::{array, counts, error, fork, meta, pickle};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
 use slipring_codec::format::ndarray::Descriptor;
@@ -384,6 +384,7 @@ impl Frame {
             return Ok(value.into_bound(py));
         }
         let decoded = decode(lease.bind(py), self.taking)?;
+        counts::decoded(self.header.format, self.header.body_len);
         let mut state = self.lock(py);
         if let State::Leased { value, .. } = &mut *state {
             // Another thread may have been first: all get the same object.
@@ -452,6 +453,26 @@ impl Frame {
         let part = open(frame).map(|body| body.meta_part());
         let part = part.map_err(|error| raise(py, frame, &error))?;
         part.map(|part| meta::decode(py, part.bytes)).transpose()
+    }
+
+    /// What the frame holds, without making objects of it.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let lease = self.lease(py)?.0;
+        let found = lease.get().found(py)?;
+        let told = PyDict::new(py);
+        told.set_item(intern!(py, "format"), self.format(py))?;
+        if let Some(array) = &found.array {
+            told.set_item(intern!(py, "dtype"), array.dtype().to_string())?;
+            told.set_item(intern!(py, "shape"), PyTuple::new(py, array.shape())?)?;
+            told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
+        } else if self.header.format == Format::Value.code() {
+            value::describe(lease.get().data(py)?, &told)?;
+        }
+        if !found.buffers.is_empty() {
+            let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();
+            told.set_item(intern!(py, "buffers"), lens)?;
+        }
+        Ok(told)
     }
 
     #[getter]

@@ -7,8 +7,10 @@
 mod array;
 mod buffer;
 mod consumer;
+mod counts;
 mod end;
 mod error;
+mod explain;
 mod export;
 mod fork;
 mod frame;
@@ -28,10 +30,10 @@ mod watcher;
 mod _native {
     use crate::buffer::Buffer;
     use crate::end::Timeout;
-    use crate::{error, fork, size, value};
+    use crate::{counts, error, explain, fork, size, value};
     use pyo3::exceptions::PyTypeError;
     use pyo3::prelude::*;
-    use pyo3::types::PyBytes;
+    use pyo3::types::{PyBytes, PyDict};
     use slipring::{Address, Error, Mode, Segment};
     use std::os::fd::BorrowedFd;
     use std::path::PathBuf;
@@ -202,6 +204,16 @@ mod _native {
     #[pyfunction]
     fn list() -> Vec<String> {
         slipring::list()
+    }
+
+    #[pyfunction]
+    fn _explain(obj: &Bound<'_, PyAny>) -> PyResult<Vec<explain::Row>> {
+        explain::explain(obj)
+    }
+
+    #[pyfunction]
+    fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        counts::told(py)
     }
 
     #[pyfunction]

@@ -9,7 +9,8 @@ use crate::end::{End, Stop, Timeout};
 use crate::pickle::{self, Pickled};
 use crate::producer::commit;
 use crate::value::{Fault, Piece, Writer, warn_losses};
-use crate::{error, size};
+use crate::{counts, error, size};
+use pyo3::intern;
 use pyo3::prelude::*;
 use slipring::{Error, Grant, Header, Producer};
 use slipring_codec::frame::Layout;
@@ -132,6 +133,13 @@ pub(crate) fn send_value(
     }
 }
 
+/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
+pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
+    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
+    let reason = fault.to_string();
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
+}
+
 /// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is
 /// copied once, into its place.
 pub(crate) fn send_pickle(
@@ -168,7 +176,8 @@ fn send(
     layout: &Layout,
     timeout: Timeout,
 ) -> PyResult<()> {
-    grant.truncate(layout.body_len());
+    let len = layout.body_len();
+    grant.truncate(len);
     let header = Header {
         format: layout.format().code(),
         format_version: FORMAT_VERSION,
@@ -176,5 +185,7 @@ fn send(
         type_code: layout.type_code(),
         ..Header::default()
     };
-    commit(py, end, grant, header, timeout)
+    commit(py, end, grant, header, timeout)?;
+    counts::sent(layout.format(), len);
+    Ok(())
 }

@@ -6,14 +6,14 @@ use crate::end::{Close, End, Timeout};
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{error, meta, size};
+use crate::{counts, error, meta, size};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
 use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
-use slipring_codec::{FORMAT_VERSION, Plan};
+use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Arc;
 
 /// Copies of at least this many bytes are made detached from the interpreter.
@@ -73,7 +73,9 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         if meta.is_none() && bytes.len() < DETACH {
-            return self.end.run(py, timeout, |tx, wait| tx.send(Header::raw(), bytes, wait));
+            self.end.run(py, timeout, |tx, wait| tx.send(Header::raw(), bytes, wait))?;
+            counts::sent(Format::Raw, bytes.len());
+            return Ok(());
         }
         let plan = raw::plan(bytes.len(), meta).map_err(|e| error::encode(py, &e, "raw"))?;
         self.place(py, &plan, timeout, |data| copy(py, bytes, data))
@@ -91,7 +93,9 @@ impl Producer {
         let len = plan.body_len();
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
         fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
-        commit(py, &self.end, grant, header(plan), timeout)
+        commit(py, &self.end, grant, header(plan), timeout)?;
+        counts::sent(plan.format(), len);
+        Ok(())
     }
 
     /// All that is not simply bytes.
@@ -195,6 +199,7 @@ impl Producer {
             Ok(()) => Ok(()),
             Err(Unsent::Raised(error)) => Err(error),
             Err(Unsent::Refused(fault)) => {
+                outgoing::log_fallback(py, &fault)?;
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|error| match error::is_refusal(py, &error) {
                     true => fault.encoding(py),
@@ -253,7 +258,9 @@ impl Producer {
             }
             Err(Error::Full)
         });
-        *sent += bodies.len() - rest.len();
+        let done = bodies.len() - rest.len();
+        bodies[..done].iter().for_each(|body| counts::sent(Format::Raw, body.len()));
+        *sent += done;
         match outcome {
             Ok(()) => Ok(true),
             Err(stop) if stop.is_outcome() => Ok(false),

@@ -19,6 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
+from ._explain import Candidate, Explanation, explain
 from ._native import (
     Consumer,
     Frame,
@@ -35,6 +36,7 @@ from ._native import (
     inspect,
     list,
     open,
+    stats,
     unlink,
 )
 from .errors import (
@@ -71,6 +73,7 @@ from .values import Atom, Object, Tag, register
 __all__ = [
     "Acknowledged",
     "Atom",
+    "Candidate",
     "Closed",
     "Consumer",
     "Corrupt",
@@ -79,6 +82,7 @@ __all__ = [
     "EncodeError",
     "Error",
     "Exists",
+    "Explanation",
     "Foreign",
     "Forked",
     "Frame",
@@ -110,7 +114,9 @@ __all__ = [
     "create",
     "decode",
     "encode",
+    "explain",
     "inspect",
     "register",
+    "stats",
     "unlink",
 ]

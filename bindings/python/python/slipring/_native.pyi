@@ -80,6 +80,14 @@ def encode(obj: object, /) -> bytes:
 def decode(data: Buffer, /, *, pickle: bool = False) -> Any:
     """The object that ``data`` encodes. ``pickle`` permits pickles, which are code."""
 
+def stats() -> dict[Literal["sent", "decoded"], dict[str, dict[Literal["frames", "bytes"], int]]]:
+    """Frames that this process has sent, and whose values it has asked for: by format, with the bytes of
+    their bodies."""
+
+def _explain(
+    obj: object,
+) -> builtins.list[tuple[str, bool, str, tuple[int, float] | None]]: ...
+
 @final
 class Ring:
     """A ring that this process has created or opened."""
@@ -301,6 +309,10 @@ class Frame:
         """``"raw"`` or ``"ndarray"``; other names for frames that this version can't decode."""
     @property
     def meta(self) -> dict[str, Any] | None: ...
+    def describe(self) -> dict[str, Any]:
+        """What the frame holds, without decoding it: ``format``; of an array ``dtype``, ``shape`` and
+        ``order``; of a value its ``kind``, ``len``, CBOR ``tags`` and the first ``keys`` of a map; the lengths of
+        out-of-line ``buffers``."""
     @property
     def sequence(self) -> int:
         """The frame's number, counted per producer from 0."""

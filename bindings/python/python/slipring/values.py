@@ -64,7 +64,7 @@ _by_type: dict[type, _Registered] = {}
 _by_name: dict[str, _Registered] = {}
 
 #: Types whose form is fixed: registering one would change what others send.
-_BASIC = (bool, int, float, str, bytes, list, tuple, dict, type(None))
+_BASIC = (object, bool, int, float, str, bytes, list, tuple, dict, type(None))
 
 
 def _name(cls: type) -> str:

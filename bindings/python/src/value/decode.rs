@@ -9,7 +9,7 @@ use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
 use crate::array;
 use crate::frame::{Lease, Window, memoryview};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
@@ -201,11 +201,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     ) -> Made<'py> {
         let py = self.py;
         if used == Use::Key {
-            return Err(Fault::refused(
-                "a map is the key of a map".into(),
-                "map".into(),
-                "send keys that are text, numbers or tuples",
-            ));
+            let what = "a map is the key of a map, or a member of a set".to_owned();
+            return Err(Fault::refused(what, "map".into(), KEYS));
         }
         let mut rest = self.decoder.open(start, len.map_or(1, |len| 2 * len), depth, owed)?;
         // Not for more than so many on credit: a place takes more room than a pair must have bytes.
@@ -229,7 +226,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
             // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
-                return Err(Box::<Fault>::from(PyErr::fetch(py)).within(Segment::KeyOf(entry)));
+                return Err(no_key(PyErr::fetch(py), py).within(Segment::KeyOf(entry)));
             }
             entry += 1;
         }
@@ -310,9 +307,12 @@ impl<'a, 'py> Reader<'a, 'py> {
             Ok(None) => Err(refused()),
             // What a constructor refuses is no such thing; other exceptions are others' business.
             Err(e)
-                if e.is_instance_of::<PyValueError>(py) || e.is_instance_of::<PyTypeError>(py) =>
+                if !matches!(tag, tag::OBJECT | tag::PICKLE)
+                    && (e.is_instance_of::<PyValueError>(py)
+                        || e.is_instance_of::<PyTypeError>(py)
+                        || e.is_instance_of::<PyArithmeticError>(py)) =>
             {
-                Err(if matches!(tag, tag::OBJECT | tag::PICKLE) { e.into() } else { refused() })
+                Err(refused())
             }
             Err(error) => Err(error.into()),
         }
@@ -351,13 +351,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             },
             tag::RATIONAL => match ints(2) {
                 Some(parts) => {
-                    let fraction = Types::get(py)?.fraction.bind(py);
-                    match fraction.call1((&parts[0], &parts[1])) {
-                        Err(e) if e.is_instance_of::<pyo3::exceptions::PyZeroDivisionError>(py) => {
-                            None
-                        }
-                        made => Some(made?),
-                    }
+                    Some(Types::get(py)?.fraction.bind(py).call1((&parts[0], &parts[1]))?)
                 }
                 None => None,
             },
@@ -458,11 +452,12 @@ impl<'a, 'py> Reader<'a, 'py> {
         };
         let made = if frozen {
             // SAFETY: makes a new frozen set of what can be iterated, or raises.
-            unsafe { self::owned(self.py, ffi::PyFrozenSet_New(items.as_ptr()))? }
+            unsafe { self::owned(self.py, ffi::PyFrozenSet_New(items.as_ptr())) }
         } else {
             // SAFETY: as above.
-            unsafe { self::owned(self.py, ffi::PySet_New(items.as_ptr()))? }
+            unsafe { self::owned(self.py, ffi::PySet_New(items.as_ptr())) }
         };
+        let made = made.map_err(|raised| no_key(raised, self.py))?;
         let distinct = match made.cast::<PySet>() {
             Ok(set) => set.len(),
             Err(_) => made.cast::<PyFrozenSet>().map_or(0, |set| set.len()),
@@ -560,6 +555,18 @@ pub(super) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, P
         let data = new.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
         std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
         Some(new)
+    }
+}
+
+/// What may be a key or a member.
+const KEYS: &str = "send keys, and members of sets, that are text, numbers or tuples of them";
+
+/// An object that Python can't hash.
+#[cold]
+fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
+    match raised.is_instance_of::<PyTypeError>(py) {
+        true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
+        false => raised.into(),
     }
 }
 

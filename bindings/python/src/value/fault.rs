@@ -21,6 +21,8 @@ enum What {
         what: String,
         kind: String,
         hint: String,
+        /// No other format is to be tried.
+        by_all: bool,
     },
     Codec(DecodeError),
 }
@@ -49,7 +51,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> String {
 impl Fault {
     #[cold]
     pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
-        let what = What::Refused { what, kind, hint: hint.into() };
+        let what = What::Refused { what, kind, hint: hint.into(), by_all: false };
         Box::new(Self { what, path: Path::default() })
     }
 
@@ -81,7 +83,12 @@ impl Fault {
     #[cold]
     pub(crate) fn changed(object: &Bound<'_, PyAny>) -> Box<Self> {
         let what = "a container changed while it was sent".to_owned();
-        Self::refused(what, type_name(object), "send a copy of what others change meanwhile")
+        let mut fault =
+            Self::refused(what, type_name(object), "send a copy of what others change meanwhile");
+        if let What::Refused { by_all, .. } = &mut fault.what {
+            *by_all = true;
+        }
+        fault
     }
 
     /// The exception that a text without UTF-8 has raised gives way to one with a path.
@@ -114,7 +121,7 @@ impl Fault {
 
     /// Whether another format may hold what this one can't.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self.what, What::Refused { .. })
+        matches!(self.what, What::Refused { by_all: false, .. })
     }
 
     /// As the exception of a value that can't be written.
@@ -123,7 +130,9 @@ impl Fault {
         let path = self.path.to_string();
         match self.what {
             What::Python(error) => error,
-            What::Refused { what, kind, hint } => error::unsendable(py, &what, &path, &kind, &hint),
+            What::Refused { what, kind, hint, .. } => {
+                error::unsendable(py, &what, &path, &kind, &hint)
+            }
             What::Codec(error) => error::decode(py, &error, "value"),
         }
     }
@@ -134,7 +143,7 @@ impl Fault {
         let Self { what, path } = self;
         match what {
             What::Python(error) => error,
-            What::Refused { what, kind, hint } => {
+            What::Refused { what, kind, hint, .. } => {
                 let class = intern!(py, "DecodeError");
                 error::undecodable(py, class, &what, &path.to_string(), &kind, &hint)
             }
@@ -144,6 +153,16 @@ impl Fault {
                 let error = outer.into_iter().fold(error, DecodeError::within);
                 error::decode(py, &error, "value")
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.what {
+            What::Python(error) => write!(f, "{error}, at {}", self.path),
+            What::Refused { what, .. } => write!(f, "{what}, at {}", self.path),
+            What::Codec(error) => write!(f, "{error}"),
         }
     }
 }

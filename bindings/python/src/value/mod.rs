@@ -3,6 +3,7 @@
 //! `docs/types.md` says which object stands how.
 
 mod decode;
+mod describe;
 mod encode;
 mod fault;
 mod keys;
@@ -12,11 +13,13 @@ mod temporal;
 mod types;
 
 pub(crate) use decode::{Place, Reader};
+pub(crate) use describe::describe;
 pub(crate) use encode::{Piece, Writer};
 pub(crate) use fault::Fault;
 pub(crate) use sink::encode_or_pickle;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// Says which types went as what they derive from.
 pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResult<()> {
@@ -30,6 +33,11 @@ pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResu
             ),
         )
     })
+}
+
+/// The object as CBOR, all in one piece, where it has a form as such.
+pub(crate) fn encode<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    sink::encode_bytes(object).map_err(|fault| fault.encoding(object.py()))
 }
 
 /// The object that these bytes encode.

@@ -154,7 +154,9 @@ impl Sink for BytesSink {
 }
 
 /// The object as CBOR, all in one piece.
-fn encode_bytes<'py>(object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyBytes>, Box<Fault>> {
+pub(super) fn encode_bytes<'py>(
+    object: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyBytes>, Box<Fault>> {
     let py = object.py();
     let mut writer = Writer::new(py, BytesSink::new(512), false);
     writer.write(object.as_borrowed(), 0)?;
