@@ -31,7 +31,7 @@ mod _native {
     use crate::buffer::Buffer;
     use crate::end::Timeout;
     use crate::{counts, error, explain, fork, size, value};
-    use pyo3::exceptions::PyTypeError;
+    use pyo3::exceptions::{PyBaseException, PyTypeError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
     use slipring::{Address, Error, Mode, Segment};
@@ -236,5 +236,11 @@ mod _native {
             Some(bytes) => value::decode_bytes(data.py(), bytes, pickle),
             None => Err(PyTypeError::new_err("decode takes bytes that lie in one piece")),
         }
+    }
+
+    /// For the asyncio side: an exception learns how many frames were sent before it.
+    #[pyfunction]
+    fn _after(error: &Bound<'_, PyBaseException>, sent: usize) {
+        error::tell_sent(error, sent);
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
-use crate::end::{Close, End, Timeout};
+use crate::end::{Close, End, Stop, Timeout};
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{counts, error, meta, size};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
 use slipring::{Error, Grant, Header, Wait};
@@ -15,6 +15,7 @@ use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Copies of at least this many bytes are made detached from the interpreter.
 const DETACH: usize = 64 << 10;
@@ -22,6 +23,8 @@ const DETACH: usize = 64 << 10;
 const LENGTHS: &str = "of whole numbers from 0 to 2^63 - 1";
 /// Objects that `send_many` takes from its iterable at a time.
 const BATCH: usize = 64;
+/// How long one call from an event loop sends, but for the object that it is at.
+const TURN: Duration = Duration::from_millis(1);
 
 /// What the plan says, as a frame's header.
 pub(crate) fn header(plan: &Plan<'_>) -> Header {
@@ -42,12 +45,22 @@ pub(crate) fn commit(
     header: Header,
     timeout: Timeout,
 ) -> PyResult<()> {
-    let mut grant = Some(grant);
-    end.run(py, timeout, |tx, wait| {
+    try_commit(py, end, &mut Some(grant), header, timeout).map_err(|stop| end.raise(py, stop))
+}
+
+/// The same, keeping the grant where there was no place for it.
+pub(crate) fn try_commit(
+    py: Python<'_>,
+    end: &End<slipring::Producer>,
+    grant: &mut Option<Grant>,
+    header: Header,
+    timeout: Timeout,
+) -> Result<(), Stop> {
+    end.attempt(py, timeout, |tx, wait| {
         // A refusal for want of room gives the grant back; none other is tried again.
         let Some(taken) = grant.take() else { return Err(Error::Interrupted) };
         tx.commit(taken, header, wait).map_err(|rejected| {
-            grant = rejected.grant;
+            *grant = rejected.grant;
             rejected.error
         })
     })
@@ -218,19 +231,29 @@ impl Producer {
         timeout: Timeout,
         sent: &mut usize,
     ) -> PyResult<bool> {
-        for run in batch.chunk_by(|a, b| is_small(a) && is_small(b)) {
-            let whole = match run {
-                [one] if !is_small(one) => match self.send_other(one, None, timeout) {
-                    Err(error) if error::is_outcome(py, &error) => false,
-                    outcome => outcome.map(|()| *sent += 1).map(|()| true)?,
-                },
-                run => self.send_bodies(py, run, timeout, sent)?,
-            };
-            if !whole {
+        for run in runs(batch) {
+            if !self.send_run(py, run, timeout, sent)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// The same for one object, or for several small ones.
+    fn send_run(
+        &self,
+        py: Python<'_>,
+        run: &[Bound<'_, PyAny>],
+        timeout: Timeout,
+        sent: &mut usize,
+    ) -> PyResult<bool> {
+        match run {
+            [one] if !is_small(one) => match self.send_other(one, None, timeout) {
+                Err(error) if error::is_outcome(py, &error) => Ok(false),
+                outcome => outcome.map(|()| *sent += 1).map(|()| true),
+            },
+            run => self.send_bodies(py, run, timeout, sent),
+        }
     }
 
     /// The same for small bodies.
@@ -269,6 +292,19 @@ impl Producer {
     }
 }
 
+/// What an argument of `send_many` holds.
+fn each<'py>(objects: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    if objects.is_instance_of::<PyString>() {
+        return Err(unsupported(objects, "give an iterable of objects to send"));
+    }
+    objects.try_iter()
+}
+
+/// Small bodies are sent together, each other object alone.
+fn runs<'a, 'py>(batch: &'a [Bound<'py, PyAny>]) -> impl Iterator<Item = &'a [Bound<'py, PyAny>]> {
+    batch.chunk_by(|a, b| is_small(a) && is_small(b))
+}
+
 fn is_small(object: &Bound<'_, PyAny>) -> bool {
     object.cast::<PyBytes>().is_ok_and(|bytes| bytes.as_bytes().len() < DETACH)
 }
@@ -280,6 +316,39 @@ pub(crate) fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
         py.detach(|| to.copy_from_slice(from));
     }
     Ok(())
+}
+
+/// What the arguments of `reserve` ask for.
+fn planned(
+    py: Python<'_>,
+    shape: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    order: &str,
+) -> PyResult<Shape> {
+    let order = match order {
+        "C" => Order::C,
+        "F" => Order::F,
+        other => {
+            return Err(PyValueError::new_err(format!("order is {other:?}, but must be C or F")));
+        }
+    };
+    let Some(dtype) = dtype else {
+        if shape.extract::<Vec<Bound<'_, PyAny>>>().is_ok() {
+            return Err(PyTypeError::new_err(
+                "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
+            ));
+        }
+        return Ok(Shape::Bytes(size::count(shape, "shape", LENGTHS)? as usize));
+    };
+    let lengths = match shape.extract::<Vec<Bound<'_, PyAny>>>() {
+        Ok(lengths) => lengths,
+        Err(_) => vec![shape.clone()],
+    };
+    let lengths: PyResult<Vec<u64>> =
+        lengths.iter().map(|len| size::count(len, "shape", LENGTHS)).collect();
+    let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths?)
+        .map_err(|e| error::encode(py, &e, "ndarray"))?;
+    Ok(Shape::Array(descriptor))
 }
 
 #[cold]
@@ -321,10 +390,7 @@ impl Producer {
         drop_oldest: bool,
     ) -> PyResult<usize> {
         let timeout = Timeout::sending(timeout, drop_oldest)?.begin();
-        if objects.is_instance_of::<PyString>() {
-            return Err(unsupported(objects, "give an iterable of objects to send"));
-        }
-        let mut objects: Bound<'_, PyIterator> = objects.try_iter()?;
+        let mut objects = each(objects)?;
         let mut sent = 0;
         let mut send = || {
             let mut more = true;
@@ -365,37 +431,7 @@ impl Producer {
     ) -> PyResult<Reservation> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
-        let order = match order {
-            "C" => Order::C,
-            "F" => Order::F,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "order is {other:?}, but must be C or F"
-                )));
-            }
-        };
-        let shape = match dtype {
-            None => {
-                if shape.extract::<Vec<Bound<'_, PyAny>>>().is_ok() {
-                    return Err(PyTypeError::new_err(
-                        "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
-                    ));
-                }
-                Shape::Bytes(size::count(shape, "shape", LENGTHS)? as usize)
-            }
-            Some(dtype) => {
-                let lengths = match shape.extract::<Vec<Bound<'_, PyAny>>>() {
-                    Ok(lengths) => lengths,
-                    Err(_) => vec![shape.clone()],
-                };
-                let lengths: PyResult<Vec<u64>> =
-                    lengths.iter().map(|len| size::count(len, "shape", LENGTHS)).collect();
-                let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths?)
-                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
-                Shape::Array(descriptor)
-            }
-        };
-        Reservation::new(py, self.end.clone(), shape, meta, timeout)
+        Reservation::new(py, self.end.clone(), planned(py, shape, dtype, order)?, meta, timeout)
     }
 
     #[pyo3(signature = (obj, *, meta=None))]
@@ -405,6 +441,46 @@ impl Producer {
         meta: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         coroutine(slf.py(), "send", (slf, obj, meta))
+    }
+
+    fn send_many_async<'py>(
+        slf: Bound<'py, Self>,
+        objects: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(slf.py(), "send_many", (slf, each(objects)?))
+    }
+
+    #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None))]
+    fn reserve_async<'py>(
+        slf: Bound<'py, Self>,
+        shape: &Bound<'py, PyAny>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        order: &str,
+        meta: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let meta = meta.map(meta::encode).transpose()?;
+        let (end, shape) = (slf.get().end.clone(), planned(py, shape, dtype, order)?);
+        let reservation = Reservation::new(py, end, shape, meta, Timeout::Now)?;
+        coroutine(py, "Reserving", (slf, reservation))
+    }
+
+    /// Sends what there is room for, for at most a turn of an event loop: how many were sent, whether the ring
+    /// is full, and what went wrong after them.
+    fn _send_some(
+        &self,
+        py: Python<'_>,
+        objects: Vec<Bound<'_, PyAny>>,
+    ) -> (usize, bool, Option<Py<PyBaseException>>) {
+        let (start, mut sent) = (Instant::now(), 0);
+        for run in runs(&objects) {
+            match self.send_run(py, run, Timeout::Now, &mut sent) {
+                Ok(true) if start.elapsed() < TURN => {}
+                Ok(whole) => return (sent, !whole, None),
+                Err(error) => return (sent, false, Some(error.into_value(py))),
+            }
+        }
+        (sent, false, None)
     }
 
     /// Calls `callback` once, from a thread of the package's own, when space is freed or the ring or this

@@ -2,10 +2,18 @@
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
+from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
 
 from typing_extensions import Buffer, Self
 
@@ -87,6 +95,7 @@ def stats() -> dict[Literal["sent", "decoded"], dict[str, dict[Literal["frames",
 def _explain(
     obj: object,
 ) -> builtins.list[tuple[str, bool, str, tuple[int, float] | None]]: ...
+def _after(error: BaseException, sent: int) -> None: ...
 
 @final
 class Ring:
@@ -220,6 +229,32 @@ class Producer:
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""
+    def send_many_async(
+        self, objects: Iterable[Buffer | npt.NDArray[Any]]
+    ) -> Awaitable[int]:
+        """As ``send_many``, for asyncio: waits for room without holding the loop, and answers how many
+        were sent, which is all. Any error, a ``CancelledError`` too, has the number as ``sent``; what was
+        sent stays sent. ``asyncio.timeout`` puts the ``CancelledError`` into ``__cause__``."""
+    @overload
+    def reserve_async(
+        self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None,
+    ) -> _Reserving[memoryview]: ...
+    @overload
+    def reserve_async(
+        self, shape: int | Sequence[int], dtype: npt.DTypeLike, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None,
+    ) -> _Reserving[npt.NDArray[Any]]:
+        """As ``reserve``, for asyncio: waits without holding the loop, on entering and on leaving::
+
+            async with tx.reserve_async((1080, 1920, 3), "u1") as a:
+                camera.readinto(a)
+
+        Awaited, it gives a reservation that has its room, for ``with``; leaving that raises ``Full`` where
+        the ring has no place for the frame. A cancelled wait sends nothing and keeps no room."""
+    def _send_some(
+        self, objects: builtins.list[Any]
+    ) -> tuple[int, bool, BaseException | None]: ...
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
     @property
     def dropped(self) -> int:
@@ -249,6 +284,23 @@ class Reservation(AbstractContextManager[_T, bool]):
         traceback: TracebackType | None,
         /,
     ) -> bool: ...
+    def _claim(self) -> bool: ...
+    def _withdraw(self, kind: type[BaseException] | None) -> None: ...
+    def _commit(self) -> bool: ...
+    def _drop(self) -> None: ...
+
+class _Reserving(Protocol[_T]):
+    """A reservation that is waited for."""
+
+    def __await__(self) -> Generator[Any, None, Reservation[_T]]: ...
+    async def __aenter__(self) -> _T: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
 
 @final
 class Consumer:

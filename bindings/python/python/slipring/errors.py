@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Error(Exception):
     """Whatever went wrong in slipring; itself raised when a closed handle or frame is used.
 
-    From ``send_many``, ``sent`` frames went before it.
+    From ``send_many`` and ``send_many_async``, ``sent`` frames went before it.
     """
 
     sent: int
