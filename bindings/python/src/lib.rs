@@ -58,6 +58,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         fork::watch();
+        value::check_ints(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

@@ -434,13 +434,14 @@ impl Producer {
         Reservation::new(py, self.end.clone(), planned(py, shape, dtype, order)?, meta, timeout)
     }
 
-    #[pyo3(signature = (obj, *, meta=None))]
+    #[pyo3(signature = (obj, *, format=None, meta=None))]
     fn send_async<'py>(
         slf: Bound<'py, Self>,
         obj: Bound<'py, PyAny>,
+        format: Option<Bound<'py, PyAny>>,
         meta: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        coroutine(slf.py(), "send", (slf, obj, meta))
+        coroutine(slf.py(), "send", (slf, obj, format, meta))
     }
 
     fn send_many_async<'py>(

@@ -225,7 +225,11 @@ class Producer:
         leaving, each.
         """
     def send_async(
-        self, obj: object, *, meta: _Meta = None
+        self,
+        obj: object,
+        *,
+        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""

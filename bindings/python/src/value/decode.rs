@@ -550,6 +550,10 @@ pub(super) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, P
                 ffi::PyUnicode_DecodeUTF8(data, len, std::ptr::null()),
             );
         }
+        if let &[character] = text {
+            // Of these there is one each.
+            return Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_FromOrdinal(character.into()));
+        }
         let new = Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_New(text.len() as _, 127))?;
         // Behind the fixed fields of a compact ASCII str stand its characters.
         let data = new.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();

@@ -528,6 +528,18 @@ fn small_int(object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
     }
 }
 
+/// That digits have 30 bits, as they have in every build for 64 bits unless it was told otherwise.
+pub(crate) fn check_ints(py: Python<'_>) -> PyResult<()> {
+    let info = py.import("sys")?.getattr("int_info")?;
+    match info.getattr("bits_per_digit")?.extract()? {
+        30 => Ok(()),
+        bits => {
+            let what = format!("this Python was built with ints of {bits} bits a digit, not 30");
+            Err(pyo3::exceptions::PyImportError::new_err(what))
+        }
+    }
+}
+
 /// Later versions keep them otherwise; the call is nearly as fast.
 #[cfg(not(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64")))]
 #[inline(always)]
@@ -538,6 +550,17 @@ fn small_int(_object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
 /// The UTF-8 of a str, which the object keeps.
 #[inline]
 fn text<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Result<&'a str, Box<Fault>> {
+    // SAFETY: a str, by the check. If it is compact and ASCII, its characters stand behind its fixed fields.
+    unsafe {
+        let ascii = object.as_ptr().cast::<ffi::PyASCIIObject>();
+        if ffi::PyUnicode_CheckExact(object.as_ptr()) != 0
+            && ffi::PyUnicode_IS_COMPACT_ASCII(object.as_ptr()) != 0
+        {
+            let characters = ascii.add(1).cast::<u8>();
+            let bytes = std::slice::from_raw_parts(characters, (*ascii).length as usize);
+            return Ok(std::str::from_utf8_unchecked(bytes));
+        }
+    }
     let mut len = 0;
     // SAFETY: the object is alive; the call checks that it is a str.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object.as_ptr(), &mut len) };

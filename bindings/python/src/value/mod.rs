@@ -14,7 +14,7 @@ mod types;
 
 pub(crate) use decode::{Place, Reader};
 pub(crate) use describe::describe;
-pub(crate) use encode::{Piece, Writer};
+pub(crate) use encode::{Piece, Writer, check_ints};
 pub(crate) use fault::Fault;
 pub(crate) use sink::encode_or_pickle;
 

@@ -251,13 +251,11 @@ impl<S: Sink> Encoder<S> {
         if argument < u64::from(ONE_BYTE) {
             return self.put(&[major | argument as u8]);
         }
-        // Bytes that the argument takes: 1, 2, 4 or 8, as a power of two.
-        let power = match argument {
-            0..=0xff => 0,
-            0x100..=0xffff => 1,
-            0x1_0000..=0xffff_ffff => 2,
-            _ => 3,
-        };
+        // Bytes that the argument takes: 1, 2, 4 or 8, as a power of two; without a branch, since neighbours
+        // differ.
+        let power = u8::from(argument > 0xff)
+            + u8::from(argument > 0xffff)
+            + u8::from(argument > 0xffff_ffff);
         let width = 1 << power;
         let shifted = argument << (64 - 8 * width);
         let initial = u128::from(major | (ONE_BYTE + power)) << 120;
