@@ -32,7 +32,7 @@ crates := -p slipring -p slipring-codec -p slipring-benches -p slipring-storm
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-grow deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -122,6 +122,11 @@ bench-ring: setup ## the ring beside its peers; writes target/bench/
 	@scripts/setup bench
 	$(say) 'Ring benchmarks'
 	@cargo run --release -p slipring-benches --features $(BENCH_FEATURES) --bin ring -- $(BENCH_ARGS)
+
+bench-codec: setup ## encoding and decoding beside their peers; writes target/bench/codec.json
+	@scripts/setup bench
+	$(say) 'Codec benchmarks'
+	@.venv/bin/python benches/python/codec.py $(BENCH_ARGS)
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
 	$(say) 'Growth'

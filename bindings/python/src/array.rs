@@ -12,7 +12,7 @@ use numpy::npyffi::{
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use pyo3::{ffi, intern};
 use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, MAX_NDIM, Order};
 use std::ptr;
@@ -265,6 +265,40 @@ pub(crate) fn over<'py>(
             return Err(PyErr::fetch(py));
         }
         Ok(array)
+    }
+}
+
+/// An array of its own memory, read-only as one in a frame is, with these bytes.
+pub(crate) fn copied<'py>(
+    py: Python<'py>,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    // NumPy refers to the bytes object. Its bytes are aligned to 16, as every element needs: they follow 32
+    // bytes of its own, in memory that CPython aligns so.
+    let base = PyBytes::new(py, bytes);
+    let data = base.as_bytes().as_ptr().cast_mut();
+    over(py, descriptor, data, false, Some(base.into_any()))
+}
+
+/// A scalar of NumPy's as an array of one element.
+pub(crate) fn element<'py>(scalar: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = scalar.py();
+    need_numpy(py)?;
+    py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "atleast_1d"), (scalar,))
+}
+
+/// Copies the elements of an array, in the order in which it is described.
+pub(crate) fn copy_out(object: &Bound<'_, PyAny>, out: &mut [u8]) -> PyResult<()> {
+    let py = object.py();
+    match look(object)? {
+        Candidate::Array(array) if array.descriptor.byte_len() == out.len() => {
+            match array.bytes() {
+                Some(bytes) => crate::producer::copy(py, bytes, out),
+                None => array.copy_to(py, out),
+            }
+        }
+        _ => Err(PyValueError::new_err("the array changed while it was sent")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::end::{Close, End, Timeout};
 use crate::error;
-use crate::frame::Frame;
+use crate::frame::{Frame, Taking};
 use crate::size;
 use crate::watcher::{self, Watch, coroutine};
 use pyo3::exceptions::PyStopIteration;
@@ -18,16 +18,22 @@ const ROOM: usize = 1024;
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Consumer {
     end: Arc<End<slipring::Consumer>>,
+    taking: Taking,
 }
 
 impl Consumer {
-    pub(crate) fn new(end: Arc<End<slipring::Consumer>>) -> Self {
-        Self { end }
+    pub(crate) fn new(end: Arc<End<slipring::Consumer>>, taking: Taking) -> Self {
+        Self { end, taking }
+    }
+
+    #[inline]
+    fn frame(&self, frame: slipring::Frame) -> Frame {
+        Frame::new(frame, self.taking)
     }
 
     #[inline]
     fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
-        self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(Frame::new)
+        self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(|frame| self.frame(frame))
     }
 }
 
@@ -41,7 +47,7 @@ impl Consumer {
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         // Said by value, so that polling makes no exception.
         match self.end.attempt(py, Timeout::Now, |rx, wait| rx.recv(wait)) {
-            Ok(frame) => Ok(Some(Frame::new(frame))),
+            Ok(frame) => Ok(Some(self.frame(frame))),
             Err(stop) if stop.is_outcome() => Ok(None),
             Err(stop) => Err(self.end.raise(py, stop)),
         }
@@ -62,13 +68,13 @@ impl Consumer {
         let mut frames = Vec::with_capacity(n.min(ROOM));
         self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
         let frames: PyResult<Vec<Py<Frame>>> =
-            frames.into_iter().map(|frame| Py::new(py, Frame::new(frame))).collect();
+            frames.into_iter().map(|frame| Py::new(py, self.frame(frame))).collect();
         PyList::new(py, frames?)
     }
 
     fn recv_dead(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         let letter = self.end.run(py, Timeout::Now, |rx, _| rx.recv_dead())?;
-        Ok(letter.map(Frame::new))
+        Ok(letter.map(|frame| self.frame(frame)))
     }
 
     fn recv_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {

@@ -1,7 +1,7 @@
 //! Errors as exceptions. The classes are Python's, in `slipring/errors.py`; here is what fills them.
 
 use crate::inspection::Inspection;
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBaseException, PyBufferError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyString};
@@ -41,24 +41,34 @@ pub(crate) fn is_outcome(py: Python<'_>, error: &PyErr) -> bool {
         .any(|name| is(py, error, name))
 }
 
+/// Whether an exception says that an object has no form in the format that was tried.
+pub(crate) fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
+    is(py, error, intern!(py, "EncodeError"))
+}
+
 /// An error after a part of the frames was sent: says how many, in its message and as `sent`.
 #[cold]
 pub(crate) fn after(py: Python<'_>, error: PyErr, sent: usize) -> PyErr {
-    let exception = error.value(py);
+    tell_sent(error.value(py), sent);
+    error
+}
+
+/// The same of an exception that is under way in Python.
+pub(crate) fn tell_sent(exception: &Bound<'_, PyBaseException>, sent: usize) {
+    let py = exception.py();
     let told = format!("sent before this: {sent}");
     let tell = || {
         exception.setattr(intern!(py, "sent"), sent)?;
-        if is(py, &error, intern!(py, "Error")) {
+        if exception.is_instance(&class(py, intern!(py, "Error"))?)? {
             let message = format!("{}; {told}", exception.str()?);
             exception.setattr(intern!(py, "args"), (message,))
         } else {
-            // Somebody else's exception, from the iterable.
+            // Somebody else's exception: of the iterable, or a cancellation.
             exception.call_method1(intern!(py, "add_note"), (told,)).map(|_| ())
         }
     };
     // An exception that takes no attributes is told as it is.
-    let _ = tell();
-    error
+    let _: PyResult<()> = tell();
 }
 
 /// That a ring was full, or no frame came in time: in which ring, why, and what to do.
@@ -191,6 +201,7 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
 pub(crate) fn unsendable(py: Python<'_>, what: &str, path: &str, kind: &str, hint: &str) -> PyErr {
     let message = format!("{what}, at {path}; {hint}");
     make(py, intern!(py, "EncodeError"), message, |e| {
+        e.setattr("what", what)?;
         e.setattr("path", path)?;
         e.setattr("type", kind)?;
         e.setattr("hint", hint)

@@ -6,9 +6,11 @@
 //!    the frame, so that there is no cycle and freeing waits for no garbage collector.
 
 use crate::export::Layout;
-use crate::{array, error, fork, meta};
+use crate::value::{self, Place, Reader};
+use crate::{array, counts, error, fork, meta, pickle};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
 use slipring_codec::format::ndarray::Descriptor;
@@ -76,6 +78,8 @@ struct Found {
     data: Range<usize>,
     /// What it is, where it is an array.
     array: Option<Descriptor>,
+    /// What it refers to, where it is a head.
+    buffers: Vec<Range<usize>>,
     /// That, for those who ask for a buffer.
     layout: OnceLock<Layout>,
 }
@@ -108,15 +112,20 @@ impl Lease {
 
 impl Lease {
     fn new(frame: slipring::Frame) -> Self {
-        let found = |part: Part<'_>, array| Found {
-            data: part.offset..part.offset + part.bytes.len(),
+        let range = |part: Part<'_>| part.offset..part.offset + part.bytes.len();
+        let found = |part, array, buffers: Vec<Part<'_>>| Found {
+            data: range(part),
             array,
+            buffers: buffers.into_iter().map(range).collect(),
             layout: OnceLock::new(),
         };
         let content = open(&frame).and_then(|body| match body.content()? {
-            Content::Raw(part) => Ok(found(part, None)),
-            Content::Ndarray(view) => Ok(found(view.data, Some(view.descriptor))),
-            _ => Ok(Found { data: 0..frame.len(), array: None, layout: OnceLock::new() }),
+            Content::Raw(part) => Ok(found(part, None, Vec::new())),
+            Content::Ndarray(view) => Ok(found(view.data, Some(view.descriptor), Vec::new())),
+            Content::Value(view) | Content::Pickle(view) => {
+                Ok(found(view.head, None, view.buffers))
+            }
+            _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
         Self { frame, content }
     }
@@ -128,9 +137,64 @@ impl Lease {
         self.content.as_ref().map_err(|error| raise(py, &self.frame, error))
     }
 
+    /// All of the frame but its header.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.frame
+    }
+
     fn data(&self, py: Python<'_>) -> PyResult<&[u8]> {
         Ok(&self.frame[self.found(py)?.data.clone()])
     }
+}
+
+/// A piece of a frame, read-only, that shares its lease.
+#[pyclass(frozen, module = "slipring._native")]
+pub(crate) struct Window {
+    lease: Py<Lease>,
+    /// Where in the body it lies.
+    range: Range<usize>,
+}
+
+#[pymethods]
+impl Window {
+    /// # Safety
+    /// As the buffer protocol says: `view` is null or a structure to be filled.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let window = slf.get();
+        let data = &window.lease.get().body()[window.range.clone()];
+        // SAFETY: the data lives as long as the lease, to which the window refers, and the view to the
+        // window; a wish to write is refused by the flag 1.
+        let filled = unsafe {
+            let pointer = data.as_ptr().cast_mut().cast();
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), pointer, data.len() as _, 1, flags)
+        };
+        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+    }
+}
+
+impl Window {
+    /// `range` lies within the body of the lease.
+    pub(crate) fn new(lease: Py<Lease>, range: Range<usize>) -> Self {
+        Self { lease, range }
+    }
+
+    fn view<'py>(lease: &Bound<'py, Lease>, range: &Range<usize>) -> PyResult<Bound<'py, PyAny>> {
+        let window = Self::new(lease.clone().unbind(), range.clone());
+        memoryview(Bound::new(lease.py(), window)?.as_any())
+    }
+}
+
+/// What a consumer has said of what it takes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taking {
+    /// Pickles are loaded.
+    pub(crate) pickle: bool,
+    /// Values refer to nothing in the segment.
+    pub(crate) copy: bool,
 }
 
 #[cold]
@@ -152,14 +216,7 @@ fn name(header: &slipring::Header) -> &'static str {
 
 #[cold]
 fn raise(py: Python<'_>, frame: &slipring::Frame, error: &DecodeError) -> PyErr {
-    let header = frame.header();
-    if header.format == Format::Pickle.code() {
-        let what = "a pickle arrived, which is code that would run here";
-        let hint = "send arrays or bytes; frame.header still tells what it is";
-        let class = intern!(py, "UntrustedPickle");
-        return error::undecodable(py, class, what, "$.format", "pickle", hint);
-    }
-    error::decode(py, error, name(header))
+    error::decode(py, error, name(frame.header()))
 }
 
 enum State {
@@ -207,14 +264,16 @@ pub(crate) struct Frame {
     header: slipring::Header,
     redeliveries: u8,
     forks: u32,
+    taking: Taking,
     state: Mutex<State>,
 }
 
 impl Frame {
     #[inline]
-    pub(crate) fn new(frame: slipring::Frame) -> Self {
+    pub(crate) fn new(frame: slipring::Frame, taking: Taking) -> Self {
         Self {
             header: *frame.header(),
+            taking,
             redeliveries: frame.redeliveries(),
             forks: fork::count(),
             state: Mutex::new(State::Taken(frame)),
@@ -272,12 +331,39 @@ impl Frame {
     }
 }
 
-fn decode<'py>(lease: &Bound<'py, Lease>) -> PyResult<Bound<'py, PyAny>> {
+fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py, PyAny>> {
     let py = lease.py();
     let found = lease.get().found(py)?;
+    match Format::from_code(lease.get().frame.header().format) {
+        Some(Format::Value) => {
+            let head = lease.get().data(py)?;
+            let place = Place::Frame { lease, buffers: &found.buffers, copy: taking.copy };
+            let read = Reader::new(py, head, place, taking.pickle).read_all();
+            return read.map_err(|fault| fault.decoding(py));
+        }
+        Some(Format::Pickle) => {
+            let parts = [&found.data].into_iter().chain(&found.buffers);
+            let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
+            return pickle::load(py, parts?, taking.pickle);
+        }
+        _ => {}
+    }
+    if taking.copy {
+        return copied(lease, found);
+    }
     let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
     let data = lease.get().data(py)?.as_ptr().cast_mut();
     array::over(py, descriptor, data, false, Some(lease.clone().into_any()))
+}
+
+/// Bytes or an array of one's own.
+fn copied<'py>(lease: &Bound<'py, Lease>, found: &Found) -> PyResult<Bound<'py, PyAny>> {
+    let py = lease.py();
+    let data = lease.get().data(py)?;
+    match &found.array {
+        Some(descriptor) => array::copied(py, descriptor, data),
+        None => Ok(PyBytes::new(py, data).into_any()),
+    }
 }
 
 /// A memoryview over an object with a buffer.
@@ -297,7 +383,8 @@ impl Frame {
         if let Some(value) = value {
             return Ok(value.into_bound(py));
         }
-        let decoded = decode(lease.bind(py))?;
+        let decoded = decode(lease.bind(py), self.taking)?;
+        counts::decoded(self.header.format, self.header.body_len);
         let mut state = self.lock(py);
         if let State::Leased { value, .. } = &mut *state {
             // Another thread may have been first: all get the same object.
@@ -349,6 +436,7 @@ impl Frame {
     fn format(&self, py: Python<'_>) -> Py<PyAny> {
         let name = match Format::from_code(self.header.format) {
             Some(Format::Raw) => intern!(py, "raw"),
+            Some(Format::Value) => intern!(py, "value"),
             Some(Format::Ndarray) => intern!(py, "ndarray"),
             _ => return pyo3::types::PyString::new(py, name(&self.header)).into_any().unbind(),
         };
@@ -362,11 +450,29 @@ impl Frame {
         if self.header.format_version != FORMAT_VERSION {
             return Err(other_version(py, &self.header));
         }
-        let value = open(frame).and_then(|body| body.meta());
-        match value.map_err(|error| raise(py, frame, &error))? {
-            Some(value) => meta::to_python(py, &value).map(Some),
-            None => Ok(None),
+        let part = open(frame).map(|body| body.meta_part());
+        let part = part.map_err(|error| raise(py, frame, &error))?;
+        part.map(|part| meta::decode(py, part.bytes)).transpose()
+    }
+
+    /// What the frame holds, without making objects of it.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let lease = self.lease(py)?.0;
+        let found = lease.get().found(py)?;
+        let told = PyDict::new(py);
+        told.set_item(intern!(py, "format"), self.format(py))?;
+        if let Some(array) = &found.array {
+            told.set_item(intern!(py, "dtype"), array.dtype().to_string())?;
+            told.set_item(intern!(py, "shape"), PyTuple::new(py, array.shape())?)?;
+            told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
+        } else if self.header.format == Format::Value.code() {
+            value::describe(lease.get().data(py)?, &told)?;
         }
+        if !found.buffers.is_empty() {
+            let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();
+            told.set_item(intern!(py, "buffers"), lens)?;
+        }
+        Ok(told)
     }
 
     #[getter]

@@ -7,26 +7,33 @@
 mod array;
 mod buffer;
 mod consumer;
+mod counts;
 mod end;
 mod error;
+mod explain;
 mod export;
 mod fork;
 mod frame;
 mod inspection;
 mod meta;
+mod outgoing;
+mod pickle;
 mod producer;
 mod reservation;
 mod ring;
 mod size;
+mod value;
 mod watcher;
 
 /// The module.
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
+    use crate::buffer::Buffer;
     use crate::end::Timeout;
-    use crate::{error, fork, size};
-    use pyo3::exceptions::PyTypeError;
+    use crate::{counts, error, explain, fork, size, value};
+    use pyo3::exceptions::{PyBaseException, PyTypeError};
     use pyo3::prelude::*;
+    use pyo3::types::{PyBytes, PyDict};
     use slipring::{Address, Error, Mode, Segment};
     use std::os::fd::BorrowedFd;
     use std::path::PathBuf;
@@ -51,6 +58,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         fork::watch();
+        value::check_ints(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 
@@ -197,5 +205,43 @@ mod _native {
     #[pyfunction]
     fn list() -> Vec<String> {
         slipring::list()
+    }
+
+    #[pyfunction]
+    fn _explain(obj: &Bound<'_, PyAny>) -> PyResult<Vec<explain::Row>> {
+        explain::explain(obj)
+    }
+
+    #[pyfunction]
+    fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        counts::told(py)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (obj, /))]
+    fn encode<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        value::encode_or_pickle(obj)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (data, /, *, pickle=false))]
+    fn decode<'py>(data: &Bound<'py, PyAny>, pickle: bool) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            return value::decode_bytes(data.py(), bytes.as_bytes(), pickle);
+        }
+        let Some(buffer) = Buffer::of(data)? else {
+            let kind = data.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("decode takes bytes, not {kind}")));
+        };
+        match buffer.bytes() {
+            Some(bytes) => value::decode_bytes(data.py(), bytes, pickle),
+            None => Err(PyTypeError::new_err("decode takes bytes that lie in one piece")),
+        }
+    }
+
+    /// For the asyncio side: an exception learns how many frames were sent before it.
+    #[pyfunction]
+    fn _after(error: &Bound<'_, PyBaseException>, sent: usize) {
+        error::tell_sent(error, sent);
     }
 }

@@ -2,18 +2,20 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
-use crate::end::{Close, End, Timeout};
+use crate::end::{Close, End, Stop, Timeout};
+use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{error, meta, size};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use crate::{counts, error, meta, size};
+use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
 use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
-use slipring_codec::{FORMAT_VERSION, Plan};
+use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Copies of at least this many bytes are made detached from the interpreter.
 const DETACH: usize = 64 << 10;
@@ -21,6 +23,8 @@ const DETACH: usize = 64 << 10;
 const LENGTHS: &str = "of whole numbers from 0 to 2^63 - 1";
 /// Objects that `send_many` takes from its iterable at a time.
 const BATCH: usize = 64;
+/// How long one call from an event loop sends, but for the object that it is at.
+const TURN: Duration = Duration::from_millis(1);
 
 /// What the plan says, as a frame's header.
 pub(crate) fn header(plan: &Plan<'_>) -> Header {
@@ -41,12 +45,22 @@ pub(crate) fn commit(
     header: Header,
     timeout: Timeout,
 ) -> PyResult<()> {
-    let mut grant = Some(grant);
-    end.run(py, timeout, |tx, wait| {
+    try_commit(py, end, &mut Some(grant), header, timeout).map_err(|stop| end.raise(py, stop))
+}
+
+/// The same, keeping the grant where there was no place for it.
+pub(crate) fn try_commit(
+    py: Python<'_>,
+    end: &End<slipring::Producer>,
+    grant: &mut Option<Grant>,
+    header: Header,
+    timeout: Timeout,
+) -> Result<(), Stop> {
+    end.attempt(py, timeout, |tx, wait| {
         // A refusal for want of room gives the grant back; none other is tried again.
         let Some(taken) = grant.take() else { return Err(Error::Interrupted) };
         tx.commit(taken, header, wait).map_err(|rejected| {
-            grant = rejected.grant;
+            *grant = rejected.grant;
             rejected.error
         })
     })
@@ -56,11 +70,12 @@ pub(crate) fn commit(
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Producer {
     end: Arc<End<slipring::Producer>>,
+    guess: Guess,
 }
 
 impl Producer {
     pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
-        Self { end }
+        Self { end, guess: Guess::new() }
     }
 
     fn send_raw(
@@ -71,7 +86,9 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         if meta.is_none() && bytes.len() < DETACH {
-            return self.end.run(py, timeout, |tx, wait| tx.send(Header::raw(), bytes, wait));
+            self.end.run(py, timeout, |tx, wait| tx.send(Header::raw(), bytes, wait))?;
+            counts::sent(Format::Raw, bytes.len());
+            return Ok(());
         }
         let plan = raw::plan(bytes.len(), meta).map_err(|e| error::encode(py, &e, "raw"))?;
         self.place(py, &plan, timeout, |data| copy(py, bytes, data))
@@ -89,7 +106,9 @@ impl Producer {
         let len = plan.body_len();
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
         fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
-        commit(py, &self.end, grant, header(plan), timeout)
+        commit(py, &self.end, grant, header(plan), timeout)?;
+        counts::sent(plan.format(), len);
+        Ok(())
     }
 
     /// All that is not simply bytes.
@@ -103,34 +122,102 @@ impl Producer {
         let bytes_like = object.is_instance_of::<PyMemoryView>()
             || object.is_instance_of::<PyByteArray>()
             || object.is_instance_of::<PyBytes>();
-        let candidate = if bytes_like { Candidate::Other } else { array::look(object)? };
+        let candidate = if bytes_like { Ok(Candidate::Other) } else { array::look(object) };
         match candidate {
-            Candidate::Array(array) => {
-                let plan = ndarray::plan(&array.descriptor, meta)
-                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
-                self.place(py, &plan, timeout, |data| match array.bytes() {
-                    Some(bytes) => copy(py, bytes, data),
-                    None => array.copy_to(py, data),
+            Ok(Candidate::Array(array)) => self.send_array(py, &array, meta, timeout),
+            // An array that has no form of its own.
+            Err(refusal) if error::is_refusal(py, &refusal) => {
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+            }
+            Err(error) => Err(error),
+            Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
+            Ok(Candidate::Other) => match Buffer::of(object)? {
+                Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+                None => self.send_value(object, meta, timeout),
+            },
+        }
+    }
+
+    fn send_array(
+        &self,
+        py: Python<'_>,
+        array: &array::Array<'_, '_>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let plan =
+            ndarray::plan(&array.descriptor, meta).map_err(|e| error::encode(py, &e, "ndarray"))?;
+        self.place(py, &plan, timeout, |data| match array.bytes() {
+            Some(bytes) => copy(py, bytes, data),
+            None => array.copy_to(py, data),
+        })
+    }
+
+    fn send_buffer(
+        &self,
+        py: Python<'_>,
+        buffer: &Buffer,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        match buffer.bytes() {
+            Some(bytes) => self.send_raw(py, bytes, meta, timeout),
+            None => {
+                let plan =
+                    raw::plan(buffer.len(), meta).map_err(|e| error::encode(py, &e, "raw"))?;
+                self.place(py, &plan, timeout, |data| buffer.copy_to(py, data))
+            }
+        }
+    }
+
+    /// In the form that was asked for, or not at all.
+    fn send_as(
+        &self,
+        form: Form,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        match form {
+            Form::Raw => match Buffer::of(object)? {
+                Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+                None => Err(unsupported(object, "give an object with a buffer, such as bytes")),
+            },
+            Form::Ndarray => match array::look(object)? {
+                Candidate::Array(array) => self.send_array(py, &array, meta, timeout),
+                _ => Err(unsupported(object, "give a NumPy array: np.asarray(it) makes one")),
+            },
+            Form::Value => {
+                let sent = outgoing::send_value(&self.end, &self.guess, object, meta, timeout);
+                sent.map_err(|unsent| match unsent {
+                    Unsent::Refused(fault) => fault.encoding(py),
+                    Unsent::Raised(error) => error,
                 })
             }
-            Candidate::Scalar => {
-                let hint = "send np.asarray(it), an array without dimensions";
-                Err(unsupported(object, hint))
-            }
-            Candidate::Other => {
-                let Some(buffer) = Buffer::of(object)? else {
-                    let hint = "send bytes, bytearray, memoryview or another object with a \
-                                buffer, or a NumPy array of a numeric dtype";
-                    return Err(unsupported(object, hint));
-                };
-                match buffer.bytes() {
-                    Some(bytes) => self.send_raw(py, bytes, meta, timeout),
-                    None => {
-                        let plan = raw::plan(buffer.len(), meta)
-                            .map_err(|e| error::encode(py, &e, "raw"))?;
-                        self.place(py, &plan, timeout, |data| buffer.copy_to(py, data))
-                    }
-                }
+            Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
+        }
+    }
+
+    /// As a value, or as a pickle where it has no form as one.
+    fn send_value(
+        &self,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        match outgoing::send_value(&self.end, &self.guess, object, meta, timeout) {
+            Ok(()) => Ok(()),
+            Err(Unsent::Raised(error)) => Err(error),
+            Err(Unsent::Refused(fault)) => {
+                outgoing::log_fallback(py, &fault)?;
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                tried.map_err(|error| match error::is_refusal(py, &error) {
+                    true => fault.encoding(py),
+                    false => error,
+                })
             }
         }
     }
@@ -144,19 +231,29 @@ impl Producer {
         timeout: Timeout,
         sent: &mut usize,
     ) -> PyResult<bool> {
-        for run in batch.chunk_by(|a, b| is_small(a) && is_small(b)) {
-            let whole = match run {
-                [one] if !is_small(one) => match self.send_other(one, None, timeout) {
-                    Err(error) if error::is_outcome(py, &error) => false,
-                    outcome => outcome.map(|()| *sent += 1).map(|()| true)?,
-                },
-                run => self.send_bodies(py, run, timeout, sent)?,
-            };
-            if !whole {
+        for run in runs(batch) {
+            if !self.send_run(py, run, timeout, sent)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// The same for one object, or for several small ones.
+    fn send_run(
+        &self,
+        py: Python<'_>,
+        run: &[Bound<'_, PyAny>],
+        timeout: Timeout,
+        sent: &mut usize,
+    ) -> PyResult<bool> {
+        match run {
+            [one] if !is_small(one) => match self.send_other(one, None, timeout) {
+                Err(error) if error::is_outcome(py, &error) => Ok(false),
+                outcome => outcome.map(|()| *sent += 1).map(|()| true),
+            },
+            run => self.send_bodies(py, run, timeout, sent),
+        }
     }
 
     /// The same for small bodies.
@@ -184,7 +281,9 @@ impl Producer {
             }
             Err(Error::Full)
         });
-        *sent += bodies.len() - rest.len();
+        let done = bodies.len() - rest.len();
+        bodies[..done].iter().for_each(|body| counts::sent(Format::Raw, body.len()));
+        *sent += done;
         match outcome {
             Ok(()) => Ok(true),
             Err(stop) if stop.is_outcome() => Ok(false),
@@ -193,11 +292,24 @@ impl Producer {
     }
 }
 
+/// What an argument of `send_many` holds.
+fn each<'py>(objects: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    if objects.is_instance_of::<PyString>() {
+        return Err(unsupported(objects, "give an iterable of objects to send"));
+    }
+    objects.try_iter()
+}
+
+/// Small bodies are sent together, each other object alone.
+fn runs<'a, 'py>(batch: &'a [Bound<'py, PyAny>]) -> impl Iterator<Item = &'a [Bound<'py, PyAny>]> {
+    batch.chunk_by(|a, b| is_small(a) && is_small(b))
+}
+
 fn is_small(object: &Bound<'_, PyAny>) -> bool {
     object.cast::<PyBytes>().is_ok_and(|bytes| bytes.as_bytes().len() < DETACH)
 }
 
-fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
+pub(crate) fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
     if from.len() < DETACH {
         to.copy_from_slice(from);
     } else {
@@ -206,26 +318,63 @@ fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) -> PyResult<()> {
     Ok(())
 }
 
+/// What the arguments of `reserve` ask for.
+fn planned(
+    py: Python<'_>,
+    shape: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    order: &str,
+) -> PyResult<Shape> {
+    let order = match order {
+        "C" => Order::C,
+        "F" => Order::F,
+        other => {
+            return Err(PyValueError::new_err(format!("order is {other:?}, but must be C or F")));
+        }
+    };
+    let Some(dtype) = dtype else {
+        if shape.extract::<Vec<Bound<'_, PyAny>>>().is_ok() {
+            return Err(PyTypeError::new_err(
+                "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
+            ));
+        }
+        return Ok(Shape::Bytes(size::count(shape, "shape", LENGTHS)? as usize));
+    };
+    let lengths = match shape.extract::<Vec<Bound<'_, PyAny>>>() {
+        Ok(lengths) => lengths,
+        Err(_) => vec![shape.clone()],
+    };
+    let lengths: PyResult<Vec<u64>> =
+        lengths.iter().map(|len| size::count(len, "shape", LENGTHS)).collect();
+    let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths?)
+        .map_err(|e| error::encode(py, &e, "ndarray"))?;
+    Ok(Shape::Array(descriptor))
+}
+
 #[cold]
 fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
     let py = object.py();
     let kind = object.get_type().fully_qualified_name().map(|name| name.to_string());
     let kind = kind.unwrap_or_else(|_| "unknown".into());
-    error::unsendable(py, &format!("an object of type {kind} can't be sent"), "$", &kind, hint)
+    error::unsendable(py, &format!("an object of type {kind} can't be sent so"), "$", &kind, hint)
 }
 
 #[pymethods]
 impl Producer {
-    #[pyo3(signature = (obj, *, meta=None, timeout=None, drop_oldest=false))]
+    #[pyo3(signature = (obj, *, format=None, meta=None, timeout=None, drop_oldest=false))]
     fn send(
         &self,
         obj: &Bound<'_, PyAny>,
+        format: Option<Form>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         drop_oldest: bool,
     ) -> PyResult<()> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
+        if let Some(form) = format {
+            return self.send_as(form, obj, meta.as_deref(), timeout);
+        }
         match obj.cast::<PyBytes>() {
             Ok(bytes) => self.send_raw(obj.py(), bytes.as_bytes(), meta.as_deref(), timeout),
             Err(_) => self.send_other(obj, meta.as_deref(), timeout),
@@ -241,10 +390,7 @@ impl Producer {
         drop_oldest: bool,
     ) -> PyResult<usize> {
         let timeout = Timeout::sending(timeout, drop_oldest)?.begin();
-        if objects.is_instance_of::<PyString>() {
-            return Err(unsupported(objects, "give an iterable of objects to send"));
-        }
-        let mut objects: Bound<'_, PyIterator> = objects.try_iter()?;
+        let mut objects = each(objects)?;
         let mut sent = 0;
         let mut send = || {
             let mut more = true;
@@ -285,46 +431,57 @@ impl Producer {
     ) -> PyResult<Reservation> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
-        let order = match order {
-            "C" => Order::C,
-            "F" => Order::F,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "order is {other:?}, but must be C or F"
-                )));
-            }
-        };
-        let shape = match dtype {
-            None => {
-                if shape.extract::<Vec<Bound<'_, PyAny>>>().is_ok() {
-                    return Err(PyTypeError::new_err(
-                        "reserve(bytes) takes a number of bytes, reserve(shape, dtype) a shape",
-                    ));
-                }
-                Shape::Bytes(size::count(shape, "shape", LENGTHS)? as usize)
-            }
-            Some(dtype) => {
-                let lengths = match shape.extract::<Vec<Bound<'_, PyAny>>>() {
-                    Ok(lengths) => lengths,
-                    Err(_) => vec![shape.clone()],
-                };
-                let lengths: PyResult<Vec<u64>> =
-                    lengths.iter().map(|len| size::count(len, "shape", LENGTHS)).collect();
-                let descriptor = Descriptor::new(array::parse_dtype(dtype)?, order, &lengths?)
-                    .map_err(|e| error::encode(py, &e, "ndarray"))?;
-                Shape::Array(descriptor)
-            }
-        };
-        Reservation::new(py, self.end.clone(), shape, meta, timeout)
+        Reservation::new(py, self.end.clone(), planned(py, shape, dtype, order)?, meta, timeout)
     }
 
-    #[pyo3(signature = (obj, *, meta=None))]
+    #[pyo3(signature = (obj, *, format=None, meta=None))]
     fn send_async<'py>(
         slf: Bound<'py, Self>,
         obj: Bound<'py, PyAny>,
+        format: Option<Bound<'py, PyAny>>,
         meta: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        coroutine(slf.py(), "send", (slf, obj, meta))
+        coroutine(slf.py(), "send", (slf, obj, format, meta))
+    }
+
+    fn send_many_async<'py>(
+        slf: Bound<'py, Self>,
+        objects: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        coroutine(slf.py(), "send_many", (slf, each(objects)?))
+    }
+
+    #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None))]
+    fn reserve_async<'py>(
+        slf: Bound<'py, Self>,
+        shape: &Bound<'py, PyAny>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        order: &str,
+        meta: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let meta = meta.map(meta::encode).transpose()?;
+        let (end, shape) = (slf.get().end.clone(), planned(py, shape, dtype, order)?);
+        let reservation = Reservation::new(py, end, shape, meta, Timeout::Now)?;
+        coroutine(py, "Reserving", (slf, reservation))
+    }
+
+    /// Sends what there is room for, for at most a turn of an event loop: how many were sent, whether the ring
+    /// is full, and what went wrong after them.
+    fn _send_some(
+        &self,
+        py: Python<'_>,
+        objects: Vec<Bound<'_, PyAny>>,
+    ) -> (usize, bool, Option<Py<PyBaseException>>) {
+        let (start, mut sent) = (Instant::now(), 0);
+        for run in runs(&objects) {
+            match self.send_run(py, run, Timeout::Now, &mut sent) {
+                Ok(true) if start.elapsed() < TURN => {}
+                Ok(whole) => return (sent, !whole, None),
+                Err(error) => return (sent, false, Some(error.into_value(py))),
+            }
+        }
+        (sent, false, None)
     }
 
     /// Calls `callback` once, from a thread of the package's own, when space is freed or the ring or this

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use slipring::{Grant, Header, Producer};
+use slipring::{Error, Grant, Header, Producer};
 use slipring_codec::format::ndarray::{self, Descriptor};
 use slipring_codec::format::raw;
 use std::ffi::c_int;
@@ -94,11 +94,13 @@ pub(crate) struct Reservation {
     meta: Option<Vec<u8>>,
     timeout: Timeout,
     header: Header,
+    /// Room that is had and not lent: before entering, or on leaving, where that is waited for from outside.
+    room: Mutex<Option<Grant>>,
     open: Mutex<Option<Open>>,
 }
 
 impl Reservation {
-    /// Plans it; space is taken on entering.
+    /// Plans it; space is taken on entering, or before by `_claim`.
     pub(crate) fn new(
         py: Python<'_>,
         end: Arc<End<Producer>>,
@@ -106,8 +108,8 @@ impl Reservation {
         meta: Option<Vec<u8>>,
         timeout: Timeout,
     ) -> PyResult<Self> {
-        let mut this =
-            Self { end, shape, meta, timeout, header: Header::default(), open: Mutex::new(None) };
+        let (header, room, open) = (Header::default(), Mutex::default(), Mutex::default());
+        let mut this = Self { end, shape, meta, timeout, header, room, open };
         this.header = crate::producer::header(&this.plan(py)?);
         Ok(this)
     }
@@ -120,6 +122,10 @@ impl Reservation {
                 ndarray::plan(descriptor, meta).map_err(|e| error::encode(py, &e, "ndarray"))
             }
         }
+    }
+
+    fn room(&self, py: Python<'_>) -> std::sync::MutexGuard<'_, Option<Grant>> {
+        self.room.lock_py_attached(py).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn open(&self, py: Python<'_>) -> std::sync::MutexGuard<'_, Option<Open>> {
@@ -153,6 +159,21 @@ impl Reservation {
         let grant = space.get().grant(py).take();
         grant.ok_or_else(|| PyRuntimeError::new_err("the reservation is over"))
     }
+
+    /// Ends the lending: the grant, unless an exception is under way.
+    fn end(&self, py: Python<'_>, kind: &Bound<'_, PyAny>) -> PyResult<Option<Grant>> {
+        let open = self.open(py).take();
+        let Some(open) = open else {
+            return Err(PyRuntimeError::new_err("this reservation was not entered"));
+        };
+        let grant = self.withdraw(py, open);
+        if !kind.is_none() {
+            // Dropped; what still refers to it keeps the memory until it is gone, and the
+            // exception under way says more than ours would.
+            return Ok(None);
+        }
+        grant.map(Some)
+    }
 }
 
 #[pymethods]
@@ -165,7 +186,13 @@ impl Reservation {
         }
         let plan = self.plan(py)?;
         let len = plan.body_len();
-        let mut grant = self.end.run(py, self.timeout, |tx, wait| tx.reserve(len, wait))?;
+        let had = self.room(py).take();
+        let mut grant = match had {
+            Some(grant) if grant.len() == len => grant,
+            // In a forked child, where the room is its parent's.
+            Some(_) => return Err(error::raise(py, Error::Forked { pid: std::process::id() })),
+            None => self.end.run(py, self.timeout, |tx, wait| tx.reserve(len, wait))?,
+        };
         let offset = plan.data_offset();
         let pointer =
             plan.write(&mut grant).map_err(|e| error::encode(py, &e, "reservation"))?.as_mut_ptr();
@@ -193,17 +220,48 @@ impl Reservation {
         _error: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let open = self.open(py).take();
-        let Some(open) = open else {
-            return Err(PyRuntimeError::new_err("this reservation was not entered"));
-        };
-        let grant = self.withdraw(py, open);
-        if !kind.is_none() {
-            // Dropped; what still refers to it keeps the memory until it is gone, and the
-            // exception under way says more than ours would.
-            return Ok(false);
+        if let Some(grant) = self.end(py, kind)? {
+            crate::producer::commit(py, &self.end, grant, self.header, self.timeout)?;
         }
-        crate::producer::commit(py, &self.end, grant?, self.header, self.timeout)?;
         Ok(false)
+    }
+
+    /// Takes the room that entering needs, if there is some.
+    fn _claim(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.room(py).is_some() {
+            return Ok(true);
+        }
+        let len = self.plan(py)?.body_len();
+        match self.end.attempt(py, Timeout::Now, |tx, wait| tx.reserve(len, wait)) {
+            Ok(grant) => *self.room(py) = Some(grant),
+            Err(stop) if stop.is_outcome() => return Ok(false),
+            Err(stop) => return Err(self.end.raise(py, stop)),
+        }
+        Ok(true)
+    }
+
+    /// As `__exit__`, but for the sending.
+    fn _withdraw(&self, py: Python<'_>, kind: &Bound<'_, PyAny>) -> PyResult<()> {
+        *self.room(py) = self.end(py, kind)?;
+        Ok(())
+    }
+
+    /// Sends what was withdrawn, if there is a place.
+    fn _commit(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut grant = self.room(py).take();
+        let sent =
+            crate::producer::try_commit(py, &self.end, &mut grant, self.header, Timeout::Now);
+        *self.room(py) = grant;
+        match sent {
+            Ok(()) => Ok(true),
+            Err(stop) if stop.is_outcome() => Ok(false),
+            Err(stop) => Err(self.end.raise(py, stop)),
+        }
+    }
+
+    /// Gives up what was withdrawn and not sent.
+    fn _drop(&self, py: Python<'_>) {
+        let grant = self.room(py).take();
+        drop(grant);
     }
 }

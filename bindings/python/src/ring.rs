@@ -2,6 +2,7 @@
 
 use crate::consumer::Consumer;
 use crate::end::{Close, End};
+use crate::frame::Taking;
 use crate::inspection::Inspection;
 use crate::producer::Producer;
 use crate::{error, fork, size};
@@ -75,12 +76,15 @@ impl Ring {
         })
     }
 
-    #[pyo3(signature = (*, ack="auto", limit=None), text_signature = "(*, ack='auto', limit=1024)")]
+    #[pyo3(signature = (*, ack="auto", limit=None, pickle=false, copy=false),
+           text_signature = "(*, ack='auto', limit=1024, pickle=False, copy=False)")]
     fn consumer(
         &self,
         py: Python<'_>,
         ack: &str,
         limit: Option<&Bound<'_, PyAny>>,
+        pickle: bool,
+        copy: bool,
     ) -> PyResult<Consumer> {
         const LIMIT: &str = "a number of frames from 1 to 4294967295, with ack=\"manual\"";
         let limit = limit.map(|limit| size::count(limit, "limit", LIMIT)).transpose()?;
@@ -101,7 +105,7 @@ impl Ring {
             let end = Arc::new(end);
             hold.consumers.retain(|end| end.strong_count() > 0);
             hold.consumers.push(Arc::downgrade(&end));
-            Ok(Consumer::new(end))
+            Ok(Consumer::new(end, Taking { pickle, copy }))
         })
     }
 

@@ -166,14 +166,9 @@ def test_the_value_is_decoded_once(ends):
 @pytest.mark.parametrize(
     "unsendable, kind",
     [
-        (np.zeros(3, "U4"), "<U4"),
-        (np.zeros(3, "M8[s]"), "datetime64[s]"),
-        (np.zeros(3, [("a", "i4"), ("b", "f8")]), "[('a', '<i4'), ('b', '<f8')]"),
         (np.array([{}, None]), "object"),
-        (np.zeros(2, np.longdouble), str(np.dtype(np.longdouble))),
-        (np.zeros(2, "V300"), "|V300"),
         (np.ma.array([1, 2], mask=[0, 1]), "MaskedArray"),
-        (np.float64(1.5), "numpy.float64"),
+        ([1, 2], "list"),
     ],
     ids=lambda value: str(getattr(value, "dtype", value)),
 )
@@ -181,7 +176,7 @@ def test_what_has_no_frame_is_named(ends, unsendable, kind):
     """R6.5, R9.1: the error names the type, the place and what to do, and is a TypeError."""
     tx, rx = ends
     with pytest.raises(slipring.EncodeError) as caught:
-        tx.send(unsendable)
+        tx.send(unsendable, format="ndarray")
     assert isinstance(caught.value, TypeError)
     assert (caught.value.type, caught.value.path) == (kind, "$")
     assert caught.value.hint in str(caught.value)

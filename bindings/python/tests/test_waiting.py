@@ -142,17 +142,23 @@ def test_ctrl_c_ends_a_batch_that_has_begun(python, name):
     slipring.unlink(name)
 
 
+async def awaited(awaitable):
+    return await awaitable
+
+
 def test_a_forked_child_is_told(ring, ends):
     """P2: handles and frames of the parent say so, and are let go without harm."""
     tx, rx = ends
     tx.send(np.arange(1000))
     tx.send(b"after")
     frame = rx.recv(0)
+    room = asyncio.run(awaited(tx.reserve_async(8)))
     calls = [
         lambda: tx.send(b""), lambda: rx.recv(1), rx.try_recv, ring.producer, ring.inspect,
         lambda: frame.value, lambda: frame.meta, frame.ack, frame.nack, lambda: frame.view,
         lambda: tx.reserve(8).__enter__(), rx.recv_dead, ring.finish, lambda: rx.recv_many(1),
-        lambda: tx.send_many([b""]), ring.share,
+        lambda: tx.send_many([b""]), ring.share, room.__enter__,
+        lambda: asyncio.run(tx.send_many_async([b""])), lambda: asyncio.run(awaited(tx.reserve_async(8))),
     ]  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Newer Pythons warn of threads.

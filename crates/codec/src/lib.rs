@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
 //! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value) |
+//! | [`select`] | which format an object goes in, and why |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
@@ -56,6 +57,7 @@
 pub mod error;
 pub mod format;
 pub mod frame;
+pub mod select;
 pub mod tag;
 pub mod token;
 pub mod value;

@@ -12,8 +12,7 @@
 mod decoder;
 mod encoder;
 
-pub use decoder::Decoder;
-pub(crate) use decoder::check_depth;
+pub use decoder::{Decoder, check_depth};
 pub use encoder::{Encoder, Fixed, Sink};
 
 /// How many arrays, maps and tags may stand inside each other.

@@ -135,7 +135,6 @@ impl Value {
 fn read(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, DecodeError> {
     let start = decoder.offset();
     let token = decoder.token()?;
-    let unfit = |kind| Err(DecodeError::new(kind, start));
     Ok(match token {
         Token::Null => Value::Null,
         Token::Bool(value) => Value::Bool(value),
@@ -170,9 +169,9 @@ fn read(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, DecodeError> {
             let inner = read(decoder, depth + 1).map_err(|e| e.within(Segment::Tag(tag)))?;
             Value::Tag(tag, Box::new(inner))
         }
-        Token::Undefined => return unfit(DecodeErrorKind::SimpleValue { value: 23 }),
-        Token::Simple(value) => return unfit(DecodeErrorKind::SimpleValue { value }),
-        Token::Break => return unfit(DecodeErrorKind::Break),
+        token @ (Token::Undefined | Token::Simple(_) | Token::Break) => {
+            return Err(decoder.unfit(&token, start));
+        }
     })
 }
 

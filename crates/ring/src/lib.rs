@@ -52,6 +52,9 @@ mod ring;
 mod segment;
 #[cfg(not(slipring_loom))]
 mod watch;
+#[cfg(all(test, not(slipring_loom)))]
+#[path = "../tests/without/mod.rs"]
+mod without;
 
 pub use error::{Error, Mismatch};
 pub use layout::{

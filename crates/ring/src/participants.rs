@@ -4,8 +4,8 @@
 //! 1. A process takes the byte lock of an entry's id first, on a file description of its own, and
 //!    then the entry itself, by one compare-and-swap that names its pid.
 //! 2. The kernel drops the lock at death and at `exec`. A forked child inherits the description, and
-//!    with it the lock; within one pid namespace pid and start time tell that its parent is gone.
-//!    Who is not known to be gone, and whose lock is held, lives.
+//!    with it the lock; within one pid namespace that has its own `/proc`, pid and start time tell that
+//!    its parent is gone. Who is not known to be gone, and whose lock is held, lives.
 //! 3. A dead entry is freed only after all words that name it have been recovered. Words name the id
 //!    and eight bits of the incarnation, so a late recoverer does not touch the id's next owner.
 
@@ -86,8 +86,18 @@ impl Me {
     pub(crate) fn new() -> Self {
         let pid = std::process::id();
         let start = if let Seen::Runs(start) = process(pid) { start } else { 0 };
-        Self { pid, start, namespaces: namespaces() }
+        Self { pid, start, namespaces: if proc_is_ours(pid) { namespaces() } else { 0 } }
     }
+}
+
+/// Whether `/proc` tells of the pids of our own namespace. Who was put into a new one alone still sees the
+/// old one's, in which our peers' pids are others' or nobody's.
+fn proc_is_ours(pid: u32) -> bool {
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    let line = |name: &[u8]| status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name));
+    // One pid for each namespace from that of `/proc` on down to ours; before Linux 4.1, the first.
+    let Some(pids) = line(b"NSpid:").or_else(|| line(b"Pid:")) else { return false };
+    str::from_utf8(pids).is_ok_and(|pids| pids.trim() == pid.to_string())
 }
 
 /// The inodes of our pid and time namespaces in one word; 0 where they can't be known. Start times

@@ -229,3 +229,18 @@ impl Futex {
         &self.word.0
     }
 }
+
+#[cfg(all(test, not(slipring_loom)))]
+mod tests {
+    use super::membarrier;
+    use crate::without::{Lack, on_a_host_without};
+
+    /// P8: a process that the system would not register fences by itself, though its parent is registered.
+    #[test]
+    fn who_is_not_registered_fences() {
+        crate::participants::forks::watch();
+        let knows = || i32::from(membarrier::registered()) + 2 * i32::from(membarrier::barrier());
+        assert_eq!(on_a_host_without(&[Lack::Membarrier], knows), 0);
+        assert_eq!(on_a_host_without(&[], knows), knows());
+    }
+}

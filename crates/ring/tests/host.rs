@@ -198,68 +198,6 @@ fn an_anonymous_segment_is_handed_to_a_child() {
     assert!(refused.to_string().contains("not a regular file"), "{refused}");
 }
 
-/// P8: where the futex call is missing or forbidden, waiting is looking again and again, and works.
-#[test]
-fn a_host_without_futexes_polls() {
-    let (name, back) = (name(), name());
-    let there = small().create(name.0.as_str()).unwrap();
-    let here = small().create(back.0.as_str()).unwrap();
-    let (mut tx, mut rx) = (there.producer().unwrap(), here.consumer().unwrap());
-    let sending = std::thread::spawn(move || {
-        for n in 0..40u8 {
-            tx.send(Header::raw(), &[n; 1000], &Wait::forever()).unwrap();
-            std::thread::sleep(Duration::from_millis(u64::from(n % 3)));
-        }
-    });
-    let receiving = std::thread::spawn(move || {
-        // The child finds its ring full before this looks.
-        std::thread::sleep(Duration::from_millis(100));
-        let got: Vec<u8> = (0..40).map(|_| rx.recv(&Wait::forever()).unwrap()[0]).collect();
-        assert!(got.iter().copied().eq(0..40));
-    });
-    let patient = Wait::for_up_to(Duration::from_secs(30)).spin(Duration::ZERO);
-    let child = in_child(|| {
-        without_futexes();
-        let mut rx = Segment::open(name.0.as_str()).unwrap().consumer().unwrap();
-        let mut tx = Segment::open(back.0.as_str()).unwrap().producer().unwrap();
-        let start = Instant::now();
-        for _ in 0..40 {
-            let frame = rx.recv(&patient).unwrap();
-            tx.send(Header::raw(), &frame, &patient).unwrap();
-        }
-        let short = Wait::for_up_to(Duration::from_millis(30)).spin(Duration::ZERO);
-        assert!(matches!(rx.recv(&short), Err(Error::Timeout)));
-        i32::from(start.elapsed() > Duration::from_secs(20))
-    });
-    assert_eq!(child, 0);
-    sending.join().unwrap();
-    receiving.join().unwrap();
-}
-
-/// Has the system answer, in this thread, that it knows no futexes.
-fn without_futexes() {
-    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let (load, equal, answer) = (
-        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-        libc::BPF_RET | libc::BPF_K,
-    );
-    let mut filter = [
-        statement(load, 0, 0, 0),
-        statement(equal, 1, 0, libc::SYS_futex as u32),
-        statement(equal, 0, 1, libc::SYS_futex_waitv as u32),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program is valid while the call copies it, and concerns this thread's calls alone.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
-        assert_eq!(libc::syscall(libc::SYS_futex, 0, 0, 0), -1);
-    }
-}
-
 /// R8.4: memory that is idle goes back to the system, and frames come as before.
 #[test]
 fn idle_memory_goes_back_to_the_system() {

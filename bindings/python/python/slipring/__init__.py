@@ -19,6 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
+from ._explain import Candidate, Explanation, explain
 from ._native import (
     Consumer,
     Frame,
@@ -30,9 +31,12 @@ from ._native import (
     Ring,
     __version__,
     create,
+    decode,
+    encode,
     inspect,
     list,
     open,
+    stats,
     unlink,
 )
 from .errors import (
@@ -50,6 +54,7 @@ from .errors import (
     GivenBack,
     InvalidName,
     InvalidOption,
+    LossyWarning,
     NotFound,
     NotOwner,
     OutOfMemory,
@@ -62,10 +67,13 @@ from .errors import (
     Unacknowledged,
     UntrustedPickle,
 )
+from .values import Atom, Object, Tag, register
 
 # Without `list` and `open`: a star import must not take the place of Python's own.
 __all__ = [
     "Acknowledged",
+    "Atom",
+    "Candidate",
     "Closed",
     "Consumer",
     "Corrupt",
@@ -74,6 +82,7 @@ __all__ = [
     "EncodeError",
     "Error",
     "Exists",
+    "Explanation",
     "Foreign",
     "Forked",
     "Frame",
@@ -83,8 +92,10 @@ __all__ = [
     "Inspection",
     "InvalidName",
     "InvalidOption",
+    "LossyWarning",
     "NotFound",
     "NotOwner",
+    "Object",
     "OutOfMemory",
     "Process",
     "Producer",
@@ -93,6 +104,7 @@ __all__ = [
     "Ring",
     "RoleTaken",
     "SegmentError",
+    "Tag",
     "Timeout",
     "TooLarge",
     "TooManyParticipants",
@@ -100,6 +112,11 @@ __all__ = [
     "UntrustedPickle",
     "__version__",
     "create",
+    "decode",
+    "encode",
+    "explain",
     "inspect",
+    "register",
+    "stats",
     "unlink",
 ]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
+from ._native import _after
 from .errors import Closed, Empty, Full, Unacknowledged
 
 if TYPE_CHECKING:
-    from ._native import Consumer, Frame, Producer
+    from collections.abc import Callable, Generator, Iterator
+
+    from ._native import Consumer, Frame, Producer, Reservation
+
+#: Objects that `send_many` takes from its iterator at a time.
+BATCH = 64
 
 
 class News:
@@ -68,24 +75,111 @@ async def following(consumer: Consumer) -> Frame:
         raise StopAsyncIteration from None
 
 
-async def send(producer: Producer, obj: Any, meta: dict[str, Any] | None) -> None:
-    """Sends as soon as there is room."""
-    news = None
-    while True:
-        try:
-            producer.send(obj, meta=meta, timeout=0)
-        except Full:
-            if news is None:
-                # What is freed before this is not told of: try once more before waiting for it.
-                news = News(producer)
-            else:
-                await news.wait()
-                news = None
-        except BaseException:
-            if news is not None:
-                news.cancel()
-            raise
+class Room:
+    """Waits for room without missing any that is made between an attempt and the wait."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._news: News | None = None
+
+    async def wait(self) -> None:
+        """After each attempt that found none. What is freed before the first call is not told of, so that
+        one returns at once, for one more attempt."""
+        if self._news is None:
+            self._news = News(self._producer)
         else:
-            if news is not None:
-                news.cancel()
-            return
+            news, self._news = self._news, None
+            await news.wait()
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._news is not None:
+            self._news.cancel()
+
+
+async def send(producer: Producer, obj: Any, format: Any, meta: dict[str, Any] | None) -> None:
+    """Sends as soon as there is room."""
+    with Room(producer) as room:
+        while True:
+            try:
+                return producer.send(obj, format=format, meta=meta, timeout=0)
+            except Full:
+                pass
+            await room.wait()
+
+
+def gather(objects: Iterator[Any]) -> tuple[list[Any], BaseException | None]:
+    """The next objects, and what the iterator raised after them."""
+    batch: list[Any] = []
+    try:
+        batch.extend(itertools.islice(objects, BATCH))
+    except BaseException as fault:
+        return batch, fault
+    return batch, None
+
+
+async def send_many(producer: Producer, objects: Iterator[Any]) -> int:
+    """Sends all of them, each as soon as there is room. Whatever ends it early, also a cancellation,
+    is told how many were sent."""
+    sent, batch = 0, []
+    fault = failed = None
+    try:
+        with Room(producer) as room:
+            more = True
+            while more:
+                batch, fault = gather(objects)
+                more = len(batch) == BATCH
+                while batch:
+                    done, full, failed = producer._send_some(batch)
+                    sent += done
+                    if failed is not None:
+                        raise failed
+                    del batch[:done]
+                    if full:
+                        await room.wait()
+                    elif batch or more:
+                        # The consumer may be as fast as this: other tasks want their turn, too.
+                        await asyncio.sleep(0)
+                if fault is not None:
+                    raise fault
+    except BaseException as error:
+        _after(error, sent)
+        raise
+    finally:
+        # The traceback refers to this frame: what was to be sent must not hang on it.
+        batch, fault, failed = [], None, None
+    return sent
+
+
+class Reserving:
+    """Room that is asked for: awaited, a reservation that has it; in ``async with``, what is lent of it."""
+
+    def __init__(self, producer: Producer, reservation: Reservation[Any]) -> None:
+        self._producer = producer
+        self._reservation = reservation
+
+    async def _when(self, step: Callable[[], bool]) -> None:
+        with Room(self._producer) as room:
+            while not step():
+                await room.wait()
+
+    async def _claimed(self) -> Reservation[Any]:
+        await self._when(self._reservation._claim)
+        return self._reservation
+
+    def __await__(self) -> Generator[Any, None, Reservation[Any]]:
+        return self._claimed().__await__()
+
+    async def __aenter__(self) -> Any:
+        return (await self._claimed()).__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._reservation._withdraw(kind)
+        if kind is None:
+            try:
+                await self._when(self._reservation._commit)
+            finally:
+                # A wait that was cancelled sends nothing, and keeps no room.
+                self._reservation._drop()

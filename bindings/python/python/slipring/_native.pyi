@@ -2,10 +2,18 @@
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
+from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeVar, Union, final, overload
 
 from typing_extensions import Buffer, Self
 
@@ -71,6 +79,24 @@ def unlink(name: str | None = None, *, path: _Path | None = None) -> None:
 def inspect(name: str | None = None, *, path: _Path | None = None) -> Inspection:
     """Looks into a ring without joining it."""
 
+def encode(obj: object, /) -> bytes:
+    """The object as CBOR (RFC 8949), as a frame of format ``value`` has it, with everything inline.
+
+    What has no form as a value is pickled; then only ``decode(..., pickle=True)`` reads it.
+    """
+
+def decode(data: Buffer, /, *, pickle: bool = False) -> Any:
+    """The object that ``data`` encodes. ``pickle`` permits pickles, which are code."""
+
+def stats() -> dict[Literal["sent", "decoded"], dict[str, dict[Literal["frames", "bytes"], int]]]:
+    """Frames that this process has sent, and whose values it has asked for: by format, with the bytes of
+    their bodies."""
+
+def _explain(
+    obj: object,
+) -> builtins.list[tuple[str, bool, str, tuple[int, float] | None]]: ...
+def _after(error: BaseException, sent: int) -> None: ...
+
 @final
 class Ring:
     """A ring that this process has created or opened."""
@@ -78,13 +104,23 @@ class Ring:
     def producer(self) -> Producer:
         """A producing end. Where there is one at a time, ``RoleTaken`` while another one lives, in
         whichever process."""
-    def consumer(self, *, ack: Literal["auto", "manual"] = "auto", limit: int = 1024) -> Consumer:
+    def consumer(
+        self,
+        *,
+        ack: Literal["auto", "manual"] = "auto",
+        limit: int = 1024,
+        pickle: bool = False,
+        copy: bool = False,
+    ) -> Consumer:
         """A consuming end. Where there is one at a time, ``RoleTaken`` while another one lives.
 
         With ``ack="auto"`` each frame is delivered at most once. With ``"manual"`` it is delivered
         again, to whichever consumer, until one calls ``frame.ack()``: after ``frame.nack()``, or when
         the frame and its views are gone unacknowledged, or their process is. ``limit`` is how many
         frames may be unacknowledged before ``recv``, or iterating, raises ``Unacknowledged``.
+
+        With ``pickle`` pickles are loaded, which runs code that the sender chose: only where you trust whoever
+        can write to the ring. With ``copy`` values have memory of their own, and no view keeps the frame.
         """
     def share(self) -> int:
         """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
@@ -140,21 +176,26 @@ class Producer:
 
     def send(
         self,
-        obj: Buffer | npt.NDArray[Any],
+        obj: object,
         *,
+        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
     ) -> None:
-        """Sends a copy of bytes (any object with a buffer) or of an array of a numeric dtype.
+        """Sends any object, in the format that fits it or in the one that ``format`` names.
+
+        Bytes (any object with a buffer) go raw and arrays as arrays, copied once into the ring. Everything
+        else goes as a value: basic types, dates, decimals, sets and so on, nested, with arrays and
+        large bytes among them out of line; dataclasses and what ``slipring.register`` knows by name and
+        fields. What has no form as a value goes as a pickle, which the consumer must want to load.
 
         Shape, dtype, byte order, and C or Fortran order are kept; a strided array arrives in C
-        order. ``meta`` is a dict with text keys, of None, bool, int, float, str, bytes, list,
-        tuple (which arrives as a list) and dict.
+        order. ``meta`` is a dict with text keys, of anything that a value may be.
         """
     def send_many(
         self,
-        objects: Iterable[Buffer | npt.NDArray[Any]],
+        objects: Iterable[object],
         *,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -184,10 +225,40 @@ class Producer:
         leaving, each.
         """
     def send_async(
-        self, obj: Buffer | npt.NDArray[Any], *, meta: _Meta = None
+        self,
+        obj: object,
+        *,
+        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""
+    def send_many_async(
+        self, objects: Iterable[Buffer | npt.NDArray[Any]]
+    ) -> Awaitable[int]:
+        """As ``send_many``, for asyncio: waits for room without holding the loop, and answers how many
+        were sent, which is all. Any error, a ``CancelledError`` too, has the number as ``sent``; what was
+        sent stays sent. ``asyncio.timeout`` puts the ``CancelledError`` into ``__cause__``."""
+    @overload
+    def reserve_async(
+        self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None,
+    ) -> _Reserving[memoryview]: ...
+    @overload
+    def reserve_async(
+        self, shape: int | Sequence[int], dtype: npt.DTypeLike, *, order: Literal["C", "F"] = "C",
+        meta: _Meta = None,
+    ) -> _Reserving[npt.NDArray[Any]]:
+        """As ``reserve``, for asyncio: waits without holding the loop, on entering and on leaving::
+
+            async with tx.reserve_async((1080, 1920, 3), "u1") as a:
+                camera.readinto(a)
+
+        Awaited, it gives a reservation that has its room, for ``with``; leaving that raises ``Full`` where
+        the ring has no place for the frame. A cancelled wait sends nothing and keeps no room."""
+    def _send_some(
+        self, objects: builtins.list[Any]
+    ) -> tuple[int, bool, BaseException | None]: ...
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
     @property
     def dropped(self) -> int:
@@ -217,6 +288,23 @@ class Reservation(AbstractContextManager[_T, bool]):
         traceback: TracebackType | None,
         /,
     ) -> bool: ...
+    def _claim(self) -> bool: ...
+    def _withdraw(self, kind: type[BaseException] | None) -> None: ...
+    def _commit(self) -> bool: ...
+    def _drop(self) -> None: ...
+
+class _Reserving(Protocol[_T]):
+    """A reservation that is waited for."""
+
+    def __await__(self) -> Generator[Any, None, Reservation[_T]]: ...
+    async def __aenter__(self) -> _T: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
 
 @final
 class Consumer:
@@ -277,6 +365,10 @@ class Frame:
         """``"raw"`` or ``"ndarray"``; other names for frames that this version can't decode."""
     @property
     def meta(self) -> dict[str, Any] | None: ...
+    def describe(self) -> dict[str, Any]:
+        """What the frame holds, without decoding it: ``format``; of an array ``dtype``, ``shape`` and
+        ``order``; of a value its ``kind``, ``len``, CBOR ``tags`` and the first ``keys`` of a map; the lengths of
+        out-of-line ``buffers``."""
     @property
     def sequence(self) -> int:
         """The frame's number, counted per producer from 0."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Error(Exception):
     """Whatever went wrong in slipring; itself raised when a closed handle or frame is used.
 
-    From ``send_many``, ``sent`` frames went before it.
+    From ``send_many`` and ``send_many_async``, ``sent`` frames went before it.
     """
 
     sent: int
@@ -159,8 +159,9 @@ class Corrupt(SegmentError):
 
 
 class EncodeError(Error, TypeError):
-    """An object that can't be sent: ``type``, at ``path`` in it, and a ``hint``."""
+    """An object that can't be sent: ``what`` is wrong with it, its ``type``, at which ``path``, and a ``hint``."""
 
+    what: str
     path: str
     type: str
     hint: str
@@ -176,3 +177,7 @@ class DecodeError(Error, ValueError):
 
 class UntrustedPickle(DecodeError):
     """A pickle arrived, which is code: it is not run unless the consumer asks for that."""
+
+
+class LossyWarning(UserWarning):
+    """Something is lost on the way: what, and how to keep it."""

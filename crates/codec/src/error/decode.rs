@@ -75,6 +75,18 @@ pub enum DecodeErrorKind {
         /// The simple value; 23 is `undefined`.
         value: u8,
     },
+    /// A tag that encloses something else than it may.
+    #[non_exhaustive]
+    TagContent {
+        /// The tag.
+        tag: u64,
+    },
+    /// A reference to a buffer that the frame does not have.
+    #[non_exhaustive]
+    BufferUnknown {
+        /// Its number, counted from 0.
+        number: u64,
+    },
     /// Metadata that is not a map.
     MetaNotMap,
     /// A key of the metadata that is not text.
@@ -226,9 +238,22 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeError {
+    /// For clients of the token layer, which find what it does not look for.
     #[cold]
-    pub(crate) fn new(kind: DecodeErrorKind, offset: usize) -> Self {
+    pub fn new(kind: DecodeErrorKind, offset: usize) -> Self {
         DecodeError(Box::new(Fault { kind, offset, path: Path::default() }))
+    }
+
+    /// What a tag encloses is not what it may enclose.
+    #[cold]
+    pub fn tag_content(tag: u64, offset: usize) -> Self {
+        DecodeError::new(DecodeErrorKind::TagContent { tag }, offset)
+    }
+
+    /// A buffer that is not there is referred to.
+    #[cold]
+    pub fn buffer_unknown(number: u64, offset: usize) -> Self {
+        DecodeError::new(DecodeErrorKind::BufferUnknown { number }, offset)
     }
 
     /// What went wrong.
@@ -258,6 +283,9 @@ impl DecodeError {
             }
             TooDeep { .. } => "flatten the value on the side that sends it",
             DuplicateKey => "send each key of a map once",
+            TagContent { .. } => {
+                "look for a fault in the encoder: docs/types.md says what may stand there"
+            }
             SimpleValue { .. } => "send null, false or true instead, or read it by tokens",
             MetaNotMap | MetaKeyNotText => "send metadata as one map with text keys",
             FormatUnknown { .. }
@@ -277,6 +305,7 @@ impl DecodeError {
             | HeadMissing { .. }
             | HeadUnexpected { .. }
             | BufferCount { .. }
+            | BufferUnknown { .. }
             | TypeCodeMismatch { .. }
             | HeadLength { .. }
             | OrderUnknown { .. }
@@ -289,7 +318,7 @@ impl DecodeError {
     }
 
     /// Puts the path under one more step. Called on the way out, innermost first.
-    pub(crate) fn within(mut self, segment: Segment) -> Self {
+    pub fn within(mut self, segment: Segment) -> Self {
         self.0.path.enclose(segment);
         self
     }
@@ -300,7 +329,7 @@ impl DecodeError {
     }
 
     /// Moves the place by the offset of the part in which it was counted.
-    pub(crate) fn shifted(mut self, by: usize) -> Self {
+    pub fn shifted(mut self, by: usize) -> Self {
         self.0.offset += by;
         self
     }
@@ -323,6 +352,8 @@ impl fmt::Display for DecodeErrorKind {
             DuplicateKey => f.write_str("a map holds this key twice"),
             SimpleValue { value: 23 } => f.write_str("the simple value undefined has no meaning"),
             SimpleValue { value } => write!(f, "the simple value {value} has no meaning"),
+            TagContent { tag } => write!(f, "the tag {tag} encloses something else than it may"),
+            BufferUnknown { number } => write!(f, "there is no buffer {number}"),
             MetaNotMap => f.write_str("the metadata is not a map"),
             MetaKeyNotText => f.write_str("a key of the metadata is not text"),
             FormatUnknown { code } => write!(f, "the format code {code} is unknown"),

@@ -23,7 +23,7 @@ pub enum Segment {
 
 impl Segment {
     /// A text key, cut to a length that is fit for a message.
-    pub(crate) fn key(text: &str) -> Self {
+    pub fn key(text: &str) -> Self {
         match text.char_indices().nth(KEY_CHARS) {
             None => Segment::Key(text.into()),
             Some((end, _)) => Segment::Key(format!("{}...", &text[..end]).into()),
@@ -44,7 +44,8 @@ impl Path {
         self.inner_first.iter().rev()
     }
 
-    pub(crate) fn enclose(&mut self, segment: Segment) {
+    /// Puts the path under one more step. Called on the way out, innermost first.
+    pub fn enclose(&mut self, segment: Segment) {
         self.inner_first.push(segment);
     }
 }

@@ -1,10 +1,261 @@
 //! Values: one CBOR item, its large byte strings and arrays out of line.
 //!
-//! 1. The head is one item (RFC 8949), with the tags of [`tag`](crate::tag). The type code is 0.
+//! 1. The head is one item (RFC 8949), with the tags of [`tag`]. The type code is 0.
 //! 2. Without metadata and buffers the body is the head and nothing else: no part table.
-//! 3. Where a byte string may stand, tag [`BUFFER`](crate::tag::BUFFER) with the number of a buffer may stand for it.
+//! 3. Where a byte string may stand, tag [`BUFFER`](tag::BUFFER) with the number of a buffer may stand for it.
+//!
+//! What a token client needs for arrays inside values is here: [`write_array`] and [`read_array`].
+
+use crate::error::{DecodeError, DecodeErrorKind as Kind, EncodeError};
+use crate::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind as Element, MAX_NDIM, Order};
+use crate::tag;
+use crate::token::{Decoder, Encoder, Sink, Token};
 
 /// Byte strings of at least this many bytes go out of line, where there is a frame for them.
 pub const BYTES_OUT_OF_LINE: usize = 64 << 10;
 /// The same, for the data of arrays.
 pub const ARRAY_OUT_OF_LINE: usize = 256;
+
+/// The bytes of a byte string, or where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes<'a> {
+    /// In place.
+    Inline(&'a [u8]),
+    /// In the buffer of this number.
+    Buffer(u64),
+}
+
+/// Writes what an array is, up to its data: after this comes one byte string, or [`tag::BUFFER`] and
+/// the number of a buffer.
+pub fn write_array<S: Sink>(encoder: &mut Encoder<S>, array: &Descriptor) {
+    let Some(tag) = typed_array(array.dtype()) else {
+        encoder.tag(tag::NDARRAY).array(2).bytes(&array.to_head());
+        return;
+    };
+    if array.shape().len() != 1 {
+        let order = if array.order() == Order::F { tag::ARRAY_F } else { tag::ARRAY_C };
+        encoder.tag(order).array(2).array(array.shape().len());
+        array.shape().iter().for_each(|&length| {
+            encoder.uint(length);
+        });
+    }
+    encoder.tag(tag);
+}
+
+/// Whether an array follows this tag.
+pub fn is_array(tag: u64) -> bool {
+    matches!(tag, tag::ARRAY_C | tag::ARRAY_F | tag::NDARRAY) || typed_dtype(tag).is_some()
+}
+
+/// Reads an array after its tag, for which [`is_array`] holds. `buffer_len` says how long a buffer is,
+/// where there is one of that number.
+///
+/// # Errors
+///
+/// [`TagContent`](Kind::TagContent), [`BufferUnknown`](Kind::BufferUnknown), [`DataLength`](Kind::DataLength), and those of the head.
+pub fn read_array<'a>(
+    decoder: &mut Decoder<'a>,
+    tag: u64,
+    buffer_len: impl Fn(u64) -> Option<usize>,
+) -> Result<(Descriptor, Bytes<'a>), DecodeError> {
+    let start = decoder.offset();
+    let refused = || DecodeError::tag_content(tag, start);
+    let shape_error = |_: EncodeError| DecodeError::new(Kind::ShapeOverflow, start);
+    let pair = |decoder: &mut Decoder<'a>| match decoder.token()? {
+        Token::Array(Some(2)) => Ok(()),
+        _ => Err(refused()),
+    };
+    let mut described = None;
+    let mut shape = None;
+    let mut order = Order::C;
+    let mut element = tag;
+    match tag {
+        tag::NDARRAY => {
+            pair(decoder)?;
+            let Token::Bytes(head) = decoder.token()? else { return Err(refused()) };
+            described = Some(
+                Descriptor::parse(head).map_err(|e| e.shifted(decoder.offset() - head.len()))?,
+            );
+        }
+        tag::ARRAY_C | tag::ARRAY_F => {
+            if tag == tag::ARRAY_F {
+                order = Order::F;
+            }
+            pair(decoder)?;
+            let Token::Array(Some(ndim @ 0..=MAX_NDIM)) = decoder.token()? else {
+                return Err(refused());
+            };
+            let mut lengths = [0; MAX_NDIM];
+            for length in &mut lengths[..ndim] {
+                let Token::Unsigned(n) = decoder.token()? else { return Err(refused()) };
+                *length = n;
+            }
+            shape = Some((lengths, ndim));
+            let Token::Tag(inner) = decoder.token()? else { return Err(refused()) };
+            element = inner;
+        }
+        _ => {}
+    }
+    let dtype = typed_dtype(element);
+    if described.is_none() && dtype.is_none() {
+        return Err(refused());
+    }
+    let at = decoder.offset();
+    let bytes = read_bytes(decoder).ok_or_else(refused)??;
+    let found = match bytes {
+        Bytes::Inline(bytes) => bytes.len(),
+        Bytes::Buffer(number) => {
+            buffer_len(number).ok_or_else(|| DecodeError::buffer_unknown(number, at))?
+        }
+    };
+    let descriptor = match (described, dtype, shape) {
+        (Some(described), ..) => described,
+        (None, Some(dtype), Some((lengths, ndim))) => {
+            Descriptor::new(dtype, order, &lengths[..ndim]).map_err(shape_error)?
+        }
+        (None, Some(dtype), None) => {
+            Descriptor::new(dtype, order, &[(found / dtype.item_size()) as u64])
+                .map_err(shape_error)?
+        }
+        (None, None, _) => return Err(refused()),
+    };
+    if found != descriptor.byte_len() {
+        let (expected, found) = (descriptor.byte_len() as u64, found as u64);
+        return Err(DecodeError::new(Kind::DataLength { expected, found }, at));
+    }
+    Ok((descriptor, bytes))
+}
+
+/// The byte string that follows, in place or by number; `None` if something else follows.
+fn read_bytes<'a>(decoder: &mut Decoder<'a>) -> Option<Result<Bytes<'a>, DecodeError>> {
+    let start = decoder.offset();
+    match decoder.token() {
+        Ok(Token::Bytes(bytes)) => Some(Ok(Bytes::Inline(bytes))),
+        Ok(Token::Tag(tag::BUFFER)) => match decoder.token() {
+            Ok(Token::Unsigned(number)) => Some(Ok(Bytes::Buffer(number))),
+            Ok(_) => Some(Err(DecodeError::tag_content(tag::BUFFER, start))),
+            Err(error) => Some(Err(error)),
+        },
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// The tag of RFC 8746 for arrays of this dtype: 0b010, float, signed or little-endian float, little
+/// endian, width.
+fn typed_array(dtype: Dtype) -> Option<u64> {
+    let width = dtype.item_size().trailing_zeros() as u64;
+    let little = u64::from(dtype.byte_order() == ByteOrder::Little && width > 0) << 2;
+    Some(match dtype.kind() {
+        Element::Uint => tag::TYPED_ARRAYS | little | width,
+        Element::Int => tag::TYPED_ARRAYS | 8 | little | width,
+        Element::Float => tag::TYPED_ARRAYS | 16 | little | (width - 1),
+        _ => return None,
+    })
+}
+
+/// The dtype of a typed array with this tag.
+fn typed_dtype(tag: u64) -> Option<Dtype> {
+    // The two that have no byte order: u1, where the bit for little means clamped, and i1.
+    let (letter, size) = match tag {
+        64..=71 => ('u', 1 << (tag & 3)),
+        72..=75 | 77..=79 => ('i', 1 << (tag & 3)),
+        80..=82 | 84..=86 => ('f', 2 << (tag & 3)),
+        _ => return None,
+    };
+    let order = if tag & 4 == 0 { '>' } else { '<' };
+    format!("{order}{letter}{size}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R4.5: the tags are those of RFC 8746, table 1 and 2.
+    #[test]
+    fn typed_arrays_have_their_registered_tags() {
+        let registered = [
+            ("u1", 64),
+            (">u2", 65),
+            (">u4", 66),
+            (">u8", 67),
+            ("<u2", 69),
+            ("<u4", 70),
+            ("<u8", 71),
+            ("i1", 72),
+            (">i2", 73),
+            (">i4", 74),
+            (">i8", 75),
+            ("<i2", 77),
+            ("<i4", 78),
+            ("<i8", 79),
+            (">f2", 80),
+            (">f4", 81),
+            (">f8", 82),
+            ("<f2", 84),
+            ("<f4", 85),
+            ("<f8", 86),
+        ];
+        for (name, tag) in registered {
+            let dtype: Dtype = name.parse().unwrap();
+            assert_eq!((typed_array(dtype), typed_dtype(tag)), (Some(tag), Some(dtype)), "{name}");
+        }
+        // 68 is u1 that clamps; 76 is reserved; 83 and 87 are floats of 128 bits.
+        assert_eq!(typed_dtype(68), Some(Dtype::U8));
+        for other in [0, 63, 76, 83, 87, 88] {
+            assert_eq!(typed_dtype(other), None);
+        }
+        assert_eq!((typed_array(Dtype::BOOL), typed_array(Dtype::C128)), (None, None));
+    }
+
+    /// R4.1: an array comes back from among other values, in place or from a buffer; lengths that do
+    /// not fit are refused.
+    #[test]
+    fn arrays_in_values_come_back() {
+        for (dtype, order, shape) in [
+            ("<f8", Order::C, &[2, 3][..]),
+            (">i2", Order::F, &[2, 0, 3]),
+            ("u1", Order::C, &[5]),
+            ("c8", Order::C, &[]),
+            ("b1", Order::C, &[3]),
+        ] {
+            let array = Descriptor::new(dtype.parse().unwrap(), order, shape).unwrap();
+            let data: Vec<u8> = (0..array.byte_len() as u8).collect();
+            let mut encoder = Encoder::new();
+            write_array(&mut encoder, &array);
+            let front = encoder.len();
+            encoder.bytes(&data);
+            let inline = encoder.into_vec();
+            let mut encoder = Encoder::append(inline[..front].to_vec());
+            encoder.tag(tag::BUFFER).uint(3);
+            let outside = encoder.into_vec();
+            for (bytes, expected) in [(&inline, Bytes::Inline(&data)), (&outside, Bytes::Buffer(3))]
+            {
+                let read = |len| {
+                    let mut decoder = Decoder::new(bytes);
+                    let Token::Tag(tag) = decoder.token().unwrap() else { panic!("{bytes:?}") };
+                    assert!(is_array(tag));
+                    let read =
+                        read_array(&mut decoder, tag, |number| (number == 3).then_some(len))?;
+                    decoder.finish()?;
+                    Ok::<_, DecodeError>(read)
+                };
+                assert_eq!(read(data.len()).unwrap(), (array.clone(), expected));
+                if expected == Bytes::Buffer(3) && (shape.len() != 1 || dtype == "b1") {
+                    assert!(matches!(
+                        read(data.len() + 1).unwrap_err().kind(),
+                        Kind::DataLength { .. }
+                    ));
+                }
+                Value::decode(bytes).unwrap();
+                for end in 0..bytes.len() {
+                    let mut decoder = Decoder::new(&bytes[..end]);
+                    if let Ok(Token::Tag(tag)) = decoder.token() {
+                        assert!(read_array(&mut decoder, tag, |_| None).is_err());
+                    }
+                }
+            }
+        }
+    }
+    use crate::Value;
+}

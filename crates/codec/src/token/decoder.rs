@@ -53,7 +53,7 @@ impl<'a> Decoder<'a> {
     /// [`Truncated`](Kind::Truncated) if the input ends within it, or if fewer bytes are left than it
     /// announces items; [`InitialByte`](Kind::InitialByte), [`SimpleForm`](Kind::SimpleForm) and
     /// [`Utf8`](Kind::Utf8) if it is not CBOR.
-    #[inline]
+    #[inline(always)]
     pub fn token(&mut self) -> Result<Token<'a>, DecodeError> {
         let Some((&initial, rest)) = self.input[self.at..].split_first() else {
             return Err(self.truncated(self.at, 1));
@@ -97,6 +97,62 @@ impl<'a> Decoder<'a> {
         let there = self.input.get(self.at) == Some(&BREAK);
         self.at += usize::from(there);
         there
+    }
+
+    /// If a text of definite length is next, takes it as bytes of which nobody knows yet whether they are
+    /// UTF-8: for clients that check it while they copy it. Otherwise stays where it is.
+    #[inline(always)]
+    pub fn text_bytes(&mut self) -> Option<&'a [u8]> {
+        let (&initial, rest) = self.input[self.at..].split_first()?;
+        let (len, width): (usize, usize) = match initial.wrapping_sub(TEXT << 5) {
+            len @ 0..ONE_BYTE => (usize::from(len), 0),
+            ONE_BYTE => (usize::from(*rest.first()?), 1),
+            TWO_BYTES => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
+            FOUR_BYTES => (u32::from_be_bytes(*rest.first_chunk()?) as usize, 4),
+            _ => return None,
+        };
+        let bytes = rest.get(width..width.checked_add(len)?)?;
+        self.at += 1 + width + len;
+        Some(bytes)
+    }
+
+    /// The same input from another place on, which must be one where a token begins.
+    pub fn from(&self, offset: usize) -> Self {
+        Decoder { input: self.input, at: offset.min(self.input.len()) }
+    }
+
+    /// Holds what a container announces against the rest of the input, in which an item is a byte at
+    /// least: its `items`, beside the `owed` that the containers around it still expect. Answers both
+    /// together. Who allocates for a container only after this allocates no more than the input has paid
+    /// for, however containers nest.
+    ///
+    /// # Errors
+    ///
+    /// [`TooDeep`](Kind::TooDeep) if `depth` containers enclose it and that is the limit, and [`Truncated`](Kind::Truncated).
+    #[inline]
+    pub fn open(
+        &self,
+        start: usize,
+        items: usize,
+        depth: usize,
+        owed: usize,
+    ) -> Result<usize, DecodeError> {
+        check_depth(depth, start)?;
+        match owed.checked_add(items).filter(|&all| all <= self.remaining()) {
+            Some(all) => Ok(all),
+            None => Err(self.truncated(self.at, (owed as u64).saturating_add(items as u64))),
+        }
+    }
+
+    /// The error of a token that stands for no value: undefined, an unassigned simple value, a break.
+    #[cold]
+    pub fn unfit(&self, token: &Token<'_>, start: usize) -> DecodeError {
+        let kind = match *token {
+            Token::Undefined => Kind::SimpleValue { value: 23 },
+            Token::Simple(value) => Kind::SimpleValue { value },
+            _ => Kind::Break,
+        };
+        DecodeError::new(kind, start)
     }
 
     /// Joins the pieces after [`Token::BytesPieces`], up to and with the break.
@@ -197,7 +253,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The argument of an initial byte, and how many bytes of `rest` it takes.
-    #[inline]
+    #[inline(always)]
     fn argument(&self, initial: u8, rest: &[u8]) -> Result<(u64, usize), DecodeError> {
         let missing = |needed| self.truncated(self.at + 1, needed);
         match initial & 31 {
@@ -223,7 +279,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The token of a major type below 7 whose argument ends at `at`, where its payload begins.
-    #[inline]
+    #[inline(always)]
     fn counted(&mut self, major: u8, argument: u64, at: usize) -> Result<Token<'a>, DecodeError> {
         let rest = &self.input[at..];
         // What the argument counts must still be there, at a byte each at least.
@@ -253,7 +309,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The token of major type 7.
-    #[inline]
+    #[inline(always)]
     fn simple_or_float(&mut self, initial: u8, rest: &[u8]) -> Result<Token<'a>, DecodeError> {
         let (argument, width) = match initial {
             BREAK => (0, 0),
@@ -293,7 +349,12 @@ impl<'a> Decoder<'a> {
 }
 
 /// Refuses a container or tag that `depth` others enclose, when that is the limit.
-pub(crate) fn check_depth(depth: usize, offset: usize) -> Result<(), DecodeError> {
+///
+/// # Errors
+///
+/// [`TooDeep`](Kind::TooDeep).
+#[inline]
+pub fn check_depth(depth: usize, offset: usize) -> Result<(), DecodeError> {
     match depth < MAX_DEPTH {
         true => Ok(()),
         false => Err(DecodeError::new(Kind::TooDeep { limit: MAX_DEPTH }, offset)),

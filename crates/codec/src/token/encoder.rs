@@ -1,21 +1,19 @@
 //! Writing tokens, into a growing vector or a fixed slice.
 
 use super::{
-    ARRAY, BYTES, EIGHT_BYTES, FALSE, FLOAT64, FOUR_BYTES, MAP, NEGATIVE, NULL, ONE_BYTE, TAG,
-    TEXT, TRUE, TWO_BYTES, UNSIGNED,
+    ARRAY, BYTES, FALSE, FLOAT64, MAP, NEGATIVE, NULL, ONE_BYTE, TAG, TEXT, TRUE, UNSIGNED,
 };
 use crate::error::{EncodeError, EncodeErrorKind};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for Vec<u8> {}
-    impl Sealed for super::Fixed<'_> {}
-}
-
-/// Where an [`Encoder`] writes: a `Vec<u8>` that grows, or a [`Fixed`] slice.
-pub trait Sink: sealed::Sealed {
+/// Where an [`Encoder`] writes: a `Vec<u8>` that grows, a [`Fixed`] slice, or what a binding has.
+pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
+    /// Appends the first `len` of these bytes, which may be faster than [`put`](Self::put).
+    #[inline]
+    fn put_first(&mut self, bytes: [u8; 16], len: usize) {
+        self.put(&bytes[..len]);
+    }
     /// How many bytes were put, those included that found no place.
     fn len(&self) -> usize;
     /// Whether nothing was put yet.
@@ -45,6 +43,13 @@ pub struct Fixed<'a> {
     len: usize,
 }
 
+impl<'a> Fixed<'a> {
+    /// Nothing is written yet.
+    pub fn new(out: &'a mut [u8]) -> Self {
+        Fixed { out, len: 0 }
+    }
+}
+
 impl Sink for Fixed<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
@@ -53,6 +58,18 @@ impl Sink for Fixed<'_> {
             place.copy_from_slice(bytes);
         }
         self.len = end;
+    }
+
+    #[inline]
+    fn put_first(&mut self, bytes: [u8; 16], len: usize) {
+        // All of them are written where there is room; what follows is written over the rest.
+        match self.out.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
+            Some(place) => {
+                *place = bytes;
+                self.len += len;
+            }
+            None => self.put(&bytes[..len]),
+        }
     }
 
     #[inline]
@@ -112,7 +129,7 @@ impl Default for Encoder<Vec<u8>> {
 impl<'a> Encoder<Fixed<'a>> {
     /// An encoder over memory that is there already. Over an empty slice it measures: see [`len`](Self::len).
     pub fn over(out: &'a mut [u8]) -> Self {
-        Encoder { sink: Fixed { out, len: 0 } }
+        Encoder { sink: Fixed::new(out) }
     }
 
     /// The bytes written.
@@ -129,6 +146,16 @@ impl<'a> Encoder<Fixed<'a>> {
 }
 
 impl<S: Sink> Encoder<S> {
+    /// An encoder into a sink of one's own.
+    pub fn into_sink(sink: S) -> Self {
+        Encoder { sink }
+    }
+
+    /// The sink back.
+    pub fn sink(self) -> S {
+        self.sink
+    }
+
     /// Bytes in the sink, those included that found no place in a fixed one.
     #[inline]
     pub fn len(&self) -> usize {
@@ -176,8 +203,9 @@ impl<S: Sink> Encoder<S> {
     /// A float, as 64 bits; the bits of a NaN are kept.
     #[inline]
     pub fn float(&mut self, value: f64) -> &mut Self {
-        let [a, b, c, d, e, f, g, h] = value.to_bits().to_be_bytes();
-        self.put(&[FLOAT64, a, b, c, d, e, f, g, h])
+        let head = u128::from(FLOAT64) << 120 | u128::from(value.to_bits()) << 56;
+        self.sink.put_first(head.to_be_bytes(), 9);
+        self
     }
 
     /// A byte string.
@@ -217,22 +245,22 @@ impl<S: Sink> Encoder<S> {
     }
 
     /// An initial byte and its argument, in the shortest form.
-    #[inline]
+    #[inline(always)]
     fn head(&mut self, major: u8, argument: u64) -> &mut Self {
         let major = major << 5;
         if argument < u64::from(ONE_BYTE) {
-            self.put(&[major | argument as u8])
-        } else if let Ok(n) = u8::try_from(argument) {
-            self.put(&[major | ONE_BYTE, n])
-        } else if let Ok(n) = u16::try_from(argument) {
-            let [a, b] = n.to_be_bytes();
-            self.put(&[major | TWO_BYTES, a, b])
-        } else if let Ok(n) = u32::try_from(argument) {
-            let [a, b, c, d] = n.to_be_bytes();
-            self.put(&[major | FOUR_BYTES, a, b, c, d])
-        } else {
-            let [a, b, c, d, e, f, g, h] = argument.to_be_bytes();
-            self.put(&[major | EIGHT_BYTES, a, b, c, d, e, f, g, h])
+            return self.put(&[major | argument as u8]);
         }
+        // Bytes that the argument takes: 1, 2, 4 or 8, as a power of two; without a branch, since neighbours
+        // differ.
+        let power = u8::from(argument > 0xff)
+            + u8::from(argument > 0xffff)
+            + u8::from(argument > 0xffff_ffff);
+        let width = 1 << power;
+        let shifted = argument << (64 - 8 * width);
+        let initial = u128::from(major | (ONE_BYTE + power)) << 120;
+        let head = initial | u128::from(shifted) << 56;
+        self.sink.put_first(head.to_be_bytes(), 1 + width);
+        self
     }
 }

@@ -156,6 +156,13 @@ impl Descriptor {
         Some(Descriptor { dtype, order, shape, byte_len })
     }
 
+    /// The head, as it stands in an ndarray frame.
+    pub fn to_head(&self) -> Vec<u8> {
+        let mut head = vec![0; Head::len(self)];
+        self.write(&mut head);
+        head
+    }
+
     /// What an element is.
     pub fn dtype(&self) -> Dtype {
         self.dtype

@@ -1,0 +1,259 @@
+"""Measures what it costs to encode and decode, slipring beside its peers, in this one process.
+
+    python codec.py [--seconds 0.05] [--rounds 9] [--cases cbor/] [--out target/bench/codec.json]
+
+Each figure is the median over rounds of the mean over as many calls as fill `--seconds`; in each round all
+peers take their turn. Documents come from `SLIPRING_BENCH_DATA`, else `../shared/data/json`; where neither is
+there they are made up, and the report says so. What peers are given is what they can hold: MessagePack has
+no dates and no tuples, so the objects have none.
+"""
+
+import argparse
+import gc
+import json
+import lzma
+import math
+import os
+import pathlib
+import pickle
+import random
+import statistics
+import sys
+import time
+
+import cbor2
+import msgspec
+import numpy as np
+import ormsgpack
+
+import slipring
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+#: The cases of the geometric means.
+MEAN = "twitter citm canada github ints floats bools strings dict nested mixed".split()
+
+
+def documents():
+    """The objects by name, and whether the real documents were there."""
+    folder = pathlib.Path(os.environ.get("SLIPRING_BENCH_DATA", ROOT.parent / "shared/data/json"))
+    files = {"twitter": "twitter", "citm": "citm_catalog", "canada": "canada", "github": "github"}
+    found = {}
+    for name, file in files.items():
+        for path in (folder / f"{file}.json.xz", folder / f"{file}.json"):
+            if path.exists():
+                data = path.read_bytes()
+                found[name] = json.loads(lzma.decompress(data) if path.suffix == ".xz" else data)
+                break
+    real = len(found) == len(files)
+    draw = random.Random(1)
+    text = lambda n: "".join(draw.choices("abcdefghijklmnop ", k=n))  # noqa: E731
+    for name in files:
+        found.setdefault(name, [{text(8): {text(5): text(40), text(6): draw.random()}} for _ in range(2000)])
+    found["ints"] = [draw.randrange(-(2**40), 2**40) for _ in range(10_000)]
+    found["floats"] = [draw.random() * 10 ** draw.randrange(-5, 5) for _ in range(10_000)]
+    found["bools"] = [draw.random() < 0.5 for _ in range(10_000)]
+    found["strings"] = [text(draw.randrange(5, 30)) for _ in range(10_000)]
+    found["dict"] = {f"key{i}": i for i in range(10_000)}
+    found["nested"] = [
+        {"id": i, "name": f"n{i}", "tags": ["a", "b"], "at": {"x": i * 0.5, "y": i * 0.25}, "ok": i % 2 == 0}
+        for i in range(1000)
+    ]
+    found["mixed"] = [
+        draw.choice([None, True, i, i * 1.5, f"item {i}", [i, i + 1], {"k": i}]) for i in range(1000)
+    ]
+    return found, real
+
+
+def clock(call, seconds):
+    """Seconds per call, over as many calls as fill the time."""
+    n = 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(n):
+            call()
+        spent = time.perf_counter() - start
+        if spent >= seconds:
+            return spent / n
+        n = max(n * 2, int(n * seconds / max(spent, 1e-9)))
+
+
+def codec_cases(objects):
+    pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+    encoders = {
+        "slipring": slipring.encode,
+        "msgspec": pack,
+        "ormsgpack": ormsgpack.packb,
+        "cbor2": cbor2.dumps,
+        "pickle5": lambda value: pickle.dumps(value, 5),
+    }
+    decoders = {
+        "slipring": slipring.decode,
+        "msgspec": unpack,
+        "ormsgpack": ormsgpack.unpackb,
+        "cbor2": cbor2.loads,
+        "pickle5": pickle.loads,
+    }
+    for name in MEAN:
+        value = objects[name]
+        yield f"cbor/encode/{name}", {
+            peer: (lambda f=f, v=value: f(v)) for peer, f in encoders.items()
+        }
+        yield f"cbor/decode/{name}", {
+            peer: (lambda f=f, d=encoders[peer](value): f(d)) for peer, f in decoders.items()
+        }
+    value = objects["mixed"]
+    yield "cbor/there-and-back/mixed1000", {
+        peer: (lambda f=f, g=decoders[peer], v=value: g(f(v))) for peer, f in encoders.items()
+    }
+
+
+def frame_cases():
+    """Through a ring whose both ends are here."""
+    ring = slipring.create(anonymous=True, capacity="256 MiB")
+    tx, rx = ring.producer(), ring.consumer(pickle=True)
+
+    def through(value, **options):
+        tx.send(value, **options)
+        frame = rx.recv(0)
+        got = frame.value
+        frame.release()
+        return got
+
+    array = np.arange(1 << 20, dtype="f8")
+    place = np.empty_like(array)
+
+    def send():
+        tx.send(array)
+        rx.recv(0).release()
+
+    def memcpy():
+        place[:] = array
+
+    yield "array/send/8MiB", {"slipring": send, "memcpy": memcpy}
+    for size in ("8KiB", "8MiB"):
+        data = array[: 1024 if size == "8KiB" else None]
+        tx.send(data)
+        frame, whole = rx.recv(0), data.tobytes()
+        # The buffer of a frame is asked for anew each time; `value` is made once.
+        yield f"array/recv/{size}", {
+            "slipring": lambda frame=frame: np.asarray(memoryview(frame)),
+            "np.frombuffer": lambda whole=whole: np.frombuffer(whole),
+        }
+        frame.release()
+    columns = {f"c{i}": array[i * 1000 : i * 1000 + 100_000] for i in range(5)}
+    buffers = []
+
+    def out_of_band(value):
+        def call():
+            buffers.clear()
+            stream = pickle.dumps(value, 5, buffer_callback=buffers.append)
+            at = 0
+            for buffer in buffers:
+                raw = buffer.raw()
+                np.frombuffer(place, "u1")[at : at + raw.nbytes] = np.frombuffer(raw, "u1")
+                at += raw.nbytes
+            return pickle.loads(stream, buffers=buffers)
+
+        return call
+
+    yield "frame/dict-of-arrays/pickle5", {
+        "slipring": lambda: through(columns, format="pickle"),
+        "pickle5 + memcpy": out_of_band(columns),
+    }
+    yield "frame/dict-of-arrays/value", {
+        "slipring": lambda: through(columns),
+        "pickle5 + memcpy": out_of_band(columns),
+    }
+    try:
+        import pandas
+    except ImportError:
+        pass
+    else:
+        table = pandas.DataFrame({name: column[:100_000] for name, column in columns.items()})
+        yield "frame/pandas/pickle5", {
+            "slipring": lambda: through(table, format="pickle"),
+            "pickle5 + memcpy": out_of_band(table),
+        }
+    small = {"id": 7, "name": "camera", "at": [1.5, 2.5], "ok": True}
+    raw = b"x" * 40
+    yield "frame/small-dict", {"slipring": lambda: through(small), "raw": lambda: through(raw)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=0.02)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cases", default="")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/bench/codec.json")
+    parser.add_argument("--more", type=argparse.FileType(), help="lines of JSON to add to the report")
+    options = parser.parse_args()
+    objects, real = documents()
+    if not real:
+        print("the documents are not there: made-up ones stand for them", file=sys.stderr)
+    rows = []
+    for case, peers in [*codec_cases(objects)] if "frame" not in options.cases else []:
+        if options.cases in case:
+            rows += measure(case, peers, options)
+    for case, peers in frame_cases():
+        if options.cases in case:
+            rows += measure(case, peers, options)
+    rows += means(rows)
+    if options.more:
+        rows += [json.loads(line) for line in options.more if line.strip()]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(table(rows, real))
+    print(table(rows, real))
+
+
+def measure(case, peers, options):
+    times = {peer: [] for peer in peers}
+    gc.collect()
+    for call in peers.values():
+        call()
+    for _ in range(options.rounds):
+        for peer, call in peers.items():
+            times[peer].append(clock(call, options.seconds) * 1e6)
+    print(case, {peer: round(statistics.median(all), 2) for peer, all in times.items()}, file=sys.stderr)
+    return [row(case, peer, all) for peer, all in times.items()]
+
+
+def row(case, peer, all, metric="time", unit="us"):
+    figures = {"median": statistics.median(all), "min": min(all), "max": max(all)}
+    return {"case": case, "peer": peer, "metric": metric, "unit": unit, **figures}
+
+
+def means(rows):
+    """Geometric means over the documents, per peer."""
+    made = []
+    for way in ("encode", "decode"):
+        for peer in dict.fromkeys(r["peer"] for r in rows):
+            of = [r for r in rows if r["peer"] == peer and r["case"].startswith(f"cbor/{way}/")]
+            if len(of) == len(MEAN):
+                mean = {
+                    key: math.exp(statistics.fmean(math.log(r[key]) for r in of))
+                    for key in ("median", "min", "max")
+                }
+                made.append({"case": f"cbor/{way}/geomean", "peer": peer, "metric": "time", "unit": "us", **mean})
+    return made
+
+
+def table(rows, real):
+    """Markdown: a line per case, the peers beside each other, as ratios to slipring."""
+    lines = ["| case | slipring | peers (slipring's time in theirs) |", "|---|--:|---|"]
+    for case in dict.fromkeys(r["case"] for r in rows):
+        of = {r["peer"]: r for r in rows if r["case"] == case}
+        own = of.pop("slipring", None)
+        if own is None:
+            continue
+        others = ", ".join(
+            f"{peer} {r['median']:.4g} ({own['median'] / r['median']:.2f})" for peer, r in of.items()
+        )
+        lines.append(f"| {case} | {own['median']:.4g} {own['unit']} | {others} |")
+    if not real:
+        lines.append("\nThe documents were not there: made-up ones stand for them.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Types that values have and Python has not, and types of your own.
+
+>>> import slipring
+>>> slipring.decode(slipring.encode({slipring.Atom("ok"): 1}))
+{Atom('ok'): 1}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, overload
+
+T = TypeVar("T")
+
+_log = logging.getLogger("slipring")
+
+
+class Atom(str):
+    """An atom of Elixir's: a ``str`` that goes back as an atom."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Atom({str.__repr__(self)})"
+
+
+class Tag(NamedTuple):
+    """A CBOR value under a tag that has no type here. It goes back as it came."""
+
+    number: int
+    value: Any
+
+
+class Object(NamedTuple):
+    """An object whose ``name`` nobody has registered here, with its ``fields``."""
+
+    name: str
+    version: int
+    fields: Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Registered:
+    cls: type
+    name: str
+    version: int
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any, int], Any]
+
+    def fields_of(self, obj: Any) -> Any:
+        fields = self.encode(obj)
+        _log.debug("%s is sent as %s, version %d", self.cls.__qualname__, self.name, self.version)
+        return fields
+
+    def build(self, fields: Any, version: int) -> Any:
+        obj = self.decode(fields, version)
+        _log.debug("%s, version %d, arrives as %s", self.name, version, self.cls.__qualname__)
+        return obj
+
+
+_by_type: dict[type, _Registered] = {}
+_by_name: dict[str, _Registered] = {}
+
+#: Types whose form is fixed: registering one would change what others send.
+_BASIC = (object, bool, int, float, str, bytes, list, tuple, dict, type(None))
+
+
+def _name(cls: type) -> str:
+    """The name under which objects of a class travel unless another is given."""
+    module = "" if cls.__module__ in ("builtins", "__main__") else f"{cls.__module__}."
+    return module + cls.__qualname__
+
+
+def _dataclass_fields(obj: Any) -> dict[str, Any]:
+    return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
+
+
+def _state(obj: Any) -> dict[str, Any]:
+    return dict(vars(obj))
+
+
+def _restore(cls: type) -> Callable[[Any, int], Any]:
+    """Makes an object from its fields: a dataclass by its ``__init__``, another as ``pickle`` would."""
+
+    def restore(fields: Any, version: int) -> Any:
+        if not dataclasses.is_dataclass(cls):
+            obj = cls.__new__(cls)
+            vars(obj).update(fields)
+            return obj
+        known = {field.name: field.init for field in dataclasses.fields(cls)}
+        obj = cls(**{name: value for name, value in fields.items() if known.get(name, True)})
+        for name, value in fields.items():
+            if known.get(name) is False:
+                object.__setattr__(obj, name, value)
+        return obj
+
+    return restore
+
+
+@overload
+def register(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    version: int = 1,
+    encode: Callable[[T], Any] | None = None,
+    decode: Callable[[Any, int], T] | None = None,
+) -> type[T]: ...
+@overload
+def register(
+    *,
+    name: str | None = None,
+    version: int = 1,
+    encode: Callable[[Any], Any] | None = None,
+    decode: Callable[[Any, int], Any] | None = None,
+) -> Callable[[type[T]], type[T]]: ...
+def register(
+    cls: type | None = None,
+    *,
+    name: str | None = None,
+    version: int = 1,
+    encode: Callable[[Any], Any] | None = None,
+    decode: Callable[[Any, int], Any] | None = None,
+) -> Any:
+    """Lets objects of ``cls`` travel, as ``name`` and ``version`` with what ``encode`` makes of them.
+
+    ``encode(obj)`` gives any value, usually a dict of fields; without it a dataclass gives its fields and
+    another object its ``__dict__``. ``decode(fields, version)`` gives the object back; ``version`` is the
+    sender's, so that what was sent by older programs can be read. The other side, in whatever language, gets
+    its own type if it has registered the name, else an :class:`Object`.
+
+    Usable as a decorator::
+
+        @slipring.register(name="acme.Point", version=2)
+        @dataclass
+        class Point: ...
+
+    Registering a type or a name again replaces the former.
+    """
+    if cls is None:
+        return lambda cls: register(cls, name=name, version=version, encode=encode, decode=decode)
+    if not isinstance(cls, type):
+        raise TypeError(f"register takes a class, not {cls!r}")
+    if cls in _BASIC:
+        raise TypeError(f"{cls.__name__} has a form of its own: register a class of yours")
+    if not isinstance(version, int) or not 0 <= version < 2**63:
+        raise ValueError(f"version is {version!r}: give a whole number from 0 on")
+    is_dataclass = dataclasses.is_dataclass(cls)
+    if encode is None and not is_dataclass and not hasattr(cls, "__dict__"):
+        raise TypeError(f"{cls.__name__} has no __dict__: give encode=")
+    entry = _Registered(
+        cls,
+        name if name is not None else _name(cls),
+        version,
+        encode or (_dataclass_fields if is_dataclass else _state),
+        decode or _restore(cls),
+    )
+    former = _by_type.get(cls)
+    if former is not None and _by_name.get(former.name) is former:
+        del _by_name[former.name]
+    _by_type[cls] = _by_name[entry.name] = entry
+    return cls

@@ -1,0 +1,99 @@
+//! What would become of an object that is sent: the format, why, what it costs, and the runners-up.
+
+use crate::array::{self, Candidate};
+use crate::buffer::Buffer;
+use crate::{error, pickle, value};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use slipring_codec::Format;
+use slipring_codec::select::{Nature, Selection, select};
+use std::time::Instant;
+
+/// A format, whether it holds the object, why, and where it does how many bytes it takes in how many
+/// seconds.
+pub(crate) type Row = (&'static str, bool, String, Option<(usize, f64)>);
+
+/// All formats for an object, the one that `send` takes first. Those that may hold it are tried, so that
+/// size and time are measured and not guessed.
+pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
+    let mut refused = Vec::new();
+    let nature = nature(object, &mut refused)?;
+    let mut costs = Vec::new();
+    for format in [Format::Raw, Format::Ndarray, Format::Value, Format::Pickle] {
+        let holds = match nature {
+            Nature::Bytes => format != Format::Ndarray,
+            Nature::Array => format != Format::Raw,
+            _ => !matches!(format, Format::Raw | Format::Ndarray),
+        };
+        if holds && !refused.iter().any(|tried: &(Format, String)| tried.0 == format) {
+            let start = Instant::now();
+            match size(format, object) {
+                Ok(len) => costs.push((format, (len, start.elapsed().as_secs_f64()))),
+                Err(e) => refused.push((format, reason(object.py(), e)?)),
+            }
+        }
+    }
+    let nature = match nature {
+        Nature::Value if refused.iter().any(|tried| tried.0 == Format::Value) => Nature::Opaque,
+        nature => nature,
+    };
+    let Selection { candidates } = select(nature, &refused, true);
+    let rows = candidates.into_iter().map(|candidate| {
+        let cost = costs.iter().find(|cost| cost.0 == candidate.format).map(|cost| cost.1);
+        (candidate.format.name(), candidate.fits, candidate.reason, cost)
+    });
+    Ok(rows.collect())
+}
+
+/// What `send` takes an object for.
+fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyResult<Nature> {
+    let bytes_like = object.is_instance_of::<PyBytes>()
+        || object.is_instance_of::<PyByteArray>()
+        || object.is_instance_of::<PyMemoryView>();
+    if bytes_like {
+        return Ok(Nature::Bytes);
+    }
+    match array::look(object) {
+        Ok(Candidate::Array(_)) => Ok(Nature::Array),
+        Ok(Candidate::Scalar) => Ok(Nature::Value),
+        Ok(Candidate::Other) if Buffer::of(object)?.is_some() => Ok(Nature::Bytes),
+        Ok(Candidate::Other) => Ok(Nature::Value),
+        Err(e) => {
+            refused.push((Format::Ndarray, reason(object.py(), e)?));
+            Ok(Nature::Array)
+        }
+    }
+}
+
+/// Writes the object in this format, and answers how many bytes that took.
+fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let py = object.py();
+    let copied = |len: usize, copy: &dyn Fn(&mut [u8]) -> PyResult<()>| {
+        let mut out = vec![0; len];
+        copy(&mut out).map(|()| len)
+    };
+    match (format, Buffer::of(object)?) {
+        (Format::Raw, Some(buffer)) => copied(buffer.len(), &|out| buffer.copy_to(py, out)),
+        (Format::Ndarray, _) => match array::look(object)? {
+            Candidate::Array(array) => {
+                copied(array.descriptor.byte_len(), &|out| array.copy_to(py, out))
+            }
+            _ => Ok(0),
+        },
+        (Format::Value, _) => value::encode(object).map(|bytes| bytes.as_bytes().len()),
+        (Format::Pickle, _) => pickle::dump(object).map(|pickled| {
+            pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()
+        }),
+        _ => Ok(0),
+    }
+}
+
+/// Why a format refused the object, and where in it; any other exception stays one.
+fn reason(py: Python<'_>, raised: PyErr) -> PyResult<String> {
+    if !error::is_refusal(py, &raised) {
+        return Err(raised);
+    }
+    let told = |name: &str| raised.value(py).getattr(name)?.extract::<String>();
+    let (what, path) = (told("what")?, told("path")?);
+    Ok(if path == "$" { what } else { format!("{what}, at {path}") })
+}

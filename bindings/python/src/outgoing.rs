@@ -1,0 +1,191 @@
+//! Objects on their way into a frame as values and pickles, which tell their size only when they are
+//! written.
+//!
+//! A value is written straight into a reservation: of about the size of the last one, and, if that was too
+//! small, once more into one of the right size.
+
+use crate::buffer::Buffer;
+use crate::end::{End, Stop, Timeout};
+use crate::pickle::{self, Pickled};
+use crate::producer::commit;
+use crate::value::{Fault, Piece, Writer, warn_losses};
+use crate::{counts, error, size};
+use pyo3::intern;
+use pyo3::prelude::*;
+use slipring::{Error, Grant, Header, Producer};
+use slipring_codec::frame::Layout;
+use slipring_codec::token::Fixed;
+use slipring_codec::{FORMAT_VERSION, Format};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the first value gets.
+const FIRST: usize = 512;
+
+/// What values have needed lately.
+pub(crate) struct Guess {
+    len: AtomicUsize,
+    buffers: AtomicUsize,
+}
+
+impl Guess {
+    pub(crate) fn new() -> Self {
+        Self { len: AtomicUsize::new(FIRST), buffers: AtomicUsize::new(0) }
+    }
+
+    /// Room for the next one: somewhat more than the last one took, and less and less of what a large
+    /// one before it took.
+    fn learn(&self, len: usize, buffers: usize) {
+        // Relaxed, here and below: it is a guess.
+        let last = self.len.load(Ordering::Relaxed);
+        let next = (len + len / 8 + 64).max(last - last / 4);
+        self.len.store(next, Ordering::Relaxed);
+        self.buffers.store(buffers, Ordering::Relaxed);
+    }
+}
+
+/// The form that a caller asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Raw,
+    Ndarray,
+    Value,
+    Pickle,
+}
+
+impl FromPyObject<'_, '_> for Form {
+    type Error = PyErr;
+    fn extract(name: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let text = name.extract::<String>().unwrap_or_else(|_| name.to_string());
+        Ok(match text.as_str() {
+            "raw" => Self::Raw,
+            "ndarray" => Self::Ndarray,
+            "value" => Self::Value,
+            "pickle" => Self::Pickle,
+            other => {
+                let expected = "raw, ndarray, value, pickle, or None for what fits";
+                return Err(size::refused(name.py(), "format", other, expected));
+            }
+        })
+    }
+}
+
+/// Why an object was not sent as a value.
+pub(crate) enum Unsent {
+    /// It has no form as one.
+    Refused(Box<Fault>),
+    Raised(PyErr),
+}
+
+impl From<PyErr> for Unsent {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+/// Sends an object as a value.
+pub(crate) fn send_value(
+    end: &End<Producer>,
+    guess: &Guess,
+    object: &Bound<'_, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+) -> Result<(), Unsent> {
+    let py = object.py();
+    let timeout = timeout.begin();
+    let front = Layout::front(guess.buffers.load(Ordering::Relaxed), meta.is_some());
+    let mut room = guess.len.load(Ordering::Relaxed).max(front + FIRST);
+    let mut guessed = true;
+    loop {
+        let reserved = end.attempt(py, timeout, |tx, wait| tx.reserve(room, wait));
+        let mut grant = match reserved {
+            Ok(grant) => grant,
+            Err(Stop::Ring(Error::TooLarge { .. })) if guessed && room > front + FIRST => {
+                room = front + FIRST;
+                continue;
+            }
+            Err(stop) => return Err(end.raise(py, stop).into()),
+        };
+        let mut writer = Writer::new(py, Fixed::new(&mut grant[front..]), true);
+        if let Err(fault) = writer.write(object.as_borrowed(), 0) {
+            return Err(match fault.is_refusal() {
+                true => Unsent::Refused(fault),
+                false => Unsent::Raised(fault.encoding(py)),
+            });
+        }
+        let (head_len, pieces) = (writer.encoder.len(), writer.pieces.take().unwrap_or_default());
+        let losses = std::mem::take(&mut writer.losses);
+        let lens = pieces.iter().map(Piece::len);
+        let layout = Layout::new(Format::Value, head_len, meta.map(<[u8]>::len), lens)
+            .map_err(|e| error::encode(py, &e, "value"))?;
+        let needed = layout.body_len().max(front + head_len);
+        if needed > grant.len() {
+            // A second time only: the object may not be the same then, but it has been measured.
+            (room, guessed) = (needed, false);
+            continue;
+        }
+        warn_losses(py, &losses)?;
+        guess.learn(needed, pieces.len());
+        layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "value"))?;
+        for (piece, range) in pieces.iter().zip(layout.buffers()) {
+            piece.copy_to(py, &mut grant[range.clone()])?;
+        }
+        return Ok(send(py, end, grant, &layout, timeout)?);
+    }
+}
+
+/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
+pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
+    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
+    let reason = fault.to_string();
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
+}
+
+/// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is
+/// copied once, into its place.
+pub(crate) fn send_pickle(
+    end: &End<Producer>,
+    object: &Bound<'_, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+) -> PyResult<()> {
+    let py = object.py();
+    let timeout = timeout.begin();
+    let Pickled { stream, buffers } = pickle::dump(object)?;
+    let lens = buffers.iter().map(Buffer::len);
+    let layout = Layout::new(Format::Pickle, stream.as_bytes().len(), meta.map(<[u8]>::len), lens)
+        .map_err(|e| error::encode(py, &e, "pickle"))?;
+    let len = layout.body_len();
+    let mut grant = end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
+    let front = Layout::front(buffers.len(), meta.is_some());
+    grant[front..front + stream.as_bytes().len()].copy_from_slice(stream.as_bytes());
+    layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "pickle"))?;
+    for (buffer, range) in buffers.iter().zip(layout.buffers()) {
+        let place = &mut grant[range.clone()];
+        match buffer.bytes() {
+            Some(bytes) => crate::producer::copy(py, bytes, place)?,
+            None => buffer.copy_to(py, place)?,
+        }
+    }
+    send(py, end, grant, &layout, timeout)
+}
+
+fn send(
+    py: Python<'_>,
+    end: &End<Producer>,
+    mut grant: Grant,
+    layout: &Layout,
+    timeout: Timeout,
+) -> PyResult<()> {
+    let len = layout.body_len();
+    grant.truncate(len);
+    let header = Header {
+        format: layout.format().code(),
+        format_version: FORMAT_VERSION,
+        flags: layout.flags(),
+        type_code: layout.type_code(),
+        ..Header::default()
+    };
+    commit(py, end, grant, header, timeout)?;
+    counts::sent(layout.format(), len);
+    Ok(())
+}

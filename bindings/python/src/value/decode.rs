@@ -1,0 +1,625 @@
+//! From CBOR to Python's objects, straight from the token layer.
+//!
+//! 1. Nothing is allocated that the input has not paid for: an item is a byte at least, and what all
+//!    open containers are still owed must be left.
+//! 2. What is used as a key must be hashable: there a list becomes a tuple and a set a frozen one.
+
+use super::fault::Fault;
+use super::types::{Types, warn_lossy};
+use super::{keys, registry, temporal};
+use crate::array;
+use crate::frame::{Lease, Window, memoryview};
+use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
+    PyString, PyTuple,
+};
+use pyo3::{IntoPyObjectExt, ffi, intern};
+use slipring_codec::error::Segment;
+use slipring_codec::format::value::{self, Bytes};
+use slipring_codec::token::check_depth;
+use slipring_codec::{DecodeError, Decoder, Token, Value, tag};
+use std::ops::Range;
+
+type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
+
+/// Where the bytes lie that are decoded.
+pub(crate) enum Place<'a, 'py> {
+    /// In memory that nobody keeps: all is copied.
+    Passing,
+    /// In a frame, in which these are the buffers; `copy` says that nothing may refer to it.
+    Frame { lease: &'a Bound<'py, Lease>, buffers: &'a [Range<usize>], copy: bool },
+}
+
+/// Goes through CBOR and makes what it says.
+pub(crate) struct Reader<'a, 'py> {
+    py: Python<'py>,
+    decoder: Decoder<'a>,
+    place: Place<'a, 'py>,
+    /// Whether pickles among it may be loaded.
+    trusted: bool,
+}
+
+/// How an item is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Value,
+    Key,
+}
+
+impl<'a, 'py> Reader<'a, 'py> {
+    pub(crate) fn new(
+        py: Python<'py>,
+        input: &'a [u8],
+        place: Place<'a, 'py>,
+        trusted: bool,
+    ) -> Self {
+        Self { py, decoder: Decoder::new(input), place, trusted }
+    }
+
+    /// The one item that the input is.
+    pub(crate) fn read_all(mut self) -> Made<'py> {
+        let value = self.read(0, 0, Use::Value)?;
+        self.decoder.finish()?;
+        Ok(value)
+    }
+
+    /// Reads an item, which `depth` others enclose, and beside which `owed` items are still to come.
+    fn read(&mut self, depth: usize, owed: usize, used: Use) -> Made<'py> {
+        let py = self.py;
+        let start = self.decoder.offset();
+        if let Some(text) = self.decoder.text_bytes() {
+            return match new_text(py, text) {
+                Some(text) => Ok(text),
+                None => Err(self.not_text(start)),
+            };
+        }
+        Ok(match self.decoder.token()? {
+            Token::Text(text) => new_text(py, text.as_bytes()).ok_or_else(|| PyErr::fetch(py))?,
+            Token::Unsigned(n) => match i64::try_from(n) {
+                // SAFETY: gives a new reference or raises.
+                Ok(n) => unsafe { owned(py, ffi::PyLong_FromLongLong(n))? },
+                // SAFETY: as above.
+                Err(_) => unsafe { owned(py, ffi::PyLong_FromUnsignedLongLong(n))? },
+            },
+            Token::Negative(n) => match i64::try_from(n) {
+                // SAFETY: as above.
+                Ok(n) => unsafe { owned(py, ffi::PyLong_FromLongLong(-1 - n))? },
+                Err(_) => (-1 - i128::from(n)).into_bound_py_any(py)?,
+            },
+            // SAFETY: as above.
+            Token::Float(x) => unsafe { owned(py, ffi::PyFloat_FromDouble(x))? },
+            Token::Map(len) => self.map(start, len, depth, owed, used)?,
+            Token::Array(len) => self.array(start, len, depth, owed, used)?,
+            Token::Null => py.None().into_bound(py),
+            Token::Bool(truth) => PyBool::new(py, truth).to_owned().into_any(),
+            Token::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+            Token::Tag(tag) => {
+                check_depth(depth, start)?;
+                self.tagged(tag, depth, owed, used).map_err(|f| f.within(Segment::Tag(tag)))?
+            }
+            Token::BytesPieces => PyBytes::new(py, &self.decoder.join_bytes()?).into_any(),
+            Token::TextPieces => {
+                let text = self.decoder.join_text()?;
+                new_text(py, text.as_bytes()).ok_or_else(|| PyErr::fetch(py))?
+            }
+            token => return Err(self.decoder.unfit(&token, start).into()),
+        })
+    }
+
+    fn array(
+        &mut self,
+        start: usize,
+        len: Option<usize>,
+        depth: usize,
+        owed: usize,
+        used: Use,
+    ) -> Made<'py> {
+        let Some(len) = len else {
+            let items = self.open_array(start, depth, owed, used)?;
+            return match used {
+                Use::Value => Ok(PyList::new(self.py, items)?.into_any()),
+                Use::Key => self.tuple_key(PyTuple::new(self.py, items)?),
+            };
+        };
+        if used == Use::Key {
+            let tuple = self.tuple(start, len, depth, owed, used)?;
+            return self.tuple_key(tuple.cast_into().map_err(PyErr::from)?);
+        }
+        let mut rest = self.decoder.open(start, len, depth, owed)?;
+        // SAFETY: a new list of that many empty places, or an exception; nobody else sees it before it is
+        // full, and one that is not is freed as it is.
+        let list = unsafe { owned(self.py, ffi::PyList_New(len as _))? };
+        for index in 0..len {
+            rest -= 1;
+            let item = self
+                .read(depth + 1, rest, used)
+                .map_err(|fault| fault.within(Segment::Index(index)))?;
+            // SAFETY: the place is empty, and takes the reference.
+            unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index as _, item.into_ptr()) };
+        }
+        Ok(list)
+    }
+
+    /// The items of an array whose end is marked.
+    fn open_array(
+        &mut self,
+        start: usize,
+        depth: usize,
+        owed: usize,
+        used: Use,
+    ) -> Result<Vec<Bound<'py, PyAny>>, Box<Fault>> {
+        self.decoder.open(start, 1, depth, owed)?;
+        let mut items = Vec::new();
+        while !self.decoder.take_break() {
+            let index = items.len();
+            let item = self.read(depth + 1, owed + 1, used);
+            items.push(item.map_err(|fault| fault.within(Segment::Index(index)))?);
+        }
+        Ok(items)
+    }
+
+    /// A list is no key in Python.
+    #[cold]
+    fn tuple_key(&self, tuple: Bound<'py, PyTuple>) -> Made<'py> {
+        let lost =
+            "a list that is a key has become a tuple, and goes back as one: send tuples as keys";
+        warn_lossy(self.py, lost)?;
+        Ok(tuple.into_any())
+    }
+
+    fn tuple(
+        &mut self,
+        start: usize,
+        len: usize,
+        depth: usize,
+        owed: usize,
+        used: Use,
+    ) -> Made<'py> {
+        let mut rest = self.decoder.open(start, len, depth, owed)?;
+        // SAFETY: as for the list in `array`.
+        let tuple = unsafe { self::owned(self.py, ffi::PyTuple_New(len as _))? };
+        for index in 0..len {
+            rest -= 1;
+            let item = self
+                .read(depth + 1, rest, used)
+                .map_err(|fault| fault.within(Segment::Index(index)))?;
+            // SAFETY: as for the list in `array`.
+            unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as _, item.into_ptr()) };
+        }
+        Ok(tuple)
+    }
+
+    fn map(
+        &mut self,
+        start: usize,
+        len: Option<usize>,
+        depth: usize,
+        owed: usize,
+        used: Use,
+    ) -> Made<'py> {
+        let py = self.py;
+        if used == Use::Key {
+            let what = "a map is the key of a map, or a member of a set".to_owned();
+            return Err(Fault::refused(what, "map".into(), KEYS));
+        }
+        let mut rest = self.decoder.open(start, len.map_or(1, |len| 2 * len), depth, owed)?;
+        // Not for more than so many on credit: a place takes more room than a pair must have bytes.
+        // SAFETY: gives a new reference or raises.
+        let dict =
+            unsafe { self::owned(py, _PyDict_NewPresized(len.unwrap_or(0).min(PRESIZED) as _))? };
+        let mut entry = 0;
+        while match len {
+            Some(len) => entry < len,
+            None => !self.decoder.take_break(),
+        } {
+            let below = |rest: &mut usize| {
+                if len.is_some() {
+                    *rest -= 1;
+                }
+                *rest
+            };
+            let key_owed = below(&mut rest);
+            let key = self.key(depth + 1, key_owed, entry)?;
+            let value_owed = below(&mut rest);
+            let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
+            // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
+            if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
+                return Err(no_key(PyErr::fetch(py), py).within(Segment::KeyOf(entry)));
+            }
+            entry += 1;
+        }
+        // SAFETY: a dict.
+        if unsafe { ffi::PyDict_Size(dict.as_ptr()) } as usize != entry {
+            self.repeated(start)?;
+        }
+        Ok(dict)
+    }
+
+    #[inline]
+    fn key(&mut self, depth: usize, owed: usize, entry: usize) -> Made<'py> {
+        let start = self.decoder.offset();
+        if let Some(text) = self.decoder.text_bytes() {
+            let key = keys::get(self.py, text);
+            return key.ok_or_else(|| self.not_text(start).within(Segment::KeyOf(entry)));
+        }
+        self.read(depth, owed, Use::Key).map_err(|fault| fault.within(Segment::KeyOf(entry)))
+    }
+
+    /// Why the text that begins here could not be made: it is not UTF-8, or there is no memory.
+    #[cold]
+    fn not_text(&self, start: usize) -> Box<Fault> {
+        let raised = PyErr::fetch(self.py);
+        match self.decoder.from(start).token() {
+            Err(error) => error.into(),
+            Ok(_) => raised.into(),
+        }
+    }
+
+    /// Two keys were one to Python: the same twice, which is refused, or such as `1` and `1.0`.
+    #[cold]
+    fn repeated(&self, start: usize) -> Result<(), Box<Fault>> {
+        Value::read(&mut self.decoder.from(start))?;
+        let lost = "two keys of a map are one in Python (1 and 1.0 are): the last one stays; \
+                    send keys of one type";
+        Ok(warn_lossy(self.py, lost)?)
+    }
+
+    #[cold]
+    fn tagged(&mut self, tag: u64, depth: usize, owed: usize, used: Use) -> Made<'py> {
+        let py = self.py;
+        let start = self.decoder.offset();
+        let refused = || Box::<Fault>::from(DecodeError::tag_content(tag, start));
+        match tag {
+            tag::TUPLE => match self.decoder.token()? {
+                Token::Array(Some(len)) => return self.tuple(start, len, depth + 1, owed, used),
+                Token::Array(None) => {
+                    let items = self.open_array(start, depth + 1, owed, used)?;
+                    return Ok(PyTuple::new(py, items)?.into_any());
+                }
+                _ => return Err(refused()),
+            },
+            tag::BUFFER => {
+                let Token::Unsigned(number) = self.decoder.token()? else { return Err(refused()) };
+                return self.buffer(number, start);
+            }
+            tag if value::is_array(tag) => return self.ndarray(tag),
+            tag::ELEMENT => {
+                let inner = self.decoder.token()?;
+                let Token::Tag(inner) = inner else { return Err(refused()) };
+                if !value::is_array(inner) {
+                    return Err(refused());
+                }
+                // A scalar is hashable, and an array without dimensions gives its own.
+                let array = self.ndarray(inner)?;
+                return Ok(array.call_method1(intern!(py, "take"), (0,))?);
+            }
+            tag::SELF_DESCRIBED => return self.read(depth + 1, owed, used),
+            tag::SET | tag::FROZEN_SET => return self.set(tag, depth, owed, used),
+            _ => {}
+        }
+        // The rest has few and small items, which are made first.
+        let inner_use = if tag == tag::OBJECT { Use::Value } else { used };
+        let inner = self.read(depth + 1, owed, inner_use)?;
+        match self.made_of(tag, &inner, used) {
+            Ok(Some(made)) => Ok(made),
+            Ok(None) => Err(refused()),
+            // What a constructor refuses is no such thing; other exceptions are others' business.
+            Err(e)
+                if !matches!(tag, tag::OBJECT | tag::PICKLE)
+                    && (e.is_instance_of::<PyValueError>(py)
+                        || e.is_instance_of::<PyTypeError>(py)
+                        || e.is_instance_of::<PyArithmeticError>(py)) =>
+            {
+                Err(refused())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a tag makes of what it encloses; `None` if that can't be.
+    fn made_of(
+        &mut self,
+        tag: u64,
+        inner: &Bound<'py, PyAny>,
+        used: Use,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = self.py;
+        let parts = |count: usize| {
+            let items: Vec<Bound<'py, PyAny>> = inner.extract().ok()?;
+            (items.len() == count && !inner.is_instance_of::<PyString>()).then_some(items)
+        };
+        let text = || inner.cast_exact::<PyString>().ok();
+        let ints = |count| {
+            parts(count).filter(|all| all.iter().all(|n| n.is_exact_instance_of::<PyInt>()))
+        };
+        Ok(match tag {
+            tag::POSITIVE_BIG | tag::NEGATIVE_BIG => {
+                let Ok(bytes) = inner.cast_exact::<PyBytes>() else { return Ok(None) };
+                let int = py.get_type::<PyInt>();
+                let n = int.call_method1(intern!(py, "from_bytes"), (bytes, intern!(py, "big")))?;
+                Some(if tag == tag::POSITIVE_BIG { n } else { n.bitnot()? })
+            }
+            tag::DECIMAL => {
+                let Some(parts) = ints(2) else { return Ok(None) };
+                Some(decimal(py, &parts[0], &parts[1])?)
+            }
+            tag::DECIMAL_TEXT => match text() {
+                Some(text) => Some(Types::get(py)?.decimal.bind(py).call1((text,))?),
+                None => None,
+            },
+            tag::RATIONAL => match ints(2) {
+                Some(parts) => {
+                    Some(Types::get(py)?.fraction.bind(py).call1((&parts[0], &parts[1]))?)
+                }
+                None => None,
+            },
+            tag::COMPLEX => match parts(2) {
+                Some(parts) => {
+                    let (re, im): (f64, f64) = (parts[0].extract()?, parts[1].extract()?);
+                    Some(PyComplex::from_doubles(py, re, im).into_any())
+                }
+                None => None,
+            },
+            tag::UUID => match inner.cast_exact::<PyBytes>() {
+                Ok(bytes) if bytes.as_bytes().len() == 16 => {
+                    let named = PyDict::new(py);
+                    named.set_item(intern!(py, "bytes"), bytes)?;
+                    Some(Types::get(py)?.uuid.bind(py).call((), Some(&named))?)
+                }
+                _ => None,
+            },
+            tag::ATOM => match text() {
+                Some(text) => Some(Types::get(py)?.atom.bind(py).call1((text,))?),
+                None => None,
+            },
+            tag::RANGE => match ints(3) {
+                Some(parts) => {
+                    Some(py.get_type::<PyRange>().call1((&parts[0], &parts[1], &parts[2]))?)
+                }
+                None => None,
+            },
+            tag::DATE | tag::TIME | tag::NAIVE_DATETIME | tag::DATETIME => match text() {
+                Some(text) => temporal::read(py, tag, &text.to_cow()?)?,
+                None => None,
+            },
+            tag::EPOCH => temporal::from_epoch(inner)?,
+            tag::EPOCH_DATE => temporal::from_days(inner)?,
+            tag::ZONED_DATETIME => match parts(3) {
+                Some(parts) => match parts[0].cast_exact::<PyString>() {
+                    Ok(text) => temporal::read_zoned(py, &text.to_cow()?)?,
+                    Err(_) => None,
+                },
+                None => None,
+            },
+            tag::DURATION => match inner.cast_exact::<PyDict>() {
+                Ok(parts) => duration(py, parts)?,
+                Err(_) => None,
+            },
+            tag::OBJECT => match parts(3) {
+                Some(parts) => self.object(&parts)?,
+                None => None,
+            },
+            tag::PICKLE => match parts_of_bytes(inner) {
+                Some(parts) => Some(crate::pickle::load(py, parts, self.trusted)?),
+                None => None,
+            },
+            number => {
+                let tagged = Types::get(py)?.tag.bind(py).call1((number, inner))?;
+                if used == Use::Key {
+                    // Raises where what is inside is not hashable.
+                    tagged.hash()?;
+                }
+                Some(tagged)
+            }
+        })
+    }
+
+    fn object(&self, parts: &[Bound<'py, PyAny>]) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = self.py;
+        let [name, version, fields] = parts else { return Ok(None) };
+        let (Ok(text), Ok(number)) = (name.cast_exact::<PyString>(), version.extract::<u64>())
+        else {
+            return Ok(None);
+        };
+        match registry::build(py, &text.to_cow()?, number, fields)? {
+            Some(made) => Ok(Some(made)),
+            None => Types::get(py)?.object.bind(py).call1((name, version, fields)).map(Some),
+        }
+    }
+
+    fn set(&mut self, tag: u64, depth: usize, owed: usize, used: Use) -> Made<'py> {
+        let start = self.decoder.offset();
+        let mut frozen = used == Use::Key || tag == tag::FROZEN_SET;
+        let mut depth = depth + 1;
+        let mut token = self.decoder.token()?;
+        if tag == tag::FROZEN_SET {
+            if token != Token::Tag(tag::SET) {
+                return Err(DecodeError::tag_content(tag, start).into());
+            }
+            depth += 1;
+            frozen = true;
+            token = self.decoder.token()?;
+        }
+        let items = match token {
+            Token::Array(Some(len)) => self.tuple(start, len, depth, owed, Use::Key)?,
+            Token::Array(None) => {
+                let items = self.open_array(start, depth, owed, Use::Key)?;
+                PyTuple::new(self.py, items)?.into_any()
+            }
+            _ => return Err(DecodeError::tag_content(tag, start).into()),
+        };
+        let made = if frozen {
+            // SAFETY: makes a new frozen set of what can be iterated, or raises.
+            unsafe { self::owned(self.py, ffi::PyFrozenSet_New(items.as_ptr())) }
+        } else {
+            // SAFETY: as above.
+            unsafe { self::owned(self.py, ffi::PySet_New(items.as_ptr())) }
+        };
+        let made = made.map_err(|raised| no_key(raised, self.py))?;
+        let distinct = match made.cast::<PySet>() {
+            Ok(set) => set.len(),
+            Err(_) => made.cast::<PyFrozenSet>().map_or(0, |set| set.len()),
+        };
+        if distinct != items.len()? {
+            let lost = "two members of a set are one in Python (1 and 1.0 are): one stays";
+            warn_lossy(self.py, lost)?;
+        }
+        Ok(made)
+    }
+
+    /// A byte string that lies in a buffer of the frame: as a view, where that is wanted.
+    fn buffer(&mut self, number: u64, at: usize) -> Made<'py> {
+        let Place::Frame { lease, copy, .. } = &self.place else {
+            return Err(DecodeError::buffer_unknown(number, at).into());
+        };
+        let (lease, copy) = (*lease, *copy);
+        let Some(range) = self.buffer_range(number) else {
+            return Err(DecodeError::buffer_unknown(number, at).into());
+        };
+        if copy {
+            return Ok(PyBytes::new(self.py, &lease.get().body()[range]).into_any());
+        }
+        let window = Bound::new(self.py, Window::new(lease.clone().unbind(), range))?;
+        Ok(memoryview(window.as_any())?)
+    }
+
+    fn buffer_range(&self, number: u64) -> Option<Range<usize>> {
+        match &self.place {
+            Place::Frame { buffers, .. } => buffers.get(usize::try_from(number).ok()?).cloned(),
+            Place::Passing => None,
+        }
+    }
+
+    fn ndarray(&mut self, tag: u64) -> Made<'py> {
+        let py = self.py;
+        let found = value::read_array(&mut self.decoder, tag, |number| match &self.place {
+            Place::Frame { buffers, .. } => {
+                buffers.get(usize::try_from(number).ok()?).map(ExactSizeIterator::len)
+            }
+            Place::Passing => None,
+        });
+        let (descriptor, bytes) = found?;
+        match (bytes, &self.place) {
+            (Bytes::Inline(bytes), _) => Ok(array::copied(py, &descriptor, bytes)?),
+            (Bytes::Buffer(number), Place::Frame { lease, copy, .. }) => {
+                // Its length was compared by `read_array`.
+                let range = self.buffer_range(number).unwrap_or_default();
+                let data = &lease.get().body()[range];
+                if *copy {
+                    return Ok(array::copied(py, &descriptor, data)?);
+                }
+                let base = (*lease).clone().into_any();
+                Ok(array::over(py, &descriptor, data.as_ptr().cast_mut(), false, Some(base))?)
+            }
+            (Bytes::Buffer(number), Place::Passing) => {
+                Err(DecodeError::buffer_unknown(number, self.decoder.offset()).into())
+            }
+        }
+    }
+}
+
+/// Places that a dict gets before it is known that its pairs are there.
+const PRESIZED: usize = 1024;
+
+unsafe extern "C" {
+    /// Not among PyO3's declarations; exported by every CPython so far.
+    fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+}
+
+/// # Safety
+/// `object` is a new reference, or null with an exception set.
+#[inline(always)]
+unsafe fn owned<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: by the caller's word.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// A str of these bytes; `None` with an exception set if they are not UTF-8, or there is no memory.
+#[inline]
+pub(super) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: each call gives a new reference, or null with an exception set. One made by `PyUnicode_New` has
+    // that many ASCII characters from PyUnicode_DATA on, which are written before anybody sees it; the one
+    // of length 0 is shared, and nothing is written into it.
+    unsafe {
+        if !text.is_ascii() {
+            let (data, len) = (text.as_ptr().cast(), text.len() as _);
+            return Bound::from_owned_ptr_or_opt(
+                py,
+                ffi::PyUnicode_DecodeUTF8(data, len, std::ptr::null()),
+            );
+        }
+        if let &[character] = text {
+            // Of these there is one each.
+            return Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_FromOrdinal(character.into()));
+        }
+        let new = Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_New(text.len() as _, 127))?;
+        // Behind the fixed fields of a compact ASCII str stand its characters.
+        let data = new.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+        std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
+        Some(new)
+    }
+}
+
+/// What may be a key or a member.
+const KEYS: &str = "send keys, and members of sets, that are text, numbers or tuples of them";
+
+/// An object that Python can't hash.
+#[cold]
+fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
+    match raised.is_instance_of::<PyTypeError>(py) {
+        true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
+        false => raised.into(),
+    }
+}
+
+fn parts_of_bytes<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+    let parts: Vec<Bound<'py, PyAny>> = inner.extract().ok()?;
+    (!parts.is_empty() && !inner.is_instance_of::<PyString>()).then_some(parts)
+}
+
+/// A decimal of exponent and mantissa, exactly.
+fn decimal<'py>(
+    py: Python<'py>,
+    exponent: &Bound<'py, PyAny>,
+    mantissa: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = Types::get(py)?.decimal.bind(py);
+    if let Ok(small) = mantissa.extract::<i64>() {
+        let exponent: i64 = exponent.extract().map_err(|_| PyValueError::new_err("exponent"))?;
+        return class.call1((format!("{small}E{exponent}"),));
+    }
+    // Through the digits: a text of so many would not be read, and arithmetic would round.
+    let digits = class.call1((mantissa,))?.call_method0(intern!(py, "as_tuple"))?;
+    let (sign, digits) = (digits.get_item(0)?, digits.get_item(1)?);
+    class.call1(((sign, digits, exponent),))
+}
+
+/// A duration of RFC 9581 made of seconds and microseconds, milliseconds or nanoseconds.
+fn duration<'py>(
+    py: Python<'py>,
+    parts: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (mut seconds, mut micros) = (0i64, 0i64);
+    for (key, value) in parts.iter() {
+        let (Ok(key), Ok(n)) = (key.extract::<i64>(), value.extract::<i64>()) else {
+            return Ok(None);
+        };
+        match key {
+            1 => seconds = n,
+            -3 => micros = n.saturating_mul(1000),
+            -6 => micros = n,
+            -9 => micros = n / 1000,
+            _ => return Ok(None),
+        }
+    }
+    let days = i32::try_from(seconds.div_euclid(86_400));
+    let (Ok(days), Ok(micros)) = (days, i32::try_from(micros)) else { return Ok(None) };
+    let rest = seconds.rem_euclid(86_400) as i32;
+    match PyDelta::new(py, days, rest, micros, true) {
+        Ok(delta) => Ok(Some(delta.into_any())),
+        Err(e) if e.is_instance_of::<pyo3::exceptions::PyOverflowError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

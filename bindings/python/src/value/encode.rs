@@ -1,0 +1,572 @@
+//! From Python's objects to CBOR, straight through the token layer.
+//!
+//! 1. A container is held while its items are gone through, and so is every object for which code of
+//!    others may run. Items are looked up one by one: whoever changes a container meanwhile gets an
+//!    error, and nobody reads what is gone.
+//! 2. What goes out of line is held as a [`Piece`] until its bytes are copied.
+
+use super::fault::{Fault, Outcome};
+use super::types::{Exact, Types};
+use super::{registry, temporal};
+use crate::array::{self, Candidate};
+use crate::buffer::Buffer;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{
+    PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView,
+    PySet, PyString, PyTuple,
+};
+use slipring_codec::Encoder;
+use slipring_codec::error::Segment;
+use slipring_codec::format::value::{self, ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE};
+use slipring_codec::tag;
+use slipring_codec::token::{MAX_DEPTH, Sink};
+use std::ffi::c_int;
+
+/// Bytes that go out of line.
+pub(crate) enum Piece<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Buffer(Buffer),
+    Array(Bound<'py, PyAny>, usize),
+}
+
+impl Piece<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.as_bytes().len(),
+            Self::Buffer(buffer) => buffer.len(),
+            Self::Array(_, len) => *len,
+        }
+    }
+
+    /// Copies the bytes to `out`, which is as long as they are.
+    pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
+        match self {
+            Self::Bytes(bytes) => crate::producer::copy(py, bytes.as_bytes(), out),
+            Self::Buffer(buffer) => match buffer.bytes() {
+                Some(bytes) => crate::producer::copy(py, bytes, out),
+                None => buffer.copy_to(py, out),
+            },
+            Self::Array(object, _) => array::copy_out(object, out),
+        }
+    }
+}
+
+/// Goes through an object and writes what it is.
+pub(crate) struct Writer<'py, S> {
+    py: Python<'py>,
+    pub(crate) encoder: Encoder<S>,
+    /// Where there is a frame for them.
+    pub(crate) pieces: Option<Vec<Piece<'py>>>,
+    /// Types that went as what they derive from.
+    pub(crate) losses: Vec<Bound<'py, PyAny>>,
+}
+
+impl<'py, S: Sink> Writer<'py, S> {
+    pub(crate) fn new(py: Python<'py>, sink: S, out_of_line: bool) -> Self {
+        let pieces = out_of_line.then(Vec::new);
+        Self { py, encoder: Encoder::into_sink(sink), pieces, losses: Vec::new() }
+    }
+
+    /// As [`write`](Self::write), without a call for what is small and frequent.
+    #[inline(always)]
+    fn item(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+        match Exact::of(object) {
+            Exact::Str => self.text(object),
+            Exact::Int => self.int(object),
+            Exact::Float => {
+                // SAFETY: an exact float.
+                self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
+                Ok(())
+            }
+            Exact::Bool => {
+                // SAFETY: the call gives a borrowed reference to an object that is always there.
+                self.encoder.bool(object.as_ptr() == unsafe { ffi::Py_True() });
+                Ok(())
+            }
+            Exact::None => {
+                self.encoder.null();
+                Ok(())
+            }
+            _ => self.write(object, depth),
+        }
+    }
+
+    /// Writes one object, which `depth` others enclose.
+    pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+        match Exact::of(object) {
+            Exact::Str => return self.text(object),
+            Exact::Int => return self.int(object),
+            Exact::Float => {
+                // SAFETY: an exact float.
+                self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
+            }
+            Exact::Dict => return self.dict(&object.to_owned(), depth),
+            Exact::List => return self.list(&object.to_owned(), depth),
+            Exact::Bool => {
+                // SAFETY: the call gives a borrowed reference to an object that is always there.
+                self.encoder.bool(object.as_ptr() == unsafe { ffi::Py_True() });
+            }
+            Exact::None => {
+                self.encoder.null();
+            }
+            Exact::Tuple => {
+                self.encoder.tag(tag::TUPLE);
+                return self.tuple(&object.to_owned(), depth + 1);
+            }
+            Exact::Bytes => {
+                // SAFETY: an exact bytes object.
+                let bytes = unsafe { object.cast_unchecked::<PyBytes>() };
+                if self.pieces.is_some() && bytes.as_bytes().len() >= BYTES_OUT_OF_LINE {
+                    self.out_of_line(Piece::Bytes(bytes.to_owned()));
+                } else {
+                    self.encoder.bytes(bytes.as_bytes());
+                }
+            }
+            Exact::Other => return self.other(&object.to_owned(), depth),
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+        self.encoder.text(text(&object)?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn int(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+        if let Some(n) = small_int(object) {
+            self.encoder.int(n);
+            return Ok(());
+        }
+        let mut overflow: c_int = 0;
+        // SAFETY: an int; the call writes to `overflow` and can't fail for one.
+        let n = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow) };
+        if overflow == 0 {
+            self.encoder.int(n);
+            return Ok(());
+        }
+        self.big(&object.to_owned(), overflow > 0)
+    }
+
+    /// An integer beyond 63 bits.
+    #[cold]
+    fn big(&mut self, object: &Bound<'py, PyAny>, positive: bool) -> Outcome {
+        let py = self.py;
+        // The negative ones count from -1 down.
+        let n = if positive { object.clone() } else { object.bitnot()? };
+        if let Ok(n) = n.extract::<u64>() {
+            if positive {
+                self.encoder.uint(n)
+            } else {
+                self.encoder.negative(n)
+            };
+            return Ok(());
+        }
+        let bits: usize = n.call_method0(intern!(py, "bit_length"))?.extract()?;
+        let bytes =
+            n.call_method1(intern!(py, "to_bytes"), (bits.div_ceil(8), intern!(py, "big")))?;
+        let big = if positive { tag::POSITIVE_BIG } else { tag::NEGATIVE_BIG };
+        self.encoder.tag(big).bytes(bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
+        Ok(())
+    }
+
+    fn enter(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
+        if depth < MAX_DEPTH { Ok(()) } else { Err(Fault::too_deep(object)) }
+    }
+
+    fn dict(&mut self, dict: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, dict)?;
+        with_critical_section(dict, || {
+            // SAFETY: a dict, which we hold.
+            let len = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
+            self.encoder.map(len);
+            let (mut at, mut count) = (0, 0);
+            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+            // SAFETY: a dict, which we hold; the call checks the position whatever became of the dict.
+            while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+                // SAFETY: what the call gives is alive until code of others runs, before which
+                // `write` takes references of its own.
+                let (key, value) = unsafe {
+                    (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
+                };
+                if Exact::of(key) == Exact::Str {
+                    self.encoder.text(text(&key).map_err(|f| f.within(Segment::KeyOf(count)))?);
+                    // The name for the path is asked for when there is a fault.
+                    if Exact::of(value).is_plain() {
+                        self.item(value, depth + 1).map_err(|fault| fault.under(&key))?;
+                    } else {
+                        let key = key.to_owned();
+                        self.write(value, depth + 1).map_err(|fault| fault.under(&key))?;
+                    }
+                } else {
+                    let (key, value) = (key.to_owned(), value.to_owned());
+                    self.write(key.as_borrowed(), depth + 1)
+                        .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+                    self.write(value.as_borrowed(), depth + 1)
+                        .map_err(|fault| fault.under(&key))?;
+                }
+                count += 1;
+            }
+            if count == len { Ok(()) } else { Err(Fault::changed(dict)) }
+        })
+    }
+
+    fn list(&mut self, list: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, list)?;
+        with_critical_section(list, || {
+            // SAFETY: a list, which we hold.
+            let len = || unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize;
+            let announced = len();
+            self.encoder.array(announced);
+            for index in 0..announced {
+                if index >= len() {
+                    break;
+                }
+                // SAFETY: the list has that many items now; the item is alive until code of others
+                // runs, before which `write` takes a reference of its own.
+                let item = unsafe {
+                    let item = ffi::PyList_GET_ITEM(list.as_ptr(), index as _);
+                    Borrowed::from_ptr(self.py, item)
+                };
+                self.item(item, depth + 1).map_err(|f| f.within(Segment::Index(index)))?;
+            }
+            if len() == announced { Ok(()) } else { Err(Fault::changed(list)) }
+        })
+    }
+
+    fn tuple(&mut self, tuple: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, tuple)?;
+        // SAFETY: a tuple, which we hold and which does not change.
+        let len = unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) } as usize;
+        self.encoder.array(len);
+        for index in 0..len {
+            // SAFETY: as above; the tuple holds its items.
+            let item = unsafe {
+                Borrowed::from_ptr(self.py, ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as _))
+            };
+            self.item(item, depth + 1).map_err(|f| f.within(Segment::Index(index)))?;
+        }
+        Ok(())
+    }
+
+    fn out_of_line(&mut self, piece: Piece<'py>) {
+        if let Some(pieces) = &mut self.pieces {
+            self.encoder.tag(tag::BUFFER).uint(pieces.len() as u64);
+            pieces.push(piece);
+        }
+    }
+
+    /// All that is not of an exact basic type.
+    #[cold]
+    fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        if let Some(registered) = registry::of(object)? {
+            return self.registered(&registered, depth);
+        }
+        match array::look(object).map_err(|error| Fault::refusal(self.py, error))? {
+            Candidate::Array(array) => return self.array(object, &array),
+            Candidate::Scalar => {
+                let element = array::element(object)?;
+                self.encoder.tag(tag::ELEMENT);
+                let Candidate::Array(array) = array::look(&element)? else {
+                    return Err(Fault::unsupported(object));
+                };
+                return self.array(&element, &array);
+            }
+            Candidate::Other => {}
+        }
+        let types = Types::get(self.py)?;
+        if self.own(object, types, depth)? {
+            return Ok(());
+        }
+        if temporal::write(object, &mut self.encoder)? {
+            return self.subclass_of(object, temporal::is_exact(object));
+        }
+        if self.numbers(object, types)? {
+            return Ok(());
+        }
+        self.containers(object, depth)
+    }
+
+    /// What is slipring's own: atoms, tags, objects.
+    fn own(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        types: &Types,
+        depth: usize,
+    ) -> Result<bool, Box<Fault>> {
+        let py = self.py;
+        if object.is_exact_instance(types.atom.bind(py)) {
+            self.encoder.tag(tag::ATOM);
+            self.text(object.as_borrowed())?;
+        } else if object.is_exact_instance(types.tag.bind(py)) {
+            self.enter(depth, object)?;
+            self.encoder.tag(object.getattr(intern!(py, "number"))?.extract()?);
+            let value = object.getattr(intern!(py, "value"))?;
+            self.write(value.as_borrowed(), depth + 1)?;
+        } else if object.is_exact_instance(types.object.bind(py)) {
+            let name = object.getattr(intern!(py, "name"))?;
+            let version = object.getattr(intern!(py, "version"))?.extract()?;
+            let fields = object.getattr(intern!(py, "fields"))?;
+            self.object(&name, version, &fields, depth)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn object(
+        &mut self,
+        name: &Bound<'py, PyAny>,
+        version: u64,
+        fields: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> Outcome {
+        self.enter(depth + 1, fields)?;
+        self.encoder.tag(tag::OBJECT).array(3).text(text(&name.as_borrowed())?).uint(version);
+        self.write(fields.as_borrowed(), depth + 2)
+    }
+
+    fn registered(&mut self, registered: &registry::Registered, depth: usize) -> Outcome {
+        let name = registered.name.bind(self.py).clone().into_any();
+        let fields = registered.fields.bind(self.py).clone();
+        self.object(&name, registered.version, &fields, depth)
+    }
+
+    fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'_, 'py>) -> Outcome {
+        let len = array.descriptor.byte_len();
+        value::write_array(&mut self.encoder, &array.descriptor);
+        if self.pieces.is_some() && len >= ARRAY_OUT_OF_LINE {
+            self.out_of_line(Piece::Array(object.clone(), len));
+        } else if let Some(bytes) = array.bytes() {
+            self.encoder.bytes(bytes);
+        } else {
+            let mut bytes = vec![0; len];
+            array.copy_to(self.py, &mut bytes)?;
+            self.encoder.bytes(&bytes);
+        }
+        Ok(())
+    }
+
+    /// Decimals, fractions, complex numbers, UUIDs.
+    fn numbers(&mut self, object: &Bound<'py, PyAny>, types: &Types) -> Result<bool, Box<Fault>> {
+        let py = self.py;
+        if object.is_instance(types.decimal.bind(py))? {
+            self.decimal(&object.str()?.to_string())?;
+            self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)))?;
+        } else if object.is_exact_instance(types.uuid.bind(py)) {
+            let bytes = object.getattr(intern!(py, "bytes"))?;
+            self.encoder
+                .tag(tag::UUID)
+                .bytes(bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
+        } else if object.is_exact_instance(types.fraction.bind(py)) {
+            self.encoder.tag(tag::RATIONAL).array(2);
+            for part in [intern!(py, "numerator"), intern!(py, "denominator")] {
+                self.int(object.getattr(part)?.as_borrowed())?;
+            }
+        } else if let Ok(complex) = object.cast::<PyComplex>() {
+            use pyo3::types::PyComplexMethods;
+            self.encoder.tag(tag::COMPLEX).array(2).float(complex.real()).float(complex.imag());
+            self.subclass_of(object, object.is_exact_instance_of::<PyComplex>())?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A decimal, from its text: sign, digits with a point among them, exponent.
+    fn decimal(&mut self, text: &str) -> Outcome {
+        let unsigned = text.trim_start_matches('-');
+        let negative = unsigned.len() < text.len();
+        let (number, exponent) = unsigned.split_once('E').unwrap_or((unsigned, "0"));
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let digits = format!("{whole}{fraction}");
+        let exponent: Option<i64> = exponent.parse().ok();
+        let exponent = exponent.and_then(|n| n.checked_sub(fraction.len() as i64));
+        let zero = digits.bytes().all(|digit| digit == b'0');
+        // Python reads no more digits than this into an int unasked.
+        let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.len() <= 4000;
+        let (Some(exponent), true, false) = (exponent, plain, negative && zero) else {
+            self.encoder.tag(tag::DECIMAL_TEXT).text(text);
+            return Ok(());
+        };
+        self.encoder.tag(tag::DECIMAL).array(2).int(exponent);
+        match digits.parse::<i64>() {
+            Ok(n) => {
+                self.encoder.int(if negative { -n } else { n });
+                Ok(())
+            }
+            Err(_) => {
+                let sign = if negative { "-" } else { "" };
+                let n = self.py.get_type::<PyInt>().call1((format!("{sign}{digits}"),))?;
+                self.int(n.as_borrowed())
+            }
+        }
+    }
+
+    /// Sets, ranges, buffers, and what derives from the basic types.
+    fn containers(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        let py = self.py;
+        if let Ok(set) = object.cast::<PySet>() {
+            self.encoder.tag(tag::SET);
+            self.list(PyList::new(py, set.iter())?.as_any(), depth + 1)?;
+            return self.subclass_of(object, object.is_exact_instance_of::<PySet>());
+        }
+        if let Ok(set) = object.cast::<PyFrozenSet>() {
+            self.encoder.tag(tag::FROZEN_SET).tag(tag::SET);
+            self.list(PyList::new(py, set.iter())?.as_any(), depth + 2)?;
+            return self.subclass_of(object, object.is_exact_instance_of::<PyFrozenSet>());
+        }
+        if object.is_exact_instance_of::<pyo3::types::PyRange>() {
+            self.encoder.tag(tag::RANGE).array(3);
+            for part in [intern!(py, "start"), intern!(py, "stop"), intern!(py, "step")] {
+                self.int(object.getattr(part)?.as_borrowed())?;
+            }
+            return Ok(());
+        }
+        if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
+            return self.buffer(object);
+        }
+        // What has fields is sent with them, not as what it derives from.
+        if let Some(fields) = registry::dataclass_fields(object)? {
+            let name = object.get_type().fully_qualified_name()?.into_any();
+            return self.object(&name, 1, fields.as_any(), depth);
+        }
+        if object.is_instance_of::<PyDict>() {
+            // Its own methods may give other items than the dict below has.
+            self.dict(PyDict::from_sequence(&object.call_method0("items")?)?.as_any(), depth)?;
+        } else if object.is_instance_of::<PyList>() {
+            self.list(
+                object
+                    .try_iter()?
+                    .collect::<PyResult<Vec<_>>>()
+                    .and_then(|items| PyList::new(py, items))?
+                    .as_any(),
+                depth,
+            )?;
+        } else if let Ok(tuple) = object.cast::<PyTuple>() {
+            self.encoder.tag(tag::TUPLE);
+            self.tuple(tuple.as_any(), depth + 1)?;
+        } else if object.is_instance_of::<PyString>() {
+            self.text(object.as_borrowed())?;
+        } else if object.is_instance_of::<PyInt>() {
+            self.int(object.as_borrowed())?;
+        } else if let Ok(float) = object.cast::<PyFloat>() {
+            self.encoder.float(float.value());
+        } else if object.is_instance_of::<PyBytes>() {
+            self.buffer(object)?;
+        } else {
+            return self.buffer_or_refusal(object);
+        }
+        self.subclass_of(object, false)
+    }
+
+    fn buffer_or_refusal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
+        // SAFETY: the object is alive.
+        match unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } {
+            0 => Err(Fault::unsupported(object)),
+            _ => self.buffer(object),
+        }
+    }
+
+    fn buffer(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
+        let Some(buffer) = Buffer::of(object)? else { return Err(Fault::unsupported(object)) };
+        if self.pieces.is_some() && buffer.len() >= BYTES_OUT_OF_LINE {
+            self.out_of_line(Piece::Buffer(buffer));
+            return Ok(());
+        }
+        match buffer.bytes() {
+            Some(bytes) => self.encoder.bytes(bytes),
+            None => {
+                let mut bytes = vec![0; buffer.len()];
+                buffer.copy_to(self.py, &mut bytes)?;
+                self.encoder.bytes(&bytes)
+            }
+        };
+        Ok(())
+    }
+
+    /// Notes an object that goes as what its type derives from.
+    fn subclass_of(&mut self, object: &Bound<'py, PyAny>, exact: bool) -> Outcome {
+        if !exact {
+            let kind = object.get_type().into_any();
+            if !self.losses.iter().any(|known| known.is(&kind)) {
+                self.losses.push(kind);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of an int of at most two digits of 30 bits, where this version of CPython is known to
+/// keep them so.
+#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+#[inline(always)]
+fn small_int(object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
+    /// As in CPython's longintrepr.h, up to 3.11: the sign of the size is the sign of the number.
+    #[repr(C)]
+    struct Digits {
+        head: ffi::PyVarObject,
+        digits: [u32; 2],
+    }
+    // SAFETY: an int, which has as many digits as the size says; the second is read only where there is one.
+    unsafe {
+        let int = object.as_ptr().cast::<Digits>();
+        let digit =
+            |index: usize| i64::from((&raw const (*int).digits).cast::<u32>().add(index).read());
+        match (*int).head.ob_size {
+            0 => Some(0),
+            1 => Some(digit(0)),
+            -1 => Some(-digit(0)),
+            2 => Some(digit(1) << 30 | digit(0)),
+            -2 => Some(-(digit(1) << 30 | digit(0))),
+            _ => None,
+        }
+    }
+}
+
+/// That digits have 30 bits, as they have in every build for 64 bits unless it was told otherwise.
+pub(crate) fn check_ints(py: Python<'_>) -> PyResult<()> {
+    let info = py.import("sys")?.getattr("int_info")?;
+    match info.getattr("bits_per_digit")?.extract()? {
+        30 => Ok(()),
+        bits => {
+            let what = format!("this Python was built with ints of {bits} bits a digit, not 30");
+            Err(pyo3::exceptions::PyImportError::new_err(what))
+        }
+    }
+}
+
+/// Later versions keep them otherwise; the call is nearly as fast.
+#[cfg(not(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64")))]
+#[inline(always)]
+fn small_int(_object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
+    None
+}
+
+/// The UTF-8 of a str, which the object keeps.
+#[inline]
+fn text<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Result<&'a str, Box<Fault>> {
+    // SAFETY: a str, by the check. If it is compact and ASCII, its characters stand behind its fixed fields.
+    unsafe {
+        let ascii = object.as_ptr().cast::<ffi::PyASCIIObject>();
+        if ffi::PyUnicode_CheckExact(object.as_ptr()) != 0
+            && ffi::PyUnicode_IS_COMPACT_ASCII(object.as_ptr()) != 0
+        {
+            let characters = ascii.add(1).cast::<u8>();
+            let bytes = std::slice::from_raw_parts(characters, (*ascii).length as usize);
+            return Ok(std::str::from_utf8_unchecked(bytes));
+        }
+    }
+    let mut len = 0;
+    // SAFETY: the object is alive; the call checks that it is a str.
+    let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object.as_ptr(), &mut len) };
+    if data.is_null() {
+        return Err(Fault::not_unicode(object));
+    }
+    // SAFETY: the str keeps that many bytes of UTF-8 for as long as it lives.
+    Ok(unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len as _)) })
+}

@@ -1,0 +1,168 @@
+//! Why an object can't go as a value, or a value can't become an object.
+
+use crate::error;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use slipring_codec::DecodeError;
+use slipring_codec::error::{Path, Segment};
+use slipring_codec::token::MAX_DEPTH;
+
+/// What went wrong, and the way to it, gathered on the way out.
+pub(crate) struct Fault {
+    what: What,
+    path: Path,
+}
+
+enum What {
+    Python(PyErr),
+    /// An object that has no form: what is wrong with it, its type, and what to do.
+    Refused {
+        what: String,
+        kind: String,
+        hint: String,
+        /// No other format is to be tried.
+        by_all: bool,
+    },
+    Codec(DecodeError),
+}
+
+pub(crate) type Outcome = Result<(), Box<Fault>>;
+
+impl From<PyErr> for Box<Fault> {
+    #[cold]
+    fn from(error: PyErr) -> Self {
+        Box::new(Fault { what: What::Python(error), path: Path::default() })
+    }
+}
+
+impl From<DecodeError> for Box<Fault> {
+    #[cold]
+    fn from(error: DecodeError) -> Self {
+        Box::new(Fault { what: What::Codec(error), path: Path::default() })
+    }
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    let name = object.get_type().fully_qualified_name();
+    name.map_or_else(|_| "unknown".into(), |name| name.to_string())
+}
+
+impl Fault {
+    #[cold]
+    pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
+        let what = What::Refused { what, kind, hint: hint.into(), by_all: false };
+        Box::new(Self { what, path: Path::default() })
+    }
+
+    /// An exception, as a refusal where it says that an object can't be written.
+    #[cold]
+    pub(crate) fn refusal(py: Python<'_>, raised: PyErr) -> Box<Self> {
+        let told = |name: &str| raised.value(py).getattr(name)?.extract::<String>();
+        match (error::is_refusal(py, &raised), told("what"), told("type"), told("hint")) {
+            (true, Ok(what), Ok(kind), Ok(hint)) => Self::refused(what, kind, &hint),
+            _ => raised.into(),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
+        let kind = type_name(object);
+        let what = format!("an object of type {kind} has no form as a value");
+        let hint = "register its type with slipring.register, or send it with format=\"pickle\"";
+        Self::refused(what, kind, hint)
+    }
+
+    #[cold]
+    pub(crate) fn too_deep(object: &Bound<'_, PyAny>) -> Box<Self> {
+        let what = format!("more than {MAX_DEPTH} containers inside each other");
+        let hint = "flatten it, or look for one that contains itself";
+        Self::refused(what, type_name(object), hint)
+    }
+
+    #[cold]
+    pub(crate) fn changed(object: &Bound<'_, PyAny>) -> Box<Self> {
+        let what = "a container changed while it was sent".to_owned();
+        let mut fault =
+            Self::refused(what, type_name(object), "send a copy of what others change meanwhile");
+        if let What::Refused { by_all, .. } = &mut fault.what {
+            *by_all = true;
+        }
+        fault
+    }
+
+    /// The exception that a text without UTF-8 has raised gives way to one with a path.
+    #[cold]
+    pub(crate) fn not_unicode(object: &Borrowed<'_, '_, PyAny>) -> Box<Self> {
+        let raised = PyErr::take(object.py());
+        let what = raised.map_or_else(|| "no text".into(), |error| error.to_string());
+        let hint = "a lone surrogate is no Unicode text: send os.fsencode(it), or bytes";
+        Self::refused(what, type_name(object), hint)
+    }
+
+    #[cold]
+    pub(crate) fn within(mut self: Box<Self>, segment: Segment) -> Box<Self> {
+        self.path.enclose(segment);
+        self
+    }
+
+    /// Within what stands under this key of a dict.
+    #[cold]
+    pub(crate) fn under(self: Box<Self>, key: &Bound<'_, PyAny>) -> Box<Self> {
+        let segment = match key.cast::<PyString>().map(|text| text.to_string_lossy().into_owned()) {
+            Ok(text) => Segment::key(&text),
+            Err(_) => {
+                let short = key.repr().map_or_else(|_| "key".into(), |repr| repr.to_string());
+                Segment::OtherKey(short.chars().take(48).collect::<String>().into())
+            }
+        };
+        self.within(segment)
+    }
+
+    /// Whether another format may hold what this one can't.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.what, What::Refused { by_all: false, .. })
+    }
+
+    /// As the exception of a value that can't be written.
+    #[cold]
+    pub(crate) fn encoding(self, py: Python<'_>) -> PyErr {
+        let path = self.path.to_string();
+        match self.what {
+            What::Python(error) => error,
+            What::Refused { what, kind, hint, .. } => {
+                error::unsendable(py, &what, &path, &kind, &hint)
+            }
+            What::Codec(error) => error::decode(py, &error, "value"),
+        }
+    }
+
+    /// As the exception of one that can't be read.
+    #[cold]
+    pub(crate) fn decoding(self, py: Python<'_>) -> PyErr {
+        let Self { what, path } = self;
+        match what {
+            What::Python(error) => error,
+            What::Refused { what, kind, hint, .. } => {
+                let class = intern!(py, "DecodeError");
+                error::undecodable(py, class, &what, &path.to_string(), &kind, &hint)
+            }
+            What::Codec(error) => {
+                let mut outer: Vec<_> = path.segments().cloned().collect();
+                outer.reverse();
+                let error = outer.into_iter().fold(error, DecodeError::within);
+                error::decode(py, &error, "value")
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.what {
+            What::Python(error) => write!(f, "{error}, at {}", self.path),
+            What::Refused { what, .. } => write!(f, "{what}, at {}", self.path),
+            What::Codec(error) => write!(f, "{error}"),
+        }
+    }
+}

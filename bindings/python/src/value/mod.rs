@@ -1,0 +1,51 @@
+//! Values: Python's objects as CBOR, straight from and to the interpreter.
+//!
+//! `docs/types.md` says which object stands how.
+
+mod decode;
+mod describe;
+mod encode;
+mod fault;
+mod keys;
+mod registry;
+mod sink;
+mod temporal;
+mod types;
+
+pub(crate) use decode::{Place, Reader};
+pub(crate) use describe::describe;
+pub(crate) use encode::{Piece, Writer, check_ints};
+pub(crate) use fault::Fault;
+pub(crate) use sink::encode_or_pickle;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// Says which types went as what they derive from.
+pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResult<()> {
+    losses.iter().try_for_each(|kind| {
+        let name = kind.getattr("__qualname__")?;
+        types::warn_lossy(
+            py,
+            &format!(
+                "objects of type {name} go as the basic type that they derive from: \
+                 slipring.register({name}) or format=\"pickle\" keeps the type"
+            ),
+        )
+    })
+}
+
+/// The object as CBOR, all in one piece, where it has a form as such.
+pub(crate) fn encode<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    sink::encode_bytes(object).map_err(|fault| fault.encoding(object.py()))
+}
+
+/// The object that these bytes encode.
+pub(crate) fn decode_bytes<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    trusted: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let read = Reader::new(py, bytes, Place::Passing, trusted).read_all();
+    read.map_err(|fault| fault.decoding(py))
+}

@@ -1,0 +1,80 @@
+//! Types that users have registered. The books are kept in Python (`slipring.values`); here they
+//! are looked into.
+
+use crate::value::types::warn_lossy;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+/// How objects of a registered type are written.
+pub(crate) struct Registered {
+    pub(crate) name: Py<PyAny>,
+    pub(crate) version: u64,
+    pub(crate) fields: Py<PyAny>,
+}
+
+struct Books {
+    by_type: Py<PyDict>,
+    by_name: Py<PyDict>,
+}
+
+fn books(py: Python<'_>) -> PyResult<&'static Books> {
+    static BOOKS: PyOnceLock<Books> = PyOnceLock::new();
+    BOOKS.get_or_try_init(py, || {
+        let values = py.import("slipring.values")?;
+        let book = |name| Ok::<_, PyErr>(values.getattr(name)?.cast_into::<PyDict>()?.unbind());
+        Ok(Books { by_type: book("_by_type")?, by_name: book("_by_name")? })
+    })
+}
+
+/// The object's name, version and fields, if its type is registered. Where its own encoder fails,
+/// that is said, and it goes as if it were not registered.
+pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {
+    let py = object.py();
+    let by_type = books(py)?.by_type.bind(py);
+    if by_type.is_empty() {
+        return Ok(None);
+    }
+    let Some(entry) = by_type.get_item(object.get_type())? else { return Ok(None) };
+    match entry.call_method1(intern!(py, "fields_of"), (object,)) {
+        Ok(fields) => Ok(Some(Registered {
+            name: entry.getattr(intern!(py, "name"))?.unbind(),
+            version: entry.getattr(intern!(py, "version"))?.extract()?,
+            fields: fields.unbind(),
+        })),
+        Err(error) => {
+            let kind = object.get_type().fully_qualified_name()?;
+            let what = format!(
+                "the encoder registered for {kind} failed ({error}): a standard form is used"
+            );
+            warn_lossy(py, &what)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The object of a registered name; `None` if nobody has registered it.
+pub(crate) fn build<'py>(
+    py: Python<'py>,
+    name: &str,
+    version: u64,
+    fields: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match books(py)?.by_name.bind(py).get_item(name)? {
+        Some(entry) => entry.call_method1(intern!(py, "build"), (fields, version)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The fields of a dataclass's object by their names; `None` for anything else.
+pub(crate) fn dataclass_fields<'py>(
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    if !object.get_type().hasattr(intern!(py, "__dataclass_fields__"))? {
+        return Ok(None);
+    }
+    let values = py.import(intern!(py, "slipring.values"))?;
+    values.call_method1(intern!(py, "_dataclass_fields"), (object,)).map(Some)
+}

@@ -1,0 +1,544 @@
+"""Values: every type there and back, by a ring and by bytes, against other readers and writers."""
+
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import gc
+import json
+import math
+import pickle
+import sys
+import uuid
+import warnings
+import zoneinfo
+
+import cbor2
+import cloudpickle  # noqa: F401  what slipring falls back to
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import slipring
+from slipring import Atom, Object, Tag
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+HALF_PAST = dt.timezone(dt.timedelta(hours=-5, minutes=-30))
+
+#: One of each row of docs/types.md, and the ends of its range.
+EACH = [
+    None, True, False,
+    0, 23, 24, -1, -24, -25, 2**30, 2**31, 2**60, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**30), -(2**63),
+    -(2**63) - 1, -(2**64), -(2**64) - 1, 10**60, -(10**60),
+    0.0, -0.0, 1.5, 5e-324, math.inf, -math.inf,
+    "", "a", "x" * 8, "x" * 300, "ä", "€\U0001f600\0", b"", b"\0\xff", b"x" * 300,
+    [], [1, [2, [3]]], (), (1, (2,)), {}, {"a": {"b": 1}}, {1: "int", "1": "text", 2.5: None, None: 0, (1, 2): b""},
+    set(), {1, "a"}, frozenset(), frozenset({frozenset({1})}), {frozenset({1}): 1},
+    Atom("ok"), {Atom("k"): Atom("v")}, range(0), range(10), range(10, 0, -3), range(2**70, 2**71, 2**69),
+    dt.date(1, 1, 1), dt.date(9999, 12, 31), dt.time(0, 0), dt.time(23, 59, 59, 999999),
+    dt.time(1, 2, tzinfo=dt.timezone.utc), dt.datetime(2026, 11, 21, 10, 46, 28, 5),
+    dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc), dt.datetime(2026, 1, 2, 3, tzinfo=HALF_PAST),
+    dt.datetime(2026, 7, 1, 12, tzinfo=BERLIN), dt.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+    dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN),
+    dt.timedelta(0), dt.timedelta.max, dt.timedelta.min, dt.timedelta(microseconds=-1),
+    decimal.Decimal("0"), decimal.Decimal("-0.00"), decimal.Decimal("1.10"), decimal.Decimal("-1E+400"),
+    decimal.Decimal("12345678901234567890123456789.01"), decimal.Decimal("9" * 5000), decimal.Decimal("Infinity"),
+    fractions.Fraction(-3, 7), 1 - 2j, uuid.UUID(int=2**127 + 1),
+    Tag(4711, ["x"]), Object("acme.Thing", 3, {"a": 1}),
+]  # fmt: skip
+
+
+def same(a, b):
+    """Equal, and of the same types all the way down; a NaN is equal to itself."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return len(a) == len(b) and all(
+            same(x, y) and same(v, w) for (x, v), (y, w) in zip(a.items(), b.items())
+        )
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, float):
+        return a.hex() == b.hex()
+    return str(a) == str(b) if isinstance(a, decimal.Decimal) else a == b
+
+
+@pytest.mark.parametrize("value", EACH, ids=lambda value: repr(value)[:40])
+def test_each_type_comes_back(ends, value):
+    """M1, R6.1, R6.2: by bytes and by a frame, alone and inside others."""
+    assert same(slipring.decode(slipring.encode(value)), value)
+    tx, rx = ends
+    for sent in (value, [value, value], {"deep": ({"er": value},)}):
+        tx.send(sent, format="value")
+        frame = rx.recv(0)
+        assert frame.format == "value"
+        assert same(frame.value, sent)
+
+
+def test_a_zone_s_double_hour_keeps_its_offset():
+    """R6.1: `fold` tells the two apart, and equality does not."""
+    for fold in (0, 1):
+        sent = dt.datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=BERLIN)
+        got = slipring.decode(slipring.encode(sent))
+        assert (got.utcoffset(), got.fold, got.tzinfo.key) == (sent.utcoffset(), fold, "Europe/Berlin")
+
+
+keys = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates()
+    | st.times() | st.datetimes() | st.timedeltas() | st.decimals(allow_nan=False) | st.fractions()
+    | st.complex_numbers(allow_nan=False) | st.uuids()
+)  # fmt: skip
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner)
+    | st.lists(inner).map(tuple)
+    | st.dictionaries(keys, inner)
+    | st.sets(keys.filter(lambda key: key is not None))
+    | st.frozensets(keys),
+    max_leaves=30,
+)
+
+
+@hypothesis.given(values)
+def test_any_value_comes_back(value):
+    """M1."""
+    assert same(slipring.decode(slipring.encode(value)), pickle.loads(pickle.dumps(value)))
+
+
+#: What cbor2 knows by the same tags.
+shared = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+    | st.decimals(allow_nan=False, allow_infinity=False).filter(lambda d: d or not d.is_signed())
+    | st.fractions() | st.uuids()
+    | st.datetimes(timezones=st.just(dt.timezone.utc)),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=30,
+)  # fmt: skip
+
+
+@hypothesis.given(shared)
+def test_any_cbor_reader_reads_it(value):
+    """R6.1: cbor2 reads what we write, and we read what it writes."""
+    assert same(cbor2.loads(slipring.encode(value)), value)
+    assert same(slipring.decode(cbor2.dumps(value, timezone=dt.timezone.utc)), value)
+
+
+@hypothesis.given(st.binary(max_size=200))
+@hypothesis.example(b"\xf7")
+@hypothesis.example(b"\xff")
+@hypothesis.example(b"\x9f" * 400)
+@hypothesis.example(b"\x9b" + b"\xff" * 8)
+@hypothesis.example(b"\xbb" + b"\x7f" + b"\xff" * 7 + b"\0" * 100)
+@hypothesis.example(b"\x9a\xff\xff\xff\xff" * 60)
+def test_any_bytes_end_well(data):
+    """P9, R9.2: a value or an error of ours, with a path."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", slipring.LossyWarning)
+            slipring.decode(data)
+    except slipring.DecodeError as error:
+        assert error.path.startswith("$") and error.hint
+
+
+def test_every_spoilt_byte_ends_well():
+    """P9: one of each type, each byte of it replaced by several others."""
+    array = {"a": np.arange(6).reshape(2, 3), "b": np.array([True]), "c": np.float32(2)}
+    good = slipring.encode([*EACH[:40], *(v for v in EACH[40:] if len(repr(v)) < 200), array])
+    for at in range(len(good)):
+        for flip in (1, 0x20, 0x80, 0xFF):
+            bad = bytearray(good)
+            bad[at] ^= flip
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", slipring.LossyWarning)
+                try:
+                    slipring.decode(bytes(bad))
+                except slipring.DecodeError:
+                    pass
+
+
+def test_hostile_lengths_cost_nothing():
+    """P9, R9.2: nested containers can't claim together what is not there."""
+    nested = b"\x9a\x00\x00\xff\x00" * 200 + b"\x00" * 0x1_0000
+    for data in (nested, nested.replace(b"\x9a", b"\xba"), b"\xd9\xb9\xf1" + nested):
+        with pytest.raises(slipring.DecodeError) as caught:
+            slipring.decode(data)
+        assert "ends early" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data, path, part",
+    [
+        ("8201", "$", "ends early"),
+        ("820100ff", "$", "1 bytes follow"),
+        ("a2616101616102", "$.a", "holds this key twice"),
+        ("a16161f7", "$.a", "undefined"),
+        ("8162c328", "$[0]", "UTF-8"),
+        ("a162c32801", "$.<key 0>", "UTF-8"),
+        ("81c2f5", "$[0].<tag 2>", "the tag 2 encloses"),
+        ("c482f501", "$.<tag 4>", "the tag 4 encloses"),
+        ("d81e820100", "$.<tag 30>", "the tag 30 encloses"),
+        ("d9b9f001", "$.<tag 47600>", "no buffer"),
+        ("d903ec6a323032362d31332d3031", "$.<tag 1004>", "the tag 1004 encloses"),
+        ("d8204100", "$", None),
+        ("a1a001", "$.<key 0>", "a map is the key"),
+        ("d9b9fa82410041", "$.<tag 47610>", "ends early"),
+        ("d8284100", "$.<tag 40>", "the tag 40 encloses"),
+    ],
+)
+def test_what_is_wrong_is_named(data, path, part):
+    """R5.5, R9.1: the place, the reason, what to do."""
+    if part is None:
+        assert slipring.decode(bytes.fromhex(data)) == Tag(32, b"\0")
+        return
+    with pytest.raises(slipring.DecodeError, match=part) as caught:
+        slipring.decode(bytes.fromhex(data))
+    assert caught.value.path == path
+
+
+def test_other_encodings_are_read():
+    """RFC 8949: indefinite lengths, longer integers, half floats, epochs, the mark of CBOR."""
+    read = lambda hex: slipring.decode(bytes.fromhex(hex))  # noqa: E731
+    assert read("9f0102ff") == [1, 2]
+    assert read("bf61610161629f02ffff") == {"a": 1, "b": [2]}
+    assert read("5f4101420203ff") == b"\1\2\3" and read("7f61616162ff") == "ab"
+    assert read("1b0000000000000001") == 1 and read("f93e00") == 1.5 and read("fa3fc00000") == 1.5
+    assert read("c11a514b67b0") == dt.datetime(2013, 3, 21, 20, 4, tzinfo=dt.timezone.utc)
+    assert read("d8641828") == dt.date(1970, 2, 10)
+    assert read("d9d9f7820102") == [1, 2]
+    assert read("d90102" + "9f0102ff") == {1, 2}
+    assert read("d9b9f1" + "9f0102ff") == (1, 2)
+
+
+def test_arrays_inside_values_are_views(ends):
+    """M2, R4.1, R4.2, R14.2: in place, read-only, dtype and shape kept; the last view frees the frame."""
+    tx, rx = ends
+    arrays = {
+        "plain": np.arange(1000.0),
+        "table": np.arange(600, dtype=">i2").reshape(20, 30),
+        "fortran": np.asfortranarray(np.ones((30, 40), "c8")),
+        "strided": np.arange(2000)[::2],
+        "bool": np.arange(500) % 3 == 0,
+        "small": np.arange(3, dtype="u1"),
+        "point": np.array(2.5),
+        "empty": np.zeros((0, 3)),
+    }
+    tx.send([arrays, b"y" * 70_000])
+    frame = rx.recv(0)
+    got, large = frame.value
+    assert frame.describe()["buffers"] == [8000, 1200, 9600, 8000, 500, 70_000]
+    start, end = frame.address, frame.address + frame.header.body_len
+    for name, array in arrays.items():
+        assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape), name
+        assert np.array_equal(got[name], array) and not got[name].flags.writeable
+        if array.nbytes >= 256:
+            assert start <= got[name].ctypes.data < end and got[name].ctypes.data % 64 == 0
+    assert isinstance(large, memoryview) and large.readonly and large == b"y" * 70_000
+    keep = got["plain"]
+    del got, large
+    frame.release()
+    gc.collect()
+    assert keep.sum() == 499_500
+
+
+def test_a_copy_keeps_no_frame(name):
+    """P5: with copy=True nothing refers to the segment."""
+    with slipring.create(name, capacity="4 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer(copy=True)
+        for sent in ({"a": np.arange(1000), "b": b"z" * 70_000}, np.arange(5), b"raw"):
+            tx.send(sent)
+        values = [frame.value for frame in rx.recv_many(3)]
+        assert type(values[0]["b"]) is bytes and type(values[2]) is bytes
+        assert np.array_equal(values[0]["a"], np.arange(1000))
+        assert ring.inspect().held == 0
+
+
+def test_numpy_scalars_come_back():
+    """R4.3: of the type that they were."""
+    for scalar in (np.float64(1.5), np.float32(1.5), np.int16(-3), np.uint64(2**63), np.bool_(True), np.complex64(1j)):
+        got = slipring.decode(slipring.encode({"x": scalar}))["x"]
+        assert type(got) is type(scalar) and got == scalar
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Names(dict):
+    pass
+
+
+def test_what_is_lost_is_said():
+    """R6.3: once per type, with the way to keep it."""
+    Point = collections.namedtuple("Point", "x y")
+    for sent, got in [
+        (Colour.RED, 1), (Names(a=1), {"a": 1}), (Point(1, 2), (1, 2)),
+        (collections.OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
+    ]:  # fmt: skip
+        with pytest.warns(slipring.LossyWarning, match="slipring.register") as caught:
+            data = slipring.encode([sent, sent])
+        assert len(caught) == 1 and same(slipring.decode(data), [got, got])
+    with pytest.warns(slipring.LossyWarning, match="two keys of a map"):
+        assert slipring.decode(bytes.fromhex("a20101fb3ff000000000000002")) == {1: 2}
+    with pytest.warns(slipring.LossyWarning, match="list that is a key"):
+        assert slipring.decode(bytes.fromhex("a1810102")) == {(1,): 2}
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.0
+    norm: float = dataclasses.field(init=False, default=0.0)
+
+
+class Plain:
+    def __init__(self, a):
+        self.a = a
+
+
+@pytest.fixture
+def registered():
+    """Takes back what a test registers."""
+    before = dict(slipring.values._by_type), dict(slipring.values._by_name)
+    yield
+    for book, old in zip((slipring.values._by_type, slipring.values._by_name), before):
+        book.clear()
+        book.update(old)
+
+
+def test_registered_types_come_back(ends, registered):
+    """R6.4, R12.1, R12.2: nested, too; unregistered they are names and fields."""
+    tx, rx = ends
+    point = Point(1, 2.0)
+    point.norm = 5.0
+    tx.send({"p": [point]})
+    name = f"{__name__}.Point"
+    assert rx.recv(0).value == {"p": [Object(name, 1, {"x": 1, "y": 2.0, "norm": 5.0})]}
+    slipring.register(Point)
+    slipring.register(Plain, name="acme.Plain", version=2)
+    tx.send({"p": [point, Plain([1])]})
+    got = rx.recv(0).value["p"]
+    assert got[0] == point and type(got[1]) is Plain and got[1].a == [1]
+    assert slipring.explain(point).format == "value"
+
+
+def test_older_versions_are_read(registered):
+    """R5.2, R12.4: `decode` gets the version of the sender."""
+    old = slipring.encode(Object("acme.Point", 1, [3, 4]))
+
+    def decode(fields, version):
+        return Point(*fields) if version == 1 else Point(fields["x"], fields["y"])
+
+    slipring.register(Point, name="acme.Point", version=2, decode=decode)
+    assert slipring.decode(old) == Point(3, 4)
+    assert slipring.decode(slipring.encode(Point(5, 6))) == Point(5, 6)
+
+
+def test_an_encoder_that_fails_gives_way(registered, caplog):
+    """R12.3, R9.4: with a warning, and what is done is traced (R12.5)."""
+    def fails(obj):
+        raise RuntimeError("no way")
+
+    slipring.register(Point, encode=fails)
+    with pytest.warns(slipring.LossyWarning, match="no way"):
+        data = slipring.encode(Point(1))
+    slipring.register(Point)
+    with caplog.at_level("DEBUG", "slipring"):
+        assert slipring.decode(data) == Point(1)
+        slipring.encode(Point(1))
+    assert "arrives as Point" in caplog.text and "Point is sent as" in caplog.text
+
+
+def test_registering_what_can_not_be_is_refused(registered):
+    """R9.1."""
+    for wrong in ((1,), (dict,), (object,)):
+        with pytest.raises(TypeError):
+            slipring.register(*wrong)
+    with pytest.raises(ValueError, match="version"):
+        slipring.register(Point, version=-1)
+    slipring.register(Point, name="a")
+    slipring.register(Point, name="b")
+    assert type(slipring.decode(slipring.encode(Object("a", 1, {})))) is Object
+
+
+def test_pickles_are_loaded_only_on_request(name):
+    """M3, R1.3, R9.4: any object goes, by pickle or cloudpickle; it is run only for who trusts."""
+    with slipring.create(name, capacity="4 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send(lambda x: x + 1)
+        frame = rx.recv(0)
+        assert frame.format == "pickle"
+        with pytest.raises(slipring.UntrustedPickle, match="pickle=True") as caught:
+            _ = frame.value
+        assert caught.value.type == "pickle"
+        frame.release()
+        rx.close()
+        rx = ring.consumer(pickle=True)
+        nested = {"a": np.arange(1000), "f": complex, "s": slice(1, 2)}
+        endless: list = []
+        endless.append(endless)
+        for sent in (lambda x: x + 1, nested, endless, np.array([{}, None])):
+            tx.send(sent)
+        frames = rx.recv_many(4)
+        assert [frame.format for frame in frames] == ["pickle"] * 4
+        assert frames[0].value(2) == 3
+        got = frames[1].value
+        assert got["s"] == slice(1, 2) and np.array_equal(got["a"], nested["a"])
+        assert not got["a"].flags.writeable and frames[1].describe()["buffers"] == [8000]
+        start = frames[1].address
+        assert start <= got["a"].ctypes.data < start + frames[1].header.body_len
+        assert frames[2].value[0] is frames[2].value
+        assert list(frames[3].value) == [{}, None]
+        data = slipring.encode({"f": slice(3)})
+        with pytest.raises(slipring.UntrustedPickle):
+            slipring.decode(data)
+        assert slipring.decode(data, pickle=True) == {"f": slice(3)}
+        with pytest.raises(slipring.EncodeError) as caught:
+            tx.send({"ok": 1, "deep": [0, {"gen": (x for x in [])}]})
+        assert caught.value.path == "$.deep[1].gen"
+
+
+def test_a_damaged_pickle_is_an_error(name):
+    """P9, R9.1."""
+    with slipring.create(name) as ring:
+        tx, rx = ring.producer(), ring.consumer(pickle=True)
+        data = slipring.encode(slice(3))
+        with pytest.raises(slipring.DecodeError, match="can't be loaded"):
+            slipring.decode(data.replace(b"slice", b"slyce"), pickle=True)
+        tx.send(slice(3), format="pickle")
+        assert rx.recv(0).value == slice(3)
+
+
+def test_formats_can_be_asked_for(ends):
+    """R1.4: each for what it can hold, and no other."""
+    tx, rx = ends
+    for sent, formats in [
+        (b"abc", ["raw", "value", "pickle"]),
+        (np.arange(3), ["ndarray", "raw", "value", "pickle"]),
+        ({"a": 1}, ["value", "pickle"]),
+        (slice(3), ["pickle"]),
+    ]:
+        for format in ("raw", "ndarray", "value", "pickle"):
+            if format in formats:
+                tx.send(sent, format=format)
+                assert rx.recv(0).format == format
+            else:
+                with pytest.raises(slipring.EncodeError):
+                    tx.send(sent, format=format)
+    with pytest.raises(ValueError, match="format"):
+        tx.send(b"", format="yaml")
+
+
+def test_the_choice_is_explained(ends):
+    """R1.5: `explain` says what `send` does, why, and what the others would have cost."""
+    tx, rx = ends
+    for sent in (b"abc", np.arange(9), {"a": [1]}, slice(1), np.float32(1), "text", memoryview(b"x"), np.array([None])):
+        told = slipring.explain(sent)
+        tx.send(sent)
+        assert told.format == rx.recv(0).format, sent
+        assert told.candidates[0].seconds > 0 and told.candidates[0].size > 0
+        assert told.reason and len(told.candidates) == 4 and told.format in str(told)
+        assert [c.fits for c in told.candidates] == sorted((c.fits for c in told.candidates), reverse=True)
+    told = slipring.explain((x for x in []))
+    assert told.format is None and "generator" in str(told)
+    assert "$[0]" in next(c for c in slipring.explain([slice(1)]).candidates if c.format == "value").reason
+
+
+def test_what_is_sent_is_counted(ends):
+    """R1.5, R7.1."""
+    tx, rx = ends
+    count = lambda way, format: slipring.stats()[way].get(format, {"frames": 0})["frames"]  # noqa: E731
+    before = [count(way, f) for way in ("sent", "decoded") for f in ("raw", "value", "ndarray", "pickle")]
+    for sent in (b"a", {"b": 1}, np.arange(3), slice(1)):
+        tx.send(sent)
+    assert tx.send_many([b"x", b"y", 1]) == 3
+    for frame in rx.recv_many(7):
+        if frame.format != "pickle":
+            _ = frame.value, frame.value
+    after = [count(way, f) for way in ("sent", "decoded") for f in ("raw", "value", "ndarray", "pickle")]
+    assert [b - a for a, b in zip(before, after)] == [3, 2, 1, 1, 3, 2, 1, 0]
+
+
+def test_a_frame_tells_what_it_holds(ends):
+    """R13.2: without decoding."""
+    tx, rx = ends
+    tx.send({"site": 4, "data": np.arange(100), 3: None})
+    told = rx.recv(0).describe()
+    assert told == {"format": "value", "kind": "map", "len": 3, "keys": ["site", "data"], "buffers": [800]}
+    tx.send(np.zeros((2, 3), ">f4"))
+    assert rx.recv(0).describe() == {"format": "ndarray", "dtype": ">f4", "shape": (2, 3), "order": "C"}
+    tx.send((1, 2))
+    assert rx.recv(0).describe() == {"format": "value", "kind": "array", "tags": [47601], "len": 2}
+    tx.send(b"abc")
+    assert rx.recv(0).describe() == {"format": "raw"}
+
+
+def test_values_of_all_sizes_find_room(name):
+    """R14.1: what did not fit the first time is written again into a piece that is large enough."""
+    with slipring.create(name, capacity="8 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        for size in [0, 1, 100, 500, 10_000, 10, 1_000_000, 3, 1_500_000, 400, 0]:
+            sent = {"text": "x" * size, "ints": list(range(size // 10))}
+            tx.send(sent, meta={"size": size})
+            frame = rx.recv(0)
+            assert frame.value == sent and frame.meta == {"size": size}
+            frame.release()
+        with pytest.raises(slipring.TooLarge):
+            tx.send("x" * (9 << 20))
+        tx.send("small")
+        assert rx.recv(0).value == "small"
+
+
+def test_a_container_that_changes_is_an_error(registered):
+    """P9: nobody reads what is gone."""
+    class Meddler:
+        def __init__(self, do):
+            self.do = do
+
+    slipring.register(Meddler, encode=lambda meddler: meddler.do())
+    for target, change in [
+        ([], lambda: target.clear()),
+        ([], lambda: target.append(1)),
+        ({}, lambda: target.clear()),
+        ({}, lambda: target.update(z=1)),
+    ]:
+        meddler = Meddler(change)
+        if isinstance(target, list):
+            target += [meddler, "after"]
+        else:
+            target |= {"m": meddler, "n": "after"}
+        with pytest.raises((slipring.EncodeError, RuntimeError)):
+            slipring.encode(target)
+
+
+def test_nothing_leaks(ends):
+    """R8.4: references and memory stay flat."""
+    tx, rx = ends
+    probe = object()
+    value = {"a": [1.5, "text", (2**70, b"x")], "n": np.arange(100), "d": decimal.Decimal("1.1"), "k" * 40: {1}}
+    def rounds(n):
+        for _ in range(n):
+            tx.send(value)
+            assert rx.recv(0).value["a"][1] == "text"
+            slipring.decode(slipring.encode(value))
+            for bad in (b"\x82\x01", b"\xa2\x61\x61\x01\x61\x61\x02", b"\x81\xc2\xf5"):
+                with pytest.raises(slipring.DecodeError):
+                    slipring.decode(bad)
+            with pytest.raises(slipring.EncodeError):
+                tx.send([probe], format="value")
+    rounds(200)
+    gc.collect()
+    before, blocks = sys.getrefcount(probe), sys.getallocatedblocks()
+    rounds(2000)
+    gc.collect()
+    assert sys.getrefcount(probe) == before
+    assert sys.getallocatedblocks() - blocks < 200
+
+
+def test_documents_come_back():
+    """M1: what JSON holds, of some size."""
+    document = json.loads(json.dumps({"rows": [{"id": i, "s": f"ä{i}", "x": i / 7, "n": None} for i in range(5000)]}))
+    assert slipring.decode(slipring.encode(document)) == document
