@@ -131,12 +131,16 @@ defmodule Slipring.Structs do
 
   # Sending ----------------------------------------------------------------------------------------
 
-  # What a walk has met, `nil` for what was prepared before; gives all that is prepared, in their order.
+  # Of what a walk has met: structs, and lists of those within what was prepared before. Gives all that
+  # is prepared, in their order.
   def prepare(met, prepared) do
     {prepared, _none} =
       Enum.flat_map_reduce(met, prepared, fn
-        nil, [next | rest] -> {[next], rest}
-        struct, rest -> {one(struct), rest}
+        inside, [{:as, term, inner} | rest] when is_list(inside) ->
+          {[{:as, term, prepare(inside, inner)}], rest}
+
+        struct, rest ->
+          {one(struct), rest}
       end)
 
     prepared
@@ -145,7 +149,7 @@ defmodule Slipring.Structs do
   defp one(%{__struct__: Nx.Tensor} = tensor) do
     case Tensor.of_nx(tensor) do
       {:ok, tensor} ->
-        [{:as, tensor}]
+        [{:as, tensor, []}]
 
       {:error, type} ->
         [{:refuse, "Nx.Tensor of type #{inspect(type)}", "convert it by Nx.as_type/2"}]
@@ -163,7 +167,7 @@ defmodule Slipring.Structs do
           # From now on the native part knows it.
           []
         else
-          _own_form -> [{:as, impl.encode(struct)}]
+          _own_form -> [{:as, impl.encode(struct), []}]
         end
     end
   end

@@ -17,7 +17,7 @@ use crate::error::{Fault, answer};
 use crate::meta::Meta;
 use crate::tensor::Tensor;
 use crate::value::encode::{self, Met, Rules, Stop};
-use crate::value::terms::{self, Word};
+use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
 use crate::{atoms, charge, meta, ring};
@@ -128,7 +128,7 @@ enum Sent<'a> {
     /// It is written, and there is no slot.
     Pending(Grant, Header),
     /// Structs that Elixir has to prepare.
-    Needs(Met<'a>),
+    Needs(Vec<Met<'a>>),
 }
 
 impl<'a> Sent<'a> {
@@ -160,11 +160,20 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// `{:need, [nil | struct]}`
-pub(crate) fn needs<'a>(env: Env<'a>, met: &[Option<Word<'a>>]) -> Term<'a> {
-    let nil = Word::from(atoms::nil());
-    let met: Vec<Word<'a>> = met.iter().map(|word| word.unwrap_or(nil)).collect();
-    (names::need(), terms::make_list(env, &met).term(env)).encode(env)
+/// `{:need, met}`, where a struct stands for itself, and a list for what is within one that was prepared.
+pub(crate) fn needs<'a>(env: Env<'a>, met: &[Met<'a>]) -> Term<'a> {
+    (names::need(), met_term(env, met).term(env)).encode(env)
+}
+
+fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
+    let met: Vec<Word<'a>> = met
+        .iter()
+        .map(|met| match met {
+            Met::New(word) => *word,
+            Met::Inside(inside) => met_term(env, inside),
+        })
+        .collect();
+    terms::make_list(env, &met)
 }
 
 impl<'a> Payload<'a> {
@@ -268,7 +277,7 @@ impl<'a> Value<'a, '_> {
         most: &mut usize,
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
         let place = body.get_mut(at..).unwrap_or_default();
-        let out = slipring_codec::Encoder::over(place);
+        let out = slipring_codec::Encoder::into_sink(Place::new(place));
         let written = match encode::encode(self.env, self.term, self.rules, out, true, *most) {
             Ok(written) => written,
             Err(Stop::Large) => {
@@ -285,7 +294,7 @@ impl<'a> Value<'a, '_> {
         let layout =
             Layout::new(Format::Value, written.out.len(), self.meta.map(<[u8]>::len), lens)?;
         let (head_len, buffers) = (written.out.len(), written.buffers);
-        let fitted = written.out.finish().is_ok();
+        let fitted = written.out.sink().fitted();
         Ok(Ok(Written { layout, head_len, fitted, buffers }))
     }
 

@@ -6,7 +6,6 @@ mod calendar;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
-mod path;
 pub(crate) mod terms;
 
 use crate::error::{Fault, answer};
@@ -18,13 +17,15 @@ use encode::{Rules, Written};
 use rustler::{Encoder as _, Env, Term};
 use slipring_codec::{Body, Content, Encoder, Format, Part};
 use std::cell::Cell;
-use terms::Word;
+use terms::{Growing, Word};
 
-/// The most work that one call encodes on a normal scheduler: a unit is a byte of a binary, and a term is
-/// two. So many take half a millisecond or less.
-pub(crate) const ENCODE_MOST: usize = 128 << 10;
+/// The most work that one call encodes on a normal scheduler, in units: one for each byte of a binary, and
+/// [`encode::TERM`] for each term. So many take less than a millisecond.
+pub(crate) const ENCODE_MOST: usize = 1 << 20;
 /// A unit takes about as long as so many bytes to copy.
-pub(crate) const UNIT_COSTS: usize = 25;
+pub(crate) const UNIT_COSTS: usize = 5;
+/// What each scheduler may keep to write values in that are not sent.
+const ENCODE_KEPT: usize = 256 << 10;
 /// The most that one call decodes on a normal scheduler: bytes, and items, which take a millisecond at most.
 const DECODE_MOST: usize = 256 << 10;
 const ITEMS_MOST: usize = 32 << 10;
@@ -91,12 +92,10 @@ fn encode<'a>(
     prepared: Term<'a>,
 ) -> Term<'a> {
     let rules = Rules { bytes, registry: registry.into(), prepared: prepared.into() };
-    // Filled again by the next call on this scheduler: what is short needs no memory of its own.
-    thread_local!(static PLACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
-    let mut place = PLACE.take();
-    place.clear();
-    let (encoded, place) = encoded(env, term, rules, place, ENCODE_MOST);
-    if place.capacity() <= 2 * ENCODE_MOST {
+    // Written again by each call on this scheduler.
+    thread_local!(static PLACE: Cell<Growing> = Cell::default());
+    let (encoded, place) = encoded(env, term, rules, PLACE.take(), ENCODE_MOST);
+    if place.capacity() <= ENCODE_KEPT {
         PLACE.set(place);
     }
     encoded
@@ -111,33 +110,34 @@ fn encode_large<'a>(
     prepared: Term<'a>,
 ) -> Term<'a> {
     let rules = Rules { bytes, registry: registry.into(), prepared: prepared.into() };
-    encoded(env, term, rules, Vec::new(), usize::MAX).0
+    encoded(env, term, rules, Growing::default(), usize::MAX).0
 }
 
 fn encoded<'a>(
     env: Env<'a>,
     term: Term<'a>,
     rules: Rules<'a>,
-    place: Vec<u8>,
+    mut place: Growing,
     most: usize,
-) -> (Term<'a>, Vec<u8>) {
-    let done = |units: usize| charge(env, 0, units.min(ENCODE_MOST) * UNIT_COSTS);
-    match encode::encode(env, term.into(), rules, Encoder::append(place), false, most) {
+) -> (Term<'a>, Growing) {
+    place.reset();
+    let out = Encoder::into_sink(place);
+    let (left, made, place) = match encode::encode(env, term.into(), rules, out, false, most) {
         Ok(Written { out, needs: met, left, .. }) => {
-            done(most - left);
-            let bytes = out.into_vec();
+            let place = out.sink();
             let made = match met.is_empty() {
-                true => terms::make_binary(env, &bytes).term(env),
+                true => terms::make_binary(env, place.written()).term(env),
                 false => needs(env, &met),
             };
-            (made, bytes)
+            (left, made, place)
         }
-        Err(encode::Stop::Large) => {
-            done(most);
-            (atoms::large().encode(env), Vec::new())
+        Err(encode::Stop::Large) => (0, atoms::large().encode(env), Growing::default()),
+        Err(encode::Stop::Refused(refused)) => {
+            (most, answer(env, Err(refused.into())), Growing::default())
         }
-        Err(encode::Stop::Refused(refused)) => (answer(env, Err(refused.into())), Vec::new()),
-    }
+    };
+    charge(env, 0, (most - left).min(ENCODE_MOST) * UNIT_COSTS);
+    (made, place)
 }
 
 /// What Elixir gives with each value to be read: `{templates, registry}`.

@@ -1,51 +1,10 @@
-//! Arrays within values: the tags of RFC 8746, and tensors made of what they enclose.
+//! Tensors made of arrays, and numbers of single elements.
 
 use super::names;
 use super::terms::{self, Word};
 use crate::atoms;
 use rustler::{Atom, Env};
 use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
-use slipring_codec::tag;
-
-/// The dtypes that have a tag, by their letters, sizes and tags of little-endian and big-endian elements.
-const TAGS: [(Kind, usize, u64, u64); 11] = [
-    (Kind::Uint, 1, 64, 64),
-    (Kind::Uint, 2, 69, 65),
-    (Kind::Uint, 4, 70, 66),
-    (Kind::Uint, 8, 71, 67),
-    (Kind::Int, 1, 72, 72),
-    (Kind::Int, 2, 77, 73),
-    (Kind::Int, 4, 78, 74),
-    (Kind::Int, 8, 79, 75),
-    (Kind::Float, 2, 84, 80),
-    (Kind::Float, 4, 85, 81),
-    (Kind::Float, 8, 86, 82),
-];
-
-/// The tag of an array of one dimension.
-pub(crate) fn tag_of(dtype: Dtype) -> Option<u64> {
-    let (_, _, little, big) = TAGS
-        .into_iter()
-        .find(|&(kind, size, ..)| (kind, size) == (dtype.kind(), dtype.item_size()))?;
-    Some(if dtype.byte_order() == ByteOrder::Big { big } else { little })
-}
-
-/// The dtype of such a tag.
-pub(crate) fn dtype_of(number: u64) -> Option<Dtype> {
-    if !(tag::TYPED_ARRAYS..tag::TYPED_ARRAYS + 24).contains(&number) {
-        return None;
-    }
-    let (kind, size, _, big) =
-        TAGS.into_iter().find(|&(_, _, little, big)| little == number || big == number)?;
-    let code = (kind as u16) << 8 | size as u16;
-    let order = if size > 1 && big == number { ByteOrder::Big } else { ByteOrder::Little };
-    Dtype::from_code(code).map(|dtype| dtype.with_byte_order(order))
-}
-
-/// The head of an array, as in an ndarray frame.
-pub(crate) fn head(array: &Descriptor) -> Vec<u8> {
-    array.to_vec()
-}
 
 /// Shape, type, order and byte order of a tensor, as its struct has them.
 pub(crate) fn facts<'a>(env: Env<'a>, array: &Descriptor) -> Option<[Word<'a>; 4]> {

@@ -11,15 +11,17 @@ use super::array::{self, Element};
 use super::big::Big;
 use super::calendar::{self, Date, Offset, Time};
 use super::encode::{offset_zone, step};
-use super::path::{Path, Step};
-use super::terms::{self, Word};
+use super::terms::{self, Gathered, Word};
 use super::{OBJECT_PARTS, names};
 use crate::atoms;
 use crate::error::Fault;
 use rustler::{Atom, Env};
-use slipring_codec::format::ndarray::{Descriptor, Dtype, Order};
-use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE};
-use slipring_codec::token::MAX_DEPTH;
+use slipring_codec::error::{Path, Segment as Step};
+use slipring_codec::format::ndarray::{Descriptor, Order};
+use slipring_codec::format::value::{
+    ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, Bytes, is_array, read_array,
+};
+use slipring_codec::token::check_depth;
 use slipring_codec::{DecodeError, Decoder, Part, Token, tag};
 use std::collections::HashSet;
 
@@ -166,8 +168,8 @@ struct Reader<'a, 'b, 'c> {
     options: Options,
     forms: Forms<'a>,
     /// Items of the containers that are being read: of maps the values, their keys beside them.
-    items: Vec<Word<'a>>,
-    keys: Vec<Word<'a>>,
+    items: Gathered<'a>,
+    keys: Gathered<'a>,
     /// Items that the open containers still expect.
     owed: usize,
     left: usize,
@@ -181,6 +183,8 @@ struct Known<'a, 'b>([Option<(&'b [u8], Word<'a>)>; KEYS]);
 
 const KEYS: usize = 32;
 const KEY_MOST: usize = 64;
+/// Texts up to so many bytes are looked at in place.
+const SHORT: usize = 64;
 
 impl<'a, 'b> Known<'a, 'b> {
     #[inline]
@@ -207,8 +211,8 @@ pub(crate) fn decode<'a>(
         view: input.view,
         options,
         forms,
-        items: Vec::new(),
-        keys: Vec::new(),
+        items: Gathered::new(),
+        keys: Gathered::new(),
         owed: 0,
         left: most,
         notes: 0,
@@ -229,67 +233,88 @@ pub(crate) fn decode<'a>(
 impl<'a, 'b> Reader<'a, 'b, '_> {
     #[inline]
     fn enter(&self, depth: usize, offset: usize) -> Result<(), Stop> {
-        if depth < MAX_DEPTH { Ok(()) } else { Err(too_deep(offset)) }
+        Ok(check_depth(depth, offset)?)
     }
 
     /// Enters a container of so many items.
     #[inline]
     fn announce(&mut self, items: usize, depth: usize, offset: usize) -> Result<(), Stop> {
-        self.enter(depth, offset)?;
-        self.owed += items;
-        if self.owed > self.input.remaining() {
-            let (owed, left) = (self.owed, self.input.remaining());
-            let what = format!("the input ends early: {owed} bytes needed, {left} left");
-            return Err(Stop::refused(what, FAULTY, offset));
-        }
+        self.owed = self.input.open(offset, items, depth, self.owed)?;
         Ok(())
     }
 
+    /// Reads an item. What there is most of is made here, in place; the rest is called.
+    #[inline(always)]
     fn item(&mut self, depth: usize) -> Result<Word<'a>, Stop> {
-        let start = self.input.offset();
-        let token = self.input.token()?;
-        self.made(token, start, depth)
-    }
-
-    /// The term that begins with a token.
-    fn made(&mut self, token: Token<'b>, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
         self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
+        let start = self.input.offset();
+        if let Some(text) = self.input.text_bytes() {
+            return self.text_term(text);
+        }
         let env = self.env;
-        Ok(match token {
+        Ok(match self.input.token()? {
             Token::Unsigned(value) => match i64::try_from(value) {
                 Ok(value) => terms::make_int(env, value),
                 Err(_) => terms::make_uint(env, value),
             },
-            Token::Negative(n) => match i64::try_from(n) {
-                Ok(n) => terms::make_int(env, -1 - n),
-                Err(_) => self.big(&Big::from(-1 - i128::from(n)), start)?,
-            },
+            Token::Float(value) if value.is_finite() => terms::make_float(env, value),
+            Token::Negative(n) if n <= i64::MAX as u64 => terms::make_int(env, -1 - n as i64),
+            token => return self.made(token, start, depth),
+        })
+    }
+
+    #[inline(always)]
+    fn text_term(&mut self, text: &'b [u8]) -> Result<Word<'a>, Stop> {
+        if text.len() <= SHORT && text.is_ascii() {
+            return Ok(terms::make_binary(self.env, text));
+        }
+        self.long_text(text)
+    }
+
+    #[inline(never)]
+    fn long_text(&mut self, text: &'b [u8]) -> Result<Word<'a>, Stop> {
+        match std::str::from_utf8(text) {
+            Ok(_) => Ok(self.binary(text)),
+            Err(error) => {
+                // It ends where the decoder is.
+                let offset = self.input.offset() - text.len() + error.valid_up_to();
+                Err(Stop::refused("a text is not UTF-8", NOT_CBOR, offset))
+            }
+        }
+    }
+
+    /// The term that begins with a token.
+    #[inline(never)]
+    fn made(&mut self, token: Token<'b>, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
+        let env = self.env;
+        Ok(match token {
+            Token::Unsigned(value) => terms::make_uint(env, value),
+            Token::Negative(n) => self.big(&Big::from(-1 - i128::from(n)), start)?,
             Token::Float(value) => self.float(value, start)?,
-            Token::Text(text) => self.binary(text.as_bytes()),
+            Token::Text(text) => self.long_text(text.as_bytes())?,
             Token::Bytes(bytes) => self.binary(bytes),
             Token::TextPieces => terms::make_binary(env, self.input.join_text()?.as_bytes()),
             Token::BytesPieces => terms::make_binary(env, &self.input.join_bytes()?),
             Token::Null => atoms::nil().into(),
             Token::Bool(true) => names::true_().into(),
             Token::Bool(false) => names::false_().into(),
-            Token::Array(len) => {
-                let first = self.array(len, depth, start)?;
-                let list = terms::make_list(env, &self.items[first..]);
-                self.items.truncate(first);
-                list
-            }
+            Token::Array(len) => self.list(len, depth, start)?,
             Token::Map(len) => self.map(len, depth, start)?,
-            Token::Tag(number) => self.tag(number, start, depth)?,
-            Token::Undefined => return Err(meaningless(23, start)),
-            Token::Simple(value) => return Err(meaningless(value, start)),
-            Token::Break => {
-                return Err(Stop::refused("a break stands where a value should", NOT_CBOR, start));
+            Token::Tag(number) => {
+                self.tag(number, start, depth).map_err(|stop| stop.within(|| Step::Tag(number)))?
             }
-            _ => return Err(Stop::refused("a token that is not known", NOT_CBOR, start)),
+            token => return Err(self.input.unfit(&token, start).into()),
         })
     }
 
-    #[inline]
+    #[inline(never)]
+    fn list(&mut self, len: Option<usize>, depth: usize, start: usize) -> Result<Word<'a>, Stop> {
+        let first = self.array(len, depth, start)?;
+        let list = terms::make_list(self.env, &self.items[first..]);
+        self.items.truncate(first);
+        Ok(list)
+    }
+
     fn binary(&mut self, bytes: &'b [u8]) -> Word<'a> {
         if bytes.len() >= BYTES_OUT_OF_LINE {
             return (self.view)(bytes);
@@ -385,32 +410,35 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, depth: usize) -> Result<Word<'a>, Stop> {
-        let start = self.input.offset();
-        match self.input.token()? {
-            Token::Text(text) if text.len() <= KEY_MOST => {
-                self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
-                if let Some((known, term)) = *self.known.slot(text.as_bytes())
-                    && known == text.as_bytes()
-                {
-                    return Ok(term);
-                }
-                let term = self.new_key(text);
-                *self.known.slot(text.as_bytes()) = Some((text.as_bytes(), term));
-                Ok(term)
-            }
-            token => self.made(token, start, depth),
+        let Some(text) = self.input.text_bytes() else { return self.item(depth) };
+        if let Some((known, term)) = *self.known.slot(text)
+            && terms::same(known, text)
+        {
+            self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
+            return Ok(term);
         }
+        self.new_key(text)
     }
 
-    fn new_key(&mut self, text: &'b str) -> Word<'a> {
-        if self.options.atom_keys()
-            && let Some(atom) = terms::existing_atom(self.env, text)
-        {
-            return atom;
+    #[inline(never)]
+    fn new_key(&mut self, text: &'b [u8]) -> Result<Word<'a>, Stop> {
+        self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
+        let term = match std::str::from_utf8(text) {
+            Ok(text) if self.options.atom_keys() => terms::existing_atom(self.env, text),
+            Ok(_) => None,
+            // Which says where.
+            Err(_) => return self.long_text(text),
+        };
+        let term = match term {
+            Some(atom) => atom,
+            None => self.long_text(text)?,
+        };
+        if text.len() <= KEY_MOST {
+            *self.known.slot(text) = Some((text, term));
         }
-        terms::make_binary(self.env, text.as_bytes())
+        Ok(term)
     }
 
     /// What a tag encloses, at `depth`, which is one deeper than the tag.
@@ -489,26 +517,19 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             tag::DECIMAL_TEXT => self.decimal_text(start),
             tag::UUID => self.uuid(start, depth),
             tag::OBJECT => self.object(start, depth),
-            tag::ARRAY_C | tag::ARRAY_F => self.shaped(number, start, depth),
-            tag::NDARRAY => {
-                let (array, data) = self.ndarray(start, depth)?;
-                self.tensor(&array, data, start)
-            }
             tag::ELEMENT => self.element(start, depth),
             tag::SELF_DESCRIBED => self.item(depth),
-            number => match array::dtype_of(number) {
-                Some(dtype) => {
-                    let (array, data) = self.typed(dtype, number, start, depth)?;
-                    self.tensor(&array, data, start)
-                }
-                None => self.other(number, depth),
-            },
+            number if is_array(number) => {
+                let (array, data) = self.read_array(number)?;
+                self.tensor(&array, data, start)
+            }
+            number => self.other(number, depth),
         }
     }
 
     /// A tag that is kept.
     fn other(&mut self, number: u64, depth: usize) -> Result<Word<'a>, Stop> {
-        let value = self.item(depth).map_err(|stop| stop.within(|| Step::Tag(number)))?;
+        let value = self.item(depth)?;
         let number = terms::make_uint(self.env, number);
         self.form(form::TAG, &[(names::number(), number), (names::value(), value)])
     }
@@ -609,10 +630,9 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     fn buffer(&mut self, start: usize) -> Result<&'b [u8], Stop> {
         let number = self.unsigned(tag::BUFFER, start)?;
         let buffer = usize::try_from(number).ok().and_then(|number| self.buffers.get(number));
-        buffer.map(|part| part.bytes).ok_or_else(|| {
-            let what = format!("there is no buffer {number}, but {}", self.buffers.len());
-            Stop::refused(what, FAULTY, start)
-        })
+        buffer
+            .map(|part| part.bytes)
+            .ok_or_else(|| DecodeError::buffer_unknown(number, start).into())
     }
 
     // What the tags make.
@@ -962,87 +982,29 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
 
     // Arrays.
 
-    /// A typed array's bytes, in place if they can be.
-    fn typed(
-        &mut self,
-        dtype: Dtype,
-        number: u64,
-        start: usize,
-        depth: usize,
-    ) -> Result<(Descriptor, Data<'b>), Stop> {
-        let data = self.bytes(number, start, depth)?;
-        let items = data.len() / dtype.item_size();
-        let array = Descriptor::new(dtype, Order::C, &[items as u64]);
-        match array {
-            Ok(array) if array.byte_len() == data.len() => Ok((array, data)),
-            _ => Err(unfit(number, start)),
-        }
-    }
-
-    /// An array of several dimensions, or what only looks like one and is kept.
-    fn shaped(&mut self, number: u64, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
-        let before = self.input.clone();
-        let Some(shaped) = self.try_shaped(number, start, depth)? else {
-            self.input = before;
-            return self.other(number, depth);
+    /// An array after its tag, and its data.
+    fn read_array(&mut self, number: u64) -> Result<(Descriptor, &'b [u8]), Stop> {
+        let buffers = self.buffers;
+        let buffer = |number| usize::try_from(number).ok().and_then(|number| buffers.get(number));
+        let len = |number| buffer(number).map(|part| part.bytes.len());
+        let (array, data) = read_array(&mut self.input, number, len)?;
+        let data = match data {
+            Bytes::Inline(data) => data,
+            // That it is there was asked for above.
+            Bytes::Buffer(number) => buffer(number).map_or(&[][..], |part| part.bytes),
         };
-        let (array, data) = shaped;
-        self.tensor(&array, data, start)
-    }
-
-    fn try_shaped(
-        &mut self,
-        number: u64,
-        start: usize,
-        depth: usize,
-    ) -> Result<Option<(Descriptor, Data<'b>)>, Stop> {
-        self.enter(depth, start)?;
-        let Token::Array(outer @ (Some(2) | None)) = self.input.token()? else { return Ok(None) };
-        let Token::Array(len) = self.input.token()? else { return Ok(None) };
-        self.enter(depth + 1, start)?;
-        let mut shape = Vec::new();
-        while match len {
-            Some(len) => shape.len() < len,
-            None => !self.input.take_break(),
-        } {
-            let Token::Unsigned(length) = self.input.token()? else { return Ok(None) };
-            shape.push(length);
-        }
-        let Token::Tag(typed) = self.input.token()? else { return Ok(None) };
-        let Some(dtype) = array::dtype_of(typed) else { return Ok(None) };
-        self.enter(depth + 1, start)?;
-        let data = self.bytes(typed, start, depth + 2)?;
-        self.end(Ending(outer.is_none()), number, start)?;
-        let order = if number == tag::ARRAY_C { Order::C } else { Order::F };
-        match Descriptor::new(dtype, order, &shape) {
-            Ok(array) if array.byte_len() == data.len() => Ok(Some((array, data))),
-            _ => Err(unfit(number, start)),
-        }
-    }
-
-    fn ndarray(&mut self, start: usize, depth: usize) -> Result<(Descriptor, Data<'b>), Stop> {
-        let ending = self.expect_items(2, tag::NDARRAY, start, depth)?;
-        let at = self.input.offset();
-        let head = self.bytes(tag::NDARRAY, start, depth + 1)?;
-        let array = Descriptor::parse(&head)
-            .map_err(|error| Stop::refused(error.kind().to_string(), error.hint(), at))?;
-        let data = self.bytes(tag::NDARRAY, start, depth + 1)?;
-        self.end(ending, tag::NDARRAY, start)?;
-        if data.len() != array.byte_len() {
-            return Err(unfit(tag::NDARRAY, start));
-        }
         Ok((array, data))
     }
 
     fn tensor(
         &mut self,
         array: &Descriptor,
-        data: Data<'b>,
+        data: &'b [u8],
         start: usize,
     ) -> Result<Word<'a>, Stop> {
-        let data = match data {
-            Data::Borrowed(bytes) if bytes.len() >= ARRAY_OUT_OF_LINE => (self.view)(bytes),
-            data => terms::make_binary(self.env, &data),
+        let data = match data.len() {
+            ARRAY_OUT_OF_LINE.. => (self.view)(data),
+            _ => terms::make_binary(self.env, data),
         };
         let Some(facts) = array::facts(self.env, array) else {
             return Err(Stop::refused("an array of a dtype that no tensor has", FAULTY, start));
@@ -1058,22 +1020,14 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     /// One element of an array: a number, or the tensor of it.
     fn element(&mut self, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
         self.enter(depth, start)?;
-        let inner = depth + 1;
         let (array, data) = match self.input.token()? {
-            Token::Tag(tag::NDARRAY) => self.ndarray(start, inner)?,
-            Token::Tag(number @ (tag::ARRAY_C | tag::ARRAY_F)) => {
-                self.try_shaped(number, start, inner)?.ok_or_else(|| unfit(tag::ELEMENT, start))?
-            }
-            Token::Tag(number) => match array::dtype_of(number) {
-                Some(dtype) => self.typed(dtype, number, start, inner)?,
-                None => return Err(unfit(tag::ELEMENT, start)),
-            },
+            Token::Tag(number) if is_array(number) => self.read_array(number)?,
             _ => return Err(unfit(tag::ELEMENT, start)),
         };
         if array.len() != 1 {
             return Err(unfit(tag::ELEMENT, start));
         }
-        let element = array::element(array.dtype(), &data);
+        let element = array::element(array.dtype(), data);
         self.note(element.is_some(), notes::ELEMENT);
         match element {
             Some(Element::Bool(value)) => {
@@ -1090,30 +1044,14 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     }
 }
 
-/// The data of an array, in the input or joined of pieces.
+/// A byte string, in the input or joined of pieces.
 type Data<'b> = std::borrow::Cow<'b, [u8]>;
 
 /// Whether a break ends an array.
 struct Ending(bool);
 
-#[cold]
-fn too_deep(offset: usize) -> Stop {
-    let what = format!("more than {MAX_DEPTH} containers inside each other");
-    Stop::refused(what, "flatten the value on the side that sends it", offset)
-}
-
-#[cold]
-fn meaningless(value: u8, offset: usize) -> Stop {
-    let what = match value {
-        23 => "the simple value undefined has no meaning".to_owned(),
-        value => format!("the simple value {value} has no meaning"),
-    };
-    Stop::refused(what, "send null, false or true instead", offset)
-}
-
 /// A tag that does not enclose what it says.
 #[cold]
 fn unfit(number: u64, offset: usize) -> Stop {
-    let what = format!("the tag {number} does not enclose what docs/types.md says of it");
-    Stop::refused(what, FAULTY, offset)
+    DecodeError::tag_content(number, offset).into()
 }

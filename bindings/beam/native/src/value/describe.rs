@@ -5,7 +5,7 @@ use super::terms::{self, Word};
 use super::{array, names};
 use crate::atoms;
 use rustler::{Atom, Env};
-use slipring_codec::format::ndarray::{Descriptor, Order};
+use slipring_codec::format::value::{is_array, read_array};
 use slipring_codec::token::MAX_DEPTH;
 use slipring_codec::{DecodeError, Decoder, Part, Token, tag};
 
@@ -172,8 +172,7 @@ impl<'a, 'b> Look<'a, 'b, '_> {
                 }
                 return if depth < MAX_DEPTH { self.item(input) } else { Ok(()) };
             }
-            tag::ARRAY_C | tag::ARRAY_F | tag::NDARRAY => return self.array(input, number),
-            number if array::dtype_of(number).is_some() => return self.array(input, number),
+            number if is_array(number) => return self.array(input, number),
             number => {
                 let number = terms::make_uint(self.env, number);
                 self.into.say(names::number(), number);
@@ -205,59 +204,19 @@ impl<'a, 'b> Look<'a, 'b, '_> {
         }
     }
 
-    /// Type, shape and order of an array, if they can be read.
+    /// Type, shape and order of an array.
     fn array(&mut self, input: &mut Decoder<'b>, number: u64) -> Result<(), DecodeError> {
         self.kind(names::tensor());
-        let array = match number {
-            tag::NDARRAY => match (input.token()?, input.token()?) {
-                (Token::Array(_), Token::Bytes(head)) => Descriptor::parse(head).ok(),
-                _ => None,
-            },
-            tag::ARRAY_C | tag::ARRAY_F => {
-                let (_, lengths) = (input.token()?, input.token()?);
-                let mut shape = Vec::new();
-                if let Token::Array(len) = lengths {
-                    while match len {
-                        Some(len) => shape.len() < len,
-                        None => !input.take_break(),
-                    } {
-                        let Token::Unsigned(length) = input.token()? else { return Ok(()) };
-                        shape.push(length);
-                    }
-                }
-                let Token::Tag(typed) = input.token()? else { return Ok(()) };
-                let order = if number == tag::ARRAY_C { Order::C } else { Order::F };
-                array::dtype_of(typed).and_then(|d| Descriptor::new(d, order, &shape).ok())
-            }
-            typed => self.flat(input, typed)?,
+        let len = |number| {
+            let number = usize::try_from(number).ok()?;
+            self.buffers.get(number).map(|part| part.bytes.len())
         };
-        if let Some(array) = array
-            && let Some(facts) = array::facts(self.env, &array)
+        let (array, _) = read_array(input, number, len)?;
+        for (name, fact) in
+            array::FIELDS.into_iter().zip(array::facts(self.env, &array).into_iter().flatten())
         {
-            for (name, fact) in array::FIELDS.into_iter().zip(facts) {
-                self.into.say(name(), fact);
-            }
+            self.into.say(name(), fact);
         }
         Ok(())
-    }
-
-    /// Of one dimension: its length is that of its data.
-    fn flat(&self, input: &mut Decoder<'b>, typed: u64) -> Result<Option<Descriptor>, DecodeError> {
-        let Some(dtype) = array::dtype_of(typed) else { return Ok(None) };
-        let bytes = match input.token()? {
-            Token::Bytes(bytes) => Some(bytes.len()),
-            Token::Tag(tag::BUFFER) => match input.token()? {
-                Token::Unsigned(number) => self.buffer(number),
-                _ => None,
-            },
-            _ => None,
-        };
-        let length = bytes.map(|bytes| (bytes / dtype.item_size()) as u64);
-        Ok(length.and_then(|length| Descriptor::new(dtype, Order::C, &[length]).ok()))
-    }
-
-    fn buffer(&self, number: u64) -> Option<usize> {
-        let number = usize::try_from(number).ok()?;
-        self.buffers.get(number).map(|part| part.bytes.len())
     }
 }

@@ -4,28 +4,30 @@
 //!    says their number ahead of them.
 //! 2. It stops with [`Stop::Large`] when it has done as much as its caller allows: a dirty scheduler
 //!    begins anew.
-//! 3. A struct that only Elixir knows is noted and passed over. The whole of them is answered, Elixir
+//! 3. A struct that only Elixir knows is noted and passed over ([`Met`]). The whole of them is answered, Elixir
 //!    prepares each, and the next walk finds what they became in the same order ([`Prepared`]).
 
 use super::big::Big;
 use super::calendar::{self, Date, Offset, Time};
-use super::path::{Path, Step};
-use super::terms::{self, Kind, Pairs, Word};
+use super::terms::{self, Gathered, Kind, Pairs, Word};
 use super::{OBJECT_PARTS, names};
 use crate::atoms;
 use crate::error::Fault;
 use crate::tensor::Tensor;
 use rustler::{Atom, Env};
 use slipring_codec::Encoder;
-use slipring_codec::format::ndarray::Order;
-use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE};
+use slipring_codec::error::{Path, Segment as Step};
+use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, write_array};
 use slipring_codec::tag;
 use slipring_codec::token::{MAX_DEPTH, Sink};
 
 /// What a term takes of the work that a walk may do, beside a unit for each byte of a binary.
-const TERM: usize = 2;
+pub(crate) const TERM: usize = 16;
 /// Buffers that a part table has room for, beside head and metadata.
 const BUFFERS: usize = 65_533;
+
+/// Binaries up to so many bytes are looked at in place.
+const SHORT: usize = 64;
 
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
 
@@ -80,11 +82,20 @@ impl From<Box<Refused>> for Fault {
     }
 }
 
-/// What Elixir has made of the structs that an earlier walk has noted: a list of `{:as, term}` and
-/// `{:refuse, name, hint}`, in the order in which a walk meets them.
+/// What Elixir has made of the structs that an earlier walk has noted: a list of `{:as, term, inner}`, with
+/// the same of the structs within that term, and of `{:refuse, name, hint}`; in the order in which a walk meets
+/// them.
 #[derive(Clone, Copy)]
-pub(crate) struct Prepared<'a> {
+struct Prepared<'a> {
     rest: Word<'a>,
+}
+
+/// A struct that a walk has met.
+pub(crate) enum Met<'a> {
+    /// Elixir has to prepare it.
+    New(Word<'a>),
+    /// It was prepared, and these stand in what it became.
+    Inside(Vec<Met<'a>>),
 }
 
 /// How terms are written.
@@ -97,21 +108,18 @@ pub(crate) struct Rules<'a> {
     pub(crate) prepared: Word<'a>,
 }
 
-/// What a walk has met, in its order: `None` for what was prepared, and the structs that are not.
-pub(crate) type Met<'a> = Vec<Option<Word<'a>>>;
-
 pub(crate) struct Walk<'a, S> {
     env: Env<'a>,
     out: Encoder<S>,
     rules: Rules<'a>,
     prepared: Prepared<'a>,
-    met: Met<'a>,
+    met: Vec<Met<'a>>,
     needs: bool,
     /// Data that stands out of line, where there is a place for it.
     buffers: Option<Vec<&'a [u8]>>,
     /// Items of the lists that are being written.
-    items: Vec<Word<'a>>,
-    keys: Keys<'a>,
+    items: Gathered<'a>,
+    seen: [Seen; SEEN],
     left: usize,
 }
 
@@ -120,26 +128,50 @@ pub(crate) struct Written<'a, S> {
     pub(crate) out: Encoder<S>,
     pub(crate) buffers: Vec<&'a [u8]>,
     /// Not empty: Elixir has to prepare some.
-    pub(crate) needs: Met<'a>,
+    pub(crate) needs: Vec<Met<'a>>,
     /// Units of work that are left.
     pub(crate) left: usize,
 }
 
-/// Binaries that were keys of late and are text. The keys of maps that were made in one place are often
-/// the same terms, and terms don't move or end while the walk goes on: so the word tells which.
-struct Keys<'a>([Option<(Word<'a>, &'a str)>; KEYS]);
+/// What stood at the same place of another map: the maps of a list mostly have the same keys, as the very
+/// same terms, and values of the same kinds. Terms don't move or end while the walk goes on, so a word tells
+/// whether it is the same key.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Of the key; 0 is no term.
+    word: usize,
+    /// The key as it was written: the first `len` bytes.
+    bytes: [u8; 16],
+    len: u8,
+    /// Of the value.
+    kind: Kind,
+}
 
-const KEYS: usize = 16;
-/// Longer keys take longer to write than to look at again.
-const KEY_MOST: usize = 64;
+/// How many places are kept, in which those of nested maps have others.
+const SEEN: usize = 32;
+const NEVER: Seen = Seen { word: 0, bytes: [0; 16], len: 0, kind: Kind::Other };
 
-impl<'a> Keys<'a> {
-    #[inline]
-    fn slot(&mut self, key: Word<'a>) -> &mut Option<(Word<'a>, &'a str)> {
-        // The lowest bits of a word say its kind.
-        let bits = key.bits() >> 3;
-        &mut self.0[(bits ^ bits >> 4) % KEYS]
+/// A text that is short enough to be kept as it is written.
+fn short_text(text: &[u8]) -> Option<([u8; 16], u8)> {
+    if text.len() > 15 || !text.is_ascii() {
+        return None;
     }
+    let mut bytes = [0; 16];
+    // Major type 3, and a length below 24.
+    bytes[0] = 0x60 | text.len() as u8;
+    bytes[1..=text.len()].copy_from_slice(text);
+    Some((bytes, 1 + text.len() as u8))
+}
+
+/// The same of an atom.
+fn short_atom(text: &[u8]) -> Option<([u8; 16], u8)> {
+    let (bytes, len) = short_text(text).filter(|&(_, len)| len <= 13)?;
+    let [high, low] = (tag::ATOM as u16).to_be_bytes();
+    // Major type 6 with an argument of two bytes.
+    let mut tagged = [0; 16];
+    tagged[..3].copy_from_slice(&[0xD9, high, low]);
+    tagged[3..].copy_from_slice(&bytes[..13]);
+    Some((tagged, 3 + len))
 }
 
 /// Writes `term`. With `buffers`, large data goes out of line. About `most` units of work are done at
@@ -160,8 +192,8 @@ pub(crate) fn encode<'a, S: Sink>(
         met: Vec::new(),
         needs: false,
         buffers: buffers.then(Vec::new),
-        items: Vec::new(),
-        keys: Keys([None; KEYS]),
+        items: Gathered::new(),
+        seen: [NEVER; SEEN],
         left: most,
     };
     walk.term(term, 0)?;
@@ -194,16 +226,36 @@ impl<'a, S: Sink> Walk<'a, S> {
         if depth < MAX_DEPTH { Ok(()) } else { Err(too_deep(kind)) }
     }
 
+    /// Writes a term. What there is most of is written here, in place; the rest is called.
+    #[inline(always)]
     fn term(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.of_kind(term, terms::kind(self.env, term), depth)
+    }
+
+    #[inline(always)]
+    fn of_kind(&mut self, term: Word<'a>, kind: Kind, depth: usize) -> Result<(), Stop> {
         self.spend(TERM)?;
-        match terms::kind(self.env, term) {
+        match kind {
             Kind::Bits => self.binary(term, depth),
-            Kind::Integer => self.integer(term, depth),
+            Kind::Integer => match terms::int(self.env, term) {
+                Some(value) => {
+                    self.out.int(value);
+                    Ok(())
+                }
+                None => self.integer(term, depth),
+            },
             Kind::Float => {
                 // A float is what it was just said to be.
                 self.out.float(terms::float(self.env, term).unwrap_or_default());
                 Ok(())
             }
+            other => self.other(term, other, depth),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, term: Word<'a>, kind: Kind, depth: usize) -> Result<(), Stop> {
+        match kind {
             Kind::Atom => self.atom(term, depth),
             Kind::List => self.list(term, depth),
             Kind::Map => self.map(term, depth),
@@ -212,11 +264,10 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
     }
 
-    #[inline]
+    /// An integer beyond the signed ones of 64 bits.
+    #[inline(never)]
     fn integer(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
-        if let Some(value) = terms::int(self.env, term) {
-            self.out.int(value);
-        } else if let Some(value) = terms::uint(self.env, term) {
+        if let Some(value) = terms::uint(self.env, term) {
             self.out.uint(value);
         } else if let Some(big) = Big::read(self.env, term) {
             self.enter(depth, Kind::Integer)?;
@@ -226,12 +277,26 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn binary(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
-        let Some(bytes) = terms::bytes(self.env, term) else {
-            let hint = "pad it to whole bytes";
-            return Err(Stop::unsupported("bitstring", hint));
-        };
+        match terms::bytes(self.env, term) {
+            Some(bytes) => self.bits(bytes, depth),
+            None => Err(Stop::unsupported("bitstring", "pad it to whole bytes")),
+        }
+    }
+
+    #[inline(always)]
+    fn bits(&mut self, bytes: &'a [u8], depth: usize) -> Result<(), Stop> {
+        if bytes.len() <= SHORT && bytes.is_ascii() && !self.rules.bytes {
+            self.spend(bytes.len())?;
+            self.out.text(std::str::from_utf8(bytes).unwrap_or_default());
+            return Ok(());
+        }
+        self.long(bytes, depth)
+    }
+
+    #[inline(never)]
+    fn long(&mut self, bytes: &'a [u8], depth: usize) -> Result<(), Stop> {
         self.spend(bytes.len())?;
         if !self.rules.bytes
             && let Ok(text) = std::str::from_utf8(bytes)
@@ -258,6 +323,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
     }
 
+    #[inline(never)]
     fn atom(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
         if is(term, atoms::nil()) {
             self.out.null();
@@ -275,6 +341,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn list(&mut self, list: Word<'a>, depth: usize) -> Result<(), Stop> {
         self.enter(depth, Kind::List)?;
         let first = self.items.len();
@@ -293,14 +360,18 @@ impl<'a, S: Sink> Walk<'a, S> {
             return Err(Stop::refused("an improper list has no form", "improper list", hint));
         }
         self.out.array(len);
+        // Most items are of the kind of the one before.
+        let mut before = Kind::Other;
         for index in 0..len {
             let item = self.items[first + index];
-            self.term(item, depth + 1).map_err(|stop| stop.within(|| Step::Index(index)))?;
+            let kind = self.like(item, before, depth + 1);
+            before = kind.map_err(|stop| stop.within(|| Step::Index(index)))?;
         }
         self.items.truncate(first);
         Ok(())
     }
 
+    #[inline(never)]
     fn tuple(&mut self, tuple: Word<'a>, depth: usize) -> Result<(), Stop> {
         self.enter(depth + 1, Kind::Tuple)?;
         let elements = terms::tuple(self.env, tuple).unwrap_or_default();
@@ -315,44 +386,87 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn map(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
         let module = terms::get(self.env, map, atoms::struct_().into());
         if let Some(module) = module.filter(|&m| terms::kind(self.env, m) == Kind::Atom) {
             return self.structure(map, module, depth);
         }
         self.enter(depth, Kind::Map)?;
-        let size = terms::map_size(self.env, map);
-        self.out.map(size);
-        let Some(pairs) = Pairs::new(self.env, map) else { return Ok(()) };
+        let env = self.env;
+        self.out.map(terms::map_size(env, map));
+        let Some(pairs) = Pairs::new(env, map) else { return Ok(()) };
         for (entry, (key, value)) in pairs.enumerate() {
-            self.key(key, depth + 1).map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
-            let env = self.env;
-            self.term(value, depth + 1).map_err(|stop| stop.within(|| step(env, key)))?;
+            let place = (entry + 7 * depth) % SEEN;
+            let seen = self.seen[place];
+            if seen.word == key.bits() {
+                self.spend(TERM)?;
+                self.out.sink_mut().put_first(seen.bytes, seen.len.into());
+            } else {
+                self.key(key, place, depth + 1)
+                    .map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
+            }
+            let kind = self.like(value, seen.kind, depth + 1);
+            let kind = kind.map_err(|stop| stop.within(|| step(env, key)))?;
+            self.seen[place].kind = kind;
         }
         Ok(())
     }
 
-    #[inline]
-    fn key(&mut self, key: Word<'a>, depth: usize) -> Result<(), Stop> {
-        if self.rules.bytes {
-            return self.term(key, depth);
+    /// Writes a term that is likely of a kind, so that a look at its kind is saved. Answers which it was of.
+    #[inline(always)]
+    fn like(&mut self, term: Word<'a>, likely: Kind, depth: usize) -> Result<Kind, Stop> {
+        match likely {
+            Kind::Integer => {
+                if let Some(value) = terms::int(self.env, term) {
+                    self.spend(TERM)?;
+                    self.out.int(value);
+                    return Ok(likely);
+                }
+            }
+            Kind::Float => {
+                if let Some(value) = terms::float(self.env, term) {
+                    self.spend(TERM)?;
+                    self.out.float(value);
+                    return Ok(likely);
+                }
+            }
+            Kind::Bits => {
+                if let Some(bytes) = terms::bytes(self.env, term) {
+                    self.spend(TERM)?;
+                    self.bits(bytes, depth)?;
+                    return Ok(likely);
+                }
+            }
+            _ => {}
         }
-        if let Some((known, text)) = *self.keys.slot(key)
-            && known == key
-        {
-            self.spend(TERM + text.len())?;
-            self.out.text(text);
-            return Ok(());
-        }
-        self.new_key(key, depth)
+        let kind = terms::kind(self.env, term);
+        self.of_kind(term, kind, depth)?;
+        Ok(kind)
     }
 
-    fn new_key(&mut self, key: Word<'a>, depth: usize) -> Result<(), Stop> {
-        if terms::kind(self.env, key) == Kind::Bits
-            && let Some(bytes) = terms::bytes(self.env, key).filter(|bytes| bytes.len() <= KEY_MOST)
-            && let Ok(text) = std::str::from_utf8(bytes)
+    #[inline(never)]
+    fn key(&mut self, key: Word<'a>, place: usize, depth: usize) -> Result<(), Stop> {
+        if !self.rules.bytes
+            && let Some(text) = terms::bytes(self.env, key)
+            && let Some((bytes, len)) = short_text(text)
         {
-            *self.keys.slot(key) = Some((key, text));
+            self.spend(TERM + text.len())?;
+            self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
+            self.out.sink_mut().put_first(bytes, len.into());
+            return Ok(());
+        }
+        let plain = [atoms::nil(), names::true_(), names::false_()];
+        if terms::kind(self.env, key) == Kind::Atom
+            && !plain.iter().any(|&atom| is(key, atom))
+            && let Some((bytes, len)) =
+                terms::with_atom(self.env, key, |text| short_atom(text.as_bytes()))
+        {
+            self.enter(depth, Kind::Atom)?;
+            self.spend(TERM)?;
+            self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
+            self.out.sink_mut().put_first(bytes, len.into());
+            return Ok(());
         }
         self.term(key, depth)
     }
@@ -388,6 +502,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         Stop::refused(what, "struct", hint).within(|| Step::key(&name))
     }
 
+    #[inline(never)]
     fn structure(&mut self, map: Word<'a>, module: Word<'a>, depth: usize) -> Result<(), Stop> {
         // None of them takes more than a tag, an array and what stands in that.
         let n = names::all();
@@ -453,14 +568,20 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.enter(depth, Kind::Map)?;
         let Some((next, rest)) = terms::cell(self.env, self.prepared.rest) else {
             self.needs = true;
-            self.met.push(Some(map));
+            self.met.push(Met::New(map));
             self.out.null();
             return Ok(());
         };
-        self.prepared.rest = rest;
-        self.met.push(None);
         match terms::tuple(self.env, next) {
-            Some(&[how, term]) if is(how, names::as_()) => self.term(term, depth + 1),
+            Some(&[how, term, inner]) if is(how, names::as_()) => {
+                self.prepared.rest = inner;
+                let outer = std::mem::take(&mut self.met);
+                self.term(term, depth + 1)?;
+                let inside = std::mem::replace(&mut self.met, outer);
+                self.met.push(Met::Inside(inside));
+                self.prepared.rest = rest;
+                Ok(())
+            }
             Some(&[how, kind, hint]) if is(how, names::refuse()) => {
                 let text = |word| {
                     terms::bytes(self.env, word).map(String::from_utf8_lossy).unwrap_or_default()
@@ -538,7 +659,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                     out.text(text);
                 });
             } else {
-                self.key(key, depth + 1)?;
+                self.term(key, depth + 1)?;
             }
             self.term(value, depth + 1).map_err(|stop| stop.within(|| step(env, key)))?;
         }
@@ -748,22 +869,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.spend(if out_of_line { TERM } else { data.len() })?;
         // A tag around an array, a tag, and the tag of a buffer.
         self.enter(depth + 3, Kind::Map)?;
-        match super::array::tag_of(array.dtype()) {
-            Some(typed) => {
-                if array.shape().len() != 1 {
-                    let c = array.order() == Order::C;
-                    self.out.tag(if c { tag::ARRAY_C } else { tag::ARRAY_F });
-                    self.out.array(2).array(array.shape().len());
-                    for &length in array.shape() {
-                        self.out.uint(length);
-                    }
-                }
-                self.out.tag(typed);
-            }
-            None => {
-                self.out.tag(tag::NDARRAY).array(2).bytes(&super::array::head(array));
-            }
-        }
+        write_array(&mut self.out, array);
         self.bytes(data, ARRAY_OUT_OF_LINE, depth + 3);
         Ok(())
     }
@@ -796,13 +902,14 @@ pub(crate) fn step<'a>(env: Env<'a>, key: Word<'a>) -> Step {
             Some(Ok(text)) => Step::key(text),
             _ => Step::OtherKey("bytes".into()),
         },
-        Kind::Integer => Step::OtherKey(match terms::int(env, key) {
-            Some(value) => value.to_string(),
-            None => "integer".into(),
-        }),
-        Kind::Float => {
-            Step::OtherKey(terms::float(env, key).map_or("float".into(), |x| format!("{x:?}")))
-        }
+        Kind::Integer => match terms::int(env, key) {
+            Some(value) => Step::OtherKey(value.to_string().into()),
+            None => Step::OtherKey("integer".into()),
+        },
+        Kind::Float => match terms::float(env, key) {
+            Some(value) => Step::OtherKey(format!("{value:?}").into()),
+            None => Step::OtherKey("float".into()),
+        },
         other => Step::OtherKey(other.name().into()),
     }
 }

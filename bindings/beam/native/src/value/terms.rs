@@ -5,8 +5,11 @@
 
 use rustler::sys::{self, ErlNifTerm, ErlNifTermType};
 use rustler::{Atom, Env, Term};
+use slipring_codec::token::Sink;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
 
 /// A term of the environment `'a`, in one machine word. As in rustler's `Env`, the lifetime is invariant.
 #[derive(Clone, Copy)]
@@ -364,7 +367,7 @@ pub(crate) fn make_binary<'a>(env: Env<'a>, bytes: &[u8]) -> Word<'a> {
     // SAFETY: as in `kind`; the place has so many bytes, is new, and is written before anybody reads.
     unsafe {
         let place = sys::enif_make_new_binary(env.as_c_arg(), bytes.len(), term.as_mut_ptr());
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+        copy(bytes, place);
         Word(term.assume_init(), PhantomData)
     }
 }
@@ -447,4 +450,223 @@ pub(crate) fn compare(a: Word<'_>, b: Word<'_>) -> std::cmp::Ordering {
 pub(crate) fn identical(a: Word<'_>, b: Word<'_>) -> bool {
     // SAFETY: as in `compare`.
     unsafe { sys::enif_is_identical(a.0, b.0) != 0 }
+}
+
+/// Copies bytes, of which there are mostly few, without a call where there are.
+///
+/// # Safety
+///
+/// `to` has room for them, and is no part of them.
+#[inline(always)]
+unsafe fn copy(from: &[u8], to: *mut u8) {
+    let (len, from) = (from.len(), from.as_ptr());
+    // SAFETY: both pieces of a pair lie within the length, and may overlap each other.
+    unsafe {
+        match len {
+            8..=16 => {
+                let head = from.cast::<u64>().read_unaligned();
+                let tail = from.add(len - 8).cast::<u64>().read_unaligned();
+                to.cast::<u64>().write_unaligned(head);
+                to.add(len - 8).cast::<u64>().write_unaligned(tail);
+            }
+            4..=7 => {
+                let head = from.cast::<u32>().read_unaligned();
+                let tail = from.add(len - 4).cast::<u32>().read_unaligned();
+                to.cast::<u32>().write_unaligned(head);
+                to.add(len - 4).cast::<u32>().write_unaligned(tail);
+            }
+            0..=3 => (0..len).for_each(|i| *to.add(i) = *from.add(i)),
+            _ => std::ptr::copy_nonoverlapping(from, to, len),
+        }
+    }
+}
+
+/// Writes 16 bytes by halves: as a whole they would be put together in memory first, and waited for there.
+///
+/// # Safety
+///
+/// There are 16 bytes from `to` on.
+#[inline(always)]
+unsafe fn write_16(bytes: [u8; 16], to: *mut u8) {
+    let all = u128::from_le_bytes(bytes);
+    let halves = [(all as u64).to_le_bytes(), ((all >> 64) as u64).to_le_bytes()];
+    // SAFETY: as asked for.
+    unsafe {
+        to.cast::<[u8; 8]>().write_unaligned(halves[0]);
+        to.add(8).cast::<[u8; 8]>().write_unaligned(halves[1]);
+    }
+}
+
+/// Memory that a value is written into. Once it is full it only counts.
+///
+/// 1. From `data` on there are `capacity` bytes, borrowed for the lifetime.
+/// 2. `len` grows past the capacity on overflow and never shrinks: no later, shorter piece may still find
+///    a place behind a gap.
+pub(crate) struct Place<'p> {
+    data: *mut u8,
+    capacity: usize,
+    len: usize,
+    memory: PhantomData<&'p mut [u8]>,
+}
+
+impl<'p> Place<'p> {
+    pub(crate) fn new(memory: &'p mut [u8]) -> Self {
+        let (data, capacity) = (memory.as_mut_ptr(), memory.len());
+        Place { data, capacity, len: 0, memory: PhantomData }
+    }
+
+    /// Whether all that was put has found a place.
+    pub(crate) fn fitted(&self) -> bool {
+        self.len <= self.capacity
+    }
+}
+
+impl Sink for Place<'_> {
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if end <= self.capacity {
+            // SAFETY: rule 1, and the bytes end within the capacity. They are not part of it, being
+            // borrowed beside it.
+            unsafe { copy(bytes, self.data.add(self.len)) };
+        }
+        self.len = end;
+    }
+
+    #[inline(always)]
+    fn put_first(&mut self, bytes: [u8; 16], len: usize) {
+        if self.len.saturating_add(16) > self.capacity {
+            return self.put(&bytes[..len]);
+        }
+        // SAFETY: rule 1, and 16 bytes end within the capacity. What follows is written over those
+        // behind the first `len`.
+        unsafe { write_16(bytes, self.data.add(self.len)) };
+        self.len += len;
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Memory of its own that a value is written into, and that grows.
+#[derive(Default)]
+pub(crate) struct Growing {
+    /// All of it may be written to; the first `len` bytes are, and `len` is never more than it has.
+    memory: Vec<u8>,
+    len: usize,
+}
+
+impl Growing {
+    /// Begins again.
+    pub(crate) fn reset(&mut self) {
+        self.len = 0;
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.memory.len()
+    }
+
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.memory.resize(needed.saturating_mul(2).max(4096), 0);
+    }
+}
+
+impl Sink for Growing {
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if end > self.memory.len() {
+            self.grow(end);
+        }
+        // SAFETY: the bytes end within the memory, as was seen to; nobody else has borrowed it.
+        unsafe { copy(bytes, self.memory.as_mut_ptr().add(self.len)) };
+        self.len = end;
+    }
+
+    #[inline(always)]
+    fn put_first(&mut self, bytes: [u8; 16], len: usize) {
+        let end = self.len + 16;
+        if end > self.memory.len() {
+            return self.put(&bytes[..len]);
+        }
+        // SAFETY: as in `put`. What follows is written over those behind the first `len`.
+        unsafe { write_16(bytes, self.memory.as_mut_ptr().add(self.len)) };
+        self.len += len;
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Terms that are gathered during a call. The memory is kept for the next call on this scheduler.
+pub(crate) struct Gathered<'a>(Vec<Word<'a>>);
+
+/// Terms that a scheduler keeps memory for.
+const KEPT: usize = 64 << 10;
+
+thread_local!(static KEPT_TERMS: Cell<[Vec<Word<'static>>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) });
+
+impl<'a> Gathered<'a> {
+    pub(crate) fn new() -> Self {
+        let mut kept = KEPT_TERMS.take();
+        let used = usize::from(kept[0].capacity() == 0);
+        let words = std::mem::take(&mut kept[used]);
+        KEPT_TERMS.set(kept);
+        debug_assert!(words.is_empty());
+        // SAFETY: only the lifetime of the words differs, and there are none.
+        Gathered(unsafe { std::mem::transmute::<Vec<Word<'static>>, Vec<Word<'a>>>(words) })
+    }
+}
+
+impl Drop for Gathered<'_> {
+    fn drop(&mut self) {
+        let mut words = std::mem::take(&mut self.0);
+        words.clear();
+        if words.capacity() > KEPT {
+            return;
+        }
+        // SAFETY: as in `new`.
+        let words = unsafe { std::mem::transmute::<Vec<Word<'_>>, Vec<Word<'static>>>(words) };
+        let mut kept = KEPT_TERMS.take();
+        if let Some(place) = kept.iter_mut().find(|kept| kept.capacity() == 0) {
+            *place = words;
+        }
+        KEPT_TERMS.set(kept);
+    }
+}
+
+impl<'a> Deref for Gathered<'a> {
+    type Target = Vec<Word<'a>>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Gathered<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// Whether short pieces are the same, without a call.
+#[inline(always)]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        4..=7 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        0..=3 => a.iter().zip(b).all(|(a, b)| a == b),
+        _ => a == b,
+    }
 }

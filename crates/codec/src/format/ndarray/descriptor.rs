@@ -204,13 +204,6 @@ impl Descriptor {
         self.byte_len == 0
     }
 
-    /// The head that says it; [`parse`](Self::parse) reads it.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut head = vec![0; Head::len(self)];
-        self.write(&mut head);
-        head
-    }
-
     /// Bytes of the elements.
     pub fn byte_len(&self) -> usize {
         self.byte_len
