@@ -210,6 +210,9 @@ defmodule Slipring.ValueTest do
                keys: :existing_atoms
              ) == %{:ok => 1, "no such atom ever" => 2}
 
+      # The shortest atom, first of all.
+      assert Slipring.decode!(Slipring.encode!([%{"" => 1}]), keys: :existing_atoms) == [%{"": 1}]
+
       uuid = UUID.new!("00112233-4455-6677-8899-aabbccddeeff")
       assert Slipring.decode!(Slipring.encode!(uuid), uuid: :string) == to_string(uuid)
       assert inspect(uuid) == "#Slipring.UUID<00112233-4455-6677-8899-aabbccddeeff>"

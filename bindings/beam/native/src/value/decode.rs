@@ -174,26 +174,16 @@ struct Reader<'a, 'b, 'c> {
     owed: usize,
     left: usize,
     notes: u32,
-    known: Known<'a, 'b>,
+    /// The keys that stood at these places of other maps, and their terms.
+    known: [Option<(&'b [u8], Word<'a>)>; KEYS],
 }
 
-/// Keys that were read of late, and their terms: the maps of a list have the same ones, which so take
-/// their memory once.
-struct Known<'a, 'b>([Option<(&'b [u8], Word<'a>)>; KEYS]);
-
+/// How many keys are known by their places, in which those of nested maps have others: the maps of a list
+/// mostly have the same ones, which so take their memory once.
 const KEYS: usize = 32;
 const KEY_MOST: usize = 64;
 /// Texts up to so many bytes are looked at in place.
 const SHORT: usize = 64;
-
-impl<'a, 'b> Known<'a, 'b> {
-    #[inline]
-    fn slot(&mut self, text: &[u8]) -> &mut Option<(&'b [u8], Word<'a>)> {
-        let first = text.first().copied().map_or(0, usize::from);
-        let last = text.last().copied().map_or(0, usize::from);
-        &mut self.0[(text.len() ^ first << 1 ^ last.wrapping_mul(7)) % KEYS]
-    }
-}
 
 /// Reads the value, which must be all of the input's head, in about `most` items at most.
 pub(crate) fn decode<'a>(
@@ -216,7 +206,7 @@ pub(crate) fn decode<'a>(
         owed: 0,
         left: most,
         notes: 0,
-        known: Known([None; KEYS]),
+        known: [None; KEYS],
     };
     let read = reader.item(0).and_then(|term| {
         reader.input.finish()?;
@@ -378,7 +368,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             None => !self.input.take_break(),
         } {
             self.owed -= 2 * usize::from(len.is_some());
-            let key = self.key(depth + 1);
+            let key = self.key((entry + 7 * depth) % KEYS, depth + 1);
             let key = key.map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
             self.keys.push(key);
             let env = self.env;
@@ -411,32 +401,31 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     }
 
     #[inline(always)]
-    fn key(&mut self, depth: usize) -> Result<Word<'a>, Stop> {
+    fn key(&mut self, place: usize, depth: usize) -> Result<Word<'a>, Stop> {
         let Some(text) = self.input.text_bytes() else { return self.item(depth) };
-        if let Some((known, term)) = *self.known.slot(text)
+        if let Some((known, term)) = self.known[place]
             && terms::same(known, text)
         {
             self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
             return Ok(term);
         }
-        self.new_key(text)
+        self.new_key(text, place)
     }
 
     #[inline(never)]
-    fn new_key(&mut self, text: &'b [u8]) -> Result<Word<'a>, Stop> {
+    fn new_key(&mut self, text: &'b [u8], place: usize) -> Result<Word<'a>, Stop> {
         self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
-        let term = match std::str::from_utf8(text) {
+        let atom = match std::str::from_utf8(text) {
             Ok(text) if self.options.atom_keys() => terms::existing_atom(self.env, text),
-            Ok(_) => None,
-            // Which says where.
-            Err(_) => return self.long_text(text),
+            _ => None,
         };
-        let term = match term {
+        let term = match atom {
             Some(atom) => atom,
+            // Which says where it is not UTF-8.
             None => self.long_text(text)?,
         };
         if text.len() <= KEY_MOST {
-            *self.known.slot(text) = Some((text, term));
+            self.known[place] = Some((text, term));
         }
         Ok(term)
     }
