@@ -447,6 +447,21 @@ def test_the_choice_is_explained(ends):
     assert "$[0]" in next(c for c in slipring.explain([slice(1)]).candidates if c.format == "value").reason
 
 
+def test_a_frame_goes_on_as_what_it_is(ends):
+    """R13.1, R13.3: whatever it holds, with its metadata; other metadata makes another frame."""
+    tx, rx = ends
+    for sent, format in [({"a": [1, np.arange(100)]}, "value"), (b"raw", "raw"), (slice(3), "pickle")]:
+        tx.send(sent, meta={"from": 1})
+        first = rx.recv(0)
+        tx.send(first)
+        second = rx.recv(0)
+        assert (second.format, second.meta) == (format, {"from": 1})
+        assert bytes(second.view) == bytes(first.view)
+        assert second.describe() == first.describe()
+    tx.send(first, meta={"other": 2}, format="raw")
+    assert rx.recv(0).meta == {"other": 2}
+
+
 def test_what_is_sent_is_counted(ends):
     """R1.5, R7.1."""
     tx, rx = ends

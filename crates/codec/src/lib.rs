@@ -62,7 +62,7 @@ pub mod tag;
 pub mod token;
 pub mod value;
 
-pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use error::{DecodeError, DecodeErrorKind, DtypeFault, EncodeError, EncodeErrorKind};
 pub use frame::{Body, Content, FORMAT_VERSION, Format, Part, Parts, Plan};
 pub use token::{Decoder, Encoder, Token};
 pub use value::Value;
