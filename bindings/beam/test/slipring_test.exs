@@ -278,7 +278,7 @@ defmodule SlipringTest do
       assert error.got == "Date"
       assert Exception.message(error) =~ "a struct Date, at $.meta.day; give text"
 
-      deep = Enum.reduce(1..200, 0, fn _, inner -> [inner] end)
+      deep = Enum.reduce(1..300, 0, fn _, inner -> [inner] end)
       assert {:error, %Error{reason: :encode}} = Slipring.send(tx, "x", meta: %{deep: deep})
 
       for term <- [%{}, [1], {1}, :a, 1, 1.5, self(), <<1::7>>, &is_map/1, Date.new!(2024, 1, 1)] do
