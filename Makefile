@@ -107,18 +107,23 @@ fuzz-if-possible:
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
 
-asan: ## the crates under the address sanitizer (nightly)
+# What goes through raw calls of the interpreter; the two left out look at memory, or start processes.
+checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py -k 'not twice and not leaks'
+
+asan: ## the crates and the Python package's codec under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+	@scripts/asan-python $(checked)
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
-asan-if-possible:
-	$(say) 'Address sanitizer, unit tests'
+asan-if-possible: setup
+	$(say) 'Address sanitizer, unit tests and the codec of the Python package'
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
-	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')"; \
+	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
+	  scripts/asan-python $(checked); \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/

@@ -28,6 +28,11 @@ mod texts;
 mod value;
 mod watcher;
 
+/// The module, for a program that has it built in and not as a library of its own.
+pub fn built_in(py: pyo3::Python<'_>) -> pyo3::Py<pyo3::types::PyModule> {
+    pyo3::wrap_pymodule!(_native)(py)
+}
+
 /// The module.
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
