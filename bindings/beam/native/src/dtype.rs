@@ -6,8 +6,8 @@ use crate::error::Fault;
 use rustler::types::tuple::{get_tuple, make_tuple};
 use rustler::{Atom, Encoder, Env, Term};
 use slipring_codec::format::ndarray::{
-    ByteOrder, Dtype, Element, Field, Kind, LongDouble, MAX_NESTING, Missing, MissingValue, Struct,
-    Subarray, TimeUnit,
+    ByteOrder, Descriptor, Dtype, Element, Field, Kind, LongDouble, MAX_NESTING, Missing,
+    MissingValue, Order, Struct, Subarray, TimeUnit,
 };
 
 mod words {
@@ -53,7 +53,8 @@ pub(crate) fn term<'a>(env: Env<'a>, element: &Element) -> Result<(Term<'a>, Ato
         }
         Element::Void { len } => (words::void(), *len).encode(env),
         Element::Struct(of) => {
-            let fields: Result<Vec<_>, _> = of.fields().iter().map(|of| field(env, of)).collect();
+            let fields = of.fields().iter().map(|of| field(env, of));
+            let fields: Vec<Term<'_>> = fields.collect::<Result<_, _>>()?;
             let said = Term::map_new(env)
                 .map_put(words::size(), of.item_size())
                 .and_then(|map| map.map_put(words::aligned(), of.is_aligned()))
@@ -104,7 +105,8 @@ fn field<'a>(env: Env<'a>, field: &Field) -> Result<Term<'a>, Fault> {
 
 /// The element of a type and a byte order; `None` for what is none.
 pub(crate) fn parse(of: Term<'_>, order: Term<'_>) -> Option<Element> {
-    at(of, order, 0)
+    // A subarray stands in a struct only.
+    at(of, order, 0).filter(|element| !matches!(element, Element::Subarray(_)))
 }
 
 fn at(of: Term<'_>, order: Term<'_>, depth: usize) -> Option<Element> {
@@ -187,8 +189,9 @@ fn number(kind: Atom, bits: u16) -> Option<Dtype> {
 /// `{:ok, name}` of a type, as NumPy has it, or `:error`.
 #[rustler::nif]
 fn dtype<'a>(env: Env<'a>, of: Term<'a>, order: Term<'a>) -> Term<'a> {
-    match parse(of, order) {
-        Some(element) => (words::ok(), element.to_string()).encode(env),
+    let array = parse(of, order).and_then(|of| Descriptor::new(of, Order::C, &[]).ok());
+    match array {
+        Some(array) => (words::ok(), array.element().to_string()).encode(env),
         None => words::error().encode(env),
     }
 }
