@@ -32,7 +32,7 @@ crates := -p slipring -p slipring-codec -p slipring-benches -p slipring-storm
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker embed-host fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -80,7 +80,7 @@ test-beam: setup ## the Elixir library
 	@cd bindings/beam && mix test </dev/null
 	@cd demo/hillshade && mix test </dev/null
 
-test-cross: setup storm-worker ## what crosses languages and processes
+test-cross: setup storm-worker embed-host ## what crosses languages and processes
 	$(say) 'Across languages and processes'
 	@$(pytest) tests
 
@@ -91,6 +91,9 @@ kill: ## kill -9 at random moments, 300 times
 
 storm-worker:
 	@cargo build -q --release -p slipring-storm
+
+embed-host:
+	@cargo build -q --release -p slipring-embed
 
 storm: setup storm-worker ## kill, stop and replace processes of all languages on one ring, for STORM_SECONDS
 	$(say) 'Storm, $(STORM_SECONDS) s'
@@ -104,18 +107,23 @@ fuzz-if-possible:
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
 
-asan: ## the crates under the address sanitizer (nightly)
+# What goes through raw calls of the interpreter; the two left out look at memory, or start processes.
+checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py -k 'not twice and not leaks'
+
+asan: ## the crates and the Python package's codec under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+	@scripts/asan-python $(checked)
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
-asan-if-possible:
-	$(say) 'Address sanitizer, unit tests'
+asan-if-possible: setup
+	$(say) 'Address sanitizer, unit tests and the codec of the Python package'
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
-	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')"; \
+	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
+	  scripts/asan-python $(checked); \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/

@@ -54,6 +54,54 @@ def test_bytes_of_any_length(echo):
         assert frame.meta["about"] == {"size": size}
 
 
+RECORD = np.dtype(
+    {
+        "names": ["id", "xy", "in", "when"],
+        "formats": [">u2", ("<f4", (2,)), [("tag", "S2"), ("letter", ">U1")], "M8[25s]"],
+        "offsets": [0, 4, 12, 24],
+        "itemsize": 40,
+        "titles": ["number", None, None, None],
+    }
+)
+OTHERS = [
+    (np.array([0, -1, "NaT"], "M8[25s]"), "<M8[25s]", "[0, -1, :nat]"),
+    (np.array([[1], [-2]], ">m8[h]"), ">m8[h]", "[[1], [-2]]"),
+    (np.array([b"ab", b"\0c", b""], "S4"), "|S4", '["ab", <<0, 99>>, ""]'),
+    (np.array(["\u00e9\U0001d11e", "a"], ">U3"), ">U3", '["\u00e9\U0001d11e", "a"]'),
+    (np.array(b"xyz", "V3"), "|V3", '"xyz"'),
+    (np.array([(1, 2), (3, 4)], [("a", "u1"), ("b", "<i8")]), "[('a', 'u1'), ('b', '<i8')]",
+     '[%{"a" => 1, "b" => 2}, %{"a" => 3, "b" => 4}]'),
+    (np.array([(258, [1.5, -1], (b"a", "\u00fc"), 1)], RECORD), str(RECORD),
+     '[%{"id" => 258, "in" => %{"letter" => "\u00fc", "tag" => "a"}, "when" => 1, "xy" => [1.5, -1.0]}]'),
+    (np.array([["a", None], ["\u00e9", ""]], np.dtypes.StringDType(na_object=None)), "StringDType()",
+     '[["a", nil], ["\u00e9", ""]]'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_arrays_of_other_dtypes(echo, order):
+    """R4.3, R4.5: dates, text, structs and strings there and back; Elixir names the dtype as NumPy does, and
+    reads the elements."""
+    for array, dtype, elements in OTHERS:
+        sent = np.asarray(array, order=order)
+        frame = echo(sent)
+        got, about = frame.value, frame.meta["about"]
+        assert (got.dtype, got.shape, repr(got)) == (sent.dtype, sent.shape, repr(sent))
+        assert got.flags.f_contiguous == sent.flags.f_contiguous
+        assert (about["dtype"], about["elements"]) == (dtype, elements)
+        assert about["shape"] == list(sent.shape)
+
+
+def test_every_dtype_comes_back_from_elixir(echo):
+    """R4.3: what Elixir has no numbers for, too."""
+    deep = [("f", [("g", [("h", "G", (2, 2)), ("", "S0")])]), ("i", ">c16")]
+    for dtype in ["g", ">G", "S0", "V0", "M8", deep, np.dtype([("a", "u1"), ("b", "f8")], align=True), []]:
+        sent = np.zeros((2, 3), dtype) if dtype not in ("S0", "V0") else np.ndarray((2,), dtype, b"x")
+        got = echo(sent).value
+        assert (got.dtype, got.shape, got.tobytes()) == (sent.dtype, sent.shape, sent.tobytes())
+        assert got.dtype.isalignedstruct == sent.dtype.isalignedstruct
+
+
 def test_arrays_of_every_dtype_order_and_shape(echo):
     """R4.1, R4.5: dtype, byte order, memory order and shape survive the way there and back, and Elixir
     reads the numbers that Python wrote."""

@@ -4,6 +4,14 @@ rx = Slipring.consumer!(name <> "-there", wait: 20_000)
 tx = Slipring.producer!(name <> "-back", wait: 20_000)
 
 describe = fn
+  %Slipring.Tensor{type: {kind, _}} = tensor when kind not in [:s, :u, :f, :c, :bool] ->
+    %{
+      "shape" => Tuple.to_list(tensor.shape),
+      "dtype" => Slipring.Tensor.dtype(tensor),
+      "order" => Atom.to_string(tensor.order),
+      "elements" => inspect(Slipring.Tensor.to_list(tensor), limit: :infinity)
+    }
+
   %Slipring.Tensor{} = tensor ->
     numbers = List.flatten([Slipring.Tensor.to_list(tensor)])
     real = for n <- numbers, do: if(is_tuple(n), do: elem(n, 0), else: n)

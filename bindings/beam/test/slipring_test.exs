@@ -278,7 +278,7 @@ defmodule SlipringTest do
       assert error.got == "Date"
       assert Exception.message(error) =~ "a struct Date, at $.meta.day; give text"
 
-      deep = Enum.reduce(1..256, 0, fn _, inner -> [inner] end)
+      deep = Enum.reduce(1..300, 0, fn _, inner -> [inner] end)
       assert {:error, %Error{reason: :encode}} = Slipring.send(tx, "x", meta: %{deep: deep})
 
       for term <- [self(), make_ref(), <<1::7>>, &is_map/1] do

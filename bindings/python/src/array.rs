@@ -3,37 +3,38 @@
 //! NumPy is looked for only when an array is at hand: an object can be one only if NumPy has been
 //! imported, and a frame is made one only on request.
 
-use crate::error;
+use crate::{dtype, error, foreign, texts};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_F_CONTIGUOUS, NPY_ARRAY_WRITEABLE,
     NPY_TYPES, NpyTypes, PY_ARRAY_API, PyArray_Check, PyArray_CheckExact, PyArray_Descr,
-    PyArrayObject, PyDataType_ELSIZE, get_type_object, npy_intp,
+    PyArrayObject, PyDataType_ELSIZE, PyDataType_NAMES, get_type_object, npy_intp,
 };
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3::{ffi, intern};
-use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, MAX_NDIM, Order};
+use slipring_codec::format::ndarray::{
+    ByteOrder, Descriptor, Dtype, Element, Kind, MAX_NDIM, Order,
+};
 use std::ptr;
 
-const SUPPORTED: &str = "send bytes or a NumPy array of a numeric dtype (bool, i1 to i8, u1 to u8, \
-                         f2, f4, f8, c8, c16)";
-
 /// What an object that may be an array is.
-pub(crate) enum Candidate<'a, 'py> {
-    Array(Array<'a, 'py>),
+pub(crate) enum Candidate<'py> {
+    Array(Array<'py>),
     /// A scalar of NumPy's, which has a buffer and is no bytes.
     Scalar,
     Other,
 }
 
 /// An array that can be sent.
-pub(crate) struct Array<'a, 'py> {
-    object: &'a Bound<'py, PyAny>,
+pub(crate) struct Array<'py> {
+    object: Bound<'py, PyAny>,
     pub(crate) descriptor: Descriptor,
     /// Its elements lie in one piece, in the descriptor's order.
     whole: bool,
+    /// Those of an array whose elements lie elsewhere.
+    texts: Option<Vec<u8>>,
 }
 
 /// Whether NumPy has been imported by anybody.
@@ -54,7 +55,7 @@ fn numpy_is_there(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// Imports NumPy and looks for its C interface, which without this would panic where it is missing.
-fn need_numpy(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn need_numpy(py: Python<'_>) -> PyResult<()> {
     static FOUND: PyOnceLock<()> = PyOnceLock::new();
     FOUND
         .get_or_try_init(py, || {
@@ -70,32 +71,50 @@ fn need_numpy(py: Python<'_>) -> PyResult<()> {
         .copied()
 }
 
-/// Looks what `object` is. An array that can't be sent is an error.
-pub(crate) fn look<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Candidate<'a, 'py>> {
+/// Looks what `object` is, or shows itself as. An array that can't be sent is an error.
+pub(crate) fn look<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>> {
+    match of_numpy(object)? {
+        Candidate::Other => shown(object),
+        found => Ok(found),
+    }
+}
+
+/// The array that an object of another package shows.
+pub(crate) fn shown<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>> {
+    match foreign::view(object)? {
+        Some(shown) => array(shown).map(Candidate::Array),
+        None => Ok(Candidate::Other),
+    }
+}
+
+/// Looks whether `object` is one of NumPy's.
+pub(crate) fn of_numpy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>> {
     let py = object.py();
     if !numpy_is_there(py)? {
         return Ok(Candidate::Other);
     }
     // SAFETY: NumPy is imported, and the object is alive.
-    let (is_array, exact) =
-        unsafe { (PyArray_Check(py, object.as_ptr()), PyArray_CheckExact(py, object.as_ptr())) };
-    if is_array == 0 {
-        // SAFETY: as above.
-        let scalar = unsafe {
-            let generic = get_type_object(py, NpyTypes::PyGenericArrType_Type);
-            ffi::PyObject_TypeCheck(object.as_ptr(), generic) != 0
-        };
-        return Ok(if scalar { Candidate::Scalar } else { Candidate::Other });
+    if unsafe { PyArray_Check(py, object.as_ptr()) } != 0 {
+        return array(object.clone()).map(Candidate::Array);
     }
-    if exact == 0 && object.hasattr(intern!(py, "mask"))? {
+    // SAFETY: as above.
+    let scalar = unsafe {
+        let generic = get_type_object(py, NpyTypes::PyGenericArrType_Type);
+        ffi::PyObject_TypeCheck(object.as_ptr(), generic) != 0
+    };
+    Ok(if scalar { Candidate::Scalar } else { Candidate::Other })
+}
+
+/// What is sent of an array, which `object` is.
+fn array<'py>(object: Bound<'py, PyAny>) -> PyResult<Array<'py>> {
+    let py = object.py();
+    // SAFETY: NumPy is imported, and the object is alive.
+    let exact = unsafe { PyArray_CheckExact(py, object.as_ptr()) } != 0;
+    // Of the type: a record array has its fields as attributes, and one may be called so.
+    if !exact && object.get_type().hasattr(intern!(py, "mask"))? {
         let hint = "send .filled() and .mask each by itself";
-        return Err(error::unsendable(
-            py,
-            "a masked array can't be sent",
-            "$",
-            "MaskedArray",
-            hint,
-        ));
+        let what = "a masked array can't be sent";
+        return Err(error::unsendable(py, what, "$", "MaskedArray", hint));
     }
     let array: *const PyArrayObject = object.as_ptr().cast();
     // SAFETY: it is an array, so that these fields are there; `nd` lengths stand in `dimensions`.
@@ -107,28 +126,41 @@ pub(crate) fn look<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Candidate
         };
         (fields.descr, fields.flags, dims)
     };
-    let Some(dtype) = dtype_of(py, descr) else {
-        let dtype = object.getattr(intern!(py, "dtype"))?.str()?.to_string();
-        let what = format!("an array of dtype {dtype} can't be sent");
-        return Err(error::unsendable(py, &what, "$", &dtype, SUPPORTED));
+    let element = match dtype_of(py, descr) {
+        Some(dtype) => dtype.into(),
+        None => dtype::describe(&object.getattr(intern!(py, "dtype"))?)?,
     };
     let fortran = flags & NPY_ARRAY_C_CONTIGUOUS == 0 && flags & NPY_ARRAY_F_CONTIGUOUS != 0;
     let order = if fortran { Order::F } else { Order::C };
     let mut shape = [0u64; MAX_NDIM];
     shape.iter_mut().zip(dims).for_each(|(to, &from)| *to = from as u64);
-    let descriptor = Descriptor::new(dtype, order, &shape[..dims.len()])
+    let mut descriptor = Descriptor::new(element, order, &shape[..dims.len()])
         .map_err(|e| error::encode(py, &e, "ndarray"))?;
     let whole = flags & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS) != 0;
-    Ok(Candidate::Array(Array { object, descriptor, whole }))
+    let texts = match descriptor.element() {
+        Element::String(missing) => Some(texts::pack(&object, missing, order)?),
+        _ => None,
+    };
+    if let Some(texts) = &texts {
+        let known = descriptor.with_data_len(texts.len());
+        descriptor = known.map_err(|e| error::encode(py, &e, "ndarray"))?;
+    }
+    Ok(Array { object, descriptor, whole, texts })
 }
 
-/// The dtype that a descriptor of NumPy's stands for, if it is a numeric one.
+/// The dtype that a descriptor of NumPy's stands for, if it is a numeric one and no more than that.
 fn dtype_of(py: Python<'_>, descr: *const PyArray_Descr) -> Option<Dtype> {
     // SAFETY: the descriptor belongs to a living array or was just made; these fields are in every
-    // version of NumPy at the same place.
-    let (kind, byte_order, size) = unsafe {
-        ((*descr).fields.kind as u8, (*descr).fields.byteorder as u8, PyDataType_ELSIZE(py, descr))
+    // version of NumPy at the same place, and the accessors know where the others are.
+    let (kind, byte_order, number, size, names) = unsafe {
+        let fields = &(*descr).fields;
+        let (size, names) = (PyDataType_ELSIZE(py, descr), PyDataType_NAMES(py, descr));
+        (fields.kind as u8, fields.byteorder as u8, fields.type_num, size, names)
     };
+    // What another package has made may have any letters, and a number of NumPy's may have fields.
+    if !(0..=NPY_TYPES::NPY_HALF as _).contains(&number) || !names.is_null() {
+        return None;
+    }
     let size = u8::try_from(size).ok()?;
     let big = match byte_order {
         b'>' => size > 1,
@@ -138,11 +170,14 @@ fn dtype_of(py: Python<'_>, descr: *const PyArray_Descr) -> Option<Dtype> {
     Dtype::from_code(u16::from(big) << 15 | u16::from(kind) << 8 | u16::from(size))
 }
 
-impl Array<'_, '_> {
-    /// The elements, where they lie in one piece in the descriptor's order.
+impl Array<'_> {
+    /// The data of the frame, where it lies in one piece in the descriptor's order.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        if let Some(texts) = &self.texts {
+            return Some(texts);
+        }
         let array: *const PyArrayObject = self.object.as_ptr().cast();
-        if self.descriptor.is_empty() {
+        if self.descriptor.byte_len() == 0 {
             return Some(&[]);
         }
         // SAFETY: it is an array that we hold, whose elements lie in one piece of this length.
@@ -155,7 +190,12 @@ impl Array<'_, '_> {
     /// Copies the elements, in the descriptor's order. NumPy releases the GIL where it pays.
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         assert_eq!(out.len(), self.descriptor.byte_len());
-        let over = over(py, &self.descriptor, out.as_mut_ptr(), true, None)?;
+        if matches!(self.descriptor.element(), Element::Struct(_)) {
+            // What NumPy leaves out between the fields must not show what an earlier frame left.
+            out.fill(0);
+        }
+        let dtype = self.object.getattr(intern!(py, "dtype"))?;
+        let over = over_as(py, &self.descriptor, dtype, out.as_mut_ptr(), true, None)?;
         // SAFETY: both are arrays of one shape; the target has no owner, is not seen by anybody
         // else, and is gone before `out` is.
         let copied = unsafe {
@@ -166,8 +206,8 @@ impl Array<'_, '_> {
     }
 }
 
-/// The dtype that `object` names, in any of NumPy's ways.
-pub(crate) fn parse_dtype(object: &Bound<'_, PyAny>) -> PyResult<Dtype> {
+/// The dtype that `object` names, in any of NumPy's ways; one whose elements lie in place.
+pub(crate) fn parse_dtype(object: &Bound<'_, PyAny>) -> PyResult<Element> {
     let py = object.py();
     need_numpy(py)?;
     let mut descr: *mut PyArray_Descr = ptr::null_mut();
@@ -177,14 +217,17 @@ pub(crate) fn parse_dtype(object: &Bound<'_, PyAny>) -> PyResult<Dtype> {
     }
     // SAFETY: a new reference to a dtype, owned from here on.
     let owned = unsafe { Bound::from_owned_ptr(py, descr.cast()) };
-    match dtype_of(py, descr) {
-        Some(dtype) => Ok(dtype),
-        None => {
-            let name = owned.str()?.to_string();
-            let what = format!("an array of dtype {name} can't be sent");
-            Err(error::unsendable(py, &what, "$", &name, SUPPORTED))
-        }
+    if let Some(dtype) = dtype_of(py, descr) {
+        return Ok(dtype.into());
     }
+    let hint = match dtype::describe(&owned)? {
+        Element::String(_) => "its texts don't lie in the array: send one that is filled",
+        Element::Subarray(_) => "give the subarray's lengths with the shape",
+        element => return Ok(element),
+    };
+    let name = owned.str()?.to_string();
+    let what = format!("an array of dtype {name} can't be reserved");
+    Err(error::unsendable(py, &what, "$", &name, hint))
 }
 
 fn type_number(dtype: Dtype) -> NPY_TYPES {
@@ -210,6 +253,42 @@ fn type_number(dtype: Dtype) -> NPY_TYPES {
     }
 }
 
+/// The dtype of the elements.
+fn dtype_for<'py>(py: Python<'py>, element: &Element) -> PyResult<Bound<'py, PyAny>> {
+    let Some(dtype) = element.dtype() else { return dtype::build(py, element) };
+    let number = type_number(dtype);
+    if matches!(number, NPY_TYPES::NPY_NOTYPE) {
+        return Err(PyValueError::new_err(format!("dtype {dtype} has no array in this version")));
+    }
+    let native = if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
+    let swapped = dtype.item_size() > 1 && dtype.byte_order() != native;
+    // SAFETY: each call gives a new reference or raises, and takes none.
+    unsafe {
+        let descr = PY_ARRAY_API.PyArray_DescrFromType(py, number as _);
+        let descr = Bound::from_owned_ptr_or_err(py, descr.cast())?;
+        if !swapped {
+            return Ok(descr);
+        }
+        let swapped = PY_ARRAY_API.PyArray_DescrNewByteorder(py, descr.as_ptr().cast(), b's' as _);
+        Bound::from_owned_ptr_or_err(py, swapped.cast())
+    }
+}
+
+/// What a frame holds, as an array: over its memory at `data`, which `base` keeps alive, or copied where
+/// the elements can't be read in place.
+pub(crate) fn received<'py>(
+    descriptor: &Descriptor,
+    data: &[u8],
+    base: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = base.py();
+    if let Element::String(missing) = descriptor.element() {
+        need_numpy(py)?;
+        return texts::unpack(py, descriptor, missing, data);
+    }
+    over(py, descriptor, data.as_ptr().cast_mut(), false, Some(base))
+}
+
 /// An array over memory at `data`, which `base` keeps alive and of the descriptor's length.
 ///
 /// Without a base the caller answers for the memory, and nobody else may see the array.
@@ -221,11 +300,19 @@ pub(crate) fn over<'py>(
     base: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     need_numpy(py)?;
-    let dtype = descriptor.dtype();
-    let number = type_number(dtype);
-    if matches!(number, NPY_TYPES::NPY_NOTYPE) {
-        return Err(PyValueError::new_err(format!("dtype {dtype} has no array in this version")));
-    }
+    let dtype = dtype_for(py, descriptor.element())?;
+    over_as(py, descriptor, dtype, data, writable, base)
+}
+
+/// The same, with the dtype at hand: that of the descriptor's element.
+fn over_as<'py>(
+    py: Python<'py>,
+    descriptor: &Descriptor,
+    dtype: Bound<'py, PyAny>,
+    data: *mut u8,
+    writable: bool,
+    base: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let mut dims = [0 as npy_intp; MAX_NDIM];
     dims.iter_mut().zip(descriptor.shape()).for_each(|(to, &from)| *to = from as npy_intp);
     let order = match descriptor.order() {
@@ -233,24 +320,14 @@ pub(crate) fn over<'py>(
         Order::F => NPY_ARRAY_F_CONTIGUOUS,
     };
     let flags = order | NPY_ARRAY_ALIGNED | if writable { NPY_ARRAY_WRITEABLE } else { 0 };
-    let native = if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
     // SAFETY: each call takes or gives the references that NumPy's manual says: a descriptor is
     // stolen by the array, a base by `SetBaseObject`. The memory is as long as shape and item size
     // make, by the caller's word, and aligned to 64 bytes.
     unsafe {
-        let mut descr = PY_ARRAY_API.PyArray_DescrFromType(py, number as _);
-        if !descr.is_null() && dtype.item_size() > 1 && dtype.byte_order() != native {
-            let swapped = PY_ARRAY_API.PyArray_DescrNewByteorder(py, descr, b's' as _);
-            ffi::Py_DECREF(descr.cast());
-            descr = swapped;
-        }
-        if descr.is_null() {
-            return Err(PyErr::fetch(py));
-        }
         let array = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
             get_type_object(py, NpyTypes::PyArray_Type),
-            descr,
+            dtype.into_ptr().cast(),
             descriptor.shape().len() as _,
             dims.as_mut_ptr(),
             ptr::null_mut(),
@@ -277,8 +354,7 @@ pub(crate) fn copied<'py>(
     // NumPy refers to the bytes object. Its bytes are aligned to 16, as every element needs: they follow 32
     // bytes of its own, in memory that CPython aligns so.
     let base = PyBytes::new(py, bytes);
-    let data = base.as_bytes().as_ptr().cast_mut();
-    over(py, descriptor, data, false, Some(base.into_any()))
+    received(descriptor, base.as_bytes(), base.clone().into_any())
 }
 
 /// A scalar of NumPy's as an array of one element.
@@ -320,18 +396,30 @@ pub(crate) fn of<'py>(
 ///
 /// # Safety
 /// `array` is one that [`over`] made, and nothing else has its data pointer.
-pub(crate) unsafe fn empty(array: &Bound<'_, PyAny>) {
-    /// As large as the largest element, for arrays without dimensions, which stay one element.
+pub(crate) unsafe fn empty(array: &Bound<'_, PyAny>, descriptor: &Descriptor) {
+    /// As large as the largest number, for arrays without dimensions, which stay one element.
     static NOTHING: u128 = 0;
+    let py = array.py();
+    // A larger element needs a place of its own, which the array then has for its base.
+    let one = descriptor.shape().is_empty() && descriptor.item_size() > size_of_val(&NOTHING);
+    let place = one.then(|| PyBytes::new(py, &vec![0; descriptor.item_size()]));
+    let data = match &place {
+        Some(place) => place.as_bytes().as_ptr(),
+        None => ptr::from_ref(&NOTHING).cast(),
+    };
     let array: *mut PyArrayObject = array.as_ptr().cast();
     // SAFETY: an array by the caller's word, and while we are attached and nobody else refers to it
-    // but by name nobody reads its fields. Zero lengths in place need no memory.
-    unsafe {
+    // but by name nobody reads its fields. Zero lengths in place need no memory. The base is the array's
+    // own reference, and is exchanged for one to what the data pointer points into.
+    let base = unsafe {
         let fields = &mut (*array).fields;
-        fields.data = ptr::from_ref(&NOTHING).cast_mut().cast();
+        fields.data = data.cast_mut().cast();
         fields.flags &= !NPY_ARRAY_WRITEABLE;
         for axis in 0..fields.nd as usize {
             *fields.dimensions.add(axis) = 0;
         }
-    }
+        place.map(|place| std::mem::replace(&mut fields.base, place.into_ptr()))
+    };
+    // SAFETY: the reference that the array had.
+    let _ = base.and_then(|base| unsafe { Bound::from_owned_ptr_or_opt(py, base) });
 }

@@ -1,10 +1,11 @@
 //! An array frame as a buffer with dtype, shape and strides, so that NumPy and others take the frame
-//! itself for the array. It needs no NumPy.
+//! itself for the array. Of numbers it needs no NumPy; of other dtypes it is NumPy's.
 
+use crate::frame::memoryview;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
+use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Element, Kind, Order};
 use std::ffi::{CString, c_int};
 
 /// What a `Py_buffer` of an array points to, for as long as its owner lives.
@@ -19,16 +20,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(descriptor: &Descriptor) -> Self {
+    /// Of an array of numbers.
+    pub(crate) fn new(descriptor: &Descriptor, dtype: Dtype) -> Self {
         let lengths = |dims: &[u64]| dims.iter().map(|&len| len as ffi::Py_ssize_t).collect();
         let shape = descriptor.shape();
         // With one dimension that counts the two orders are one.
         let both = shape.contains(&0) || shape.iter().filter(|&&len| len > 1).count() < 2;
         Self {
-            format: format(descriptor.dtype()),
+            format: format(dtype),
             shape: lengths(shape),
             strides: lengths(&descriptor.strides()),
-            item_size: descriptor.dtype().item_size(),
+            item_size: dtype.item_size(),
             c: both || descriptor.order() == Order::C,
             f: both || descriptor.order() == Order::F,
         }
@@ -97,6 +99,50 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// Fills `view` with the buffer that NumPy gives of `array`, whose dtype is no number. Where it has none,
+/// or one that leaves something out of the dtype, that is a `BufferError`.
+///
+/// # Safety
+/// As the buffer protocol says of `view`.
+pub(crate) unsafe fn fill_from(
+    array: &Bound<'_, PyAny>,
+    element: &Element,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> PyResult<()> {
+    let py = array.py();
+    let refused = |why: String| {
+        PyBufferError::new_err(format!(
+            "an array of dtype {element} has no buffer: {why}; take frame.value, or frame.view for the bytes"
+        ))
+    };
+    if matches!(element, Element::String(_)) {
+        return Err(refused("its texts have any length".into()));
+    }
+    // Titles, fields over each other, bytes of unknown meaning: what NumPy itself does not read back from
+    // its buffer would be lost on the way, and `numpy.asarray` of the frame asks for the buffer first.
+    let exact = memoryview(array).and_then(|view| {
+        let again = py.import("numpy")?.call_method1("asarray", (view,))?;
+        again.getattr("dtype")?.eq(array.getattr("dtype")?)
+    });
+    match exact {
+        Ok(true) => {}
+        Ok(false) => return Err(refused("a part of the dtype would be lost".into())),
+        Err(cause) => return Err(caused(py, refused(cause.value(py).to_string()), cause)),
+    }
+    // SAFETY: handed on to NumPy, which then is whom the view refers to.
+    if unsafe { ffi::PyObject_GetBuffer(array.as_ptr(), view, flags) } == 0 {
+        return Ok(());
+    }
+    let cause = PyErr::fetch(py);
+    Err(caused(py, refused(cause.value(py).to_string()), cause))
+}
+
+fn caused(py: Python<'_>, error: PyErr, cause: PyErr) -> PyErr {
+    error.set_cause(py, Some(cause));
+    error
 }
 
 /// A dtype in the letters of the `struct` module; complex ones as NumPy writes them.

@@ -7,13 +7,14 @@
 
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
-use crate::{array, counts, error, fork, meta, pickle};
+use crate::{array, counts, error, export, foreign, fork, meta, pickle};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
 use slipring_codec::format::ndarray::Descriptor;
+use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
 use std::ops::Range;
@@ -300,6 +301,37 @@ impl Frame {
         }
     }
 
+    /// Whether its format is that of an array.
+    pub(crate) fn is_array(&self) -> bool {
+        self.header.format == Format::Ndarray.code()
+    }
+
+    /// The name of its dtype, where that is no number.
+    pub(crate) fn unlike_number(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let lease = self.lease(py)?.0;
+        let array = lease.get().found(py)?.array.as_ref();
+        let element = array.map(Descriptor::element).filter(|of| of.dtype().is_none());
+        Ok(element.map(ToString::to_string))
+    }
+
+    /// The frame as it lies there, and the header of one that says the same.
+    pub(crate) fn to_send_on(&self, py: Python<'_>) -> PyResult<(Py<Lease>, slipring::Header)> {
+        let h = &self.header;
+        let header = slipring::Header {
+            format: h.format,
+            format_version: h.format_version,
+            flags: h.flags & flags::CODEC,
+            type_code: h.type_code,
+            schema_id: h.schema_id,
+            schema_version: h.schema_version,
+            uncompressed_len: h.uncompressed_len,
+            checksum: h.checksum,
+            correlation_id: h.correlation_id,
+            ..slipring::Header::default()
+        };
+        Ok((self.lease(py)?.0, header))
+    }
+
     fn settle(
         &self,
         py: Python<'_>,
@@ -352,8 +384,7 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
         return copied(lease, found);
     }
     let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
-    let data = lease.get().data(py)?.as_ptr().cast_mut();
-    array::over(py, descriptor, data, false, Some(lease.clone().into_any()))
+    array::received(descriptor, lease.get().data(py)?, lease.clone().into_any())
 }
 
 /// Bytes or an array of one's own.
@@ -415,7 +446,12 @@ impl Frame {
             // SAFETY: handed on to the lease, which is then what the view refers to.
             return unsafe { Lease::__getbuffer__(lease, view, flags) };
         };
-        let layout = found.layout.get_or_init(|| Layout::new(descriptor));
+        let Some(dtype) = descriptor.dtype() else {
+            let array = slf.getattr(intern!(slf.py(), "value"))?;
+            // SAFETY: the array is what the view refers to; it has the lease as its base.
+            return unsafe { export::fill_from(&array, descriptor.element(), view, flags) };
+        };
+        let layout = found.layout.get_or_init(|| Layout::new(descriptor, dtype));
         let data = lease.get().data(slf.py())?;
         // SAFETY: the view refers to the lease, which owns the data and the layout and does not
         // change; the data was checked against the descriptor.
@@ -424,12 +460,36 @@ impl Frame {
 
     /// For NumPy where it does not ask for a buffer: the value, as an array.
     #[pyo3(signature = (dtype=None, copy=None))]
-    fn __array__<'py>(
+    pub(crate) fn __array__<'py>(
         slf: &Bound<'py, Self>,
         dtype: Option<Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        array::of(&memoryview(slf.as_any())?, dtype, copy)
+        let array = match slf.get().is_array() {
+            true => slf.getattr(intern!(slf.py(), "value"))?,
+            false => memoryview(slf.as_any())?,
+        };
+        array::of(&array, dtype, copy)
+    }
+
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
+    fn __dlpack__<'py>(
+        slf: &Bound<'py, Self>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<Bound<'py, PyAny>>,
+        dl_device: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        foreign::dlpack(slf, stream, max_version, dl_device, copy)
+    }
+
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        foreign::CPU
+    }
+
+    #[getter]
+    fn __array_interface__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        foreign::interface(slf)
     }
 
     #[getter]
@@ -462,7 +522,7 @@ impl Frame {
         let told = PyDict::new(py);
         told.set_item(intern!(py, "format"), self.format(py))?;
         if let Some(array) = &found.array {
-            told.set_item(intern!(py, "dtype"), array.dtype().to_string())?;
+            told.set_item(intern!(py, "dtype"), array.element().to_string())?;
             told.set_item(intern!(py, "shape"), PyTuple::new(py, array.shape())?)?;
             told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
         } else if self.header.format == Format::Value.code() {

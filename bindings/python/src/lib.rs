@@ -8,10 +8,12 @@ mod array;
 mod buffer;
 mod consumer;
 mod counts;
+mod dtype;
 mod end;
 mod error;
 mod explain;
 mod export;
+mod foreign;
 mod fork;
 mod frame;
 mod inspection;
@@ -22,8 +24,14 @@ mod producer;
 mod reservation;
 mod ring;
 mod size;
+mod texts;
 mod value;
 mod watcher;
+
+/// The module, for a program that has it built in and not as a library of its own.
+pub fn built_in(py: pyo3::Python<'_>) -> pyo3::Py<pyo3::types::PyModule> {
+    pyo3::wrap_pymodule!(_native)(py)
+}
 
 /// The module.
 #[pyo3::pymodule(gil_used = false)]

@@ -3,10 +3,11 @@
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Stop, Timeout};
+use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{counts, error, meta, size};
+use crate::{counts, error, meta, size, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
@@ -119,30 +120,57 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         let py = object.py();
+        if value::is_basic(object) {
+            return self.send_value(object, meta, timeout);
+        }
+        if let Ok(frame) = object.cast::<Frame>()
+            && meta.is_none()
+        {
+            return self.send_on(frame, timeout);
+        }
         let bytes_like = object.is_instance_of::<PyMemoryView>()
             || object.is_instance_of::<PyByteArray>()
             || object.is_instance_of::<PyBytes>();
-        let candidate = if bytes_like { Ok(Candidate::Other) } else { array::look(object) };
+        let candidate = if bytes_like { Ok(Candidate::Other) } else { array::of_numpy(object) };
         match candidate {
             Ok(Candidate::Array(array)) => self.send_array(py, &array, meta, timeout),
-            // An array that has no form of its own.
+            // An array that has no form of its own: of objects, or masked.
             Err(refusal) if error::is_refusal(py, &refusal) => {
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
             }
             Err(error) => Err(error),
             Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
-            Ok(Candidate::Other) => match Buffer::of(object)? {
-                Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
-                None => self.send_value(object, meta, timeout),
-            },
+            Ok(Candidate::Other) => {
+                let shown = if bytes_like { Candidate::Other } else { array::shown(object)? };
+                if let Candidate::Array(array) = shown {
+                    return self.send_array(py, &array, meta, timeout);
+                }
+                match Buffer::of(object)? {
+                    Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+                    None => self.send_value(object, meta, timeout),
+                }
+            }
         }
+    }
+
+    /// Sends a frame on as what it is, its metadata included, without a look into it.
+    fn send_on(&self, frame: &Bound<'_, Frame>, timeout: Timeout) -> PyResult<()> {
+        let py = frame.py();
+        let timeout = timeout.begin();
+        let (lease, header) = frame.get().to_send_on(py)?;
+        let body = lease.get().body();
+        let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(body.len(), wait))?;
+        copy(py, body, &mut grant)?;
+        commit(py, &self.end, grant, header, timeout)?;
+        counts::sent(Format::from_code(header.format).unwrap_or(Format::Raw), body.len());
+        Ok(())
     }
 
     fn send_array(
         &self,
         py: Python<'_>,
-        array: &array::Array<'_, '_>,
+        array: &array::Array<'_>,
         meta: Option<&[u8]>,
         timeout: Timeout,
     ) -> PyResult<()> {

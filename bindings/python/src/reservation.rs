@@ -137,7 +137,7 @@ impl Reservation {
         let Open { space, lent } = open;
         let lent = lent.into_bound(py);
         match &self.shape {
-            Shape::Array(_) => {
+            Shape::Array(descriptor) => {
                 // One reference is ours, one may be the name's.
                 // SAFETY: the object is alive.
                 let references = unsafe { ffi::Py_REFCNT(lent.as_ptr()) };
@@ -146,7 +146,7 @@ impl Reservation {
                 }
                 // SAFETY: made by `array::over` in `__enter__`; that nothing was derived from it is
                 // what the count says, since each view of it holds a reference.
-                unsafe { array::empty(&lent) };
+                unsafe { array::empty(&lent, descriptor) };
             }
             Shape::Bytes(_) => {
                 lent.call_method0("release")

@@ -447,6 +447,21 @@ def test_the_choice_is_explained(ends):
     assert "$[0]" in next(c for c in slipring.explain([slice(1)]).candidates if c.format == "value").reason
 
 
+def test_a_frame_goes_on_as_what_it_is(ends):
+    """R13.1, R13.3: whatever it holds, with its metadata; other metadata makes another frame."""
+    tx, rx = ends
+    for sent, format in [({"a": [1, np.arange(100)]}, "value"), (b"raw", "raw"), (slice(3), "pickle")]:
+        tx.send(sent, meta={"from": 1})
+        first = rx.recv(0)
+        tx.send(first)
+        second = rx.recv(0)
+        assert (second.format, second.meta) == (format, {"from": 1})
+        assert bytes(second.view) == bytes(first.view)
+        assert second.describe() == first.describe()
+    tx.send(first, meta={"other": 2}, format="raw")
+    assert rx.recv(0).meta == {"other": 2}
+
+
 def test_what_is_sent_is_counted(ends):
     """R1.5, R7.1."""
     tx, rx = ends
@@ -490,6 +505,47 @@ def test_values_of_all_sizes_find_room(name):
             tx.send("x" * (9 << 20))
         tx.send("small")
         assert rx.recv(0).value == "small"
+
+
+def test_nothing_is_written_twice(name, python):
+    """R14.1, R14.2: neither sending nor reading takes private memory of a frame's size. Arrays and bytes are copied
+    once, from where they are into the ring; a value's head is written there at once."""
+    process = python(
+        """
+        import resource, sys
+        import numpy as np
+        import slipring
+
+        ring = slipring.create(sys.argv[1], capacity="512 MiB", mode="mpmc", share=100)
+        tx, rx = ring.producer(), ring.consumer()
+        array = np.ones(12 << 20)                              # 96 MiB
+        blob = bytes(96 << 20)
+        texts = ["x" * 1000 + str(i) for i in range(50_000)]   # 48 MiB
+        tx.send([{"warm": np.ones(1000)}]), rx.recv(0).value
+
+        used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
+        resource.setrlimit(resource.RLIMIT_DATA, (used + (16 << 20),) * 2)
+        try:
+            bytearray(32 << 20)
+        except MemoryError:
+            pass
+        else:
+            raise AssertionError("the limit does not hold")
+        for sent in ({"a": [array]}, {"b": blob}, texts, array, blob):
+            tx.send(sent)
+            frame = rx.recv(0)
+            if sent is not texts:
+                value = frame.value
+                value = value["a"][0] if "a" in frame.describe().get("keys", ()) else value
+                value = value["b"] if isinstance(value, dict) else value
+                assert memoryview(value).nbytes == 96 << 20
+                del value
+            frame.release()
+        """,
+        name,
+    )
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
 
 
 def test_a_container_that_changes_is_an_error(registered):

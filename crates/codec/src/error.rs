@@ -5,9 +5,11 @@
 //! (`$.meta.site[3]`) is built on the way out, so a success pays nothing for it.
 
 mod decode;
+mod dtype;
 mod encode;
 mod path;
 
 pub use decode::{DecodeError, DecodeErrorKind};
+pub use dtype::DtypeFault;
 pub use encode::{EncodeError, EncodeErrorKind};
 pub use path::{Path, Segment};

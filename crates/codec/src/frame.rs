@@ -346,6 +346,22 @@ pub enum Content<'a> {
     Pickle(Headed<'a>),
 }
 
+impl Headed<'_> {
+    /// The value whose head this is, as a tree that has copies of the buffers in their places.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Value::decode`], and [`BufferUnknown`](Kind::BufferUnknown).
+    pub fn to_value(&self) -> Result<Value, DecodeError> {
+        let value = Value::decode(self.head.bytes);
+        let value = value.map_err(|error| error.shifted(self.head.offset))?;
+        value.with_buffers(&|number| {
+            let buffer = self.buffers.get(usize::try_from(number).ok()?)?;
+            Some(buffer.bytes)
+        })
+    }
+}
+
 /// A head and the buffers that it refers to by number.
 #[derive(Debug, Clone)]
 pub struct Headed<'a> {

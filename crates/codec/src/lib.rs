@@ -10,6 +10,7 @@
 //! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
+//! | [`extension`] | types of one's own in values |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
 //! | [`error`] | what went wrong, where, and what to do |
@@ -55,6 +56,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod extension;
 pub mod format;
 pub mod frame;
 pub mod select;
@@ -62,7 +64,7 @@ pub mod tag;
 pub mod token;
 pub mod value;
 
-pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use error::{DecodeError, DecodeErrorKind, DtypeFault, EncodeError, EncodeErrorKind};
 pub use frame::{Body, Content, FORMAT_VERSION, Format, Part, Parts, Plan};
 pub use token::{Decoder, Encoder, Token};
 pub use value::Value;

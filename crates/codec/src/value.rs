@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Segment};
+use crate::tag;
 use crate::token::{Decoder, Encoder, MAX_DEPTH, Sink, Token, check_depth};
 
 /// Items that a container reserves room for before it has seen them: what an input can make us
@@ -102,6 +103,35 @@ impl Value {
         pairs.iter().find_map(|(k, value)| match k {
             Value::Text(text) if text == key => Some(value),
             _ => None,
+        })
+    }
+
+    /// The value with the bytes of buffers in place of the numbers that stand for them.
+    pub(crate) fn with_buffers<'b>(
+        self,
+        buffer: &dyn Fn(i128) -> Option<&'b [u8]>,
+    ) -> Result<Value, DecodeError> {
+        Ok(match self {
+            Value::Array(items) => Value::Array(
+                items.into_iter().map(|v| v.with_buffers(buffer)).collect::<Result<_, _>>()?,
+            ),
+            Value::Map(pairs) => {
+                let pair =
+                    |(k, v): (Value, Value)| Ok((k.with_buffers(buffer)?, v.with_buffers(buffer)?));
+                Value::Map(pairs.into_iter().map(pair).collect::<Result<_, DecodeError>>()?)
+            }
+            Value::Tag(tag::BUFFER, inner) => match *inner {
+                Value::Int(number) => match buffer(number) {
+                    Some(bytes) => Value::Bytes(bytes.to_vec()),
+                    None => {
+                        let number = u64::try_from(number).unwrap_or(u64::MAX);
+                        return Err(DecodeError::buffer_unknown(number, 0));
+                    }
+                },
+                _ => return Err(DecodeError::tag_content(tag::BUFFER, 0)),
+            },
+            Value::Tag(tag, inner) => Value::Tag(tag, Box::new(inner.with_buffers(buffer)?)),
+            plain => plain,
         })
     }
 

@@ -1,7 +1,10 @@
 //! Bodies: round trips, goldens, and every way to damage one.
 
 use proptest::prelude::*;
-use slipring_codec::format::ndarray::{self, ByteOrder, Descriptor, Dtype, MAX_NDIM, Order};
+use slipring_codec::format::ndarray::{
+    self, ByteOrder, Descriptor, Dtype, Element, Field, LongDouble, MAX_NDIM, Missing,
+    MissingValue, Order, Struct, Subarray, Texts, TimeUnit,
+};
 use slipring_codec::format::raw;
 use slipring_codec::frame::{Layout, flags};
 use slipring_codec::{
@@ -31,7 +34,7 @@ fn open<'a>(plan: &Plan<'_>, body: &'a [u8]) -> Result<(Body<'a>, Content<'a>), 
 }
 
 fn array(dtype: &str, order: Order, shape: &[u64]) -> Descriptor {
-    Descriptor::new(dtype.parse().unwrap(), order, shape).unwrap()
+    Descriptor::new(dtype.parse::<Dtype>().unwrap(), order, shape).unwrap()
 }
 
 /// R4.1, R4.3, R4.5: dtype, byte order, memory order and shape survive, and the header's type code says
@@ -103,6 +106,10 @@ type Golden = (&'static str, Descriptor, Option<&'static [u8]>, Vec<u8>);
 fn goldens() -> Vec<Golden> {
     let f8 = [1.0f64, -2.5, 0.0, f64::MAX, f64::INFINITY, 6.5];
     let i2 = [1i16, 2, 3, -4];
+    let texts = Texts::pack([Some("a"), Some(""), Some("é"), None]);
+    let missing = Missing { value: MissingValue::Null, coerce: true };
+    let strings = of(Element::String(missing.into()), Order::C, &[2, 2]);
+    let strings = strings.with_data_len(texts.len()).unwrap();
     vec![
         (
             "ndarray-f8-c-meta.hex",
@@ -118,7 +125,73 @@ fn goldens() -> Vec<Golden> {
         ),
         ("ndarray-u1-0d.hex", array("|u1", Order::C, &[]), None, vec![7]),
         ("ndarray-c16-empty.hex", array("<c16", Order::C, &[0, 5]), None, vec![]),
+        ("ndarray-S0.hex", of(Element::Bytes { len: 0 }, Order::C, &[2, 3]), None, vec![]),
+        (
+            "ndarray-M8-25s.hex",
+            of(time(true, TimeUnit::Second, 25, ByteOrder::Little), Order::C, &[3]),
+            None,
+            [1, -2, i64::MIN].iter().flat_map(|n| n.to_le_bytes()).collect(),
+        ),
+        (
+            "ndarray-m8-big.hex",
+            of(time(false, TimeUnit::Generic, 1, ByteOrder::Big), Order::C, &[]),
+            None,
+            7i64.to_be_bytes().into(),
+        ),
+        (
+            "ndarray-U2-big-f.hex",
+            of(Element::Text { len: 2, byte_order: ByteOrder::Big }, Order::F, &[2, 1]),
+            None,
+            ['h', 'é', '𝄞', '\0'].iter().flat_map(|&c| u32::from(c).to_be_bytes()).collect(),
+        ),
+        (
+            "ndarray-c32-x87.hex",
+            of(
+                Element::LongDouble {
+                    format: LongDouble::X87,
+                    complex: true,
+                    byte_order: ByteOrder::Little,
+                },
+                Order::C,
+                &[1],
+            ),
+            None,
+            [[0, 0, 0, 0, 0, 0, 0, 0x80, 0xFF, 0x3F], [0, 0, 0, 0, 0, 0, 0, 0x80, 0x00, 0xC0]]
+                .iter()
+                .flat_map(|x87| x87.iter().copied().chain([0; 6]))
+                .collect(),
+        ),
+        (
+            "ndarray-struct.hex",
+            of(structured(), Order::C, &[1]),
+            None,
+            b"\x02\x01\0\0\x3F\xC0\0\0\xBF\x80\0\0ab\0\0".into(),
+        ),
+        ("ndarray-T-missing.hex", strings, None, texts),
     ]
+}
+
+fn of(element: impl Into<Element>, order: Order, shape: &[u64]) -> Descriptor {
+    Descriptor::new(element, order, shape).unwrap()
+}
+
+fn time(since_1970: bool, unit: TimeUnit, count: u32, byte_order: ByteOrder) -> Element {
+    Element::Time { since_1970, unit, count, byte_order }
+}
+
+fn structured() -> Struct {
+    let field = |name: &str, offset, element| Field {
+        name: name.into(),
+        title: (name == "id").then(|| "number".into()),
+        offset,
+        element,
+    };
+    let inner = Struct::new(vec![field("s", 0, Element::Bytes { len: 2 })], 2, false).unwrap();
+    let xy = Subarray::new(">f4".parse::<Dtype>().unwrap().into(), &[2]).unwrap();
+    let id = "<u2".parse::<Dtype>().unwrap();
+    let fields =
+        vec![field("id", 0, id.into()), field("xy", 4, xy.into()), field("in", 12, inner.into())];
+    Struct::new(fields, 16, true).unwrap()
 }
 
 fn golden(name: &str) -> Vec<u8> {
@@ -231,6 +304,10 @@ fn open_all(format: u8, flags: u16, type_code: u16, bytes: &[u8]) -> Result<(), 
             within(view.data.offset, view.data.bytes);
             assert_eq!(view.data.bytes.len(), view.descriptor.byte_len());
             assert_eq!(view.descriptor.strides().len(), view.descriptor.shape().len());
+            if matches!(view.descriptor.element(), Element::String(_)) {
+                let texts = Texts::open(view.data.bytes, view.descriptor.len())?;
+                texts.collect::<Result<Vec<_>, _>>()?;
+            }
         }
         Content::Value(found) | Content::Pickle(found) => {
             within(found.head.offset, found.head.bytes);

@@ -1,7 +1,10 @@
 //! `docs/frame-format.md` and `docs/types.md` say what the code does: their tables are held against
 //! the constants.
 
-use slipring_codec::format::ndarray::{Descriptor, Dtype, MAX_NDIM, Order};
+use slipring_codec::format::ndarray::{
+    ByteOrder, Descriptor, Dtype, Element, LongDouble, MAX_NDIM, MAX_NESTING, Missing,
+    MissingValue, Order, Struct, TimeUnit,
+};
 use slipring_codec::frame::{flags, part};
 use slipring_codec::token::MAX_DEPTH;
 use slipring_codec::{FORMAT_VERSION, Format, Parts};
@@ -85,6 +88,59 @@ fn dtypes_are_those_of_the_document() {
         }
     }
     assert_eq!((0..=u16::MAX).filter_map(Dtype::from_code).count(), documented);
+}
+
+/// R4.3, R4.5: the kinds of the other dtypes with their codes, and which have a description.
+#[test]
+fn other_dtypes_are_those_of_the_document() {
+    let all = |byte_order| {
+        let format = LongDouble::X87;
+        let time = |since_1970| {
+            let unit = TimeUnit::Second;
+            Element::Time { since_1970, unit, count: 1, byte_order }
+        };
+        let missing = Missing { value: MissingValue::No, coerce: true };
+        [
+            Element::LongDouble { format, complex: false, byte_order },
+            Element::LongDouble { format, complex: true, byte_order },
+            time(false),
+            time(true),
+            Element::Bytes { len: 7 },
+            Element::Text { len: 7, byte_order },
+            Element::Void { len: 7 },
+            Struct::new(vec![], 7, false).expect("a struct").into(),
+            Element::String(missing.into()),
+        ]
+    };
+    let (little, big) = (all(ByteOrder::Little), all(ByteOrder::Big));
+    let rows = table(&document(), "Other dtypes");
+    assert_eq!(rows.len(), little.len());
+    for ((row, little), big) in rows.iter().zip(little).zip(big) {
+        let [kind, size, code, big_code, described, ..] = &row[..] else { panic!("{row:?}") };
+        assert_eq!(u64::from(little.code()), number(code), "{row:?}");
+        assert_eq!(big == little, big_code == "-", "{row:?}");
+        if big_code != "-" {
+            assert_eq!(u64::from(big.code()), number(big_code), "{row:?}");
+        }
+        if let Ok(size) = size.parse::<usize>() {
+            assert_eq!(size, little.item_size(), "{row:?}");
+        }
+        assert_eq!(little.code() >> 8, kind.as_bytes()[0].into(), "{row:?}");
+        let array = Descriptor::new(little, Order::C, &[]).expect("a small array");
+        let plan = slipring_codec::format::ndarray::plan(&array, None).expect("a small body");
+        let mut body = vec![0; plan.body_len()];
+        plan.write(&mut body).expect("the length is the plan's");
+        let head = Parts::parse(&body).expect("a good body").head().expect("a head").bytes;
+        assert_eq!(head[1..2], *kind.as_bytes(), "{row:?}");
+        assert_eq!(head.len() > 16, described == "yes", "{row:?}");
+    }
+    let document = document();
+    let units = "Y M W D h m s ms us ns ps fs as generic".split(' ');
+    for unit in units {
+        assert_eq!(TimeUnit::from_name(unit).map(TimeUnit::name), Some(unit));
+        assert!(document.contains(&format!("`{unit}`")), "{unit}");
+    }
+    assert!(document.contains(&format!("nest at most {MAX_NESTING} deep")));
 }
 
 /// R4.5: each field of an ndarray head stands where the document has it. A good head is spoilt at

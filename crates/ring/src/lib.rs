@@ -31,6 +31,7 @@ mod block;
 #[cfg(all(test, slipring_loom))]
 mod models;
 mod mpmc;
+mod participants;
 mod pool;
 mod recovery;
 mod returned;
@@ -44,8 +45,6 @@ mod wait;
 mod clock;
 mod error;
 mod layout;
-#[cfg(not(slipring_loom))]
-mod participants;
 #[cfg(not(slipring_loom))]
 mod ring;
 #[cfg(not(slipring_loom))]

@@ -18,6 +18,7 @@ use loom::sync::Arc;
 use loom::thread;
 use std::time::Duration;
 
+mod joining;
 mod many;
 
 const PRODUCER: u16 = 1;

@@ -14,6 +14,7 @@
 //!    no next owner before that is freed, and the exact value of the word does not come back.
 
 use crate::block::Phase;
+use crate::participants::{Kernel, Me, Participants};
 use crate::pool::Pool;
 use crate::returned;
 use crate::slots::{GENERATION_MASK, Slots};
@@ -25,6 +26,24 @@ pub(crate) struct Ends {
     /// One producer and one consumer (`spsc`): nobody else moves the head.
     pub alone: bool,
     pub max_deliveries: u8,
+}
+
+/// Recovers the participant `id` and frees its entry, if it is dead. Answers whether it was.
+pub(crate) fn see_to(
+    id: u8,
+    me: Me,
+    participants: Participants<'_, impl Kernel>,
+    ends: Ends,
+    slots: Slots<'_>,
+    pool: Pool<'_>,
+) -> bool {
+    let entry = participants.entry(id);
+    if entry.is_free() || participants.alive(id, entry, me) {
+        return false;
+    }
+    recover(entry.tag(id), ends, slots, pool, &|| participants.entry(id) == entry);
+    participants.free(id, entry);
+    true
 }
 
 /// Recovers every word that names `dead`, as long as `stands` says that its entry does.

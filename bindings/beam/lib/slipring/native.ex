@@ -50,6 +50,8 @@ defmodule Slipring.Native do
   def close_consumer(_rx, _tag), do: not_loaded()
   def hand_over_consumer(_rx, _pid), do: not_loaded()
 
+  def dtype(_type, _byte_order), do: not_loaded()
+
   def content(_lease), do: not_loaded()
   def copy_out(_lease), do: not_loaded()
   def read_meta(_lease), do: not_loaded()

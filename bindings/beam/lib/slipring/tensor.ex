@@ -1,11 +1,11 @@
 defmodule Slipring.Tensor do
   @moduledoc """
-  An array of numbers: the elements as one binary, and what they are.
+  An array: the elements as one binary, and what they are.
 
     * `data` - the elements, one after the other
     * `shape` - a tuple of lengths; `{}` is a single element
     * `type` - as Nx writes it: `{:s | :u, 8 | 16 | 32 | 64}`, `{:f, 16 | 32 | 64}`,
-      `{:c, 64 | 128}` (two floats), and `{:bool, 8}` for NumPy's bool
+      `{:c, 64 | 128}` (two floats), and `{:bool, 8}` for NumPy's bool; for other dtypes see below
     * `order` - `:c`, the last index runs fastest, or `:fortran`, the first does
     * `byte_order` - `:little` or `:big`
 
@@ -14,12 +14,42 @@ defmodule Slipring.Tensor do
       iex> tensor = Slipring.Tensor.new(<<1, 2, 3, 4, 5, 6>>, {2, 3}, {:u, 8})
       iex> Slipring.Tensor.to_list(tensor)
       [[1, 2, 3], [4, 5, 6]]
+
+  Every dtype of NumPy but objects has a type, and `dtype/1` says its name:
+
+  | type | element | as `to_list/1` gives it |
+  |---|---|---|
+  | `{:datetime, {count, unit}}` | 64 bits: steps of `count` units since 1970 | integer, or `:nat` |
+  | `{:timedelta, {count, unit}}` | 64 bits: steps of `count` units | integer, or `:nat` |
+  | `{:bytes, length}` | bytes, filled up with zeros | binary, without these |
+  | `{:text, length}` | code points of 32 bits, filled up with zeros | string, without these |
+  | `{:void, length}` | bytes of which nothing is known | binary |
+  | `{:long_double, format}` | 16 bytes, of `"x87"` or `"binary128"` | binary |
+  | `{:complex_long_double, format}` | two of them | binary |
+  | `{:struct, %{size: bytes, aligned: bool, fields: [field]}}` | fields | map of names |
+  | `{:array, {shape, type, byte_order}}` | in a struct: elements in C order | nested lists |
+  | `{:string, %{coerce: bool, missing: value}}` | text of any length | string, or `nil` |
+
+  A unit is one of NumPy's, such as `"s"` or `"ns"`; `"generic"` is none. A field is a map of `:name`,
+  `:title` (or `nil`), `:offset` in bytes, `:type` and `:byte_order`. What stands for a missing string in Python is
+  `:no` (none is missing), `nil`, `:nan` or a text. How the data of strings lies is said in
+  `docs/frame-format.md`; that of all others is one element after the other.
   """
 
-  import Bitwise, only: [<<<: 2]
+  import Bitwise, only: [<<<: 2, >>>: 2, &&&: 2]
+  alias Slipring.Native
 
   @type type ::
-          {:s | :u, 8 | 16 | 32 | 64} | {:f, 16 | 32 | 64} | {:c, 64 | 128} | {:bool, 8}
+          {:s | :u, 8 | 16 | 32 | 64}
+          | {:f, 16 | 32 | 64}
+          | {:c, 64 | 128}
+          | {:bool, 8}
+          | {:datetime | :timedelta, {pos_integer, String.t()}}
+          | {:bytes | :text | :void, non_neg_integer}
+          | {:long_double | :complex_long_double, String.t()}
+          | {:struct, %{size: non_neg_integer, aligned: boolean, fields: [map]}}
+          | {:array, {tuple, type, :little | :big}}
+          | {:string, %{coerce: boolean, missing: :no | nil | :nan | String.t()}}
 
   @type t :: %__MODULE__{
           data: binary,
@@ -29,12 +59,16 @@ defmodule Slipring.Tensor do
           byte_order: :little | :big
         }
 
+  @typedoc "An element: complex numbers are tuples, structs maps, subarrays lists."
+  @type element :: number | boolean | atom | tuple | binary | map | list
+
   @enforce_keys [:data, :shape, :type]
   defstruct [:data, :shape, :type, order: :c, byte_order: :little]
 
   @types for(kind <- [:s, :u], bits <- [8, 16, 32, 64], do: {kind, bits}) ++
            [f: 16, f: 32, f: 64, c: 64, c: 128, bool: 8]
-  @wanted "{:s | :u, 8 | 16 | 32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}"
+  @numbers "{:s | :u, 8 | 16 | 32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}"
+  @wanted "#{@numbers}, or another that Slipring.Tensor names"
   # Of Nx's elements.
   @native if(<<1::native-16>> == <<1::little-16>>, do: :little, else: :big)
   # As many as a frame's head can say.
@@ -50,14 +84,14 @@ defmodule Slipring.Tensor do
   def new(data, shape, type, options \\ []) do
     options = Keyword.validate!(options, order: :c, byte_order: :little)
     check!(is_binary(data), "data", "a binary", data)
-    check!(type in @types, "type", @wanted, type)
+    check!(type in @types or Native.dtype(type, :little) != :error, "type", @wanted, type)
 
     check!(shape?(shape), "shape", "a tuple of up to #{@dimensions} lengths", shape)
     tensor = struct!(%__MODULE__{data: data, shape: shape, type: type}, options)
     check!(tensor.order in [:c, :fortran], "order", ":c or :fortran", tensor.order)
     %{byte_order: byte_order} = tensor
     check!(byte_order in [:little, :big], "byte_order", ":little or :big", byte_order)
-    needed = size(tensor) * item_size(tensor)
+    needed = needed(tensor)
 
     if needed != byte_size(data) do
       raise ArgumentError,
@@ -66,6 +100,29 @@ defmodule Slipring.Tensor do
     end
 
     tensor
+  end
+
+  # Strings take as much as their last offset says.
+  defp needed(%{type: {:string, _}} = tensor) do
+    front = front(size(tensor))
+
+    case tensor.data do
+      <<data::binary-size(front), rest::binary>> ->
+        front + min(last(data, size(tensor)), byte_size(rest) + 1)
+
+      _short ->
+        front
+    end
+  end
+
+  defp needed(tensor), do: size(tensor) * item_size(tensor)
+
+  # What stands before the texts of strings: offsets and a bit for each.
+  defp front(n), do: (n + 1) * 8 + div(n + 7, 8)
+
+  defp last(data, n) do
+    <<_::binary-size(n * 8), last::little-64, _::binary>> = data
+    last
   end
 
   defp shape?(shape) do
@@ -92,7 +149,7 @@ defmodule Slipring.Tensor do
   @spec from_list([number | boolean | atom | tuple], tuple, type) :: t
   def from_list(numbers, shape, type) do
     check!(is_list(numbers), "list", "a flat list of numbers", numbers)
-    check!(type in @types, "type", @wanted, type)
+    check!(type in @types, "type", @numbers, type)
 
     data =
       for {n, index} <- Enum.with_index(numbers), into: <<>> do
@@ -135,9 +192,33 @@ defmodule Slipring.Tensor do
   @spec size(t) :: non_neg_integer
   def size(%__MODULE__{shape: shape}), do: Tuple.product(shape)
 
-  @doc "Bytes per element."
-  @spec item_size(t) :: pos_integer
-  def item_size(%__MODULE__{type: {_kind, bits}}), do: div(bits, 8)
+  @doc "Bytes per element; 0 for strings, which have no common size."
+  @spec item_size(t) :: non_neg_integer
+  def item_size(%__MODULE__{type: type}), do: bytes(type)
+
+  defp bytes({kind, length}) when kind in [:bytes, :void], do: length
+  defp bytes({:text, length}), do: 4 * length
+  defp bytes({kind, _unit}) when kind in [:datetime, :timedelta], do: 8
+  defp bytes({:long_double, _format}), do: 16
+  defp bytes({:complex_long_double, _format}), do: 32
+  defp bytes({:struct, %{size: size}}), do: size
+  defp bytes({:array, {shape, type, _byte_order}}), do: Tuple.product(shape) * bytes(type)
+  defp bytes({:string, _}), do: 0
+  defp bytes({_number, bits}), do: div(bits, 8)
+
+  @doc """
+  The name of the dtype, as NumPy writes it.
+
+      iex> Slipring.Tensor.dtype(Slipring.Tensor.new(<<0::64>>, {}, {:datetime, {25, "s"}}))
+      "<M8[25s]"
+  """
+  @spec dtype(t) :: String.t()
+  def dtype(%__MODULE__{type: type, byte_order: byte_order}) do
+    case Native.dtype(type, byte_order) do
+      {:ok, name} -> name
+      :error -> check!(false, "type", @wanted, type)
+    end
+  end
 
   @doc """
   The elements as nested lists, by shape; one element for the shape `{}`.
@@ -149,12 +230,15 @@ defmodule Slipring.Tensor do
       iex> Slipring.Tensor.to_list(columns)
       [[1, 3, 5], [2, 4, 6]]
   """
-  @spec to_list(t) :: list | number | boolean | atom | tuple
+  @spec to_list(t) :: list | element
   def to_list(%__MODULE__{shape: shape, order: order} = tensor) do
     lengths = Tuple.to_list(shape)
-    item = item_size(tensor)
-    nest(lengths, strides(lengths, order, item), 0, &element(tensor, &1))
+    nest(lengths, strides(lengths, order, step(tensor)), 0, &element(tensor, &1))
   end
+
+  # Strings are counted, all others have their offset in bytes.
+  defp step(%{type: {:string, _}}), do: 1
+  defp step(tensor), do: item_size(tensor)
 
   @doc """
   The element at an index, a tuple with a number for each dimension.
@@ -163,7 +247,7 @@ defmodule Slipring.Tensor do
       iex> Slipring.Tensor.at(tensor, {1, 0})
       3
   """
-  @spec at(t, tuple) :: number | boolean | atom | tuple
+  @spec at(t, tuple) :: element
   def at(%__MODULE__{shape: shape, order: order} = tensor, index) do
     unless is_tuple(index) and tuple_size(index) == tuple_size(shape) do
       raise ArgumentError,
@@ -174,7 +258,7 @@ defmodule Slipring.Tensor do
     lengths = Tuple.to_list(shape)
 
     offset =
-      [Tuple.to_list(index), lengths, strides(lengths, order, item_size(tensor))]
+      [Tuple.to_list(index), lengths, strides(lengths, order, step(tensor))]
       |> Enum.zip_reduce(0, fn [at, length, stride], offset ->
         if at not in 0..(length - 1)//1 do
           raise ArgumentError, "index #{inspect(index)} is outside the shape #{inspect(shape)}"
@@ -200,15 +284,91 @@ defmodule Slipring.Tensor do
     for at <- 0..(length - 1)//1, do: nest(lengths, strides, offset + at * stride, element)
   end
 
-  defp element(%{data: data, type: {:c, bits}, byte_order: byte_order}, offset) do
+  defp element(%{data: data, type: {:string, _}} = tensor, index),
+    do: string(data, index, size(tensor))
+
+  defp element(%{data: data, type: type, byte_order: byte_order}, offset),
+    do: element(data, offset, type, byte_order)
+
+  defp element(data, offset, {:c, bits}, byte_order) do
     half = div(bits, 2)
 
     {decode(data, offset, :f, half, byte_order),
      decode(data, offset + div(half, 8), :f, half, byte_order)}
   end
 
-  defp element(%{data: data, type: {kind, bits}, byte_order: byte_order}, offset),
+  defp element(data, offset, {kind, _unit}, byte_order) when kind in [:datetime, :timedelta] do
+    case decode(data, offset, :s, 64, byte_order) do
+      -0x8000000000000000 -> :nat
+      n -> n
+    end
+  end
+
+  defp element(data, offset, {:bytes, length}, _byte_order),
+    do: data |> binary_part(offset, length) |> trim(1)
+
+  defp element(data, offset, {:text, length}, byte_order) do
+    points = data |> binary_part(offset, length * 4) |> trim(4)
+
+    case byte_order do
+      :little -> for <<point::little-32 <- points>>, into: "", do: character(point)
+      :big -> for <<point::big-32 <- points>>, into: "", do: character(point)
+    end
+  end
+
+  defp element(data, offset, {kind, _} = type, _byte_order)
+       when kind in [:void, :long_double, :complex_long_double],
+       do: binary_part(data, offset, bytes(type))
+
+  defp element(data, offset, {:struct, %{fields: fields}}, _byte_order) do
+    for field <- fields, into: %{} do
+      {field.name, element(data, offset + field.offset, field.type, field.byte_order)}
+    end
+  end
+
+  defp element(data, offset, {:array, {shape, type, byte_order}}, _byte_order) do
+    lengths = Tuple.to_list(shape)
+    strides = strides(lengths, :c, bytes(type))
+    nest(lengths, strides, offset, &element(data, &1, type, byte_order))
+  end
+
+  defp element(data, offset, {kind, bits}, byte_order),
     do: decode(data, offset, kind, bits, byte_order)
+
+  # Without the zeros at its end, in steps of so many bytes.
+  defp trim(bytes, step) do
+    rest = byte_size(bytes) - step
+
+    case bytes do
+      <<kept::binary-size(rest), 0::size(step)-unit(8)>> when rest >= 0 -> trim(kept, step)
+      _ -> bytes
+    end
+  end
+
+  # What is no character stands for one that is unknown.
+  defp character(point) when point in 0..0xD7FF or point in 0xE000..0x10FFFF, do: <<point::utf8>>
+  defp character(_point), do: "\uFFFD"
+
+  defp string(data, index, n) do
+    at = front(n)
+    <<_::binary-size(index * 8), first::little-64, last::little-64, _::binary>> = data
+    <<_::binary-size((n + 1) * 8 + div(index, 8)), bits, _::binary>> = data
+
+    cond do
+      (bits >>> rem(index, 8) &&& 1) == 1 ->
+        nil
+
+      first <= last and at + last <= byte_size(data) ->
+        text!(binary_part(data, at + first, last - first))
+
+      true ->
+        raise ArgumentError, "string #{index} lies outside the data of its tensor"
+    end
+  end
+
+  defp text!(text) do
+    if String.valid?(text), do: text, else: raise(ArgumentError, "a string is not UTF-8")
+  end
 
   defp decode(data, offset, kind, bits, byte_order) do
     bytes = binary_part(data, offset, div(bits, 8))

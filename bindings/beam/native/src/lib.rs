@@ -19,6 +19,7 @@
 mod attachment;
 mod consumer;
 mod credit;
+mod dtype;
 mod end;
 mod error;
 mod frame;

@@ -1,12 +1,13 @@
 //! Tensors: a `Slipring.Tensor` that is sent, with the types written as Nx writes them, and one that has
 //! arrived, as `{data, shape, {kind, bits}, order, byte_order}`, of which the struct is made.
 
-use crate::atoms;
 use crate::error::Fault;
 use crate::value::terms::{self, Word};
 use crate::value::{array, names};
+use crate::{atoms, dtype};
 use rustler::{Atom, Binary, Env, Term};
-use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Order};
+use slipring_codec::EncodeError;
+use slipring_codec::format::ndarray::{Descriptor, Element, Order};
 
 /// A tensor to be sent.
 pub(crate) struct Tensor<'a> {
@@ -15,8 +16,8 @@ pub(crate) struct Tensor<'a> {
 }
 
 const HINT: &str = "give data as a binary, shape as a tuple of lengths, type as {:s | :u, 8 | 16 | \
-                    32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}, order as :c or \
-                    :fortran, byte_order as :little or :big";
+                    32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128}, {:bool, 8} or another of \
+                    Slipring.Tensor's, order as :c or :fortran, byte_order as :little or :big";
 
 /// Why a struct is no tensor: the field, if it is one, what is wrong, and what to do.
 pub(crate) type Wrong = (Option<&'static str>, String, &'static str);
@@ -38,19 +39,19 @@ impl<'a> Tensor<'a> {
                 lengths.into_iter().map(|n| n.decode::<u64>()).collect::<Result<Vec<_>, _>>()
             })
             .map_err(|_| wrong("shape"))?;
-        let dtype = field("type", names::type_())?
-            .decode::<(Atom, u16)>()
-            .ok()
-            .and_then(|(kind, bits)| dtype(kind, bits))
-            .ok_or_else(|| wrong("type"))?;
         let byte_order = field("byte_order", names::byte_order())?;
-        let big = one_of(byte_order, atoms::little(), atoms::big());
-        let big = big.ok_or_else(|| wrong("byte_order"))?;
+        one_of(byte_order, atoms::little(), atoms::big()).ok_or_else(|| wrong("byte_order"))?;
+        let of = field("type", names::type_())?;
+        let element = dtype::parse(of, byte_order).ok_or_else(|| wrong("type"))?;
         let order = one_of(field("order", names::order())?, atoms::c(), atoms::fortran());
         let order = if order.ok_or_else(|| wrong("order"))? { Order::F } else { Order::C };
-        let byte_order = if big { ByteOrder::Big } else { ByteOrder::Little };
-        let descriptor = Descriptor::new(dtype.with_byte_order(byte_order), order, &shape)
-            .map_err(|error| (None, error.kind().to_string(), error.hint()))?;
+        let refused = |error: EncodeError| (None, error.kind().to_string(), error.hint());
+        let mut descriptor = Descriptor::new(element, order, &shape).map_err(refused)?;
+        if matches!(descriptor.element(), Element::String(_)) {
+            // How long the texts are is for the data to say.
+            let len = descriptor.byte_len().max(data.len());
+            descriptor = descriptor.with_data_len(len).map_err(refused)?;
+        }
         if descriptor.byte_len() != data.len() {
             let what = format!(
                 "the shape and type of the tensor make {} bytes, its data has {}",
@@ -77,29 +78,12 @@ fn one_of(term: Term<'_>, first: Atom, second: Atom) -> Option<bool> {
     if atom == first { Some(false) } else { (atom == second).then_some(true) }
 }
 
-fn dtype(kind: Atom, bits: u16) -> Option<Dtype> {
-    let letter = [
-        (atoms::s(), b'i'),
-        (atoms::u(), b'u'),
-        (atoms::f(), b'f'),
-        (atoms::c(), b'c'),
-        (atoms::bool_(), b'b'),
-    ];
-    let (_, letter) = letter.into_iter().find(|(atom, _)| *atom == kind)?;
-    bits.is_multiple_of(8)
-        .then(|| Dtype::from_code((u16::from(letter) << 8) | (bits / 8)))
-        .flatten()
-}
-
 /// A tensor that has arrived, with its data as a term.
 pub(crate) fn term<'a>(
     env: Env<'a>,
     array: &Descriptor,
     data: Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    let facts = array::facts(env, array).ok_or_else(|| {
-        Fault::unreadable(format!("the dtype {} has no tensor", array.dtype()), "$.head")
-    })?;
-    let [shape, kind, order, byte_order] = facts;
+    let [shape, kind, order, byte_order] = array::facts(env, array)?;
     Ok(terms::make_tuple(env, &[data.into(), shape, kind, order, byte_order]).term(env))
 }

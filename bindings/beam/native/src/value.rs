@@ -296,7 +296,7 @@ pub(crate) fn described<'a>(
         }
         Content::Ndarray(view) => {
             description.say(names::kind(), names::tensor().into());
-            let facts = array::facts(env, &view.descriptor).unwrap_or([atoms::nil().into(); 4]);
+            let facts = array::facts(env, &view.descriptor)?;
             for (name, fact) in array::FIELDS.into_iter().zip(facts) {
                 description.say(name(), fact);
             }

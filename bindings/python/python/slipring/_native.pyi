@@ -185,7 +185,8 @@ class Producer:
     ) -> None:
         """Sends any object, in the format that fits it or in the one that ``format`` names.
 
-        Bytes (any object with a buffer) go raw and arrays as arrays, copied once into the ring. Everything
+        Bytes (any object with a buffer) go raw, and arrays of any dtype but objects as arrays, copied once into
+        the ring; so does what has ``__dlpack__`` (in the CPU's memory) or ``__array_interface__``. Everything
         else goes as a value: basic types, dates, decimals, sets and so on, nested, with arrays and
         large bytes among them out of line; dataclasses and what ``slipring.register`` knows by name and
         fields. What has no form as a value goes as a pickle, which the consumer must want to load.
@@ -351,12 +352,14 @@ class Frame:
     """A frame that was received, in place. It and each of its views keep its memory; the last of
     them to go gives it back. Views are read-only.
 
-    ``numpy.asarray(frame)`` and ``memoryview(frame)`` are such views too: of an array with its dtype
-    and shape, of raw bytes as ``uint8``."""
+    ``numpy.asarray(frame)``, ``numpy.from_dlpack(frame)`` and ``memoryview(frame)`` are such views too: of an
+    array with its dtype and shape, of raw bytes as ``uint8``. Dates and fields with titles have no
+    ``memoryview``, and what is no number no DLPack."""
 
     @property
     def value(self) -> Any:
-        """What was sent: an ndarray or, for raw bytes, a memoryview; decoded on first use."""
+        """What was sent: an ndarray or, for raw bytes, a memoryview; decoded on first use. Texts of any length
+        (``StringDType``) are copied, all else is a view."""
     @property
     def view(self) -> memoryview:
         """The data's bytes, without what the format and the metadata add."""
@@ -398,6 +401,20 @@ class Frame:
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """An array of numbers as a read-only tensor, by DLPack 1.0 or newer. ``BufferError`` for older
+        consumers, which can't be told that nobody may write, and for other dtypes."""
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Of an array of numbers. Its data is a memoryview, which keeps the memory."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

@@ -511,7 +511,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                     return Ok(array::copied(py, &descriptor, data)?);
                 }
                 let base = (*lease).clone().into_any();
-                Ok(array::over(py, &descriptor, data.as_ptr().cast_mut(), false, Some(base))?)
+                Ok(array::received(&descriptor, data, base)?)
             }
             (Bytes::Buffer(number), Place::Passing) => {
                 Err(DecodeError::buffer_unknown(number, self.decoder.offset()).into())

@@ -266,7 +266,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         if let Some(registered) = registry::of(object)? {
             return self.registered(&registered, depth);
         }
-        match array::look(object).map_err(|error| Fault::refusal(self.py, error))? {
+        match array::of_numpy(object).map_err(|error| Fault::refusal(self.py, error))? {
             Candidate::Array(array) => return self.array(object, &array),
             Candidate::Scalar => {
                 let element = array::element(object)?;
@@ -336,7 +336,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         self.object(&name, registered.version, &fields, depth)
     }
 
-    fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'_, 'py>) -> Outcome {
+    fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'py>) -> Outcome {
         let len = array.descriptor.byte_len();
         value::write_array(&mut self.encoder, &array.descriptor);
         if self.pieces.is_some() && len >= ARRAY_OUT_OF_LINE {
@@ -465,6 +465,10 @@ impl<'py, S: Sink> Writer<'py, S> {
     }
 
     fn buffer_or_refusal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
+        let shown = array::shown(object).map_err(|error| Fault::refusal(self.py, error))?;
+        if let Candidate::Array(array) = shown {
+            return self.array(object, &array);
+        }
         // SAFETY: the object is alive.
         match unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } {
             0 => Err(Fault::unsupported(object)),

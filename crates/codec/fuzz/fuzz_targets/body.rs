@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slipring_codec::format::ndarray;
+use slipring_codec::format::ndarray::{self, Element, Texts};
 use slipring_codec::{Body, Content, Part, Plan};
 
 fn check_within(body: &[u8], part: Part<'_>) {
@@ -35,8 +35,12 @@ fuzz_target!(|input: &[u8]| {
                 .zip(view.descriptor.strides().iter())
                 .map(|(length, stride)| length.saturating_sub(1) * stride)
                 .sum();
-            let item = view.descriptor.dtype().item_size();
-            assert!(view.descriptor.is_empty() || last as usize + item == view.data.bytes.len());
+            let item = view.descriptor.item_size();
+            let texts = matches!(view.descriptor.element(), Element::String(_));
+            assert!(view.descriptor.is_empty() || texts || last as usize + item == view.data.bytes.len());
+            if texts && let Ok(texts) = Texts::open(view.data.bytes, view.descriptor.len()) {
+                assert!(texts.count() <= view.descriptor.len());
+            }
 
             let meta = meta.ok().and(opened.meta_part()).map(|part| part.bytes);
             let plan = ndarray::plan(&view.descriptor, meta).expect("what was read can be written");

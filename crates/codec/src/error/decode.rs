@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Path, Segment};
+use super::{DtypeFault, Path, Segment};
 use crate::frame::Format;
 
 /// Bytes that could not be read: what was found, at which offset, on which path.
@@ -211,6 +211,20 @@ pub enum DecodeErrorKind {
         /// Bytes per element.
         item_size: u32,
     },
+    /// A description of a dtype that can't be followed.
+    #[non_exhaustive]
+    DtypeDescription {
+        /// What is wrong with it.
+        fault: DtypeFault,
+    },
+    /// An offset of a text that is less than the one ahead of it or beyond the texts.
+    #[non_exhaustive]
+    TextOffset {
+        /// The offset.
+        found: u64,
+        /// Bytes of all texts.
+        text_len: u64,
+    },
     /// A memory order other than `C` and `F`.
     #[non_exhaustive]
     OrderUnknown {
@@ -308,6 +322,8 @@ impl DecodeError {
             | BufferUnknown { .. }
             | TypeCodeMismatch { .. }
             | HeadLength { .. }
+            | DtypeDescription { .. }
+            | TextOffset { .. }
             | OrderUnknown { .. }
             | TooManyDimensions { .. }
             | ShapeOverflow
@@ -402,6 +418,10 @@ impl fmt::Display for DecodeErrorKind {
                 kind.escape_ascii(),
                 byte_order.escape_ascii()
             ),
+            DtypeDescription { fault } => fault.fmt(f),
+            TextOffset { found, text_len } => {
+                write!(f, "a text ends at {found}, out of order or beyond {text_len} bytes of text")
+            }
             OrderUnknown { found } => {
                 write!(f, "the memory order '{}' is neither C nor F", found.escape_ascii())
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Path, Segment};
+use super::{DtypeFault, Path, Segment};
 
 /// Something that can't be written: what, and on which path of the value.
 ///
@@ -80,6 +80,12 @@ pub enum EncodeErrorKind {
     ShapeOverflow,
     /// A dtype that is none of the numeric ones.
     DtypeUnknown,
+    /// A dtype that can't be described.
+    #[non_exhaustive]
+    DtypeDescription {
+        /// What is wrong with it.
+        fault: DtypeFault,
+    },
 }
 
 impl EncodeError {
@@ -110,6 +116,7 @@ impl EncodeError {
             TooDeep { .. } => "flatten the value, or look for one that contains itself",
             DuplicateKey => "give each key once",
             TooManyDimensions { .. } => "reshape the array",
+            DtypeDescription { fault } => fault.hint(),
             DtypeUnknown => {
                 "use b1, i1 to i8, u1 to u8, f2, f4, f8, c8 or c16, with < or > for the byte order"
             }
@@ -147,6 +154,7 @@ impl fmt::Display for EncodeErrorKind {
                 write!(f, "{found} dimensions, at most {limit} are possible")
             }
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
+            DtypeDescription { fault } => fault.fmt(f),
             DtypeUnknown => f.write_str("the dtype is not a numeric one"),
         }
     }

@@ -28,7 +28,7 @@ pub enum Bytes<'a> {
 /// Writes what an array is, up to its data: after this comes one byte string, or [`tag::BUFFER`] and
 /// the number of a buffer.
 pub fn write_array<S: Sink>(encoder: &mut Encoder<S>, array: &Descriptor) {
-    let Some(tag) = typed_array(array.dtype()) else {
+    let Some(tag) = array.dtype().and_then(typed_array) else {
         encoder.tag(tag::NDARRAY).array(2).bytes(&array.to_head());
         return;
     };
@@ -109,6 +109,8 @@ pub fn read_array<'a>(
         }
     };
     let descriptor = match (described, dtype, shape) {
+        // Its data may be of any length, where the elements are.
+        (Some(described), ..) if described.takes(found) => described.of_data(found),
         (Some(described), ..) => described,
         (None, Some(dtype), Some((lengths, ndim))) => {
             Descriptor::new(dtype, order, &lengths[..ndim]).map_err(shape_error)?
@@ -219,7 +221,7 @@ mod tests {
             ("c8", Order::C, &[]),
             ("b1", Order::C, &[3]),
         ] {
-            let array = Descriptor::new(dtype.parse().unwrap(), order, shape).unwrap();
+            let array = Descriptor::new(dtype.parse::<Dtype>().unwrap(), order, shape).unwrap();
             let data: Vec<u8> = (0..array.byte_len() as u8).collect();
             let mut encoder = Encoder::new();
             write_array(&mut encoder, &array);

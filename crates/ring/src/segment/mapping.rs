@@ -7,7 +7,7 @@ use crate::clock::realtime;
 use crate::error::Error;
 use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, at};
 use crate::mpmc::Taker;
-use crate::participants::{Entry, Me, Participant, Participants, forks};
+use crate::participants::{Entry, Locks, Me, Participant, Participants, forks};
 use crate::pool::{Measures, Pool};
 use crate::recovery::{self, Ends};
 use crate::returned;
@@ -130,9 +130,9 @@ impl Mapping {
     /// keeps out the one who leaves last and takes the name away.
     pub(super) fn join(mut self) -> Result<Self, Error> {
         self.look_around();
-        self.participants().lock_patiently(libc::F_RDLCK, &self.path)?;
-        let joined = self.participants().join(self.me, &self.path, realtime());
-        self.participants().lock(0, libc::F_UNLCK, &self.path)?;
+        self.locks().lock_patiently(libc::F_RDLCK)?;
+        let joined = self.participants().join(self.me, realtime());
+        self.locks().lock(0, libc::F_UNLCK)?;
         match joined? {
             Some((id, entry)) => (self.id, self.entry) = (id, entry),
             None => return Err(Error::TooManyParticipants { path: self.path.clone() }),
@@ -279,13 +279,16 @@ impl Mapping {
         unsafe { self.part(self.geometry.hints_at, CLASSES as u64 * LINES / 8) }
     }
 
-    pub(crate) fn participants(&self) -> Participants<'_> {
+    fn locks(&self) -> Locks<'_> {
+        Locks { fd: &self.fd, locks_at: self.geometry.total_len, path: &self.path }
+    }
+
+    pub(crate) fn participants(&self) -> Participants<'_, Locks<'_>> {
         let count = PARTICIPANTS as u64 + 1;
         Participants {
             // SAFETY: atomics; the geometry has 256 entries there.
             entries: unsafe { self.part::<Participant>(self.geometry.participants_at, count) },
-            fd: &self.fd,
-            locks_at: self.geometry.total_len,
+            kernel: self.locks(),
         }
     }
 
@@ -357,17 +360,15 @@ impl Mapping {
     /// Recovers a participant if it is dead.
     pub(crate) fn look_at(&self, id: u8) {
         let participants = self.participants();
-        let entry = participants.entry(id);
-        if id == self.id || entry.is_free() || participants.alive(id, entry, self.me) {
+        if id == self.id || participants.entry(id).is_free() {
             return;
         }
         let rules = self.geometry.rules;
         let ends = Ends { alone: rules.mode.alone(), max_deliveries: rules.max_deliveries };
-        let stands = || participants.entry(id) == entry;
-        recovery::recover(entry.tag(id), ends, self.slots(), self.pool(), &stands);
-        participants.free(id, entry);
-        self.data().wake();
-        self.space().wake();
+        if recovery::see_to(id, self.me, participants, ends, self.slots(), self.pool()) {
+            self.data().wake();
+            self.space().wake();
+        }
     }
 
     /// Looks at the next other participant after `id`, and answers which that was.
@@ -534,9 +535,9 @@ impl Drop for Mapping {
             if turn > 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            participants.lock(0, libc::F_WRLCK, &self.path).unwrap_or(false)
+            self.locks().lock(0, libc::F_WRLCK).unwrap_or(false)
         });
-        participants.free(self.id, self.entry);
+        participants.leave(self.id, self.entry);
         if alone {
             // What the dead had taken and not acknowledged is given back first.
             self.look_around();
@@ -552,10 +553,7 @@ impl Drop for Mapping {
                 let _ = std::fs::remove_file(&self.path);
             }
         }
-        // A forked child may keep the description, and the locks with it, beyond this process.
-        for id in [self.id, 0] {
-            let _ = participants.lock(id, libc::F_UNLCK, &self.path);
-        }
+        let _ = self.locks().lock(0, libc::F_UNLCK);
     }
 }
 

@@ -18,7 +18,7 @@ pub use os::list;
 
 use crate::error::{Error, Mismatch};
 use crate::layout::{Fixed, Geometry, Mode};
-use crate::participants::{Participants, boot_id, forks};
+use crate::participants::{Locks, boot_id, forks};
 use crate::sync::Ordering;
 use bytemuck::Zeroable;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -209,8 +209,8 @@ pub fn unlink(address: impl Into<Address>) -> Result<(), Error> {
     // Who removes a name holds the membership lock of the file that it names, so it is still this
     // file's when it goes, and not another one's that has taken it meanwhile. The lock is as far as the
     // file is long; a damaged one has none that others would take.
-    let members = Participants { entries: &[], fd: &fd, locks_at: stat.st_size as u64 };
-    members.lock_patiently(libc::F_WRLCK, &path)?;
+    let members = Locks { fd: &fd, locks_at: stat.st_size as u64, path: &path };
+    members.lock_patiently(libc::F_WRLCK)?;
     if os::is_named(&path, &fd) {
         std::fs::remove_file(&path).map_err(|e| Error::os("unlink", &path, e))?;
     }

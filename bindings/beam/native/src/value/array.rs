@@ -2,35 +2,22 @@
 
 use super::names;
 use super::terms::{self, Word};
-use crate::atoms;
+use crate::error::Fault;
+use crate::{atoms, dtype};
 use rustler::{Atom, Env};
 use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
 
 /// Shape, type, order and byte order of a tensor, as its struct has them.
-pub(crate) fn facts<'a>(env: Env<'a>, array: &Descriptor) -> Option<[Word<'a>; 4]> {
-    let dtype = array.dtype();
-    let kind = match dtype.kind() {
-        Kind::Bool => atoms::bool_(),
-        Kind::Int => atoms::s(),
-        Kind::Uint => atoms::u(),
-        Kind::Float => atoms::f(),
-        Kind::Complex => atoms::c(),
-        _ => return None,
-    };
+pub(crate) fn facts<'a>(env: Env<'a>, array: &Descriptor) -> Result<[Word<'a>; 4], Fault> {
+    let (of, byte_order) = dtype::term(env, array.element())?;
     let lengths: Vec<Word<'_>> =
         array.shape().iter().map(|&length| terms::make_uint(env, length)).collect();
-    let bits = terms::make_int(env, dtype.item_size() as i64 * 8);
-    let big = dtype.byte_order() == ByteOrder::Big;
-    Some([
-        terms::make_tuple(env, &lengths),
-        terms::make_tuple(env, &[kind.into(), bits]),
-        if array.order() == Order::F { atoms::fortran() } else { atoms::c() }.into(),
-        if big { atoms::big() } else { atoms::little() }.into(),
-    ])
+    let order = if array.order() == Order::F { atoms::fortran() } else { atoms::c() };
+    Ok([terms::make_tuple(env, &lengths), of.into(), order.into(), byte_order.into()])
 }
 
-/// One element of a dtype that is a number.
-pub(crate) enum Element {
+/// A number that was one element.
+pub(crate) enum Number {
     Bool(bool),
     Int(i64),
     Uint(u64),
@@ -38,7 +25,7 @@ pub(crate) enum Element {
 }
 
 /// The number that the bytes of one element are; `None` for a complex one.
-pub(crate) fn element(dtype: Dtype, bytes: &[u8]) -> Option<Element> {
+pub(crate) fn element(dtype: Dtype, bytes: &[u8]) -> Option<Number> {
     let mut low = [0; 8];
     let place = low.get_mut(..bytes.len()).filter(|place| place.len() == dtype.item_size())?;
     place.copy_from_slice(bytes);
@@ -47,15 +34,15 @@ pub(crate) fn element(dtype: Dtype, bytes: &[u8]) -> Option<Element> {
     }
     let bits = u64::from_le_bytes(low);
     Some(match (dtype.kind(), dtype.item_size()) {
-        (Kind::Bool, _) => Element::Bool(bits != 0),
-        (Kind::Uint, _) => Element::Uint(bits),
+        (Kind::Bool, _) => Number::Bool(bits != 0),
+        (Kind::Uint, _) => Number::Uint(bits),
         (Kind::Int, size) => {
             let unused = 64 - 8 * size as u32;
-            Element::Int((bits << unused) as i64 >> unused)
+            Number::Int((bits << unused) as i64 >> unused)
         }
-        (Kind::Float, 2) => Element::Float(half(bits as u16)),
-        (Kind::Float, 4) => Element::Float(f32::from_bits(bits as u32).into()),
-        (Kind::Float, _) => Element::Float(f64::from_bits(bits)),
+        (Kind::Float, 2) => Number::Float(half(bits as u16)),
+        (Kind::Float, 4) => Number::Float(f32::from_bits(bits as u32).into()),
+        (Kind::Float, _) => Number::Float(f64::from_bits(bits)),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@
 //! 4. A tag of `docs/types.md` encloses what stands there, or is refused. Other tags are kept.
 //! 5. What the BEAM can't hold as it came is noted ([`notes`]), for a warning.
 
-use super::array::{self, Element};
+use super::array::{self, Number};
 use super::big::Big;
 use super::calendar::{self, Date, Offset, Time};
 use super::encode::{offset_zone, step};
@@ -995,9 +995,8 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             ARRAY_OUT_OF_LINE.. => (self.view)(data),
             _ => terms::make_binary(self.env, data),
         };
-        let Some(facts) = array::facts(self.env, array) else {
-            return Err(Stop::refused("an array of a dtype that no tensor has", FAULTY, start));
-        };
+        let facts = array::facts(self.env, array)
+            .map_err(|_| Stop::refused("an array of a dtype that no tensor has", FAULTY, start))?;
         let mut term = self.form(form::TENSOR, &[(names::data(), data)])?;
         for (name, fact) in array::FIELDS.into_iter().zip(facts) {
             term = terms::update(self.env, term, name().into(), fact)
@@ -1016,17 +1015,18 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         if array.len() != 1 {
             return Err(unfit(tag::ELEMENT, start));
         }
-        let element = array::element(array.dtype(), data);
+        let element = array.dtype().and_then(|dtype| array::element(dtype, data));
         self.note(element.is_some(), notes::ELEMENT);
         match element {
-            Some(Element::Bool(value)) => {
+            Some(Number::Bool(value)) => {
                 Ok(if value { names::true_() } else { names::false_() }.into())
             }
-            Some(Element::Int(value)) => Ok(self.int(value)),
-            Some(Element::Uint(value)) => Ok(terms::make_uint(self.env, value)),
-            Some(Element::Float(value)) => self.float(value, start),
+            Some(Number::Int(value)) => Ok(self.int(value)),
+            Some(Number::Uint(value)) => Ok(terms::make_uint(self.env, value)),
+            Some(Number::Float(value)) => self.float(value, start),
             None => {
-                let single = Descriptor::new(array.dtype(), Order::C, &[]).unwrap_or(array);
+                let single = array.dtype().map(|dtype| Descriptor::new(dtype, Order::C, &[]));
+                let single = single.and_then(Result::ok).unwrap_or(array);
                 self.tensor(&single, data, start)
             }
         }
