@@ -80,7 +80,7 @@ def test_golden_values_are_read_and_written_alike(echo):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", slipring.LossyWarning)
             value = slipring.decode(data)
-        if name not in ("map of a list key", "epoch"):
+        if name not in ("map of a list key", "epoch", "element <i4"):
             assert slipring.encode(value) == data, name
         if isinstance(value, (bytes, np.ndarray)):
             continue  # These go as they are, and are tested below.

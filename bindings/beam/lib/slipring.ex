@@ -369,8 +369,8 @@ defmodule Slipring do
   Sends a term.
 
     * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries. Values
-      are `nil`, booleans, numbers, binaries, atoms (which arrive as binaries), lists and maps; a
-      struct is refused, since it would arrive as something else
+      are those that can be sent, except structs that take part by `Slipring.Encodable`; atoms in lists
+      and maps arrive as binaries
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`

@@ -1,11 +1,16 @@
 //! Metadata: a map with text keys, from terms to CBOR and back.
+//!
+//! Plain terms are written here, with atoms as text; what has a type of its own on the wire as within values.
 
 use crate::atoms;
 use crate::error::Fault;
+use crate::value::encode::{self, Rules};
+use crate::value::terms::Word;
 use rustler::types::atom;
 use rustler::{Binary, Encoder as _, Env, ListIterator, MapIterator, NewBinary, Term, TermType};
 use slipring_codec::token::MAX_DEPTH;
 use slipring_codec::{Encoder, Value};
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 const HINT: &str = "give nil, booleans, integers, floats, binaries, atoms, lists or maps";
@@ -52,13 +57,17 @@ enum Stop {
 struct Refused {
     what: String,
     kind: String,
-    hint: &'static str,
+    hint: Cow<'static, str>,
     steps: Vec<String>,
 }
 
 impl Stop {
-    fn refused(what: impl Into<String>, kind: impl Into<String>, hint: &'static str) -> Self {
-        let (what, kind, steps) = (what.into(), kind.into(), Vec::new());
+    fn refused(
+        what: impl Into<String>,
+        kind: impl Into<String>,
+        hint: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let (what, kind, hint, steps) = (what.into(), kind.into(), hint.into(), Vec::new());
         Self::Refused(Box::new(Refused { what, kind, hint, steps }))
     }
 
@@ -77,7 +86,9 @@ pub(crate) fn encode(meta: Term<'_>, most: usize) -> Result<Meta, Fault> {
         return Ok(Meta::None);
     }
     let mut writer = Writer { encoder: Encoder::new(), left: most };
-    let written = if meta.is_map() {
+    let written = if let Some(refused) = refused_struct(meta) {
+        Err(refused)
+    } else if meta.is_map() {
         writer.map(meta, 0)
     } else {
         Err(Stop::refused("meta is not a map", kind(meta), "give a map, or nil"))
@@ -91,7 +102,7 @@ pub(crate) fn encode(meta: Term<'_>, most: usize) -> Result<Meta, Fault> {
         Err(Stop::Refused(refused)) => {
             let Refused { what, kind, hint, steps } = *refused;
             let path: String = steps.into_iter().rev().collect();
-            Err(Fault::unsendable(&what, &format!("$.meta{path}"), &kind, hint))
+            Err(Fault::unsendable_value(false, &what, &format!("$.meta{path}"), &kind, &hint))
         }
     }
 }
@@ -144,12 +155,19 @@ fn key_text(key: Term<'_>) -> Result<String, Stop> {
 }
 
 /// A struct is more than its fields, and what arrived would be less.
-fn refuse_struct(map: Term<'_>) -> Result<(), Stop> {
-    let Ok(module) = map.map_get(atoms::struct_()) else { return Ok(()) };
+fn refused_struct(map: Term<'_>) -> Option<Stop> {
+    let module = map.map_get(atoms::struct_()).ok()?;
     let name = module.atom_to_string().unwrap_or_default();
     let name = name.strip_prefix("Elixir.").unwrap_or(&name);
     let hint = "give text, such as to_string/1 or inspect/1 make, or a map of Map.from_struct/1";
-    Err(Stop::refused(format!("a struct {name}"), name, hint))
+    Some(Stop::refused(format!("a struct {name}"), name, hint))
+}
+
+/// Whether all keys of a map are atoms or binaries, and it is no struct.
+fn is_named(map: Term<'_>) -> bool {
+    let named = |key: Term<'_>| matches!(key.get_type(), TermType::Atom | TermType::Binary);
+    map.map_get(atoms::struct_()).is_err()
+        && MapIterator::new(map).into_iter().flatten().all(|(key, _)| named(key))
 }
 
 struct Writer {
@@ -167,7 +185,6 @@ impl Writer {
 
     fn map(&mut self, map: Term<'_>, depth: usize) -> Result<(), Stop> {
         check_depth(depth, "map")?;
-        refuse_struct(map)?;
         self.encoder.map(map.map_size().unwrap_or_default());
         // Only atoms and binaries together can name one key twice.
         let mut seen = HashSet::new();
@@ -202,10 +219,12 @@ impl Writer {
                 }
                 Err(_) => return Err(Stop::refused("a bitstring", "bitstring", HINT)),
             },
-            TermType::Integer => self.integer(term)?,
+            TermType::Integer => self.integer(term, depth)?,
             TermType::Float => drop(self.encoder.float(term.decode().unwrap_or(f64::NAN))),
             TermType::List => self.list(term, depth)?,
+            TermType::Map if !is_named(term) => self.value(term, depth)?,
             TermType::Map => self.map(term, depth)?,
+            TermType::Tuple => self.value(term, depth)?,
             _ => return Err(Stop::refused(one(kind(term)), kind(term), HINT)),
         }
         Ok(())
@@ -232,20 +251,37 @@ impl Writer {
         Ok(())
     }
 
-    fn integer(&mut self, term: Term<'_>) -> Result<(), Stop> {
-        let value = term.decode::<i128>().ok();
-        let negative = |value: i128| u64::try_from(-1 - value).ok();
-        if let Ok(value) = term.decode::<i64>() {
-            self.encoder.int(value);
-        } else if let Some(value) = value.and_then(|value| u64::try_from(value).ok()) {
-            self.encoder.uint(value);
-        } else if let Some(value) = value.and_then(negative) {
-            self.encoder.negative(value);
-        } else {
-            let what = "an integer outside -2^64 to 2^64 - 1";
-            return Err(Stop::refused(what, "integer", "give it as a binary"));
+    fn integer(&mut self, term: Term<'_>, depth: usize) -> Result<(), Stop> {
+        match term.decode() {
+            Ok(value) => drop(self.encoder.int(value)),
+            Err(_) => self.value(term, depth)?,
         }
         Ok(())
+    }
+
+    /// As within a value. Nothing is registered here: what Elixir would have to prepare is refused.
+    fn value(&mut self, term: Term<'_>, depth: usize) -> Result<(), Stop> {
+        let env = term.get_env();
+        let (none, empty) = (Term::map_new(env).into(), Term::list_new_empty(env).into());
+        let rules = Rules { bytes: false, registry: none, prepared: empty };
+        let out = Encoder::append(std::mem::take(&mut self.encoder).into_vec());
+        match encode::encode(env, Word::from(term), rules, out, depth, false, self.left) {
+            Ok(written) if !written.needs.is_empty() => {
+                let inside = || Stop::refused("a struct within", kind(term), HINT);
+                Err(refused_struct(term).unwrap_or_else(inside))
+            }
+            Ok(written) => {
+                (self.encoder, self.left) = (written.out, written.left);
+                Ok(())
+            }
+            Err(encode::Stop::Large) => Err(Stop::Long),
+            Err(encode::Stop::Refused(refused)) => {
+                let (what, kind, hint, path) = refused.facts();
+                let path = path.to_string();
+                let step = path.strip_prefix('$').unwrap_or(&path).to_owned();
+                Err(Stop::refused(what, kind, hint).within(|| step))
+            }
+        }
     }
 }
 

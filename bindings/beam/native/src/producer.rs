@@ -278,7 +278,7 @@ impl<'a> Value<'a, '_> {
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
         let place = body.get_mut(at..).unwrap_or_default();
         let out = slipring_codec::Encoder::into_sink(Place::new(place));
-        let written = match encode::encode(self.env, self.term, self.rules, out, true, *most) {
+        let written = match encode::encode(self.env, self.term, self.rules, out, 0, true, *most) {
             Ok(written) => written,
             Err(Stop::Large) => {
                 *most = 0;

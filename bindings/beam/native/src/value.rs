@@ -122,7 +122,7 @@ fn encoded<'a>(
 ) -> (Term<'a>, Growing) {
     place.reset();
     let out = Encoder::into_sink(place);
-    let (left, made, place) = match encode::encode(env, term.into(), rules, out, false, most) {
+    let (left, made, place) = match encode::encode(env, term.into(), rules, out, 0, false, most) {
         Ok(Written { out, needs: met, left, .. }) => {
             let place = out.sink();
             let made = match met.is_empty() {

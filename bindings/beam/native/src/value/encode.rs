@@ -75,6 +75,13 @@ impl Stop {
     }
 }
 
+impl Refused {
+    /// What is wrong, the kind of the term, what to do, and where from the term on.
+    pub(crate) fn facts(self) -> (String, String, String, Path) {
+        (self.what, self.kind, self.hint, self.path)
+    }
+}
+
 impl From<Box<Refused>> for Fault {
     fn from(refused: Box<Refused>) -> Self {
         let Refused { unsupported, what, kind, hint, path } = *refused;
@@ -174,13 +181,14 @@ fn short_atom(text: &[u8]) -> Option<([u8; 16], u8)> {
     Some((tagged, 3 + len))
 }
 
-/// Writes `term`. With `buffers`, large data goes out of line. About `most` units of work are done at
+/// Writes `term`, which stands at `depth`. With `buffers`, large data goes out of line. About `most` units of work are done at
 /// most: one for each byte of a binary, [`TERM`] for each term.
 pub(crate) fn encode<'a, S: Sink>(
     env: Env<'a>,
     term: Word<'a>,
     rules: Rules<'a>,
     out: Encoder<S>,
+    depth: usize,
     buffers: bool,
     most: usize,
 ) -> Result<Written<'a, S>, Stop> {
@@ -196,7 +204,7 @@ pub(crate) fn encode<'a, S: Sink>(
         seen: [NEVER; SEEN],
         left: most,
     };
-    walk.term(term, 0)?;
+    walk.term(term, depth)?;
     Ok(Written {
         out: walk.out,
         buffers: walk.buffers.unwrap_or_default(),
