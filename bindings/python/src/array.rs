@@ -190,6 +190,11 @@ impl Array<'_> {
     /// Copies the elements, in the descriptor's order. NumPy releases the GIL where it pays.
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         assert_eq!(out.len(), self.descriptor.byte_len());
+        if let Some(texts) = &self.texts {
+            // NumPy would put here what points to texts elsewhere.
+            out.copy_from_slice(texts);
+            return Ok(());
+        }
         if matches!(self.descriptor.element(), Element::Struct(_)) {
             // What NumPy leaves out between the fields must not show what an earlier frame left.
             out.fill(0);

@@ -250,6 +250,65 @@ def test_what_has_no_frame_is_named(ends, unsendable, path, hint):
     assert rx.try_recv() is None
 
 
+def test_what_has_no_frame_goes_by_pickle(ring):
+    """R9.4: where no other form is asked for; and back with all that it was."""
+    tx, rx = ring.producer(), ring.consumer(pickle=True)
+    masked = np.ma.array([1, 2], mask=[0, 1])
+    for sent in (np.array([{"a": 1}, None]), masked, np.zeros(2, [("a", "i4"), ("b", [("c", "O")])])):
+        tx.send(sent)
+        frame = rx.recv(0)
+        assert frame.format == "pickle"
+        got = frame.value
+        assert (type(got), got.dtype, repr(got)) == (type(sent), sent.dtype, repr(sent))
+
+
+@pytest.mark.parametrize("dtype", EVERY.values(), ids=EVERY)
+def test_every_dtype_stands_in_values(ends, dtype):
+    """R3.5, R4.2, R4.3: in place where it is small, else out of line as a view; and as a scalar."""
+    tx, rx = ends
+    for shape in [(), (3,), (40, 20)]:
+        sent = filled(dtype, shape)
+        tx.send({"array": sent, "n": [1, None]})
+        frame = rx.recv(0)
+        got = frame.value["array"]
+        same(got, sent)
+        assert not got.flags.writeable
+        if sent.nbytes >= 256:
+            assert got.__array_interface__["data"][0] in ring_of(frame)
+    scalar = filled(dtype, (1,))[0]
+    tx.send([scalar])
+    got = rx.recv(0).value[0]
+    assert type(got) is type(scalar) and got.dtype == scalar.dtype
+    # The bytes of a long double that mean nothing are not kept in a scalar.
+    assert repr(got) == repr(scalar) if dtype.kind in "fc" else bits(np.asarray(got)) == bits(np.asarray(scalar))
+
+
+def ring_of(frame):
+    """The addresses of a frame's bytes."""
+    view = np.frombuffer(frame.view, "u1")
+    start = view.__array_interface__["data"][0]
+    return range(start, start + frame.header.body_len)
+
+
+def test_the_cost_of_texts_is_told():
+    """R4.3: an array whose elements don't lie in it is measured by what its frame takes."""
+    texts = np.array(["é" * 1000] * 50, StringDType())
+    told = slipring.explain(texts)
+    assert told.format == "ndarray"
+    assert told.candidates[0].size == 51 * 8 + 7 + 50 * 2000
+
+
+def test_texts_stand_in_values(ends):
+    """R3.5, R4.3: texts of any length, few and many, and missing ones."""
+    tx, rx = ends
+    for n in (0, 3, 500):
+        sent = np.array(["é" * (i % 40) if i % 3 else None for i in range(n)], StringDType(na_object=None))
+        for value in (sent, sent[::2]):
+            tx.send({"texts": value})
+            got = rx.recv(0).value["texts"]
+            assert (got.dtype, got.tolist()) == (value.dtype, value.tolist())
+
+
 def nested(depth):
     dtype = np.dtype("i4")
     for _ in range(depth):
