@@ -15,7 +15,7 @@ defmodule Slipring do
       iex> {Slipring.Frame.value(frame), frame.meta}
       {"hello", %{"site" => 4}}
 
-  What can be sent: binaries, and arrays of numbers as `Slipring.Tensor`.
+  What can be sent: binaries, and arrays as `Slipring.Tensor`.
 
   ## Handles
 

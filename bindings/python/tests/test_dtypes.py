@@ -14,7 +14,7 @@ import slipring
 
 StringDType = np.dtypes.StringDType
 
-PLAIN = "S5 S1 U3 >U3 V7 g >g G M8[s] M8[25us] >M8[D] m8 >m8[ns] M8".split()
+PLAIN = "S5 S1 S0 U3 >U3 U0 V7 V0 g >g G M8[s] M8[25us] >M8[D] m8 >m8[ns] M8".split()
 NESTED = np.dtype(
     [
         (("a title", "id"), ">u2"),
@@ -43,9 +43,11 @@ EVERY = {**{name: np.dtype(name) for name in PLAIN}, **STRUCTS}
 def filled(dtype, shape):
     """Bits at random, of text characters; what lies between fields is not zero."""
     size = int(np.prod(shape))
-    if dtype.kind == "U" or dtype.itemsize == 0:
+    if dtype.itemsize == 0:
+        return np.ndarray(shape, dtype, b"-")
+    if dtype.kind == "U":
         letters = np.array(["", "a", "é𝄞", "xyz"], dtype)
-        return np.ndarray(shape, dtype, np.resize(letters, size).tobytes() + b"\0")
+        return np.ndarray(shape, dtype, np.resize(letters, size).tobytes())
     bits = np.random.default_rng(size).integers(1, 255, size * dtype.itemsize, "u1")
     array = bits.view(dtype).reshape(shape)
     for part in texts(array):
@@ -133,6 +135,17 @@ def test_titles_offsets_and_alignment_survive(ends):
     assert dtype["grid"].base["x"].shape == (2, 1)
     tx.send(np.zeros(2, STRUCTS["aligned"]))
     assert rx.recv(0).value.dtype.isalignedstruct
+
+
+def test_the_dtype_is_told(ends):
+    """R4.5: by name, as NumPy writes it, without an array being made."""
+    tx, rx = ends
+    for dtype in ["M8[25s]", ">U3", "S5", STRUCTS["packed"], STRUCTS["aligned"], NESTED["grid"].base]:
+        tx.send(np.zeros(2, dtype))
+        told = rx.recv(0).describe()
+        named = np.dtype(dtype)
+        assert told["dtype"] == (str(named) if named.names else named.str)
+        assert told["shape"] == (2,)
 
 
 def arrays():
