@@ -235,6 +235,33 @@ def test_subclasses_arrive_as_arrays(ends):
     same(rx.recv(0).value, np.array([[1, 2]]))
 
 
+class Liar(np.ndarray):
+    """An array that says of itself what is not so."""
+
+    @property
+    def dtype(self):
+        return np.dtype([("x", "V100000")])
+
+    def ravel(self, order="C"):
+        return np.zeros(1)
+
+    def tolist(self):
+        return ["more"] * 1000
+
+
+def test_a_subclass_is_not_asked_what_it_is(ends):
+    """P9: its memory is what NumPy knows of it, read whole and strided."""
+    tx, rx = ends
+    for dtype in ([("x", "u1")], "M8[s]", "f8"):
+        sent = np.zeros(4, dtype)
+        for array in (sent, sent[::2]):
+            tx.send(array.view(Liar))
+            same(rx.recv(0).value, array)
+    texts = np.array(["a", "b"], StringDType())
+    tx.send(texts.view(Liar))
+    assert rx.recv(0).value.tolist() == ["a", "b"]
+
+
 OLD_UNION = np.dtype((np.int32, {"low": ("i2", 0), "high": ("i2", 2)}))
 
 
