@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pathlib
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -516,6 +517,46 @@ def test_texts_that_lead_astray_are_refused(foreign):
         frame = foreign(2, 0x5400, body(b"T|", 0, description, bytes(data)))
         with pytest.raises(slipring.DecodeError):
             frame.value
+
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "crates/codec/tests/golden"
+
+
+def golden(name):
+    """The bytes of a golden file: two digits each, and comments."""
+    lines = (GOLDEN / f"ndarray-{name}.hex").read_text().splitlines()
+    return bytes.fromhex(" ".join(line.split("#")[0] for line in lines))
+
+
+RECORD = np.dtype(
+    {
+        "names": ["id", "xy", "in"],
+        "formats": ["<u2", (">f4", (2,)), np.dtype([("s", "S2")])],
+        "offsets": [0, 4, 12],
+        "titles": ["number", None, None],
+        "itemsize": 16,
+    },
+    align=True,
+)
+
+
+@pytest.mark.parametrize(
+    "file, code, array",
+    [
+        ("M8-25s", 0x4D08, np.array([1, -2, "NaT"], "<M8[25s]")),
+        ("m8-big", 0xED08, np.ndarray((), ">m8", (7).to_bytes(8, "big"))),
+        ("U2-big-f", 0xD500, np.array([["hé"], ["𝄞"]], ">U2")),
+        ("S0", 0x5300, np.ndarray((2, 3), "S0", b"-")),
+        ("struct", 0x5600, np.array([(258, [1.5, -1.0], (b"ab",))], RECORD)),
+        ("T-missing", 0x5400, np.array([["a", ""], ["é", None]], StringDType(na_object=None))),
+    ],
+    ids=lambda of: of if isinstance(of, str) else "",
+)
+def test_golden_bodies_are_read(foreign, file, code, array):
+    """R5.1, R4.3: laid out by hand, by the document alone; NumPy makes of them what it should."""
+    got = foreign(2, code, golden(file)).value
+    assert (got.dtype, got.shape, repr(got.tolist())) == (array.dtype, array.shape, repr(array.tolist()))
+    assert described(got.dtype) == described(array.dtype)
 
 
 def test_a_struct_needs_numpy_s_buffer_only(name, python):
