@@ -21,6 +21,7 @@ import cloudpickle  # noqa: F401  what slipring falls back to
 import hypothesis
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import strategies as st
 
 import slipring
@@ -324,6 +325,32 @@ def test_registered_types_come_back(ends, registered):
     got = rx.recv(0).value["p"]
     assert got[0] == point and type(got[1]) is Plain and got[1].a == [1]
     assert slipring.explain(point).format == "value"
+
+
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+@pytest.mark.parametrize("format", slipring.values._sparse.FORMATS)
+def test_sparse_arrays_travel_by_their_parts(ends, format, kind):
+    """R4.4: each format comes back as itself; its arrays lie in the frame."""
+    tx, rx = ends
+    dense = np.zeros((200, 300), "f4")
+    for offset in (-3, 0, 40):
+        np.fill_diagonal(dense[max(0, -offset) :, max(0, offset) :], 1 + offset)
+    sent = getattr(scipy.sparse, f"{format}_{kind}")(dense)
+    tx.send({"m": sent})
+    frame = rx.recv(0)
+    got = frame.value["m"]
+    assert type(got) is type(sent) and got.dtype == sent.dtype and (got != sent).nnz == 0
+    if format in ("csr", "csc", "bsr"):
+        start = frame.address
+        assert start <= got.data.ctypes.data < start + frame.header.body_len
+    assert slipring.explain(sent).format == "value"
+
+
+def test_sparse_parts_that_do_not_fit_are_an_error():
+    """P9, R9.2."""
+    parts = {"shape": (2, 2), "data": np.ones(1), "indices": np.array([7]), "indptr": np.array([0, 1, 1])}
+    with pytest.raises(slipring.DecodeError, match="can't be put together"):
+        slipring.decode(slipring.encode(Object("scipy.sparse.csr_array", 1, parts)))
 
 
 def test_older_versions_are_read(registered):
