@@ -222,6 +222,8 @@ def put(at, to):
         spoilt(sp.csr_array, indptr=put(-1, 99)),
         spoilt(sp.csr_array, indptr=lambda of: of[:-1]),
         spoilt(sp.csr_array, indices=lambda of: of.astype("f8")),
+        spoilt(sp.csr_array, indices=lambda of: of.astype(">i4")),
+        spoilt(sp.csr_array, indptr=lambda of: of.astype("u8")),
         spoilt(sp.csr_array, data=lambda of: of[:2]),
         spoilt(sp.csr_array, data=lambda of: of.tolist()),
         spoilt(sp.csr_array, shape=(6, -4)),

@@ -86,8 +86,9 @@ def _array(fields: dict[str, Any], name: str, ndim: int, integers: bool = False)
     array = fields.pop(name)
     if not isinstance(array, np.ndarray) or array.ndim != ndim:
         raise ValueError(f"{name} is no array of {ndim} dimensions")
-    if integers and array.dtype.kind not in "iu":
-        raise ValueError(f"{name} is of {array.dtype}, not of whole numbers")
+    # Of no other does SciPy make indices, and its compiled part knows no other.
+    if integers and array.dtype not in (np.int32, np.int64):
+        raise ValueError(f"{name} is of {array.dtype}, not of int32 or int64")
     return array
 
 
