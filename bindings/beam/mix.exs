@@ -16,6 +16,8 @@ defmodule Slipring.MixProject do
       compilers: [:slipring] ++ Mix.compilers(),
       start_permanent: Mix.env() == :prod,
       deps: [],
+      # Tests bring implementations of their own.
+      consolidate_protocols: Mix.env() != :test,
       description: "Typed frames between processes on one machine through shared memory",
       source_url: @source,
       package: package()

@@ -15,7 +15,14 @@ defmodule Slipring do
       iex> {Slipring.Frame.value(frame), frame.meta}
       {"hello", %{"site" => 4}}
 
-  What can be sent: binaries, and arrays as `Slipring.Tensor`.
+  What can be sent: any term but pids, ports, references, functions and bitstrings of odd bits. A
+  binary goes as it is, a `Slipring.Tensor` as an array, everything else as a value, in which Python and
+  Rust find their own types: numbers of any size, binaries, atoms, lists, tuples, maps, sets, ranges,
+  dates and times, decimals, tensors. Structs of your own take part by `Slipring.Encodable`.
+
+      iex> order = %{id: 17, day: ~D[2026-11-21], items: [{"bolt", 200}, {"nut", 200}]}
+      iex> order |> Slipring.encode!() |> Slipring.decode!() == order
+      true
 
   ## Handles
 
@@ -50,7 +57,8 @@ defmodule Slipring do
     Producer,
     Ring,
     Sending,
-    Tensor,
+    Structs,
+    Value,
     Waiting
   }
 
@@ -93,7 +101,9 @@ defmodule Slipring do
   @limit 1024
   @send_many [
     timeout: {:infinity, &Options.timeout/1},
-    drop_oldest: {false, &Options.boolean/1}
+    drop_oldest: {false, &Options.boolean/1},
+    format: {:auto, &Options.format/1},
+    binaries: {:auto, &Options.binaries/1}
   ]
   @send [{:meta, {nil, &Options.meta/1}} | @send_many]
 
@@ -356,7 +366,7 @@ defmodule Slipring do
   end
 
   @doc """
-  Sends a binary or a `Slipring.Tensor`.
+  Sends a term.
 
     * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries. Values
       are `nil`, booleans, numbers, binaries, atoms (which arrive as binaries), lists and maps; a
@@ -364,30 +374,38 @@ defmodule Slipring do
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
+    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are. `:value`: they,
+      too, go as values
+    * `:binaries` - within a value, `:auto`, the default: as text where they are UTF-8, else as bytes.
+      `:bytes`: all as bytes. `Slipring.Text` and `Slipring.Bytes` say it of one
 
-  A frame that can never fit is refused at once, with `:too_large` and the limit.
+  A frame that can never fit is refused at once, with `:too_large` and the limit; a term that has no form
+  with `:unsupported_type` or `:encode` and the path to what is wrong.
+
+      iex> tx = "send-doc" |> Slipring.create!() |> Slipring.producer!()
+      iex> {:error, error} = Slipring.send(tx, %{users: [%{name: "Ada", photo: self()}]})
+      iex> {error.reason, error.path, error.got}
+      {:unsupported_type, "$.users[0].photo", "pid"}
   """
-  @spec send(Producer.t(), binary | Tensor.t(), keyword) :: :ok | failure
+  @spec send(Producer.t(), term, keyword) :: :ok | failure
   def send(producer, term, options \\ [])
 
   def send(%Producer{ref: ref} = producer, term, []) when is_binary(term) do
-    case Native.send(ref, term, nil, false) do
-      :ok -> :ok
-      outcome -> Sending.go_on(producer, outcome, term, nil, :infinity)
+    case Native.send(ref, term, nil, 0, %{}, []) do
+      :ok ->
+        :ok
+
+      outcome ->
+        attempted = Sending.resolve(outcome, ref, {:send, term, nil, 0, []})
+        Sending.go_on(producer, attempted, :infinity)
     end
   end
 
-  def send(%Producer{ref: ref, ring: ring} = producer, term, options) do
-    %{meta: meta} = options = checked(options, @send)
+  def send(%Producer{} = producer, term, []), do: Sending.one(producer, term, nil, 0, :infinity)
 
-    case Sending.payload(term) do
-      {:ok, payload} ->
-        outcome = Native.send(ref, payload, meta, options.drop_oldest)
-        Sending.go_on(producer, outcome, payload, meta, options.timeout)
-
-      {:error, fault} ->
-        {:error, Error.new(fault, :send, ring)}
-    end
+  def send(%Producer{} = producer, term, options) do
+    %{meta: meta, timeout: timeout} = options = checked(options, @send)
+    Sending.one(producer, term, meta, Sending.how(options), timeout)
   end
 
   def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
@@ -415,7 +433,7 @@ defmodule Slipring do
   whose `path` has its index, and nothing is sent. What happens later stops the sending (`:timeout`,
   `:full` with a timeout of 0, `:closed`, ...); the error's `sent` says how many went before it.
 
-  Options: `:timeout`, for all of them together, or `:drop_oldest`, as in `send/3`.
+  Options: `:timeout`, for all of them together, or `:drop_oldest`; `:format` and `:binaries`, as in `send/3`.
 
       iex> ring = Slipring.create!("many-doc", slots: 8)
       iex> tx = Slipring.producer!(ring)
@@ -431,16 +449,78 @@ defmodule Slipring do
   def send_many(producer, terms, options \\ [])
 
   def send_many(%Producer{ring: ring} = producer, terms, options) do
-    %{timeout: timeout} = checked(options, @send_many)
+    %{timeout: timeout} = options = checked(options, @send_many)
+    how = Sending.how(options)
 
-    case Sending.payloads(producer, Enum.to_list(terms)) do
-      {:ok, payloads} -> Sending.many(producer, payloads, timeout)
+    case Sending.checked(producer, Enum.to_list(terms), how) do
+      {:ok, terms} -> Sending.many(producer, terms, how, timeout)
       {:error, fault} -> {:error, %{Error.new(fault, :send_many, ring) | sent: 0}}
     end
   end
 
   def send_many(other, _terms, _options),
     do: wrong!("send_many/3", "a Slipring.Producer", other)
+
+  # Values without a ring --------------------------------------------------------------------------
+
+  @doc """
+  A term as bytes: the value that `send/3` would send, with nothing out of line. It is CBOR (RFC 8949),
+  which others can read; Python's `slipring.encode` gives the same.
+
+  Option: `:binaries`, as in `send/3`.
+
+      iex> Slipring.encode(%{"a" => [1, 2.5]})
+      {:ok, <<0xA1, 0x61, "a", 0x82, 1, 0xFB, 2.5::float>>}
+      iex> {:error, error} = Slipring.encode([1 | 2])
+      iex> {error.reason, error.path}
+      {:encode, "$"}
+  """
+  @spec encode(term, keyword) :: {:ok, binary} | failure
+  def encode(term, options \\ []), do: Value.encode(term, options)
+
+  @doc """
+  The term of such bytes, or of any CBOR.
+
+  Options: as of `Slipring.Frame.value/2`. Byte strings of 64 KiB and more, and the data of tensors from
+  256 bytes on, are parts of the binary and keep it.
+
+      iex> Slipring.decode(<<0xA1, 0x61, "a", 0x82, 1, 0xF9, 0x7E00::16>>)
+      {:ok, %{"a" => [1, :nan]}}
+      iex> {:error, error} = Slipring.decode(<<0x82, 1, 0x61, 0xFF>>)
+      iex> {error.reason, error.path, error.offset}
+      {:decode, "$[1]", 3}
+  """
+  @spec decode(binary, keyword) :: {:ok, term} | failure
+  def decode(bytes, options \\ [])
+  def decode(bytes, options) when is_binary(bytes), do: Value.decode(bytes, options)
+  def decode(other, _options), do: wrong!("decode/2", "a binary", other)
+
+  @doc """
+  Gives the struct of a module a name on the wire: it is sent as an object of that name, and objects that
+  arrive with it become the struct. For structs that don't derive `Slipring.Encodable`; those that do are
+  registered by themselves, as soon as one is sent or its name arrives.
+
+  Options: `:name`, `:version`, `:only` and `:except`, as there. Raises an `ArgumentError` if another module has the
+  name.
+
+      iex> Slipring.register(URI, name: "uri", only: [:scheme, :host])
+      :ok
+      iex> Slipring.decode!(Slipring.encode!(%URI{scheme: "https", host: "example.org", port: 443}))
+      %URI{scheme: "https", host: "example.org"}
+  """
+  @spec register(module, keyword) :: :ok
+  def register(module, options \\ []) do
+    unless is_atom(module) and Code.ensure_loaded?(module) and
+             function_exported?(module, :__struct__, 0),
+           do: wrong!("register/2", "a module that has a struct", module)
+
+    type = Structs.type!(module, module.__struct__(), options)
+
+    with {:taken, other} <- Structs.register(module, type) do
+      raise ArgumentError,
+            "the name #{inspect(elem(type, 0))} is taken by #{inspect(other)}: give another name:"
+    end
+  end
 
   # Receiving --------------------------------------------------------------------------------------
 
@@ -769,13 +849,21 @@ defmodule Slipring do
   def consumer!(ring, options \\ []), do: bang(consumer(ring, options))
 
   @doc "As `send/3`, or raises."
-  @spec send!(Producer.t(), binary | Tensor.t(), keyword) :: :ok
+  @spec send!(Producer.t(), term, keyword) :: :ok
   def send!(producer, term, options \\ []), do: bang(send(producer, term, options))
 
   @doc "As `send_many/3`, or raises."
   @spec send_many!(Producer.t(), Enumerable.t(), keyword) :: non_neg_integer
   def send_many!(producer, terms, options \\ []),
     do: bang(send_many(producer, terms, options))
+
+  @doc "As `encode/2`, or raises."
+  @spec encode!(term, keyword) :: binary
+  def encode!(term, options \\ []), do: bang(encode(term, options))
+
+  @doc "As `decode/2`, or raises."
+  @spec decode!(binary, keyword) :: term
+  def decode!(bytes, options \\ []), do: bang(decode(bytes, options))
 
   @doc "As `recv/2`, or raises."
   @spec recv!(Consumer.t(), timeout) :: Frame.t()

@@ -20,8 +20,8 @@ defmodule Slipring.SchedulerTest do
       meta = %{"value" => value}
       # Leases that are garbage would count, and make copies.
       :erlang.garbage_collect()
-      assert Native.send(tx.ref, "x", meta, false) == send
-      if send == :large, do: assert(Native.send_large(tx.ref, "x", meta, false) == :ok)
+      assert Native.send(tx.ref, "x", meta, 0, %{}, []) == send
+      if send == :large, do: assert(Native.send_large(tx.ref, "x", meta, 0, %{}, []) == :ok)
       assert {:raw, _, _, _, _, _, later} = frame = Native.recv(rx.ref)
       assert match?({^recv, _}, later) or later == recv
       assert %{meta: ^meta} = frame = Frame.new(frame)
@@ -50,18 +50,18 @@ defmodule Slipring.SchedulerTest do
   test "much fresh memory for the pool, and that once", %{name: name} do
     {_ring, tx, rx} = pair(name)
     large = :binary.copy(<<1>>, 4_000_000)
-    assert Native.send(tx.ref, large, nil, false) == :large
-    assert {0, [^large], :large} = Native.send_many(tx.ref, [large], false)
+    assert Native.send(tx.ref, large, nil, 0, %{}, []) == :large
+    assert {0, [^large], :large} = Native.send_many(tx.ref, [large], 0, %{})
     assert Slipring.send_many(tx, [large]) == {:ok, 1}
     Frame.release(Slipring.recv!(rx))
-    assert Native.send(tx.ref, large, nil, false) == :ok
+    assert Native.send(tx.ref, large, nil, 0, %{}, []) == :ok
     assert Frame.value(Slipring.recv!(rx)) == large
   end
 
   test "a chunk of a huge pool, which is large", %{name: name} do
     {_ring, tx, rx} = pair(name, capacity: {256, :gib})
     assert Slipring.info!(name).chunk > 1_048_576
-    assert Native.send(tx.ref, :binary.copy("x", 1_000), nil, false) == :large
+    assert Native.send(tx.ref, :binary.copy("x", 1_000), nil, 0, %{}, []) == :large
     assert :ok = Slipring.send(tx, :binary.copy("x", 1_000))
     assert {:ok, _frame} = Slipring.recv(rx, 0)
   end
@@ -69,7 +69,7 @@ defmodule Slipring.SchedulerTest do
   test "much to copy", %{name: name} do
     {_ring, tx, rx} = pair(name, [capacity: {32, :mib}, populate: true], lease: :never)
     huge = :crypto.strong_rand_bytes(5_000_000)
-    assert Native.send(tx.ref, huge, nil, false) == :large
+    assert Native.send(tx.ref, huge, nil, 0, %{}, []) == :large
     Slipring.send!(tx, huge)
     assert {:raw, nil, nil, _, _, _, {:copy, _}} = frame = Native.recv(rx.ref)
     assert Frame.value(Frame.new(frame)) == huge

@@ -1,4 +1,5 @@
 ExUnit.start()
+Code.require_file("support_structs.exs", __DIR__)
 
 defmodule Slipring.Case do
   @moduledoc "Rings with names of their own, gone after each test."

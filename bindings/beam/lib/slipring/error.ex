@@ -6,6 +6,7 @@ defmodule Slipring.Error do
     * `operation` - the function of `Slipring` that was called
     * `ring` - the ring's name or path
     * `path` - of the file, or the way to the place within a value (`$.meta.site`)
+    * `offset` - of the bytes that can't be decoded, counted from their beginning
     * `expected`, `got` - what it must have been, and what it was, where there is such a thing
     * `sent` - with `Slipring.send_many/3`, how many frames were sent before it
     * `hint` - what to do, where there is one thing to do
@@ -25,6 +26,7 @@ defmodule Slipring.Error do
   | `:too_large` | the frame can never fit; `expected` is the limit in bytes |
   | `:out_of_memory` | the shared memory or the disk is full |
   | `:encode`, `:decode` | a term that can't be sent, a frame that can't be read; with a path |
+  | `:unsupported_type` | a term of a type that has no form: `got`, at `path` |
   | `:untrusted_pickle` | a pickle came, which is code |
   | `:detached`, `:released` | a handle that was closed, a frame that was released |
   | `:unacknowledged` | so many frames are open as may be, `expected`: acknowledge or give back some |
@@ -41,6 +43,7 @@ defmodule Slipring.Error do
           operation: atom | nil,
           ring: String.t() | nil,
           path: String.t() | nil,
+          offset: non_neg_integer | nil,
           expected: term,
           got: term,
           sent: non_neg_integer | nil,
@@ -48,7 +51,18 @@ defmodule Slipring.Error do
           message: String.t()
         }
 
-  defexception [:reason, :operation, :ring, :path, :expected, :got, :sent, :hint, message: ""]
+  defexception [
+    :reason,
+    :operation,
+    :ring,
+    :path,
+    :offset,
+    :expected,
+    :got,
+    :sent,
+    :hint,
+    message: ""
+  ]
 
   @impl Exception
   def message(%__MODULE__{} = error) do
@@ -68,12 +82,13 @@ defmodule Slipring.Error do
 
   @doc false
   # From what the native part tells.
-  def new({reason, message, path, expected, got, hint}, operation, ring) do
+  def new({reason, message, path, expected, got, hint, offset}, operation, ring) do
     %__MODULE__{
       reason: reason,
       operation: operation,
       ring: ring,
       path: path,
+      offset: offset,
       expected: expected,
       got: got,
       hint: hint,

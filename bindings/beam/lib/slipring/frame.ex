@@ -2,7 +2,7 @@ defmodule Slipring.Frame do
   @moduledoc """
   A frame that was received.
 
-    * `format` - `:raw`, `:ndarray`, or another that this version can't decode
+    * `format` - `:raw`, `:ndarray`, `:value`, or another that this version can't decode
     * `meta` - the sender's metadata, a map with binaries as keys, or `nil`
     * `sequence` - the frame's number with its producer
     * `timestamp` - when it was sent, in nanoseconds since 1970
@@ -10,8 +10,8 @@ defmodule Slipring.Frame do
 
   What was sent comes from `value/1`.
 
-  A small frame was copied out of the ring when it was received. A large one is *leased*: its value
-  lies in the segment, and its memory is free for other frames when the value, all parts of it and
+  A small frame was copied out of the ring when it was received. A large one is *leased*: its value, or
+  what is large of it, lies in the segment, and its memory is free for other frames when the value, all parts of it and
   the frame are garbage, or after `release/1`. A process that keeps frames for long, or that seldom
   collects its garbage, should release them. The consumer's option `:lease` says which are leased.
 
@@ -23,7 +23,7 @@ defmodule Slipring.Frame do
   is by then. A leased one whose value somebody still has goes back when that is garbage.
   """
 
-  alias Slipring.{Error, Native, Tensor}
+  alias Slipring.{Error, Native, Structs, Tensor, Value}
 
   @type t :: %__MODULE__{
           format: atom,
@@ -39,23 +39,114 @@ defmodule Slipring.Frame do
   defstruct [:format, :meta, :sequence, :timestamp, :content, :lease, redeliveries: 0]
 
   @doc """
-  What was sent: a binary, or a `Slipring.Tensor`.
+  What was sent: a binary, a `Slipring.Tensor`, or any other term.
 
-  Of a leased frame, binaries lie in the segment and keep it.
+  Of a leased frame, binaries lie in the segment and keep it: those that were sent as they are, and of
+  other terms the large ones, and the data of tensors.
+
+  Terms that are neither are decoded each time, as the options say:
+
+    * `:keys` - keys of maps that are text: `:strings`, the default, or `:existing_atoms`, where there is
+      such an atom
+    * `:nan` - what becomes of floats that the BEAM can't hold: `:atoms`, the default, for `:nan`,
+      `:infinity` and `:neg_infinity`, or `:error`
+    * `:uuid` - `:struct`, the default, for `Slipring.UUID`, or `:string`
+    * `:structs` - whether objects of registered names become structs; default true. Else they are a
+      `Slipring.Object`
 
   Raises a `Slipring.Error` if the frame can't be decoded (`:decode`, `:untrusted_pickle`), or is
   leased and was released (`:released`) or given back (`:given_back`).
 
       iex> ring = Slipring.create!("frame-value-doc")
-      iex> :ok = Slipring.send(Slipring.producer!(ring), "hello")
-      iex> {:ok, frame} = Slipring.recv(Slipring.consumer!(ring))
-      iex> Slipring.Frame.value(frame)
+      iex> tx = Slipring.producer!(ring)
+      iex> {:ok, 2} = Slipring.send_many(tx, ["hello", %{"id" => 1, now: ~T[10:46:28.5]}])
+      iex> {:ok, [hello, map]} = Slipring.recv_many(Slipring.consumer!(ring), 2)
+      iex> Slipring.Frame.value(hello)
       "hello"
+      iex> Slipring.Frame.value(map)
+      %{"id" => 1, now: ~T[10:46:28.5]}
+      iex> Slipring.Frame.value(map, keys: :existing_atoms)
+      %{id: 1, now: ~T[10:46:28.5]}
   """
-  @spec value(t) :: binary | Tensor.t()
-  def value(%__MODULE__{content: nil, lease: lease}), do: present(Native.content(lease))
-  def value(%__MODULE__{content: content}), do: present(content)
-  def value(other), do: wrong!("value/1", other)
+  @spec value(t, keyword) :: term
+  def value(frame, options \\ [])
+
+  def value(%__MODULE__{format: :value, content: nil, lease: lease}, options) do
+    bits = Value.decode_options(options)
+
+    :value
+    |> Value.read(
+      &Native.decode_lease(lease, bits, &1),
+      &Native.decode_lease_large(lease, bits, &1)
+    )
+    |> bang()
+  end
+
+  def value(%__MODULE__{format: :value, content: {_flags, _type, _body} = content}, options) do
+    bits = Value.decode_options(options)
+
+    :value
+    |> Value.read(
+      &Native.decode_frame(content, bits, &1),
+      &Native.decode_frame_large(content, bits, &1)
+    )
+    |> bang()
+  end
+
+  def value(%__MODULE__{content: content, lease: lease}, options) do
+    Value.decode_options(options)
+    present(content || Native.content(lease))
+  end
+
+  def value(other, _options), do: wrong!("value/2", other)
+
+  defp bang({:ok, term}), do: term
+  defp bang({:error, error}), do: raise(error)
+
+  @doc """
+  What the frame holds, without decoding it: a map with `:format`, and
+
+    * `:kind` - `:bytes`, `:tensor`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
+      `:tuple`, `:map`, `:set`, `:range`, `:date`, `:time`, `:naive_datetime`, `:datetime`, `:duration`, `:decimal`,
+      `:uuid`, `:object`, `:tag`, `:element`, `:pickle`
+    * `:length` - of bytes and text in bytes, of lists, tuples, sets and maps in items
+    * `:keys` - of maps and objects, up to 64 of them
+    * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
+    * `:name`, `:version` - of objects; `:number` of tags
+    * `:buffers` - of values, how many pieces lie out of line
+
+  Of a format that this version can't decode there is the format alone.
+
+      iex> ring = Slipring.create!("describe-doc")
+      iex> :ok = Slipring.send(Slipring.producer!(ring), %{"id" => 1, "tags" => ["a", "b"]})
+      iex> {:ok, frame} = Slipring.recv(Slipring.consumer!(ring))
+      iex> Slipring.Frame.describe(frame)
+      %{format: :value, kind: :map, length: 2, keys: ["id", "tags"], buffers: 0}
+  """
+  @spec describe(t) :: map
+  def describe(%__MODULE__{format: format}) when format not in [:raw, :ndarray, :value],
+    do: %{format: format}
+
+  def describe(%__MODULE__{format: format, content: nil, lease: lease}),
+    do: described(format, Native.describe_lease(lease, Structs.forms()))
+
+  def describe(%__MODULE__{content: {:error, fault}}), do: raise(Error.new(fault, :describe, nil))
+
+  def describe(%__MODULE__{format: :raw, content: content}),
+    do: %{format: :raw, kind: :bytes, length: byte_size(content)}
+
+  def describe(%__MODULE__{format: :ndarray, content: content}) do
+    facts = content |> present() |> Map.take([:shape, :type, :order, :byte_order])
+    Map.merge(%{format: :ndarray, kind: :tensor}, facts)
+  end
+
+  def describe(%__MODULE__{format: :value, content: content}),
+    do: described(:value, Native.describe_frame(content, Structs.forms()))
+
+  def describe(other), do: wrong!("describe/1", other)
+
+  defp described(_format, {:error, fault}), do: raise(Error.new(fault, :describe, nil))
+  defp described(format, facts), do: Map.put(facts, :format, format)
 
   @doc """
   Acknowledges the frame: it is not delivered again. Its value stays.
@@ -89,7 +180,7 @@ defmodule Slipring.Frame do
   def nack(%__MODULE__{lease: nil}) do
     message = "the frame was acknowledged as it was taken, and can't be given back"
     hint = "take it with ack: :manual"
-    {:error, Error.new({:acknowledged, message, nil, nil, nil, hint}, :nack, nil)}
+    {:error, Error.new({:acknowledged, message, nil, nil, nil, hint, nil}, :nack, nil)}
   end
 
   def nack(%__MODULE__{lease: lease}), do: settled(Native.nack(lease), :nack)
@@ -115,15 +206,17 @@ defmodule Slipring.Frame do
   end
 
   @doc """
-  Whether the value lies in the segment itself, by the address of its bytes.
+  Whether the value lies in the segment itself, by the address of its bytes; of a term that is decoded,
+  whether it is decoded from there.
   """
   @spec in_place?(t) :: boolean
   def in_place?(%__MODULE__{content: content}) when content != nil, do: false
 
-  def in_place?(%__MODULE__{lease: lease} = frame) do
+  def in_place?(%__MODULE__{lease: lease}) do
     bytes =
-      case value(frame) do
+      case present(Native.content(lease)) do
         %Tensor{data: data} -> data
+        {_flags, _type, body} -> body
         data -> data
       end
 
@@ -163,6 +256,7 @@ defmodule Slipring.Frame do
     %Tensor{data: data, shape: shape, type: type, order: order, byte_order: byte_order}
   end
 
+  defp present({_flags, _type, _body} = value), do: value
   defp present({:error, fault}), do: raise(Error.new(fault, :value, nil))
 
   defp wrong!(call, other) do

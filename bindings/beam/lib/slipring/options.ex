@@ -83,6 +83,21 @@ defmodule Slipring.Options do
   def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}
   def meta(_value), do: {:error, "a map"}
 
+  def format(format) when format in [:auto, :value], do: {:ok, format}
+  def format(_value), do: {:error, ":auto or :value"}
+
+  def binaries(binaries) when binaries in [:auto, :bytes], do: {:ok, binaries}
+  def binaries(_value), do: {:error, ":auto or :bytes"}
+
+  def keys(keys) when keys in [:strings, :existing_atoms], do: {:ok, keys}
+  def keys(_value), do: {:error, ":strings or :existing_atoms"}
+
+  def nan(nan) when nan in [:atoms, :error], do: {:ok, nan}
+  def nan(_value), do: {:error, ":atoms or :error"}
+
+  def uuid(uuid) when uuid in [:struct, :string], do: {:ok, uuid}
+  def uuid(_value), do: {:error, ":struct or :string"}
+
   def lease(policy) when policy in [:auto, :always, :never], do: {:ok, policy}
   def lease(_value), do: {:error, ":auto, :always or :never"}
 

@@ -2,88 +2,147 @@ defmodule Slipring.Sending do
   @moduledoc false
   # Sending one frame or many, and waiting for room.
 
-  alias Slipring.{Error, Native, Producer, Tensor, Waiting}
+  import Bitwise
+
+  alias Slipring.{Error, Native, Prepared, Producer, Structs, Tensor, Waiting}
 
   # A full ring is looked at again so many times before a message about room is waited for.
   @eager 32
   # How long another process's call on the same producer is given, in milliseconds.
   @pause 1
 
-  # What the native part sends.
-  def payload(binary) when is_binary(binary), do: {:ok, binary}
+  # How terms are sent, as bits for the native part.
+  @drop 1
+  @value 2
+  @bytes 4
 
-  def payload(%Tensor{} = tensor),
-    do: {:ok, {tensor.data, tensor.shape, tensor.type, tensor.order, tensor.byte_order}}
-
-  def payload(term) do
-    kind = kind(term)
-    hint = "send a binary or a Slipring.Tensor"
-
-    {:error,
-     {:encode, "a term of type #{kind} can't be sent, at $; #{hint}", "$", nil, kind, hint}}
+  def how(options) do
+    bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
+      bit(options.binaries == :bytes, @bytes)
   end
 
-  # Those of a list, all of them looked at.
-  def payloads(%Producer{limit: limit}, terms) do
-    if Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)) do
-      {:ok, terms}
-    else
-      with {:ok, payloads} <- convert(terms, 0, []),
-           :ok <- check(payloads, limit, 0),
-           do: {:ok, payloads}
+  defp bit(true, bit), do: bit
+  defp bit(false, _bit), do: 0
+
+  # Sends one term.
+  def one(%Producer{ref: ref} = producer, term, meta, how, timeout) do
+    go_on(producer, attempt(ref, {:send, plain(term, how), meta, how, []}), timeout)
+  end
+
+  # A tensor of Nx alone is an array.
+  defp plain(%{__struct__: Nx.Tensor} = tensor, how) when (how &&& @value) == 0 do
+    case Tensor.of_nx(tensor) do
+      {:ok, tensor} -> tensor
+      {:error, _type} -> tensor
     end
   end
 
-  defp convert([], _index, payloads), do: {:ok, Enum.reverse(payloads)}
+  defp plain(term, _how), do: term
 
-  defp convert([term | terms], index, payloads) do
-    case payload(term) do
-      {:ok, payload} -> convert(terms, index + 1, [payload | payloads])
-      {:error, fault} -> {:error, at(fault, index)}
+  # The terms of a list, all of them looked at; with what their structs become.
+  def checked(%Producer{limit: limit}, terms, how) do
+    if (how &&& @value) == 0 and Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)),
+      do: {:ok, terms},
+      else: check(terms, limit, how, 0)
+  end
+
+  defp check([], _limit, _how, _index), do: {:ok, []}
+
+  defp check(terms, limit, how, index) do
+    registry = Structs.registry()
+
+    answer =
+      with {0, _terms, :large} <- Native.check_many(terms, limit, how, registry),
+           do: Native.check_large(terms, limit, how, registry)
+
+    case answer do
+      {seen, rest, {:error, fault}} when is_list(rest) ->
+        {:error, at(fault, index + seen)}
+
+      {seen, [next | rest], {:need, met}} ->
+        # Not seen yet: it is looked at again, with what was prepared.
+        splice(terms, seen, check([prepared(next, met, how) | rest], limit, how, index + seen))
+
+      {seen, rest, _enough} ->
+        splice(terms, seen, check(rest, limit, how, index + seen))
     end
   end
 
-  defp check([], _limit, _index), do: :ok
+  defp splice(terms, seen, {:ok, checked}), do: {:ok, Enum.take(terms, seen) ++ checked}
+  defp splice(_terms, _seen, error), do: error
 
-  defp check(payloads, limit, index) do
-    case Native.check_many(payloads, limit) do
-      {seen, rest, :ok} -> check(rest, limit, index + seen)
-      {seen, _rest, {:error, fault}} -> {:error, at(fault, index + seen)}
+  defp prepared(%Prepared{} = next, met, _how),
+    do: %{next | prepared: Structs.prepare(met, next.prepared)}
+
+  defp prepared(next, met, how) do
+    case plain(next, how) do
+      %Tensor{} = tensor -> tensor
+      ^next -> %Prepared{value: next, prepared: Structs.prepare(met, [])}
     end
   end
 
-  defp at({reason, message, path, expected, got, hint}, index) do
+  defp at({reason, message, path, expected, got, hint, offset}, index) do
     path = "$[#{index}]" <> String.replace_prefix(path || "$", "$", "")
-    {reason, "at index #{index} of the list: #{message}", path, expected, got, hint}
+    {reason, "at index #{index} of the list: #{message}", path, expected, got, hint, offset}
   end
 
-  # Goes on after a first attempt that was answered `outcome`: `:ok` or an error.
-  def go_on(%Producer{ref: ref} = producer, outcome, payload, meta, timeout) do
-    attempt = fn -> attempt(ref, payload, meta, timeout == :drop) end
+  # One attempt: `{outcome, work}`, the outcome `:ok`, `:full`, `:busy` or `{:error, fault}`, and what is to be
+  # done by the next one.
+  defp attempt(ref, {:commit, pending, how} = work), do: {Native.commit(ref, pending, how), work}
 
-    case settle(outcome, ref, attempt, Waiting.deadline(timeout)) do
+  defp attempt(ref, {:send, term, meta, how, prepared} = work) do
+    ref
+    |> Native.send(term, meta, how, Structs.registry(), prepared)
+    |> resolve(ref, work)
+  end
+
+  def resolve(:large, ref, {:send, term, meta, how, prepared} = work) do
+    ref
+    |> Native.send_large(term, meta, how, Structs.registry(), prepared)
+    |> resolve(ref, work)
+  end
+
+  def resolve({:need, met}, ref, {:send, %Prepared{} = term, meta, how, []}) do
+    prepared = Structs.prepare(met, term.prepared)
+    attempt(ref, {:send, term.value, meta, how, prepared})
+  end
+
+  def resolve({:need, met}, ref, {:send, term, meta, how, prepared}),
+    do: attempt(ref, {:send, term, meta, how, Structs.prepare(met, prepared)})
+
+  # It is written, and not written again.
+  def resolve({:full, pending}, _ref, {:send, _term, _meta, how, _prepared}),
+    do: {:full, {:commit, pending, how}}
+
+  def resolve(outcome, _ref, work), do: {outcome, work}
+
+  # Goes on after a first attempt: `:ok` or an error.
+  def go_on(_producer, {:ok, _work}, _timeout), do: :ok
+
+  def go_on(%Producer{ref: ref} = producer, {outcome, work}, timeout) do
+    case settle(outcome, ref, work, Waiting.deadline(timeout)) do
       :ok -> :ok
       stopped -> {:error, error(stopped, :send, producer)}
     end
   end
 
   # `{:ok, count}` for all, or an error that says how many were sent.
-  def many(producer, payloads, timeout),
-    do: many(producer, payloads, 0, Waiting.deadline(timeout))
+  def many(producer, terms, how, timeout),
+    do: many(producer, terms, how, 0, Waiting.deadline(timeout))
 
-  defp many(_producer, [], sent, _deadline), do: {:ok, sent}
+  defp many(_producer, [], _how, sent, _deadline), do: {:ok, sent}
 
-  defp many(%Producer{ref: ref} = producer, payloads, sent, deadline) do
-    case Native.send_many(ref, payloads, deadline == :drop) do
+  defp many(%Producer{ref: ref} = producer, terms, how, sent, deadline) do
+    case Native.send_many(ref, terms, how, Structs.registry()) do
       {now, rest, :ok} ->
-        many(producer, rest, sent + now, deadline)
+        many(producer, rest, how, sent + now, deadline)
 
       {now, [next | rest], outcome} ->
-        again = fn -> attempt(ref, next, nil, deadline == :drop) end
+        {outcome, work} = resolve(outcome, ref, {:send, next, nil, how, []})
 
-        case settle(outcome, ref, again, deadline) do
+        case settle(outcome, ref, work, deadline) do
           :ok ->
-            many(producer, rest, sent + now + 1, deadline)
+            many(producer, rest, how, sent + now + 1, deadline)
 
           stopped ->
             {:error, %{error(stopped, :send_many, producer) | sent: sent + now}}
@@ -97,82 +156,63 @@ defmodule Slipring.Sending do
   defp error(outcome, operation, producer),
     do: Error.full(outcome, operation, producer.ring, Native.why_full(producer.ref))
 
-  defp attempt(ref, payload, meta, drop?) do
-    with :large <- Native.send(ref, payload, meta, drop?),
-         do: Native.send_large(ref, payload, meta, drop?)
-  end
-
   # `:ok`, `:full` (there was no time to wait), `:timeout` or `{:error, fault}`.
-  defp settle(:large, ref, attempt, deadline), do: settle(attempt.(), ref, attempt, deadline)
-  defp settle(:full, _ref, _attempt, deadline) when deadline in [:now, :drop], do: :full
+  defp settle(:full, _ref, _work, deadline) when deadline in [:now, :drop], do: :full
 
-  defp settle(wait, ref, attempt, deadline) when wait in [:full, :busy],
-    do: look_again(ref, attempt, deadline, @eager)
+  defp settle(wait, ref, work, deadline) when wait in [:full, :busy],
+    do: look_again(ref, work, deadline, @eager)
 
-  defp settle(done, _ref, _attempt, _deadline), do: done
+  defp settle(done, _ref, _work, _deadline), do: done
 
   # Others run in between.
-  defp look_again(ref, attempt, deadline, 0), do: wait(ref, attempt, deadline)
+  defp look_again(ref, work, deadline, 0), do: wait(ref, work, deadline)
 
-  defp look_again(ref, attempt, deadline, turns) do
+  defp look_again(ref, work, deadline, turns) do
     :erlang.yield()
 
-    case attempt.() do
-      :full when deadline == :drop -> :full
-      wait when wait in [:full, :busy] -> look_again(ref, attempt, deadline, turns - 1)
-      done -> done
+    case attempt(ref, work) do
+      {:full, _work} when deadline == :drop -> :full
+      {wait, work} when wait in [:full, :busy] -> look_again(ref, work, deadline, turns - 1)
+      {done, _work} -> done
     end
   end
 
   # What another call holds up only.
-  defp wait(ref, attempt, :drop), do: pause(ref, attempt, :drop)
+  defp wait(ref, work, :drop), do: pause(ref, work, :drop)
 
-  defp wait(ref, attempt, deadline) do
+  defp wait(ref, work, deadline) do
     tag = make_ref()
 
     case Native.watch_room(ref, tag) do
       id when is_integer(id) ->
         # What was freed before the watch it does not tell of.
-        case attempt.() do
-          :full ->
+        case attempt(ref, work) do
+          {:full, work} ->
             if Waiting.await(id, tag, deadline) == :ready,
-              do: look_again(ref, attempt, deadline, 1),
+              do: look_again(ref, work, deadline, 1),
               else: :timeout
 
-          outcome ->
+          {outcome, work} ->
             Waiting.take_back(id, tag)
-            if outcome == :busy, do: pause(ref, attempt, deadline), else: outcome
+            if outcome == :busy, do: pause(ref, work, deadline), else: outcome
         end
 
       :busy ->
-        pause(ref, attempt, deadline)
+        pause(ref, work, deadline)
 
       error ->
         error
     end
   end
 
-  defp pause(ref, attempt, deadline) do
+  defp pause(ref, work, deadline) do
     case Waiting.left(deadline) do
       0 ->
         :timeout
 
       left ->
         Process.sleep(min(left, @pause))
-        look_again(ref, attempt, deadline, 1)
+        look_again(ref, work, deadline, 1)
     end
   end
-
-  defp kind(%module{}), do: inspect(module)
-  defp kind(term) when is_map(term), do: "map"
-  defp kind(term) when is_list(term), do: "list"
-  defp kind(term) when is_tuple(term), do: "tuple"
-  defp kind(term) when is_atom(term), do: "atom"
-  defp kind(term) when is_integer(term), do: "integer"
-  defp kind(term) when is_float(term), do: "float"
-  defp kind(term) when is_bitstring(term), do: "bitstring"
-  defp kind(term) when is_function(term), do: "function"
-  defp kind(term) when is_pid(term), do: "pid"
-  defp kind(term) when is_reference(term), do: "reference"
-  defp kind(_term), do: "port"
 end

@@ -69,6 +69,8 @@ defmodule Slipring.Tensor do
            [f: 16, f: 32, f: 64, c: 64, c: 128, bool: 8]
   @numbers "{:s | :u, 8 | 16 | 32 | 64}, {:f, 16 | 32 | 64}, {:c, 64 | 128} or {:bool, 8}"
   @wanted "#{@numbers}, or another that Slipring.Tensor names"
+  # Of Nx's elements.
+  @native if(<<1::native-16>> == <<1::little-16>>, do: :little, else: :big)
   # As many as a frame's head can say.
   @dimensions 64
 
@@ -464,6 +466,14 @@ defmodule Slipring.Tensor do
   end
 
   defp encode_float(_other, _bits), do: nil
+
+  @doc false
+  # Of an `Nx.Tensor`, or the type that there is none for.
+  def of_nx(%{__struct__: Nx.Tensor, type: type, shape: shape} = tensor) do
+    if type in @types,
+      do: {:ok, new(apply(Nx, :to_binary, [tensor]), shape, type, byte_order: @native)},
+      else: {:error, type}
+  end
 
   defimpl Inspect do
     import Inspect.Algebra

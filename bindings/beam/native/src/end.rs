@@ -7,6 +7,7 @@
 
 use crate::attachment::{Hold, Notice};
 use crate::error::Fault;
+use crate::producer::Writer;
 use crate::{atoms, waiter};
 use rustler::{Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +29,7 @@ pub(crate) struct End<T> {
 }
 
 pub(crate) fn register(env: Env<'_>) -> bool {
-    env.register::<End<slipring::Producer>>().is_ok()
-        && env.register::<crate::consumer::Receiver>().is_ok()
+    env.register::<End<Writer>>().is_ok() && env.register::<crate::consumer::Receiver>().is_ok()
 }
 
 /// Why a handle was not used.
@@ -143,7 +143,7 @@ where
     }
 }
 
-impl Resource for End<slipring::Producer> {
+impl Resource for End<Writer> {
     const IMPLEMENTS_DOWN: bool = true;
     fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
         self.close();

@@ -1,16 +1,17 @@
-//! Errors as terms: `{reason, message, path, expected, got, hint}`, of which `Slipring.Error` is
+//! Errors as terms: `{reason, message, path, expected, got, hint, offset}`, of which `Slipring.Error` is
 //! made.
 
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
 use slipring::Error;
 use slipring_codec::{DecodeError, EncodeError};
+use std::borrow::Cow;
 
 mod reasons {
     rustler::atoms! {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
-        decode, untrusted_pickle, released, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, other,
+        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, other,
     }
 }
 
@@ -43,20 +44,23 @@ struct Facts {
     path: Option<String>,
     expected: Fact,
     got: Fact,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
+    /// Within what was decoded, in bytes.
+    offset: Option<usize>,
 }
 
 impl Encoder for Fault {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let Facts { reason, message, path, expected, got, hint } = &*self.0;
-        (reason, message, path, expected, got, hint).encode(env)
+        let Facts { reason, message, path, expected, got, hint, offset } = &*self.0;
+        (reason, message, path, expected, got, hint.as_deref(), offset).encode(env)
     }
 }
 
 impl Fault {
     fn new(reason: Atom, message: impl Into<String>) -> Self {
-        let (path, expected, got, hint) = (None, Fact::None, Fact::None, None);
-        Self(Box::new(Facts { reason, message: message.into(), path, expected, got, hint }))
+        let (path, expected, got) = (None, Fact::None, Fact::None);
+        let (message, hint, offset) = (message.into(), None, None);
+        Self(Box::new(Facts { reason, message, path, expected, got, hint, offset }))
     }
 
     fn path(mut self, path: impl std::fmt::Display) -> Self {
@@ -69,8 +73,13 @@ impl Fault {
         self
     }
 
-    fn hint(mut self, hint: &'static str) -> Self {
-        self.0.hint = Some(hint);
+    fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    fn offset(mut self, offset: usize) -> Self {
+        self.0.offset = Some(offset);
         self
     }
 
@@ -118,6 +127,39 @@ impl Fault {
             .hint(hint)
     }
 
+    /// A value of which a part can't be sent, by its type or for another reason.
+    pub(crate) fn unsendable_value(
+        unsupported: bool,
+        what: &str,
+        path: &str,
+        kind: &str,
+        hint: &str,
+    ) -> Self {
+        let reason = if unsupported { reasons::unsupported_type() } else { reasons::encode() };
+        Self::new(reason, format!("{what}, at {path}; {hint}"))
+            .path(path)
+            .facts(Fact::None, Fact::Text(kind.into()))
+            .hint(hint.to_owned())
+    }
+
+    /// Bytes that are no value.
+    pub(crate) fn undecodable(what: &str, path: &str, offset: usize, hint: &'static str) -> Self {
+        Self::new(reasons::decode(), format!("{what}, at {path} (offset {offset}); {hint}"))
+            .path(path)
+            .offset(offset)
+            .hint(hint)
+    }
+
+    /// The Elixir part gives what this part does not take.
+    pub(crate) fn other_library() -> Self {
+        Self::new(reasons::other(), "the library's two parts are of different versions")
+            .hint("build it again")
+    }
+
+    pub(crate) fn no_binary() -> Self {
+        Self::new(reasons::decode(), "what is to be decoded is no binary").path("$")
+    }
+
     pub(crate) fn other_version(version: u8) -> Self {
         let hint = "the sender may be newer or older: bring both to one version";
         Self::new(reasons::decode(), format!("the frame is of format version {version}; {hint}"))
@@ -151,7 +193,10 @@ impl From<EncodeError> for Fault {
 
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Self {
-        Self::new(reasons::decode(), error.to_string()).path(error.path()).hint(error.hint())
+        Self::new(reasons::decode(), error.to_string())
+            .path(error.path())
+            .offset(error.offset())
+            .hint(error.hint())
     }
 }
 

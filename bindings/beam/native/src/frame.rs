@@ -1,8 +1,8 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
 //! `Slipring.Frame` is made.
 //!
-//! The content is a binary, a tensor as a tuple, `{:error, fault}` where it can't be decoded, or
-//! `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
+//! The content is a binary, a tensor as a tuple of five, a value as `{flags, type_code, body}`, `{:error, fault}`
+//! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
 
@@ -63,12 +63,18 @@ pub(crate) fn open(frame: &slipring::Frame) -> Result<Body<'_>, Fault> {
     Ok(Body::open(header.format, header.flags, header.type_code, frame)?)
 }
 
-/// The content, its bytes made a term by `data`.
+/// The content, its bytes made a term by `data`. A value is decoded when it is asked for: till then it is
+/// the `whole` body, and what the header says of it.
 pub(crate) fn content<'a, 'b>(
     env: Env<'a>,
+    whole: &'b slipring::Frame,
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
+    if body.format() == Format::Value {
+        let header = whole.header();
+        return Ok((header.flags, header.type_code, data(whole)).encode(env));
+    }
     match body.content()? {
         Content::Raw(part) => Ok(data(part.bytes)),
         Content::Ndarray(view) => tensor::term(env, &view.descriptor, data(view.data.bytes)),
@@ -77,8 +83,12 @@ pub(crate) fn content<'a, 'b>(
 }
 
 /// The content with its bytes copied.
-pub(crate) fn copied<'a>(env: Env<'a>, body: &Body<'_>) -> Result<Term<'a>, Fault> {
-    content(env, body, |bytes| NewBinary::from_slice(env, bytes).into())
+pub(crate) fn copied<'a>(
+    env: Env<'a>,
+    frame: &slipring::Frame,
+    body: &Body<'_>,
+) -> Result<Term<'a>, Fault> {
+    content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())
 }
 
 /// The metadata.
@@ -110,7 +120,7 @@ pub(crate) fn term<'a>(
             later = Some(atoms::copy());
             return Ok((nil, nil));
         }
-        let content = if leased { nil } else { copied(env, &body)? };
+        let content = if leased { nil } else { copied(env, &frame, &body)? };
         if !leased {
             done.copied += frame.len();
         }

@@ -17,9 +17,12 @@
 use crate::attachment::Hold;
 use crate::credit::Credit;
 use crate::error::{Fault, answer};
+use crate::value::terms::Word;
+use crate::value::{self, Most};
 use crate::{atoms, frame};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::Error;
+use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -278,7 +281,7 @@ fn read_later<'a>(
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     read_later(env, &lease, |leased| {
         let body = frame::open(&leased.frame)?;
-        Ok((frame::copied(env, &body)?, frame::metadata(env, &body)?))
+        Ok((frame::copied(env, &leased.frame, &body)?, frame::metadata(env, &body)?))
     })
 }
 
@@ -290,20 +293,70 @@ fn read_meta<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     })
 }
 
+/// A binary of bytes of the frame, in the segment.
+fn pinned<'a>(env: Env<'a>, leased: &Arc<Leased>, bytes: &[u8]) -> Term<'a> {
+    // Where in the frame: the pin finds the same bytes in its own share of it.
+    let start = bytes.as_ptr() as usize - leased.frame.as_ptr() as usize;
+    let pin = ResourceArc::new(Pin(leased.clone()));
+    pin.make_binary(env, |pin| &pin.0.frame[start..start + bytes.len()]).to_term(env)
+}
+
 /// The content as a view on the segment.
 #[rustler::nif]
 fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     let view = || {
         let leased = lease.share.leased()?;
         let body = frame::open(&leased.frame)?;
-        frame::content(env, &body, |bytes| {
-            // Where in the frame: the pin finds the same bytes in its own share of it.
-            let start = bytes.as_ptr() as usize - leased.frame.as_ptr() as usize;
-            let pin = ResourceArc::new(Pin(leased.clone()));
-            pin.make_binary(env, |pin| &pin.0.frame[start..start + bytes.len()]).to_term(env)
-        })
+        frame::content(env, &leased.frame, &body, |bytes| pinned(env, &leased, bytes))
     };
     answer(env, view())
+}
+
+/// The value: `{term, notes}`, `:large` for `decode_lease_large`, or `{:error, fault}`. Nothing of it lies in
+/// the segment but what is large.
+#[rustler::nif]
+fn decode_lease<'a>(
+    env: Env<'a>,
+    lease: ResourceArc<Lease>,
+    options: u32,
+    forms: Term<'a>,
+) -> Term<'a> {
+    decoded(env, &lease, options, forms, Most::Normal)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn decode_lease_large<'a>(
+    env: Env<'a>,
+    lease: ResourceArc<Lease>,
+    options: u32,
+    forms: Term<'a>,
+) -> Term<'a> {
+    decoded(env, &lease, options, forms, Most::All)
+}
+
+fn decoded<'a>(env: Env<'a>, lease: &Lease, options: u32, forms: Term<'a>, most: Most) -> Term<'a> {
+    let read = || {
+        let leased = lease.share.leased()?;
+        let body = frame::open(&leased.frame)?;
+        // One pin for all views, and none where there is no view.
+        let pin = OnceCell::new();
+        let view = |bytes: &[u8]| {
+            let whole = *pin.get_or_init(|| Word::from(pinned(env, &leased, &leased.frame)));
+            value::view_of(env, whole, &leased.frame, bytes)
+        };
+        value::read_body(env, &body, &view, options, value::forms(env, forms), most)
+    };
+    answer(env, read())
+}
+
+/// What the frame holds, as a map.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn describe_lease<'a>(env: Env<'a>, lease: ResourceArc<Lease>, forms: Term<'a>) -> Term<'a> {
+    let described = || {
+        let leased = lease.share.leased()?;
+        value::described(env, &frame::open(&leased.frame)?, forms)
+    };
+    answer(env, described())
 }
 
 /// `:ok`, `:deferred` while binaries lie in the frame, or `{:error, fault}` the second time.

@@ -28,6 +28,7 @@ mod meta;
 mod producer;
 mod ring;
 mod tensor;
+mod value;
 mod waiter;
 
 use rustler::{Env, Term};
@@ -66,6 +67,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     ring::register(env)
         && end::register(env)
         && lease::register(env)
+        && producer::register(env)
         && attachment::start()
         && waiter::start()
 }

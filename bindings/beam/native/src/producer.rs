@@ -1,21 +1,38 @@
 //! Sending.
+//!
+//! A binary goes as it is, a tensor as an array, every other term as a value. A value is written straight
+//! into the segment, and how much of it that takes is known only afterwards:
+//!
+//! 1. Room is reserved by what earlier values of the same producer took. What does not fit is counted to
+//!    its end, and written again where there is just so much room.
+//! 2. A value that left most of its room unused is moved to a piece of its own size: a frame holds its
+//!    whole piece of the pool until it is read.
+//! 3. While values are small they are written on the stack first. Their place in the segment is a cell,
+//!    which is taken at the moment of sending and by its length.
+//! 4. A written value for which the ring has no slot yet is kept ([`Pending`]) and not written again.
 
+use crate::attachment::Hold;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
 use crate::tensor::Tensor;
+use crate::value::encode::{self, Met, Rules, Stop};
+use crate::value::terms::{self, Place, Word};
+use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
 use crate::{atoms, charge, meta, ring};
-use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};
-use slipring::{Error, Header, Inspection, Producer, Wait};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
+use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::{ndarray, raw};
-use slipring_codec::{FORMAT_VERSION, Plan};
+use slipring_codec::frame::Layout;
+use slipring_codec::{FORMAT_VERSION, Format, Plan};
+use std::sync::Mutex;
 
-type Sender = ResourceArc<End<Producer>>;
+type Sender = ResourceArc<End<Writer>>;
 
 /// The most bytes that one call copies on a normal scheduler, and the most of metadata that it writes.
 const COPY_MOST: usize = 4 << 20;
-const ENCODE_MOST: usize = 128 << 10;
+const META_MOST: usize = 128 << 10;
 /// The most fresh memory that one call has the system clear on a normal scheduler, and what that
 /// takes, as bytes copied.
 const BACK_MOST: u64 = 1 << 20;
@@ -23,52 +40,375 @@ const BACK_COSTS: u64 = 2;
 /// The most frames that one call sends, or looks at.
 const BATCH: usize = 256;
 
-/// What is sent: `binary`, or a tensor as a tuple.
+/// Values up to so many bytes are written on the stack.
+const SMALL: usize = 256;
+/// Room that a value may leave unused without being moved, beside as much as it takes itself.
+const WASTE: usize = 4096;
+
+/// A producer, and what its values took of late.
+pub(crate) struct Writer {
+    producer: Producer,
+    room: Room,
+}
+
+impl Writer {
+    pub(crate) fn new(producer: Producer) -> Self {
+        let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
+        Self { producer, room: Room { limit, bytes: 0, buffers: 0, large: false } }
+    }
+}
+
+/// What the next value may take, by those before it.
+struct Room {
+    /// The longest body.
+    limit: usize,
+    bytes: usize,
+    buffers: usize,
+    /// The last one was for a dirty scheduler.
+    large: bool,
+}
+
+impl Room {
+    fn learn(&mut self, layout: &Layout) {
+        let (took, guess) = (layout.body_len(), &mut self.bytes);
+        *guess = match took > *guess {
+            true => took.saturating_add(took / 8).min(self.limit),
+            false => *guess - (*guess - took) / 4,
+        };
+        self.buffers = layout.buffers().len();
+    }
+}
+
+/// A value that is written and waits for a slot.
+pub(crate) struct Pending {
+    // Dropped in this order.
+    grant: Mutex<Option<(Grant, Header)>>,
+    _hold: Hold,
+}
+
+impl Resource for Pending {}
+
+pub(crate) fn register(env: Env<'_>) -> bool {
+    env.register::<Pending>().is_ok()
+}
+
+/// How a term is sent, by the bits that `Slipring.Sending` gives.
+#[derive(Clone, Copy)]
+struct How(u32);
+
+impl How {
+    /// What waits longest makes room.
+    fn drop(self) -> bool {
+        self.0 & 1 != 0
+    }
+    /// As a value, whatever it is.
+    fn value(self) -> bool {
+        self.0 & 2 != 0
+    }
+    /// All binaries within a value as bytes.
+    fn bytes(self) -> bool {
+        self.0 & 4 != 0
+    }
+    fn wait<'w>(self) -> Wait<'w> {
+        if self.drop() { Wait::drop_oldest() } else { Wait::no() }
+    }
+}
+
+/// What is sent.
 enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
+    Value(Word<'a>, Rules<'a>),
 }
 
-impl<'a> Payload<'a> {
-    fn parse(term: Term<'a>) -> Result<Self, Fault> {
-        match Binary::from_term(term) {
-            Ok(bytes) => Ok(Self::Bytes(bytes)),
-            Err(_) => Tensor::parse(term).map(Self::Tensor),
+/// What became of it.
+enum Sent<'a> {
+    /// `:ok`, `:full`, or `:large`.
+    Done(Atom),
+    /// It is written, and there is no slot.
+    Pending(Grant, Header),
+    /// Structs that Elixir has to prepare.
+    Needs(Vec<Met<'a>>),
+}
+
+impl<'a> Sent<'a> {
+    fn of(sent: Result<(), Error>) -> Result<Self, Fault> {
+        match sent {
+            Ok(()) => Ok(Self::Done(atoms::ok())),
+            Err(error) => Self::not(error),
         }
     }
 
+    fn not(error: Error) -> Result<Self, Fault> {
+        match error {
+            Error::Full => Ok(Self::Done(atoms::full())),
+            Error::Unbacked => Ok(Self::Done(atoms::large())),
+            error => Err(error.into()),
+        }
+    }
+
+    fn term(self, env: Env<'a>, hold: &Hold) -> Term<'a> {
+        match self {
+            Self::Done(atom) => atom.encode(env),
+            Self::Pending(grant, header) => {
+                let grant = Mutex::new(Some((grant, header)));
+                let pending = ResourceArc::new(Pending { grant, _hold: hold.clone() });
+                (atoms::full(), pending).encode(env)
+            }
+            Self::Needs(met) => needs(env, &met),
+        }
+    }
+}
+
+/// `{:need, met}`, where a struct stands for itself, and a list for what is within one that was prepared.
+pub(crate) fn needs<'a>(env: Env<'a>, met: &[Met<'a>]) -> Term<'a> {
+    (names::need(), met_term(env, met).term(env)).encode(env)
+}
+
+fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
+    let met: Vec<Word<'a>> = met
+        .iter()
+        .map(|met| match met {
+            Met::New(word) => *word,
+            Met::Inside(inside) => met_term(env, inside),
+        })
+        .collect();
+    terms::make_list(env, &met)
+}
+
+impl<'a> Payload<'a> {
+    fn parse(env: Env<'a>, term: Term<'a>, how: How, rules: Rules<'a>) -> Result<Self, Fault> {
+        if !how.value()
+            && let Ok(bytes) = Binary::from_term(term)
+        {
+            return Ok(Self::Bytes(bytes));
+        }
+        let word = Word::from(term);
+        let module = terms::get(env, word, atoms::struct_().into());
+        let is = |atom: Atom| module == Some(atom.into());
+        if !how.value() && is(names::all().tensor) {
+            return Tensor::parse(env, word).map(Self::Tensor);
+        }
+        if is(names::all().prepared) {
+            let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
+            let prepared = field(names::prepared());
+            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }));
+        }
+        Ok(Self::Value(word, rules))
+    }
+
+    /// Bytes that are known to be copied.
     fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
+            Self::Value(..) => 0,
         }
     }
 
-    /// `:ok`, `:full`, or `:large` where a normal scheduler would have to clear fresh memory.
-    fn send(&self, tx: &mut Producer, meta: Option<&[u8]>, drop: bool) -> Result<Atom, Fault> {
-        let wait = if drop { Wait::drop_oldest() } else { Wait::no() };
-        let sent = match self {
+    /// Sends it with at most so much work, of which what was done is counted off.
+    fn send(
+        &self,
+        env: Env<'a>,
+        writer: &mut Writer,
+        meta: Option<&[u8]>,
+        how: How,
+        most: &mut usize,
+    ) -> Result<Sent<'a>, Fault> {
+        let wait = how.wait();
+        let tx = &mut writer.producer;
+        Sent::of(match self {
             Self::Bytes(bytes) if meta.is_none() => tx.send(Header::raw(), bytes.as_slice(), &wait),
             Self::Bytes(bytes) => place(tx, &raw::plan(bytes.len(), meta)?, bytes, &wait),
             Self::Tensor(tensor) => {
                 place(tx, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
-        };
-        match sent {
-            Ok(()) => Ok(atoms::ok()),
-            Err(Error::Full) => Ok(atoms::full()),
-            Err(Error::Unbacked) => Ok(atoms::large()),
-            Err(error) => Err(error.into()),
-        }
+            Self::Value(term, rules) => {
+                return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
+            }
+        })
     }
 
-    /// Whether a ring that carries bodies up to `limit` bytes can carry it.
-    fn check(&self, limit: u64) -> Result<(), Fault> {
+    /// Whether a ring that carries bodies up to `limit` bytes can carry it: `:ok`, `:large` where that
+    /// takes more work, or what Elixir has to prepare first.
+    fn check(&self, env: Env<'a>, limit: u64, most: &mut usize) -> Result<Sent<'a>, Fault> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
+            Self::Value(term, rules) => {
+                let value = Value { env, term: *term, rules: *rules, meta: None };
+                match value.write(&mut [], 0, most)? {
+                    Ok(written) => written.layout.body_len(),
+                    Err(stopped) => return Ok(stopped),
+                }
+            }
         } as u64;
-        if len > limit { Err(Error::TooLarge { len, limit }.into()) } else { Ok(()) }
+        if len > limit {
+            Err(Error::TooLarge { len, limit }.into())
+        } else {
+            Ok(Sent::Done(atoms::ok()))
+        }
+    }
+}
+
+/// A value to be sent.
+struct Value<'a, 'm> {
+    env: Env<'a>,
+    term: Word<'a>,
+    rules: Rules<'a>,
+    meta: Option<&'m [u8]>,
+}
+
+/// What a walk has made of a value.
+struct Written<'a> {
+    layout: Layout,
+    /// Bytes of the head, and whether all of them found a place.
+    head_len: usize,
+    fitted: bool,
+    buffers: Vec<&'a [u8]>,
+}
+
+impl<'a> Value<'a, '_> {
+    /// Writes the head into `body` at `at`, as far as there is room for it.
+    fn write(
+        &self,
+        body: &mut [u8],
+        at: usize,
+        most: &mut usize,
+    ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
+        let place = body.get_mut(at..).unwrap_or_default();
+        let out = slipring_codec::Encoder::into_sink(Place::new(place));
+        let written = match encode::encode(self.env, self.term, self.rules, out, true, *most) {
+            Ok(written) => written,
+            Err(Stop::Large) => {
+                *most = 0;
+                return Ok(Err(Sent::Done(atoms::large())));
+            }
+            Err(Stop::Refused(refused)) => return Err(refused.into()),
+        };
+        *most = written.left;
+        if !written.needs.is_empty() {
+            return Ok(Err(Sent::Needs(written.needs)));
+        }
+        let lens = written.buffers.iter().map(|buffer| buffer.len());
+        let layout =
+            Layout::new(Format::Value, written.out.len(), self.meta.map(<[u8]>::len), lens)?;
+        let (head_len, buffers) = (written.out.len(), written.buffers);
+        let fitted = written.out.sink().fitted();
+        Ok(Ok(Written { layout, head_len, fitted, buffers }))
+    }
+
+    /// Writes the rest around the head at `at`, and all that is out of line.
+    fn complete(
+        &self,
+        body: &mut [u8],
+        at: usize,
+        Written { layout, buffers, .. }: &Written<'a>,
+    ) -> Result<Header, Fault> {
+        layout.write(body, at, self.meta)?;
+        for (place, buffer) in layout.buffers().iter().zip(buffers) {
+            body[place.clone()].copy_from_slice(buffer);
+        }
+        Ok(Header {
+            format: layout.format().code(),
+            format_version: FORMAT_VERSION,
+            flags: layout.flags(),
+            type_code: layout.type_code(),
+            ..Header::default()
+        })
+    }
+
+    fn send(
+        &self,
+        writer: &mut Writer,
+        wait: &Wait<'_>,
+        most: &mut usize,
+    ) -> Result<Sent<'a>, Fault> {
+        let dirty = *most > ENCODE_MOST;
+        if writer.room.large && !dirty {
+            return Ok(Sent::Done(atoms::large()));
+        }
+        let before = *most;
+        let sent = self.send_by(writer, wait, most)?;
+        writer.room.large = match &sent {
+            Sent::Done(done) if *done == atoms::large() && !dirty => true,
+            // Half of what would have been too much is no more large.
+            _ => writer.room.large && before - *most > ENCODE_MOST / 2,
+        };
+        Ok(sent)
+    }
+
+    fn send_by(
+        &self,
+        Writer { producer: tx, room }: &mut Writer,
+        wait: &Wait<'_>,
+        most: &mut usize,
+    ) -> Result<Sent<'a>, Fault> {
+        let dirty = *most > ENCODE_MOST;
+        // What it takes, once that is known.
+        let mut exact = None;
+        if room.bytes <= SMALL {
+            let (mut body, at) = ([0; SMALL], Layout::front(0, self.meta.is_some()));
+            let written = match self.write(&mut body, at, most)? {
+                Ok(written) => written,
+                Err(stopped) => return Ok(stopped),
+            };
+            room.learn(&written.layout);
+            let len = written.layout.body_len();
+            if written.fitted && len <= SMALL {
+                let header = self.complete(&mut body, at, &written)?;
+                return Sent::of(tx.send(header, &body[..len], wait));
+            }
+            exact = Some(written.layout);
+        }
+        loop {
+            let buffers = exact.as_ref().map_or(room.buffers, |layout| layout.buffers().len());
+            let at = Layout::front(buffers, self.meta.is_some());
+            // A guess is kept within what the ring can carry; what is known to be longer is refused.
+            let guess = room.bytes.max(at + SMALL).min(room.limit);
+            let len = exact.as_ref().map_or(guess, Layout::body_len);
+            // Beside the head all of it is copied.
+            if !dirty && len > COPY_MOST {
+                return Ok(Sent::Done(atoms::large()));
+            }
+            let mut grant = match tx.reserve(len, wait) {
+                Ok(grant) => grant,
+                // There may be room for just what it takes.
+                Err(Error::Full) if exact.is_none() => {
+                    match self.write(&mut [], 0, most)? {
+                        Ok(written) => exact = Some(written.layout),
+                        Err(stopped) => return Ok(stopped),
+                    }
+                    continue;
+                }
+                Err(error) => return Sent::not(error),
+            };
+            let written = match self.write(&mut grant, at, most)? {
+                Ok(written) => written,
+                Err(stopped) => return Ok(stopped),
+            };
+            room.learn(&written.layout);
+            let took = written.layout.body_len();
+            let head_end = at + written.head_len;
+            if !written.fitted || took.max(head_end) > grant.len() {
+                // Terms don't change: what it took it will take again.
+                assert!(exact.is_none(), "a value took {took} bytes, and {len} before");
+                exact = Some(written.layout);
+                continue;
+            }
+            let header = self.complete(&mut grant, at, &written)?;
+            if grant.len() > 2 * took + WASTE {
+                return Sent::of(tx.send(header, &grant[..took], wait));
+            }
+            grant.truncate(took);
+            return match tx.commit(grant, header, wait) {
+                Ok(()) => Ok(Sent::Done(atoms::ok())),
+                Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
+                    Ok(Sent::Pending(grant, header))
+                }
+                Err(rejected) => Sent::not(rejected.error),
+            };
+        }
     }
 }
 
@@ -88,20 +428,24 @@ fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Re
     tx.send_with(header, plan.body_len(), fill, wait)
 }
 
-/// `:ok`, `:full`, `:busy`, `{:error, fault}`, or `:large`: it is for `send_large`. With `drop`, what
-/// waits longest makes room.
+/// `:ok`, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
+/// for `send_large`.
 #[rustler::nif]
 fn send<'a>(
     env: Env<'a>,
     tx: Sender,
     payload: Term<'a>,
     metadata: Term<'a>,
-    drop: bool,
+    how: u32,
+    registry: Term<'a>,
+    prepared: Term<'a>,
 ) -> Term<'a> {
     let large = || atoms::large().encode(env);
-    let (payload, metadata) = match read(payload, metadata, ENCODE_MOST) {
+    let how = How(how);
+    let rules = rules(how, registry, prepared);
+    let (payload, metadata) = match read(env, payload, metadata, how, rules, META_MOST) {
         Ok((_, Meta::Long)) => {
-            charge(env, 0, ENCODE_MOST * meta::COSTS);
+            charge(env, 0, META_MOST * meta::COSTS);
             return large();
         }
         Ok((payload, _)) if payload.len() > COPY_MOST => return large(),
@@ -109,11 +453,13 @@ fn send<'a>(
         Err(fault) => return answer(env, Err(fault)),
     };
     charge(env, 0, payload.len() + metadata.cost());
-    tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(BACK_MOST);
-        let sent = payload.send(handle, metadata.bytes(), drop);
+    tx.answer(env, |Live { handle, hold }| {
+        handle.producer.may_back(BACK_MOST);
+        let mut most = ENCODE_MOST;
+        let sent = payload.send(env, handle, metadata.bytes(), how, &mut most);
+        charge(env, 0, (ENCODE_MOST - most) * UNIT_COSTS);
         charge_backed(env, handle);
-        Ok(sent?.encode(env))
+        Ok(sent?.term(env, hold))
     })
 }
 
@@ -124,77 +470,157 @@ fn send_large<'a>(
     tx: Sender,
     payload: Term<'a>,
     metadata: Term<'a>,
-    drop: bool,
+    how: u32,
+    registry: Term<'a>,
+    prepared: Term<'a>,
 ) -> Term<'a> {
-    let (payload, metadata) = match read(payload, metadata, usize::MAX) {
+    let how = How(how);
+    let rules = rules(how, registry, prepared);
+    let (payload, metadata) = match read(env, payload, metadata, how, rules, usize::MAX) {
         Ok(read) => read,
         Err(fault) => return answer(env, Err(fault)),
     };
-    tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(u64::MAX);
-        Ok(payload.send(handle, metadata.bytes(), drop)?.encode(env))
+    tx.answer(env, |Live { handle, hold }| {
+        handle.producer.may_back(u64::MAX);
+        let mut most = usize::MAX;
+        Ok(payload.send(env, handle, metadata.bytes(), how, &mut most)?.term(env, hold))
     })
 }
 
+fn rules<'a>(how: How, registry: Term<'a>, prepared: Term<'a>) -> Rules<'a> {
+    Rules { bytes: how.bytes(), registry: registry.into(), prepared: prepared.into() }
+}
+
 fn read<'a>(
+    env: Env<'a>,
     payload: Term<'a>,
     metadata: Term<'a>,
+    how: How,
+    rules: Rules<'a>,
     most: usize,
 ) -> Result<(Payload<'a>, Meta), Fault> {
-    Ok((Payload::parse(payload)?, meta::encode(metadata, most)?))
+    Ok((Payload::parse(env, payload, how, rules)?, meta::encode(metadata, most)?))
+}
+
+/// Sends what `send` has written: `:ok`, `:full`, `:busy` or `{:error, fault}`.
+#[rustler::nif]
+fn commit<'a>(env: Env<'a>, tx: Sender, pending: ResourceArc<Pending>, how: u32) -> Term<'a> {
+    tx.answer(env, |Live { handle, .. }| {
+        let mut place = pending.grant.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some((grant, header)) = place.take() else { return Ok(atoms::ok().encode(env)) };
+        match handle.producer.commit(grant, header, &How(how).wait()) {
+            Ok(()) => Ok(atoms::ok().encode(env)),
+            Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
+                *place = Some((grant, header));
+                Ok(atoms::full().encode(env))
+            }
+            Err(rejected) => Err(rejected.error.into()),
+        }
+    })
 }
 
 /// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` (enough for
-/// one call), `:full`, `:busy`, `:large` (the next one is for `send_large`) or `{:error, fault}`.
+/// one call) or what `send` answers of the next one.
 #[rustler::nif]
-fn send_many<'a>(env: Env<'a>, tx: Sender, list: Term<'a>, drop: bool) -> Term<'a> {
-    let (mut sent, mut bytes, mut rest) = (0usize, 0usize, list);
-    let why = tx.answer(env, |Live { handle, .. }| {
-        handle.may_back(BACK_MOST);
+fn send_many<'a>(
+    env: Env<'a>,
+    tx: Sender,
+    list: Term<'a>,
+    how: u32,
+    registry: Term<'a>,
+) -> Term<'a> {
+    let how = How(how);
+    let rules = rules(how, registry, Term::list_new_empty(env));
+    let (mut sent, mut bytes, mut rest, mut most) = (0usize, 0usize, list, ENCODE_MOST);
+    let why = tx.answer(env, |Live { handle, hold }| {
+        handle.producer.may_back(BACK_MOST);
         let mut send = || {
             while sent < BATCH && bytes < COPY_MOST {
                 let Ok((front, behind)) = rest.list_get_cell() else { break };
-                let payload = Payload::parse(front)?;
+                let payload = Payload::parse(env, front, how, rules)?;
                 if payload.len() > COPY_MOST {
-                    return Ok(atoms::large());
+                    return Ok(Sent::Done(atoms::large()));
                 }
-                let outcome = payload.send(handle, None, drop)?;
-                if outcome != atoms::ok() {
-                    return Ok(outcome);
+                let left = most;
+                match payload.send(env, handle, None, how, &mut most)? {
+                    Sent::Done(done) if done == atoms::ok() => {}
+                    // What was done before leaves it less than a call of its own would have.
+                    Sent::Done(done) if done == atoms::large() && left < ENCODE_MOST => break,
+                    stopped => return Ok(stopped),
                 }
                 (sent, bytes, rest) = (sent + 1, bytes + payload.len(), behind);
             }
-            Ok(atoms::ok())
+            Ok(Sent::Done(atoms::ok()))
         };
         let outcome: Result<_, Fault> = send();
         charge_backed(env, handle);
-        outcome.map(|outcome| outcome.encode(env))
+        outcome.map(|outcome| outcome.term(env, hold))
     });
-    charge(env, sent, bytes);
+    charge(env, sent, bytes + (ENCODE_MOST - most) * UNIT_COSTS);
     (sent, rest, why).encode(env)
 }
 
-fn charge_backed(env: Env<'_>, handle: &mut Producer) {
-    let backed = BACK_MOST.saturating_sub(handle.may_back(0));
+fn charge_backed(env: Env<'_>, handle: &mut Writer) {
+    let backed = BACK_MOST.saturating_sub(handle.producer.may_back(0));
     charge(env, 0, (backed * BACK_COSTS) as usize);
 }
 
 /// Looks at the front of a list, for a ring that carries bodies up to `limit` bytes: `{seen, rest,
-/// why}`, where `why` is `:ok` (enough for one call) or `{:error, fault}`, what the next one is.
+/// why}`, where `why` is `:ok` (enough for one call), or what the next one is: `{:need, met}`, `{:error, fault}`,
+/// or `:large`, for `check_large`.
 #[rustler::nif]
-fn check_many<'a>(env: Env<'a>, list: Term<'a>, limit: u64) -> Term<'a> {
-    let (mut seen, mut rest) = (0usize, list);
+fn check_many<'a>(
+    env: Env<'a>,
+    list: Term<'a>,
+    limit: u64,
+    how: u32,
+    registry: Term<'a>,
+) -> Term<'a> {
+    let mut most = ENCODE_MOST;
+    let (seen, rest, why) = check(env, list, limit, (How(how), registry), BATCH, &mut most);
+    charge(env, seen, (ENCODE_MOST - most) * UNIT_COSTS);
+    (seen, rest, why).encode(env)
+}
+
+/// The same of one that takes its time.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn check_large<'a>(
+    env: Env<'a>,
+    list: Term<'a>,
+    limit: u64,
+    how: u32,
+    registry: Term<'a>,
+) -> Term<'a> {
+    let mut most = usize::MAX;
+    check(env, list, limit, (How(how), registry), 1, &mut most).encode(env)
+}
+
+fn check<'a>(
+    env: Env<'a>,
+    list: Term<'a>,
+    limit: u64,
+    (how, registry): (How, Term<'a>),
+    batch: usize,
+    most: &mut usize,
+) -> (usize, Term<'a>, Term<'a>) {
+    let rules = rules(how, registry, Term::list_new_empty(env));
+    let (mut seen, mut rest, all) = (0usize, list, *most);
     let mut check = || {
-        while seen < BATCH {
+        while seen < batch {
             let Ok((front, behind)) = rest.list_get_cell() else { break };
-            Payload::parse(front)?.check(limit)?;
+            let left = *most;
+            match Payload::parse(env, front, how, rules)?.check(env, limit, most)? {
+                Sent::Done(done) if done == atoms::ok() => {}
+                Sent::Done(done) if done == atoms::large() && left < all => break,
+                Sent::Needs(met) => return Ok(needs(env, &met)),
+                _ => return Ok(atoms::large().encode(env)),
+            }
             (seen, rest) = (seen + 1, behind);
         }
         Ok(atoms::ok().encode(env))
     };
     let why = answer(env, check());
-    charge(env, seen, 0);
-    (seen, rest, why).encode(env)
+    (seen, rest, why)
 }
 
 /// Has the caller told `{tag, :ready}` when space is freed from now on; an id, `:busy` or an error.
@@ -215,7 +641,7 @@ fn why_full<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
 /// `{:ok, bytes}` of idle memory given back to the system.
 #[rustler::nif(schedule = "DirtyIo")]
 fn trim<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
-    tx.answer(env, |live| Ok((atoms::ok(), live.handle.trim()).encode(env)))
+    tx.answer(env, |live| Ok((atoms::ok(), live.handle.producer.trim()).encode(env)))
 }
 
 #[rustler::nif]

@@ -4,6 +4,7 @@ use crate::attachment::{self, Hold, Notice, Tally};
 use crate::consumer::{Policy, Receiver, Taker};
 use crate::end::{self, End};
 use crate::error::{Fault, answer};
+use crate::producer::Writer;
 use crate::{atoms, waiter};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
 use slipring::{Address, Error, Inspection, Mode, Segment};
@@ -99,7 +100,7 @@ fn producer<'a>(env: Env<'a>, ring: ResourceArc<Ring>, owner: LocalPid) -> Term<
     let made = || {
         let hold = ring.hold()?;
         let limit = hold.segment.max_body();
-        let end = ResourceArc::new(End::new(hold.segment.producer()?, hold));
+        let end = ResourceArc::new(End::new(Writer::new(hold.segment.producer()?), hold));
         end::own(env, &end, owner)?;
         Ok((atoms::ok(), end, limit).encode(env))
     };

@@ -156,6 +156,11 @@ impl<S: Sink> Encoder<S> {
         self.sink
     }
 
+    /// The sink, for tokens that were encoded before.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
     /// Bytes in the sink, those included that found no place in a fixed one.
     #[inline]
     pub fn len(&self) -> usize {

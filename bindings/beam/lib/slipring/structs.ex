@@ -1,0 +1,268 @@
+defmodule Slipring.Structs do
+  @moduledoc false
+  # Which structs go by which names, and what the native part makes structs of.
+  #
+  # The native part looks types up in two maps, which so must be terms without a process: a persistent
+  # term, put anew when a type is added. That happens once for each, when its first value is sent, when
+  # its name arrives first, or by `Slipring.register/2`.
+
+  alias Slipring.{Encodable, Object, Tensor}
+
+  @key __MODULE__
+
+  @options [:name, :version, :only, :except]
+
+  # `{%{module => {name, version, {{field, text}, ...}}}, {templates, %{name => {template, version, loads?}}}}`
+  defp state, do: :persistent_term.get(@key, nil) || change(& &1)
+
+  def registry, do: elem(state(), 0)
+  def forms, do: elem(state(), 1)
+
+  # One at a time, on this node.
+  defp change(change) do
+    :global.trans({@key, self()}, fn -> put(change) end, [node()])
+  end
+
+  defp put(change) do
+    old = :persistent_term.get(@key, nil)
+    new = change.(old || {%{}, {templates(), %{}}})
+    if new != old, do: :persistent_term.put(@key, new)
+    new
+  end
+
+  # In the order of `form` in the native part.
+  defp templates do
+    decimal = if Code.ensure_loaded?(Decimal), do: Decimal, else: Slipring.Decimal
+
+    {MapSet.new(), 0..0//1, ~D[1970-01-01], ~T[00:00:00], ~N[1970-01-01 00:00:00],
+     ~U[1970-01-01 00:00:00Z], struct(decimal), %Slipring.Duration{},
+     %Slipring.UUID{bytes: <<0::128>>}, Tensor.new("", {0}, {:u, 8}),
+     %Slipring.Tag{number: 0, value: nil}, %Object{name: "", version: 0, fields: nil}}
+  end
+
+  # Types ------------------------------------------------------------------------------------------
+
+  # A type of these options, which are checked.
+  def type!(module, struct, options) do
+    unless Keyword.keyword?(options) and Keyword.keys(options) -- @options == [] do
+      raise ArgumentError,
+            "options of Slipring.Encodable are #{inspect(@options)}, not #{inspect(options)}"
+    end
+
+    fields = struct |> Map.keys() |> List.delete(:__struct__)
+    only = Keyword.get(options, :only, fields)
+    except = Keyword.get(options, :except, [])
+    name = Keyword.get(options, :name, inspect(module))
+    version = Keyword.get(options, :version, 1)
+
+    check!(is_binary(name) and String.valid?(name) and name != "", :name, "text", name)
+    check!(is_integer(version) and version in 0..0xFFFFFFFF, :version, "a number", version)
+
+    for {key, given} <- [only: only, except: except] do
+      wanted = "a list of fields of #{inspect(module)}"
+      check!(is_list(given) and given -- fields == [], key, wanted, given)
+    end
+
+    {name, version, List.to_tuple(for f <- only -- except, do: {f, Atom.to_string(f)})}
+  end
+
+  defp check!(true, _option, _expected, _got), do: :ok
+
+  defp check!(false, option, expected, got) do
+    raise ArgumentError, "option #{inspect(option)} is #{inspect(got)}, but must be #{expected}"
+  end
+
+  # `:ok`, or the module that has the name.
+  def register(module, {name, version, _fields} = type) do
+    template = module.__struct__()
+    loads? = loads?(module)
+
+    {types, {_templates, names}} =
+      change(fn {types, {templates, names}} = state ->
+        case names do
+          %{^name => {%{__struct__: other}, _version, _loads?}} when other != module ->
+            state
+
+          _free ->
+            {types, names} = without(types, names, module)
+            names = Map.put(names, name, {template, version, loads?})
+            {Map.put(types, module, type), {templates, names}}
+        end
+      end)
+
+    case {types, names} do
+      {%{^module => ^type}, _names} -> :ok
+      {_types, %{^name => {%{__struct__: other}, _version, _loads?}}} -> {:taken, other}
+    end
+  end
+
+  def forget(module) do
+    case :persistent_term.get(@key, nil) do
+      {%{^module => _type}, _forms} ->
+        change(fn {types, {templates, names}} ->
+          {types, names} = without(types, names, module)
+          {types, {templates, names}}
+        end)
+
+        :ok
+
+      _not_there ->
+        :ok
+    end
+  end
+
+  defp without(types, names, module) do
+    names = for {name, {%{__struct__: m}, _, _} = entry} <- names, m != module, do: {name, entry}
+    {Map.delete(types, module), Map.new(names)}
+  end
+
+  defp loads?(module) do
+    behaviours = for {:behaviour, list} <- module.module_info(:attributes), b <- list, do: b
+    Object in behaviours
+  end
+
+  # A derived struct as what is sent of it.
+  def object(struct, {name, version, fields}) do
+    fields =
+      for {field, text} <- Tuple.to_list(fields), into: %{}, do: {text, Map.get(struct, field)}
+
+    %Object{name: name, version: version, fields: fields}
+  end
+
+  # Sending ----------------------------------------------------------------------------------------
+
+  # Of what a walk has met: structs, and lists of those within what was prepared before. Gives all that
+  # is prepared, in their order.
+  def prepare(met, prepared) do
+    {prepared, _none} =
+      Enum.flat_map_reduce(met, prepared, fn
+        inside, [{:as, term, inner} | rest] when is_list(inside) ->
+          {[{:as, term, prepare(inside, inner)}], rest}
+
+        struct, rest ->
+          {one(struct), rest}
+      end)
+
+    prepared
+  end
+
+  defp one(%{__struct__: Nx.Tensor} = tensor) do
+    case Tensor.of_nx(tensor) do
+      {:ok, tensor} ->
+        [{:as, tensor, []}]
+
+      {:error, type} ->
+        [{:refuse, "Nx.Tensor of type #{inspect(type)}", "convert it by Nx.as_type/2"}]
+    end
+  end
+
+  defp one(%{__struct__: module} = struct) do
+    case implementation(struct) do
+      nil ->
+        [{:refuse, inspect(module), hint(module)}]
+
+      impl ->
+        with type when type != nil <- type_of(impl),
+             :ok <- register(module, type) do
+          # From now on the native part knows it.
+          []
+        else
+          _own_form -> [{:as, impl.encode(struct), []}]
+        end
+    end
+  end
+
+  # Whatever else has a `__struct__`.
+  defp implementation(struct) do
+    Encodable.impl_for(struct)
+  rescue
+    _error -> nil
+  end
+
+  defp type_of(impl) do
+    if Code.ensure_loaded?(impl) and function_exported?(impl, :__slipring__, 0),
+      do: impl.__slipring__()
+  end
+
+  defp hint(module) do
+    name = inspect(module)
+
+    "derive Slipring.Encodable in #{name}, call Slipring.register(#{name}), or send Map.from_struct/1 of it"
+  end
+
+  # Receiving --------------------------------------------------------------------------------------
+
+  # Whether types were found that were not known. Of a consolidated protocol all are known at once; else
+  # it is asked again each time, for modules may be loaded any time.
+  def discover do
+    known = map_size(registry())
+    for module <- implementing(), do: discover(module)
+    map_size(registry()) > known
+  end
+
+  defp discover(module) do
+    with type when type != nil <- type_of(Module.concat(Encodable, module)),
+         true <- Code.ensure_loaded?(module),
+         false <- is_map_key(registry(), module),
+         do: register(module, type)
+  end
+
+  defp implementing do
+    case Encodable.__protocol__(:impls) do
+      {:consolidated, modules} -> if once(:consolidated), do: modules, else: []
+      :not_consolidated -> if(once(:paths), do: in_paths(), else: []) ++ loaded()
+    end
+  end
+
+  defp once(what) do
+    key = {@key, what}
+    seen? = :persistent_term.get(key, false)
+    unless seen?, do: :persistent_term.put(key, true)
+    not seen?
+  end
+
+  defp in_paths, do: Protocol.extract_impls(Encodable, :code.get_path())
+
+  defp loaded do
+    prefix = "#{Encodable}."
+
+    for {module, _file} <- :code.all_loaded(),
+        text = Atom.to_string(module),
+        String.starts_with?(text, prefix),
+        do:
+          String.to_atom(
+            "Elixir." <> binary_part(text, byte_size(prefix), byte_size(text) - byte_size(prefix))
+          )
+  end
+
+  # Objects of other versions, made by the modules that read them; the rest as it is.
+  def load(term) do
+    {_templates, names} = forms()
+    load(term, names)
+  end
+
+  defp load(%Object{} = object, names) do
+    object = %{object | fields: load(object.fields, names)}
+
+    case Map.get(names, object.name) do
+      {%{__struct__: module}, version, true} when version != object.version ->
+        module.load(object.version, object.fields)
+
+      _not_ours ->
+        object
+    end
+  end
+
+  defp load(%MapSet{} = set, names), do: MapSet.new(set, &load(&1, names))
+
+  defp load(%{__struct__: _} = struct, names),
+    do: Map.merge(struct, struct |> Map.from_struct() |> load(names))
+
+  defp load(%{} = map, names), do: Map.new(map, fn {k, v} -> {load(k, names), load(v, names)} end)
+  defp load(list, names) when is_list(list), do: Enum.map(list, &load(&1, names))
+
+  defp load(tuple, names) when is_tuple(tuple),
+    do: tuple |> Tuple.to_list() |> load(names) |> List.to_tuple()
+
+  defp load(other, _names), do: other
+end

@@ -1,0 +1,129 @@
+//! Integers of any size. The NIF API knows none beyond 64 bits, so they go through the external
+//! format, which has their digits as they are (SMALL_BIG_EXT, 110, and LARGE_BIG_EXT, 111).
+
+use super::terms::{self, Word};
+use rustler::Env;
+use slipring_codec::Encoder;
+use slipring_codec::tag;
+use slipring_codec::token::Sink;
+
+/// An integer: its sign, and the bytes of its magnitude, the least significant first, the last not 0.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Big {
+    negative: bool,
+    magnitude: Vec<u8>,
+}
+
+impl Big {
+    pub(crate) fn read(env: Env<'_>, word: Word<'_>) -> Option<Self> {
+        if let Some(small) = terms::int(env, word) {
+            return Some(Big::from(i128::from(small)));
+        }
+        terms::external(env, word, |bytes| {
+            let (sign, digits) = match bytes {
+                [131, 110, _, sign, digits @ ..] => (sign, digits),
+                [131, 111, _, _, _, _, sign, digits @ ..] => (sign, digits),
+                _ => return None,
+            };
+            Some(Big::new(*sign != 0, digits.to_vec()))
+        })
+    }
+
+    fn new(negative: bool, mut magnitude: Vec<u8>) -> Self {
+        let len = magnitude.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        magnitude.truncate(len);
+        Big { negative: negative && len > 0, magnitude }
+    }
+
+    /// What the tags [`POSITIVE_BIG`](tag::POSITIVE_BIG) and [`NEGATIVE_BIG`](tag::NEGATIVE_BIG) enclose.
+    pub(crate) fn from_bytes(negative: bool, big_endian: &[u8]) -> Self {
+        let magnitude = big_endian.iter().rev().copied().collect();
+        let big = Big::new(false, magnitude);
+        // -1 - n is -(n + 1).
+        if negative { Big::new(true, big.plus(1).magnitude) } else { big }
+    }
+
+    /// Bytes of the magnitude.
+    pub(crate) fn len(&self) -> usize {
+        self.magnitude.len()
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    pub(crate) fn negated(self) -> Self {
+        Big::new(!self.negative, self.magnitude)
+    }
+
+    /// With 1 or -1 added.
+    pub(crate) fn plus(&self, one: i8) -> Self {
+        let mut magnitude = self.magnitude.clone();
+        let negative = if magnitude.is_empty() { one < 0 } else { self.negative };
+        if negative == (one < 0) {
+            magnitude.push(0);
+            for byte in &mut magnitude {
+                let (sum, carry) = byte.overflowing_add(1);
+                *byte = sum;
+                if !carry {
+                    break;
+                }
+            }
+        } else {
+            for byte in &mut magnitude {
+                let (difference, borrow) = byte.overflowing_sub(1);
+                *byte = difference;
+                if !borrow {
+                    break;
+                }
+            }
+        }
+        Big::new(negative, magnitude)
+    }
+
+    pub(crate) fn write<S: Sink>(&self, out: &mut Encoder<S>) {
+        // Of a negative number CBOR has -1 - n.
+        let lowered = self.negative.then(|| self.plus(1));
+        let digits = lowered.as_ref().map_or(&self.magnitude, |big| &big.magnitude);
+        let mut low = [0; 8];
+        match low.get_mut(..digits.len()) {
+            Some(place) => {
+                place.copy_from_slice(digits);
+                let n = u64::from_le_bytes(low);
+                if self.negative {
+                    out.negative(n)
+                } else {
+                    out.uint(n)
+                };
+            }
+            None => {
+                let bytes: Vec<u8> = digits.iter().rev().copied().collect();
+                out.tag(if self.negative { tag::NEGATIVE_BIG } else { tag::POSITIVE_BIG });
+                out.bytes(&bytes);
+            }
+        }
+    }
+
+    /// `None` if it is larger than the BEAM can hold.
+    pub(crate) fn term<'a>(&self, env: Env<'a>) -> Option<Word<'a>> {
+        let mut low = [0; 16];
+        if let Some(place) = low.get_mut(..self.magnitude.len()) {
+            place.copy_from_slice(&self.magnitude);
+            let magnitude = u128::from_le_bytes(low);
+            if let Ok(value) = i64::try_from(magnitude) {
+                return Some(terms::make_int(env, if self.negative { -value } else { value }));
+            }
+        }
+        let mut form = vec![131, 111];
+        form.extend_from_slice(&u32::try_from(self.magnitude.len()).ok()?.to_be_bytes());
+        form.push(u8::from(self.negative));
+        form.extend_from_slice(&self.magnitude);
+        env.binary_to_term(&form).map(|(term, _)| term.into())
+    }
+}
+
+impl From<i128> for Big {
+    fn from(value: i128) -> Self {
+        Big::new(value < 0, value.unsigned_abs().to_le_bytes().to_vec())
+    }
+}

@@ -1,0 +1,923 @@
+//! Terms to CBOR, straight into the memory that keeps it.
+//!
+//! 1. A walk looks at each term once and writes it. The items of a list are gathered first, since CBOR
+//!    says their number ahead of them.
+//! 2. It stops with [`Stop::Large`] when it has done as much as its caller allows: a dirty scheduler
+//!    begins anew.
+//! 3. A struct that only Elixir knows is noted and passed over ([`Met`]). The whole of them is answered, Elixir
+//!    prepares each, and the next walk finds what they became in the same order ([`Prepared`]).
+
+use super::big::Big;
+use super::calendar::{self, Date, Offset, Time};
+use super::terms::{self, Gathered, Kind, Pairs, Word};
+use super::{OBJECT_PARTS, names};
+use crate::atoms;
+use crate::error::Fault;
+use crate::tensor::Tensor;
+use rustler::{Atom, Env};
+use slipring_codec::Encoder;
+use slipring_codec::error::{Path, Segment as Step};
+use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, write_array};
+use slipring_codec::tag;
+use slipring_codec::token::{MAX_DEPTH, Sink};
+
+/// What a term takes of the work that a walk may do, beside a unit for each byte of a binary.
+pub(crate) const TERM: usize = 16;
+/// Buffers that a part table has room for, beside head and metadata.
+const BUFFERS: usize = 65_533;
+
+/// Binaries up to so many bytes are looked at in place.
+const SHORT: usize = 64;
+
+const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
+
+/// Why a walk stopped.
+pub(crate) enum Stop {
+    /// There is more to do than it may.
+    Large,
+    Refused(Box<Refused>),
+}
+
+/// Why a term can't be sent.
+pub(crate) struct Refused {
+    /// Whether it is its type that has no form.
+    unsupported: bool,
+    what: String,
+    kind: String,
+    hint: String,
+    path: Path,
+}
+
+impl Stop {
+    #[cold]
+    fn refused(what: impl Into<String>, kind: impl Into<String>, hint: &str) -> Self {
+        let (what, kind, hint) = (what.into(), kind.into(), hint.to_owned());
+        let (unsupported, path) = (false, Path::default());
+        Stop::Refused(Box::new(Refused { unsupported, what, kind, hint, path }))
+    }
+
+    #[cold]
+    fn unsupported(kind: &str, hint: &str) -> Self {
+        let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let mut stop = Stop::refused(format!("{article} {kind} has no form"), kind, hint);
+        if let Stop::Refused(refused) = &mut stop {
+            refused.unsupported = true;
+        }
+        stop
+    }
+
+    #[cold]
+    fn within(mut self, step: impl FnOnce() -> Step) -> Self {
+        if let Stop::Refused(refused) = &mut self {
+            refused.path.enclose(step());
+        }
+        self
+    }
+}
+
+impl From<Box<Refused>> for Fault {
+    fn from(refused: Box<Refused>) -> Self {
+        let Refused { unsupported, what, kind, hint, path } = *refused;
+        Fault::unsendable_value(unsupported, &what, &path.to_string(), &kind, &hint)
+    }
+}
+
+/// What Elixir has made of the structs that an earlier walk has noted: a list of `{:as, term, inner}`, with
+/// the same of the structs within that term, and of `{:refuse, name, hint}`; in the order in which a walk meets
+/// them.
+#[derive(Clone, Copy)]
+struct Prepared<'a> {
+    rest: Word<'a>,
+}
+
+/// A struct that a walk has met.
+pub(crate) enum Met<'a> {
+    /// Elixir has to prepare it.
+    New(Word<'a>),
+    /// It was prepared, and these stand in what it became.
+    Inside(Vec<Met<'a>>),
+}
+
+/// How terms are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// All binaries go as bytes.
+    pub(crate) bytes: bool,
+    /// `%{module => {name, version, {{key, text}, ...}}}`
+    pub(crate) registry: Word<'a>,
+    pub(crate) prepared: Word<'a>,
+}
+
+pub(crate) struct Walk<'a, S> {
+    env: Env<'a>,
+    out: Encoder<S>,
+    rules: Rules<'a>,
+    prepared: Prepared<'a>,
+    met: Vec<Met<'a>>,
+    needs: bool,
+    /// Data that stands out of line, where there is a place for it.
+    buffers: Option<Vec<&'a [u8]>>,
+    /// Items of the lists that are being written.
+    items: Gathered<'a>,
+    seen: [Seen; SEEN],
+    left: usize,
+}
+
+/// What a walk has made.
+pub(crate) struct Written<'a, S> {
+    pub(crate) out: Encoder<S>,
+    pub(crate) buffers: Vec<&'a [u8]>,
+    /// Not empty: Elixir has to prepare some.
+    pub(crate) needs: Vec<Met<'a>>,
+    /// Units of work that are left.
+    pub(crate) left: usize,
+}
+
+/// What stood at the same place of another map: the maps of a list mostly have the same keys, as the very
+/// same terms, and values of the same kinds. Terms don't move or end while the walk goes on, so a word tells
+/// whether it is the same key.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Of the key; 0 is no term.
+    word: usize,
+    /// The key as it was written: the first `len` bytes.
+    bytes: [u8; 16],
+    len: u8,
+    /// Of the value.
+    kind: Kind,
+}
+
+/// How many places are kept, in which those of nested maps have others.
+const SEEN: usize = 32;
+const NEVER: Seen = Seen { word: 0, bytes: [0; 16], len: 0, kind: Kind::Other };
+
+/// A text that is short enough to be kept as it is written.
+fn short_text(text: &[u8]) -> Option<([u8; 16], u8)> {
+    if text.len() > 15 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    // Major type 3, and a length below 24.
+    bytes[0] = 0x60 | text.len() as u8;
+    bytes[1..=text.len()].copy_from_slice(text);
+    Some((bytes, 1 + text.len() as u8))
+}
+
+/// The same of an atom.
+fn short_atom(text: &[u8]) -> Option<([u8; 16], u8)> {
+    let (bytes, len) = short_text(text).filter(|&(_, len)| len <= 13)?;
+    let [high, low] = (tag::ATOM as u16).to_be_bytes();
+    // Major type 6 with an argument of two bytes.
+    let mut tagged = [0; 16];
+    tagged[..3].copy_from_slice(&[0xD9, high, low]);
+    tagged[3..].copy_from_slice(&bytes[..13]);
+    Some((tagged, 3 + len))
+}
+
+/// Writes `term`. With `buffers`, large data goes out of line. About `most` units of work are done at
+/// most: one for each byte of a binary, [`TERM`] for each term.
+pub(crate) fn encode<'a, S: Sink>(
+    env: Env<'a>,
+    term: Word<'a>,
+    rules: Rules<'a>,
+    out: Encoder<S>,
+    buffers: bool,
+    most: usize,
+) -> Result<Written<'a, S>, Stop> {
+    let mut walk = Walk {
+        env,
+        out,
+        rules,
+        prepared: Prepared { rest: rules.prepared },
+        met: Vec::new(),
+        needs: false,
+        buffers: buffers.then(Vec::new),
+        items: Gathered::new(),
+        seen: [NEVER; SEEN],
+        left: most,
+    };
+    walk.term(term, 0)?;
+    Ok(Written {
+        out: walk.out,
+        buffers: walk.buffers.unwrap_or_default(),
+        needs: if walk.needs { walk.met } else { Vec::new() },
+        left: walk.left,
+    })
+}
+
+fn is(word: Word<'_>, atom: Atom) -> bool {
+    word == Word::from(atom)
+}
+
+/// A module's name as Elixir writes it.
+pub(crate) fn module_name(env: Env<'_>, module: Word<'_>) -> String {
+    terms::with_atom(env, module, |name| name.strip_prefix("Elixir.").unwrap_or(name).to_owned())
+}
+
+impl<'a, S: Sink> Walk<'a, S> {
+    #[inline]
+    fn spend(&mut self, units: usize) -> Result<(), Stop> {
+        self.left = self.left.checked_sub(units).ok_or(Stop::Large)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn enter(&self, depth: usize, kind: Kind) -> Result<(), Stop> {
+        if depth < MAX_DEPTH { Ok(()) } else { Err(too_deep(kind)) }
+    }
+
+    /// Writes a term. What there is most of is written here, in place; the rest is called.
+    #[inline(always)]
+    fn term(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.of_kind(term, terms::kind(self.env, term), depth)
+    }
+
+    #[inline(always)]
+    fn of_kind(&mut self, term: Word<'a>, kind: Kind, depth: usize) -> Result<(), Stop> {
+        self.spend(TERM)?;
+        match kind {
+            Kind::Bits => self.binary(term, depth),
+            Kind::Integer => match terms::int(self.env, term) {
+                Some(value) => {
+                    self.out.int(value);
+                    Ok(())
+                }
+                None => self.integer(term, depth),
+            },
+            Kind::Float => {
+                // A float is what it was just said to be.
+                self.out.float(terms::float(self.env, term).unwrap_or_default());
+                Ok(())
+            }
+            other => self.other(term, other, depth),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, term: Word<'a>, kind: Kind, depth: usize) -> Result<(), Stop> {
+        match kind {
+            Kind::Atom => self.atom(term, depth),
+            Kind::List => self.list(term, depth),
+            Kind::Map => self.map(term, depth),
+            Kind::Tuple => self.tuple(term, depth),
+            other => Err(Stop::unsupported(other.name(), UNSUPPORTED)),
+        }
+    }
+
+    /// An integer beyond the signed ones of 64 bits.
+    #[inline(never)]
+    fn integer(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        if let Some(value) = terms::uint(self.env, term) {
+            self.out.uint(value);
+        } else if let Some(big) = Big::read(self.env, term) {
+            self.enter(depth, Kind::Integer)?;
+            self.spend(big.len())?;
+            big.write(&mut self.out);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn binary(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        match terms::bytes(self.env, term) {
+            Some(bytes) => self.bits(bytes, depth),
+            None => Err(Stop::unsupported("bitstring", "pad it to whole bytes")),
+        }
+    }
+
+    #[inline(always)]
+    fn bits(&mut self, bytes: &'a [u8], depth: usize) -> Result<(), Stop> {
+        if bytes.len() <= SHORT && bytes.is_ascii() && !self.rules.bytes {
+            self.spend(bytes.len())?;
+            self.out.text(std::str::from_utf8(bytes).unwrap_or_default());
+            return Ok(());
+        }
+        self.long(bytes, depth)
+    }
+
+    #[inline(never)]
+    fn long(&mut self, bytes: &'a [u8], depth: usize) -> Result<(), Stop> {
+        self.spend(bytes.len())?;
+        if !self.rules.bytes
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            self.out.text(text);
+            return Ok(());
+        }
+        self.bytes(bytes, BYTES_OUT_OF_LINE, depth);
+        Ok(())
+    }
+
+    /// A byte string, out of line if it has at least so many bytes and there is a place for it.
+    fn bytes(&mut self, bytes: &'a [u8], out_of_line: usize, depth: usize) {
+        match &mut self.buffers {
+            Some(buffers)
+                if bytes.len() >= out_of_line && buffers.len() < BUFFERS && depth < MAX_DEPTH =>
+            {
+                self.out.tag(tag::BUFFER).uint(buffers.len() as u64);
+                buffers.push(bytes);
+            }
+            _ => {
+                self.out.bytes(bytes);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn atom(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        if is(term, atoms::nil()) {
+            self.out.null();
+        } else if is(term, names::true_()) {
+            self.out.bool(true);
+        } else if is(term, names::false_()) {
+            self.out.bool(false);
+        } else {
+            self.enter(depth, Kind::Atom)?;
+            let out = &mut self.out;
+            terms::with_atom(self.env, term, |text| {
+                out.tag(tag::ATOM).text(text);
+            });
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn list(&mut self, list: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth, Kind::List)?;
+        let first = self.items.len();
+        let most = self.left / TERM;
+        let mut rest = list;
+        while let Some((head, tail)) = terms::cell(self.env, rest) {
+            if self.items.len() - first == most {
+                return Err(Stop::Large);
+            }
+            self.items.push(head);
+            rest = tail;
+        }
+        let len = self.items.len() - first;
+        if !terms::is_nil_list(self.env, rest) {
+            let hint = "give a list that ends with [], or a tuple";
+            return Err(Stop::refused("an improper list has no form", "improper list", hint));
+        }
+        self.out.array(len);
+        // Most items are of the kind of the one before.
+        let mut before = Kind::Other;
+        for index in 0..len {
+            let item = self.items[first + index];
+            let kind = self.like(item, before, depth + 1);
+            before = kind.map_err(|stop| stop.within(|| Step::Index(index)))?;
+        }
+        self.items.truncate(first);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn tuple(&mut self, tuple: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Tuple)?;
+        let elements = terms::tuple(self.env, tuple).unwrap_or_default();
+        self.out.tag(tag::TUPLE).array(elements.len());
+        self.each(elements, depth + 2)
+    }
+
+    fn each(&mut self, elements: &[Word<'a>], depth: usize) -> Result<(), Stop> {
+        for (index, &element) in elements.iter().enumerate() {
+            self.term(element, depth).map_err(|stop| stop.within(|| Step::Index(index)))?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn map(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        let module = terms::get(self.env, map, atoms::struct_().into());
+        if let Some(module) = module.filter(|&m| terms::kind(self.env, m) == Kind::Atom) {
+            return self.structure(map, module, depth);
+        }
+        self.enter(depth, Kind::Map)?;
+        let env = self.env;
+        self.out.map(terms::map_size(env, map));
+        let Some(pairs) = Pairs::new(env, map) else { return Ok(()) };
+        for (entry, (key, value)) in pairs.enumerate() {
+            let place = (entry + 7 * depth) % SEEN;
+            let seen = self.seen[place];
+            if seen.word == key.bits() {
+                self.spend(TERM)?;
+                self.out.sink_mut().put_first(seen.bytes, seen.len.into());
+            } else {
+                self.key(key, place, depth + 1)
+                    .map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
+            }
+            let kind = self.like(value, seen.kind, depth + 1);
+            let kind = kind.map_err(|stop| stop.within(|| step(env, key)))?;
+            self.seen[place].kind = kind;
+        }
+        Ok(())
+    }
+
+    /// Writes a term that is likely of a kind, so that a look at its kind is saved. Answers which it was of.
+    #[inline(always)]
+    fn like(&mut self, term: Word<'a>, likely: Kind, depth: usize) -> Result<Kind, Stop> {
+        match likely {
+            Kind::Integer => {
+                if let Some(value) = terms::int(self.env, term) {
+                    self.spend(TERM)?;
+                    self.out.int(value);
+                    return Ok(likely);
+                }
+            }
+            Kind::Float => {
+                if let Some(value) = terms::float(self.env, term) {
+                    self.spend(TERM)?;
+                    self.out.float(value);
+                    return Ok(likely);
+                }
+            }
+            Kind::Bits => {
+                if let Some(bytes) = terms::bytes(self.env, term) {
+                    self.spend(TERM)?;
+                    self.bits(bytes, depth)?;
+                    return Ok(likely);
+                }
+            }
+            _ => {}
+        }
+        let kind = terms::kind(self.env, term);
+        self.of_kind(term, kind, depth)?;
+        Ok(kind)
+    }
+
+    #[inline(never)]
+    fn key(&mut self, key: Word<'a>, place: usize, depth: usize) -> Result<(), Stop> {
+        if !self.rules.bytes
+            && let Some(text) = terms::bytes(self.env, key)
+            && let Some((bytes, len)) = short_text(text)
+        {
+            self.spend(TERM + text.len())?;
+            self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
+            self.out.sink_mut().put_first(bytes, len.into());
+            return Ok(());
+        }
+        let plain = [atoms::nil(), names::true_(), names::false_()];
+        if terms::kind(self.env, key) == Kind::Atom
+            && !plain.iter().any(|&atom| is(key, atom))
+            && let Some((bytes, len)) =
+                terms::with_atom(self.env, key, |text| short_atom(text.as_bytes()))
+        {
+            self.enter(depth, Kind::Atom)?;
+            self.spend(TERM)?;
+            self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
+            self.out.sink_mut().put_first(bytes, len.into());
+            return Ok(());
+        }
+        self.term(key, depth)
+    }
+
+    /// A field of a struct, which every one of its kind has that was not tampered with.
+    fn field(&self, map: Word<'a>, name: Atom) -> Result<Word<'a>, Stop> {
+        terms::get(self.env, map, name.into()).ok_or_else(|| {
+            let name = terms::with_atom(self.env, name.into(), str::to_owned);
+            let hint = "make it by the functions of its module";
+            Stop::refused(format!("a struct without its field {name}"), "struct", hint)
+        })
+    }
+
+    fn int_field(&self, map: Word<'a>, name: Atom) -> Result<i64, Stop> {
+        let value = self.field(map, name)?;
+        terms::int(self.env, value).ok_or_else(|| self.damaged(name))
+    }
+
+    fn bytes_field(&self, map: Word<'a>, name: Atom) -> Result<&'a [u8], Stop> {
+        let value = self.field(map, name)?;
+        terms::bytes(self.env, value).ok_or_else(|| self.damaged(name))
+    }
+
+    fn text_field(&self, map: Word<'a>, name: Atom) -> Result<&'a str, Stop> {
+        std::str::from_utf8(self.bytes_field(map, name)?).map_err(|_| self.damaged(name))
+    }
+
+    #[cold]
+    fn damaged(&self, name: Atom) -> Stop {
+        let name = terms::with_atom(self.env, name.into(), str::to_owned);
+        let hint = "make it by the functions of its module";
+        let what = format!("a struct whose field {name} does not hold what it should");
+        Stop::refused(what, "struct", hint).within(|| Step::key(&name))
+    }
+
+    #[inline(never)]
+    fn structure(&mut self, map: Word<'a>, module: Word<'a>, depth: usize) -> Result<(), Stop> {
+        // None of them takes more than a tag, an array and what stands in that.
+        let n = names::all();
+        let module_is = |atom: Atom| is(module, atom);
+        if module_is(n.map_set) {
+            self.set(map, depth)
+        } else if module_is(n.range) {
+            self.range(map, depth)
+        } else if module_is(n.date) {
+            self.date(map, depth)
+        } else if module_is(n.time) {
+            self.enter(depth, Kind::Map)?;
+            let text = self.time_of(map)?.to_string();
+            self.out.tag(tag::TIME).text(&text);
+            Ok(())
+        } else if module_is(n.naive) {
+            self.enter(depth, Kind::Map)?;
+            let text = format!("{}T{}", self.date_of(map)?, self.time_of(map)?);
+            self.out.tag(tag::NAIVE_DATETIME).text(&text);
+            Ok(())
+        } else if module_is(n.datetime) {
+            self.datetime(map, depth)
+        } else if module_is(n.decimal) || module_is(n.own_decimal) {
+            self.decimal(map, depth)
+        } else if module_is(n.own_duration) {
+            let seconds = self.field(map, names::seconds())?;
+            let microseconds = self.int_field(map, names::microseconds())?;
+            self.duration(seconds, microseconds, depth)
+        } else if module_is(n.duration) {
+            self.elixir_duration(map, depth)
+        } else if module_is(n.uuid) {
+            self.uuid(map, depth)
+        } else if module_is(n.tensor) {
+            self.tensor(map, depth)
+        } else if module_is(n.tag) {
+            self.tag(map, depth)
+        } else if module_is(n.object) {
+            self.object(map, depth)
+        } else if module_is(n.text) {
+            let bytes = self.bytes_field(map, names::data())?;
+            self.spend(bytes.len())?;
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                let hint = "send it as %Slipring.Bytes{}, or as it is";
+                return Err(Stop::refused("a text that is not UTF-8", "Slipring.Text", hint));
+            };
+            self.out.text(text);
+            Ok(())
+        } else if module_is(n.bytes) {
+            let bytes = self.bytes_field(map, names::data())?;
+            self.spend(bytes.len())?;
+            self.bytes(bytes, BYTES_OUT_OF_LINE, depth);
+            Ok(())
+        } else if let Some(entry) = terms::get(self.env, self.rules.registry, module) {
+            self.registered(map, entry, depth)
+        } else {
+            self.foreign(map, module, depth)
+        }
+    }
+
+    /// What only Elixir knows: taken from what it has prepared, or noted.
+    fn foreign(&mut self, map: Word<'a>, module: Word<'a>, depth: usize) -> Result<(), Stop> {
+        // What it becomes counts as one level more, so that one which becomes itself comes to an end.
+        self.enter(depth, Kind::Map)?;
+        let Some((next, rest)) = terms::cell(self.env, self.prepared.rest) else {
+            self.needs = true;
+            self.met.push(Met::New(map));
+            self.out.null();
+            return Ok(());
+        };
+        match terms::tuple(self.env, next) {
+            Some(&[how, term, inner]) if is(how, names::as_()) => {
+                self.prepared.rest = inner;
+                let outer = std::mem::take(&mut self.met);
+                self.term(term, depth + 1)?;
+                let inside = std::mem::replace(&mut self.met, outer);
+                self.met.push(Met::Inside(inside));
+                self.prepared.rest = rest;
+                Ok(())
+            }
+            Some(&[how, kind, hint]) if is(how, names::refuse()) => {
+                let text = |word| {
+                    terms::bytes(self.env, word).map(String::from_utf8_lossy).unwrap_or_default()
+                };
+                Err(Stop::unsupported(&text(kind), &text(hint)))
+            }
+            _ => {
+                let name = module_name(self.env, module);
+                Err(Stop::refused("a struct that was not prepared", name, "call it again"))
+            }
+        }
+    }
+
+    fn registered(&mut self, map: Word<'a>, entry: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + OBJECT_PARTS, Kind::Map)?;
+        let Some(&[name, version, fields]) = terms::tuple(self.env, entry) else {
+            return Err(Stop::refused(
+                "a type that is registered wrongly",
+                "struct",
+                "register it",
+            ));
+        };
+        let env = self.env;
+        let text = |word| terms::bytes(env, word).and_then(|b| std::str::from_utf8(b).ok());
+        let fields = terms::tuple(self.env, fields).unwrap_or_default();
+        self.out.tag(tag::OBJECT).array(3).text(text(name).unwrap_or_default());
+        self.out.uint(terms::uint(self.env, version).unwrap_or_default());
+        self.out.map(fields.len());
+        for &field in fields {
+            let (key, name) = match terms::tuple(self.env, field) {
+                Some(&[key, name]) => (key, text(name).unwrap_or_default()),
+                _ => return Err(Stop::refused("a field that is no pair", "struct", "register it")),
+            };
+            self.out.text(name);
+            // A struct that was made by hand may lack it.
+            let value = terms::get(self.env, map, key).unwrap_or(atoms::nil().into());
+            self.term(value, depth + OBJECT_PARTS + 1)
+                .map_err(|stop| stop.within(|| Step::key(name)))?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Map)?;
+        let name = self.text_field(map, names::name())?;
+        let version = self.field(map, names::version())?;
+        let version =
+            terms::uint(self.env, version).ok_or_else(|| self.damaged(names::version()))?;
+        let fields = self.field(map, names::fields())?;
+        self.out.tag(tag::OBJECT).array(3).text(name).uint(version);
+        // Fields are named by text, whatever the keys of the map are.
+        match terms::kind(self.env, fields) {
+            Kind::Map if terms::get(self.env, fields, atoms::struct_().into()).is_none() => {
+                self.fields(fields, depth + OBJECT_PARTS)
+            }
+            _ => self.term(fields, depth + OBJECT_PARTS),
+        }
+    }
+
+    fn fields(&mut self, fields: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth, Kind::Map)?;
+        let env = self.env;
+        self.out.map(terms::map_size(env, fields));
+        let Some(pairs) = Pairs::new(env, fields) else { return Ok(()) };
+        let mut named_by_atoms = None;
+        for (key, value) in pairs {
+            let atom = terms::kind(env, key) == Kind::Atom;
+            if *named_by_atoms.get_or_insert(atom) != atom {
+                let hint = "give the fields' names as atoms all, or as binaries all";
+                return Err(Stop::refused("fields with names of two kinds", "map", hint));
+            }
+            if atom {
+                let out = &mut self.out;
+                terms::with_atom(env, key, |text| {
+                    out.text(text);
+                });
+            } else {
+                self.term(key, depth + 1)?;
+            }
+            self.term(value, depth + 1).map_err(|stop| stop.within(|| step(env, key)))?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Map)?;
+        let elements = self.field(map, names::map())?;
+        let Some(pairs) = Pairs::new(self.env, elements) else {
+            return Err(self.damaged(names::map()));
+        };
+        self.out.tag(tag::SET).array(terms::map_size(self.env, elements));
+        for (index, (element, _)) in pairs.enumerate() {
+            self.term(element, depth + 2).map_err(|stop| stop.within(|| Step::Index(index)))?;
+        }
+        Ok(())
+    }
+
+    fn range(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 2, Kind::Map)?;
+        let big = |name| {
+            let value = self.field(map, name)?;
+            Big::read(self.env, value).ok_or_else(|| self.damaged(name))
+        };
+        let (first, last) = (big(names::first())?, big(names::last())?);
+        let step = self.int_field(map, names::step())?;
+        self.out.tag(tag::RANGE).array(3);
+        first.write(&mut self.out);
+        // Elixir's last is a part of the range, where the step meets it.
+        last.plus(if step < 0 { -1 } else { 1 }).write(&mut self.out);
+        self.out.int(step);
+        Ok(())
+    }
+
+    fn calendar(&self, map: Word<'a>) -> Result<(), Stop> {
+        if is(self.field(map, names::calendar())?, names::all().iso) {
+            return Ok(());
+        }
+        let hint = "convert it to Calendar.ISO, by convert/2 of its module";
+        Err(Stop::refused("a date or time of another calendar", "struct", hint))
+    }
+
+    fn date_of(&self, map: Word<'a>) -> Result<Date, Stop> {
+        self.calendar(map)?;
+        let year = self.int_field(map, names::year())?;
+        let month = self.int_field(map, names::month())?;
+        let day = self.int_field(map, names::day())?;
+        Date::new(year, month, day).ok_or_else(|| self.damaged(names::day()))
+    }
+
+    fn time_of(&self, map: Word<'a>) -> Result<Time, Stop> {
+        self.calendar(map)?;
+        let hour = self.int_field(map, names::hour())?;
+        let minute = self.int_field(map, names::minute())?;
+        let second = self.int_field(map, names::second())?;
+        let (microsecond, precision) = self.microsecond(map)?;
+        Time::new(hour, minute, second, microsecond, precision)
+            .ok_or_else(|| self.damaged(names::second()))
+    }
+
+    /// Microseconds, and how many digits of them are meant.
+    fn microsecond(&self, map: Word<'a>) -> Result<(i64, i64), Stop> {
+        let pair = self.field(map, names::microsecond())?;
+        let read = |word| terms::int(self.env, word);
+        match terms::tuple(self.env, pair) {
+            Some(&[value, precision]) => read(value).zip(read(precision)),
+            _ => None,
+        }
+        .ok_or_else(|| self.damaged(names::microsecond()))
+    }
+
+    fn date(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth, Kind::Map)?;
+        let date = self.date_of(map)?;
+        if date.is_plain() {
+            self.out.tag(tag::DATE).text(&date.to_string());
+        } else {
+            self.out.tag(tag::EPOCH_DATE).int(date.to_days());
+        }
+        Ok(())
+    }
+
+    fn datetime(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Map)?;
+        let mut text = format!("{}T{}", self.date_of(map)?, self.time_of(map)?);
+        let zone = self.text_field(map, names::time_zone())?;
+        let abbreviation = self.text_field(map, names::zone_abbr())?;
+        let standard = self.int_field(map, names::utc_offset())?;
+        let saving = self.int_field(map, names::std_offset())?;
+        let offset = standard.checked_add(saving).and_then(|sum| i32::try_from(sum).ok());
+        let offset = offset.filter(|sum| sum.abs() < 86_400);
+        let offset = offset.ok_or_else(|| self.damaged(names::utc_offset()))?;
+        if zone == "Etc/UTC" && (standard, saving, abbreviation) == (0, 0, "UTC") {
+            text.push('Z');
+            self.out.tag(tag::DATETIME).text(&text);
+            return Ok(());
+        }
+        let start = text.len();
+        calendar::write_offset(&mut text, offset);
+        // A zone that is its offset and nothing more, as this side makes them of what has no name.
+        if zone == &text[start..] && abbreviation == zone && saving == 0 {
+            self.out.tag(tag::DATETIME).text(&text);
+            return Ok(());
+        }
+        if !calendar::is_zone(zone) {
+            return Err(self.damaged(names::time_zone()));
+        }
+        text.push('[');
+        text.push_str(zone);
+        text.push(']');
+        self.out.tag(tag::ZONED_DATETIME).array(3).text(&text).text(abbreviation).int(saving);
+        Ok(())
+    }
+
+    fn decimal(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 2, Kind::Map)?;
+        let sign = self.int_field(map, names::sign())?;
+        let exponent = self.field(map, names::exp())?;
+        let coefficient = self.field(map, names::coef())?;
+        let minus = if sign < 0 { "-" } else { "" };
+        if is(coefficient, names::not_a_number()) {
+            self.out.tag(tag::DECIMAL_TEXT).text("NaN");
+            return Ok(());
+        }
+        if is(coefficient, names::inf()) {
+            self.out.tag(tag::DECIMAL_TEXT).text(&format!("{minus}Infinity"));
+            return Ok(());
+        }
+        let exponent = terms::int(self.env, exponent).ok_or_else(|| self.damaged(names::exp()))?;
+        let mantissa = Big::read(self.env, coefficient)
+            .filter(|mantissa| !mantissa.is_negative())
+            .ok_or_else(|| self.damaged(names::coef()))?;
+        self.spend(mantissa.len())?;
+        if sign < 0 && mantissa.len() == 0 {
+            let text = if exponent == 0 { "-0".to_owned() } else { format!("-0E{exponent}") };
+            self.out.tag(tag::DECIMAL_TEXT).text(&text);
+            return Ok(());
+        }
+        self.out.tag(tag::DECIMAL).array(2).int(exponent);
+        let mantissa = if sign < 0 { mantissa.negated() } else { mantissa };
+        mantissa.write(&mut self.out);
+        Ok(())
+    }
+
+    fn duration(&mut self, seconds: Word<'a>, microseconds: i64, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Map)?;
+        let seconds =
+            terms::int(self.env, seconds).ok_or_else(|| self.damaged(names::seconds()))?;
+        self.write_duration(seconds, microseconds);
+        Ok(())
+    }
+
+    fn write_duration(&mut self, seconds: i64, microseconds: i64) {
+        let parts = if microseconds == 0 { 1 } else { 2 };
+        self.out.tag(tag::DURATION).map(parts).int(1).int(seconds);
+        if microseconds != 0 {
+            self.out.int(-6).int(microseconds);
+        }
+    }
+
+    /// Elixir's own, from 1.17 on.
+    fn elixir_duration(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth + 1, Kind::Map)?;
+        if self.int_field(map, names::year())? != 0 || self.int_field(map, names::month())? != 0 {
+            let hint = "years and months have no fixed length: send them as numbers of their own";
+            return Err(Stop::refused("a duration of years or months", "Duration", hint));
+        }
+        let mut seconds = 0i64;
+        for (name, length) in [
+            (names::week(), 604_800),
+            (names::day(), 86_400),
+            (names::hour(), 3_600),
+            (names::minute(), 60),
+            (names::second(), 1),
+        ] {
+            let sum = self.int_field(map, name)?.checked_mul(length);
+            let sum = sum.and_then(|sum| seconds.checked_add(sum));
+            seconds = sum.ok_or_else(|| self.damaged(name))?;
+        }
+        let (microseconds, _) = self.microsecond(map)?;
+        self.write_duration(seconds, microseconds);
+        Ok(())
+    }
+
+    fn uuid(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth, Kind::Map)?;
+        let bytes = self.bytes_field(map, names::bytes())?;
+        if bytes.len() != 16 {
+            return Err(self.damaged(names::bytes()));
+        }
+        self.out.tag(tag::UUID).bytes(bytes);
+        Ok(())
+    }
+
+    fn tensor(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        let tensor = Tensor::of_struct(self.env, map).map_err(|(field, what, hint)| {
+            let stop = Stop::refused(what, "Slipring.Tensor", hint);
+            match field {
+                Some(field) => stop.within(|| Step::key(field)),
+                None => stop,
+            }
+        })?;
+        let array = &tensor.descriptor;
+        let data = tensor.data.as_slice();
+        let out_of_line = self.buffers.is_some() && data.len() >= ARRAY_OUT_OF_LINE;
+        self.spend(if out_of_line { TERM } else { data.len() })?;
+        // A tag around an array, a tag, and the tag of a buffer.
+        self.enter(depth + 3, Kind::Map)?;
+        write_array(&mut self.out, array);
+        self.bytes(data, ARRAY_OUT_OF_LINE, depth + 3);
+        Ok(())
+    }
+
+    fn tag(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.enter(depth, Kind::Map)?;
+        let number = self.field(map, names::number())?;
+        let number = terms::uint(self.env, number).ok_or_else(|| self.damaged(names::number()))?;
+        if number == tag::BUFFER {
+            let hint = "send the bytes: those that are large go out of line by themselves";
+            return Err(Stop::refused("the tag of buffers", "Slipring.Tag", hint));
+        }
+        let value = self.field(map, names::value())?;
+        self.out.tag(number);
+        self.term(value, depth + 1).map_err(|stop| stop.within(|| Step::Tag(number)))
+    }
+}
+
+#[cold]
+fn too_deep(kind: Kind) -> Stop {
+    let what = format!("more than {MAX_DEPTH} lists, maps and tags inside each other");
+    Stop::refused(what, kind.name(), "flatten it, or send it in pieces")
+}
+
+/// The step to what stands under a key.
+pub(crate) fn step<'a>(env: Env<'a>, key: Word<'a>) -> Step {
+    match terms::kind(env, key) {
+        Kind::Atom => terms::with_atom(env, key, Step::key),
+        Kind::Bits => match terms::bytes(env, key).map(std::str::from_utf8) {
+            Some(Ok(text)) => Step::key(text),
+            _ => Step::OtherKey("bytes".into()),
+        },
+        Kind::Integer => match terms::int(env, key) {
+            Some(value) => Step::OtherKey(value.to_string().into()),
+            None => Step::OtherKey("integer".into()),
+        },
+        Kind::Float => match terms::float(env, key) {
+            Some(value) => Step::OtherKey(format!("{value:?}").into()),
+            None => Step::OtherKey("float".into()),
+        },
+        other => Step::OtherKey(other.name().into()),
+    }
+}
+
+/// Whether a zone's name is an offset and nothing more.
+pub(crate) fn offset_zone(offset: &Offset<'_>) -> Option<(i32, String)> {
+    let Offset::Seconds(seconds, _) = offset else { return None };
+    let mut name = String::new();
+    calendar::write_offset(&mut name, *seconds);
+    Some((*seconds, name))
+}
