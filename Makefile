@@ -135,6 +135,7 @@ bench-codec: setup ## encoding and decoding beside their peers; writes target/be
 	@scripts/setup bench
 	$(say) 'Codec benchmarks'
 	@.venv/bin/python benches/python/codec.py $(BENCH_ARGS)
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
 	$(say) 'Growth'

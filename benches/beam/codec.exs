@@ -21,7 +21,9 @@ defmodule Codec do
 
     for {name, term} <- terms(), direction <- ["encode", "decode"] do
       id = "beam/#{direction}/#{name}"
-      if String.contains?(id, Keyword.get(options, :case, "")), do: measure(id, direction, term, rounds)
+
+      if String.contains?(id, Keyword.get(options, :case, "")),
+        do: measure(id, direction, term, rounds)
     end
   end
 
@@ -30,7 +32,10 @@ defmodule Codec do
       for {peer, encode, decode} <- @peers do
         bytes = encode.(term)
         ^term = decode.(bytes)
-        work = if direction == "encode", do: fn -> encode.(term) end, else: fn -> decode.(bytes) end
+
+        work =
+          if direction == "encode", do: fn -> encode.(term) end, else: fn -> decode.(bytes) end
+
         sample(work, 10)
         calls = max(1, div(@sample, max(1, round(sample(work, 10) * 1000))))
         {peer, work, calls}

@@ -22,6 +22,18 @@ defmodule Slipring.ReadmeTest do
     assert Tensor.size(bindings[:image]) == 921_600
   end
 
+  test "its terms and structs go through a ring, and are loaded (R6.1, R5.2)", %{name: name} do
+    {_ring, tx, rx} = pair(name)
+    Code.eval_string(block("order = %{id: 17"), tx: tx, rx: rx)
+    Code.compile_string(block("defmodule Shop.Cart"))
+    order = struct(Shop.Cart, id: 17, items: [1])
+    Slipring.send!(tx, Map.put(order, :cache, %{a: 1}))
+    assert Frame.value(Slipring.recv!(rx, 1_000)) == order
+    old = %Slipring.Object{name: "shop.cart", version: 1, fields: %{"number" => 17}}
+    Slipring.send!(tx, old)
+    assert Frame.value(Slipring.recv!(rx, 1_000)) == %{order | items: []}
+  end
+
   @tag :capture_log
   test "its Python worker is started anew, and ends with the VM's side of it", %{name: name} do
     Code.compile_string(block("defmodule PythonWorker"))

@@ -339,3 +339,48 @@ fn appendix_f_is_refused() {
         }
     }
 }
+
+/// The short ways to an unsigned integer and a float take what the token is, or leave it where it is.
+#[test]
+fn short_ways_take_what_the_token_is() {
+    use slipring_codec::{Encoder, Token};
+    let mut firsts: Vec<Vec<u8>> = (0..=255).map(|initial| vec![initial]).collect();
+    for n in [0, 23, 24, 255, 256, 65_535, 65_536, u64::from(u32::MAX), 1 << 32, u64::MAX] {
+        let mut encoder = Encoder::new();
+        encoder.uint(n);
+        firsts.push(encoder.into_vec());
+    }
+    for x in [0.0, -0.0, 1.5, f64::INFINITY, f64::MIN_POSITIVE] {
+        let mut encoder = Encoder::new();
+        encoder.float(x);
+        firsts.push(encoder.into_vec());
+    }
+    for first in firsts {
+        for behind in 0..12 {
+            let mut input = first.clone();
+            input.extend((0..behind).map(|n| n * 7));
+            let (mut whole, mut unsigned) = (Decoder::new(&input), Decoder::new(&input));
+            let mut float = Decoder::new(&input);
+            let token = whole.token();
+            match unsigned.unsigned() {
+                Some(n) => {
+                    assert_eq!(token, Ok(Token::Unsigned(n)), "{input:02x?}");
+                    assert_eq!(unsigned.offset(), whole.offset());
+                }
+                None => {
+                    assert_eq!(unsigned.offset(), 0);
+                    assert!(input.len() < 9 || !matches!(token, Ok(Token::Unsigned(_))));
+                }
+            }
+            match float.float64() {
+                Some(x) => {
+                    let Ok(Token::Float(y)) = token else { panic!("{input:02x?}") };
+                    assert_eq!((x.to_bits(), float.offset()), (y.to_bits(), whole.offset()));
+                }
+                None => {
+                    assert_eq!((float.offset(), first[0] == 0xFB && input.len() >= 9), (0, false))
+                }
+            }
+        }
+    }
+}

@@ -97,6 +97,14 @@ defmodule Slipring.Error do
   end
 
   @doc false
+  # The other way round, of a value that stands at `path`.
+  def fault(%__MODULE__{} = error, path) do
+    path = path <> String.replace_prefix(error.path || "$", "$", "")
+    message = "in #{path}: #{error.message}"
+    {error.reason, message, path, error.expected, error.got, error.hint, error.offset}
+  end
+
+  @doc false
   def empty(operation, ring) do
     %__MODULE__{reason: :empty, operation: operation, ring: ring, message: "no frame waits"}
   end

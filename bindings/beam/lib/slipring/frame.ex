@@ -238,6 +238,17 @@ defmodule Slipring.Frame do
     new({format, content, meta, sequence, timestamp, redeliveries, lease})
   end
 
+  # Metadata with more than plain values in it.
+  def new({format, content, {:cbor, bytes}, sequence, timestamp, redeliveries, lease}) do
+    {content, meta} =
+      case Value.decode(bytes, []) do
+        {:ok, meta} -> {content, meta}
+        {:error, error} -> {{:error, Error.fault(error, "$.meta")}, nil}
+      end
+
+    new({format, content, meta, sequence, timestamp, redeliveries, lease})
+  end
+
   def new({format, content, meta, sequence, timestamp, redeliveries, lease}) do
     %__MODULE__{
       format: format,

@@ -91,11 +91,15 @@ pub(crate) fn copied<'a>(
     content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())
 }
 
-/// The metadata.
+/// The metadata. What has tags is a value that Elixir reads, by `{:cbor, bytes}`: what structs are made of is
+/// not at hand here.
 pub(crate) fn metadata<'a>(env: Env<'a>, body: &Body<'_>) -> Result<Term<'a>, Fault> {
     match body.meta()? {
         None => Ok(atoms::nil().encode(env)),
-        Some(value) => meta::term(env, &value),
+        Some(value) => meta::term(env, &value).or_else(|_| {
+            let bytes = body.meta_part().map_or(&[][..], |part| part.bytes);
+            Ok((atoms::cbor(), Term::from(NewBinary::from_slice(env, bytes))).encode(env))
+        }),
     }
 }
 

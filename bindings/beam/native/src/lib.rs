@@ -38,7 +38,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, spent,
+        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,

@@ -25,7 +25,7 @@ pub(crate) const ENCODE_MOST: usize = 1 << 20;
 /// A unit takes about as long as so many bytes to copy.
 pub(crate) const UNIT_COSTS: usize = 5;
 /// What each scheduler may keep to write values in that are not sent.
-const ENCODE_KEPT: usize = 256 << 10;
+const ENCODE_KEPT: usize = 1 << 20;
 /// The most that one call decodes on a normal scheduler: bytes, and items, which take a millisecond at most.
 const DECODE_MOST: usize = 256 << 10;
 const ITEMS_MOST: usize = 32 << 10;
@@ -136,7 +136,9 @@ fn encoded<'a>(
             (most, answer(env, Err(refused.into())), Growing::default())
         }
     };
-    charge(env, 0, (most - left).min(ENCODE_MOST) * UNIT_COSTS);
+    if most == ENCODE_MOST {
+        charge(env, 0, (most - left) * UNIT_COSTS);
+    }
     (made, place)
 }
 
@@ -170,7 +172,9 @@ pub(crate) fn read<'a>(
     }
     let read = decode::decode(env, input, Options(options), forms, items);
     let left = read.as_ref().map_or(0, |read| read.left);
-    charge(env, 0, (items - left).min(ITEMS_MOST) * ITEM_COSTS);
+    if most == Most::Normal {
+        charge(env, 0, (items - left) * ITEM_COSTS);
+    }
     match read {
         Ok(Read { term, notes, .. }) => Ok((term.term(env), notes).encode(env)),
         Err(decode::Stop::Large) => Ok(atoms::large().encode(env)),

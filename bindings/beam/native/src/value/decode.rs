@@ -226,28 +226,37 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         Ok(check_depth(depth, offset)?)
     }
 
-    /// Enters a container of so many items.
+    /// Enters a container of so many items. Answers how many those around it still expect.
     #[inline]
-    fn announce(&mut self, items: usize, depth: usize, offset: usize) -> Result<(), Stop> {
-        self.owed = self.input.open(offset, items, depth, self.owed)?;
+    fn announce(&mut self, items: usize, depth: usize, offset: usize) -> Result<usize, Stop> {
+        self.spend(1 + items)?;
+        self.input.open(offset, items, depth, self.owed)?;
+        Ok(self.owed)
+    }
+
+    #[inline]
+    fn spend(&mut self, items: usize) -> Result<(), Stop> {
+        self.left = self.left.checked_sub(items).ok_or(Stop::Large)?;
         Ok(())
     }
 
     /// Reads an item. What there is most of is made here, in place; the rest is called.
     #[inline(always)]
     fn item(&mut self, depth: usize) -> Result<Word<'a>, Stop> {
-        self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
-        let start = self.input.offset();
+        let (start, env) = (self.input.offset(), self.env);
+        if let Some(n) = self.input.unsigned() {
+            return Ok(match i64::try_from(n) {
+                Ok(n) => terms::make_int(env, n),
+                Err(_) => terms::make_uint(env, n),
+            });
+        }
         if let Some(text) = self.input.text_bytes() {
             return self.text_term(text);
         }
-        let env = self.env;
+        if let Some(value) = self.input.float64() {
+            return self.float(value, start);
+        }
         Ok(match self.input.token()? {
-            Token::Unsigned(value) => match i64::try_from(value) {
-                Ok(value) => terms::make_int(env, value),
-                Err(_) => terms::make_uint(env, value),
-            },
-            Token::Float(value) if value.is_finite() => terms::make_float(env, value),
             Token::Negative(n) if n <= i64::MAX as u64 => terms::make_int(env, -1 - n as i64),
             token => return self.made(token, start, depth),
         })
@@ -278,7 +287,10 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     fn made(&mut self, token: Token<'b>, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
         let env = self.env;
         Ok(match token {
-            Token::Unsigned(value) => terms::make_uint(env, value),
+            Token::Unsigned(value) => match i64::try_from(value) {
+                Ok(value) => terms::make_int(env, value),
+                Err(_) => terms::make_uint(env, value),
+            },
             Token::Negative(n) => self.big(&Big::from(-1 - i128::from(n)), start)?,
             Token::Float(value) => self.float(value, start)?,
             Token::Text(text) => self.long_text(text.as_bytes())?,
@@ -318,7 +330,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             .ok_or_else(|| Stop::refused("an integer larger than the BEAM can hold", hint, start))
     }
 
-    #[inline]
+    #[inline(always)]
     fn float(&mut self, value: f64, start: usize) -> Result<Word<'a>, Stop> {
         if value.is_finite() {
             return Ok(terms::make_float(self.env, value));
@@ -343,14 +355,19 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
 
     /// Gathers the items of an array. Answers where among the gathered they begin.
     fn array(&mut self, len: Option<usize>, depth: usize, start: usize) -> Result<usize, Stop> {
-        self.announce(len.unwrap_or(0), depth, start)?;
+        let outer = self.announce(len.unwrap_or(0), depth, start)?;
         let first = self.items.len();
+        // Paid for by the input: an item is a byte of it at least.
+        self.items.reserve(len.unwrap_or(0));
         let mut index = 0;
         while match len {
             Some(len) => index < len,
             None => !self.input.take_break(),
         } {
-            self.owed -= usize::from(len.is_some());
+            match len {
+                Some(len) => self.owed = outer + (len - index - 1),
+                None => self.spend(1)?,
+            }
             let item = self.item(depth + 1);
             let item = item.map_err(|stop| stop.within(|| Step::Index(index)))?;
             self.items.push(item);
@@ -360,14 +377,17 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     }
 
     fn map(&mut self, len: Option<usize>, depth: usize, start: usize) -> Result<Word<'a>, Stop> {
-        self.announce(len.map_or(0, |len| 2 * len), depth, start)?;
+        let outer = self.announce(len.map_or(0, |len| 2 * len), depth, start)?;
         let (first_key, first) = (self.keys.len(), self.items.len());
         let mut entry = 0;
         while match len {
             Some(len) => entry < len,
             None => !self.input.take_break(),
         } {
-            self.owed -= 2 * usize::from(len.is_some());
+            match len {
+                Some(len) => self.owed = outer + 2 * (len - entry - 1),
+                None => self.spend(2)?,
+            }
             let key = self.key((entry + 7 * depth) % KEYS, depth + 1);
             let key = key.map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
             self.keys.push(key);
@@ -406,7 +426,6 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         if let Some((known, term)) = self.known[place]
             && terms::same(known, text)
         {
-            self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
             return Ok(term);
         }
         self.new_key(text, place)
@@ -414,7 +433,6 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
 
     #[inline(never)]
     fn new_key(&mut self, text: &'b [u8], place: usize) -> Result<Word<'a>, Stop> {
-        self.left = self.left.checked_sub(1).ok_or(Stop::Large)?;
         let atom = match std::str::from_utf8(text) {
             Ok(text) if self.options.atom_keys() => terms::existing_atom(self.env, text),
             _ => None,
@@ -432,6 +450,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
 
     /// What a tag encloses, at `depth`, which is one deeper than the tag.
     fn tag(&mut self, number: u64, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
+        self.spend(1)?;
         self.enter(depth, start)?;
         // A tag owes its item, which costs a byte.
         let depth = depth + 1;
@@ -924,7 +943,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         depth: usize,
         start: usize,
     ) -> Result<Word<'a>, Stop> {
-        self.announce(len.map_or(0, |len| 2 * len), depth, start)?;
+        let outer = self.announce(len.map_or(0, |len| 2 * len), depth, start)?;
         let (mut term, mut entry) = (template, 0);
         // Which fields were given, for none may be twice.
         let (first, mut others) = (self.keys.len(), HashSet::new());
@@ -932,7 +951,10 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             Some(len) => entry < len,
             None => !self.input.take_break(),
         } {
-            self.owed -= 2 * usize::from(len.is_some());
+            match len {
+                Some(len) => self.owed = outer + 2 * (len - entry - 1),
+                None => self.spend(2)?,
+            }
             let at = self.input.offset();
             let Token::Text(name) = self.input.token()? else {
                 return Err(unfit(tag::OBJECT, start).within(|| Step::KeyOf(entry)));

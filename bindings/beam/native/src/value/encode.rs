@@ -229,12 +229,12 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// Writes a term. What there is most of is written here, in place; the rest is called.
     #[inline(always)]
     fn term(&mut self, term: Word<'a>, depth: usize) -> Result<(), Stop> {
+        self.spend(TERM)?;
         self.of_kind(term, terms::kind(self.env, term), depth)
     }
 
     #[inline(always)]
     fn of_kind(&mut self, term: Word<'a>, kind: Kind, depth: usize) -> Result<(), Stop> {
-        self.spend(TERM)?;
         match kind {
             Kind::Bits => self.binary(term, depth),
             Kind::Integer => match terms::int(self.env, term) {
@@ -359,6 +359,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             let hint = "give a list that ends with [], or a tuple";
             return Err(Stop::refused("an improper list has no form", "improper list", hint));
         }
+        self.spend(TERM * len)?;
         self.out.array(len);
         // Most items are of the kind of the one before.
         let mut before = Kind::Other;
@@ -394,13 +395,14 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
         self.enter(depth, Kind::Map)?;
         let env = self.env;
-        self.out.map(terms::map_size(env, map));
+        let size = terms::map_size(env, map);
+        self.spend(2 * TERM * size)?;
+        self.out.map(size);
         let Some(pairs) = Pairs::new(env, map) else { return Ok(()) };
         for (entry, (key, value)) in pairs.enumerate() {
             let place = (entry + 7 * depth) % SEEN;
             let seen = self.seen[place];
             if seen.word == key.bits() {
-                self.spend(TERM)?;
                 self.out.sink_mut().put_first(seen.bytes, seen.len.into());
             } else {
                 self.key(key, place, depth + 1)
@@ -413,27 +415,25 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(())
     }
 
-    /// Writes a term that is likely of a kind, so that a look at its kind is saved. Answers which it was of.
+    /// Writes a term that is paid for and likely of a kind, so that a look at its kind is saved. Answers which
+    /// it was of.
     #[inline(always)]
     fn like(&mut self, term: Word<'a>, likely: Kind, depth: usize) -> Result<Kind, Stop> {
         match likely {
             Kind::Integer => {
                 if let Some(value) = terms::int(self.env, term) {
-                    self.spend(TERM)?;
                     self.out.int(value);
                     return Ok(likely);
                 }
             }
             Kind::Float => {
                 if let Some(value) = terms::float(self.env, term) {
-                    self.spend(TERM)?;
                     self.out.float(value);
                     return Ok(likely);
                 }
             }
             Kind::Bits => {
                 if let Some(bytes) = terms::bytes(self.env, term) {
-                    self.spend(TERM)?;
                     self.bits(bytes, depth)?;
                     return Ok(likely);
                 }
@@ -451,7 +451,6 @@ impl<'a, S: Sink> Walk<'a, S> {
             && let Some(text) = terms::bytes(self.env, key)
             && let Some((bytes, len)) = short_text(text)
         {
-            self.spend(TERM + text.len())?;
             self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
             self.out.sink_mut().put_first(bytes, len.into());
             return Ok(());
@@ -463,12 +462,11 @@ impl<'a, S: Sink> Walk<'a, S> {
                 terms::with_atom(self.env, key, |text| short_atom(text.as_bytes()))
         {
             self.enter(depth, Kind::Atom)?;
-            self.spend(TERM)?;
             self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
             self.out.sink_mut().put_first(bytes, len.into());
             return Ok(());
         }
-        self.term(key, depth)
+        self.of_kind(key, terms::kind(self.env, key), depth)
     }
 
     /// A field of a struct, which every one of its kind has that was not tampered with.
