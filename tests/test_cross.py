@@ -1,12 +1,16 @@
 """Frames between Python and Elixir, both ways, and what is left when one of them is killed."""
 
-import datetime
+import datetime as dt
+import decimal
+import fractions
 import json
 import math
 import mmap
 import pathlib
 import time
+import uuid
 import warnings
+import zoneinfo
 
 import numpy as np
 import pytest
@@ -65,7 +69,7 @@ CHANGED = {
     "float infinity": slipring.Atom("infinity"),
     "frozen set": {7},
     "element <i4": -5,
-    "epoch": datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=datetime.timezone.utc),
+    "epoch": dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.timezone.utc),
 }
 
 
@@ -112,7 +116,7 @@ def test_values_there_and_back(echo):
 
 def test_metadata_of_any_value(echo):
     """R3.5, R6.1: Elixir reads what Python can say beside a frame."""
-    meta = {"n": 2**70, "at": datetime.date(2026, 11, 21), "t": (1, "a"), "s": {3}}
+    meta = {"n": 2**70, "at": dt.date(2026, 11, 21), "t": (1, "a"), "s": {3}}
     shown = echo(b"x", meta=meta).meta["shown"]
     assert shown == f'%{{"at" => ~D[2026-11-21], "n" => {2**70}, "s" => MapSet.new([3]), "t" => {{1, "a"}}}}'.replace(
         "MapSet.new([3])", "#MapSet<[3]>" if "#MapSet" in shown else "MapSet.new([3])"
@@ -360,3 +364,55 @@ def test_a_killed_consumer_is_replaced(name, elixir, python, language, size):
         assert rest == list(range(sent - len(rest), sent))
         inspection = ring.inspect()
         assert (inspection.filling, inspection.offered, inspection.held) == (0, 0, 0)
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+#: What Python sends, and what comes back by way of Elixir where that is another thing.
+VALUES = [
+    None, True, 0, -1, 2**63, 2**64, -(2**64) - 1, 10**40, 0.5, -0.0, 1e300, "", "text", "ä€\U0001f600", b"\0\xff",
+    (b"ascii", "ascii"), (math.inf, slipring.Atom("infinity")), (-math.inf, slipring.Atom("neg_infinity")),
+    (math.nan, slipring.Atom("nan")),
+    [], [1, [2.5, [None]]], (((1, (2,)), []),), ((),), {}, {"a": {"b": [1]}}, {1: "int", 2.5: "float", None: 0, (1, 2): "tuple"},
+    {1, "a"}, (frozenset({1}), {1}), slipring.Atom("ok"), range(10), range(10, 0, -3), range(0),
+    dt.date(2026, 11, 21), dt.time(10, 46, 28, 5), dt.datetime(2026, 11, 21, 10, 46), dt.datetime(2026, 11, 21, microsecond=7),
+    dt.datetime(2026, 11, 21, tzinfo=dt.timezone.utc), dt.datetime(2026, 11, 21, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
+    dt.datetime(2026, 7, 1, 12, tzinfo=BERLIN), dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN), dt.timedelta(days=-1, microseconds=1),
+    decimal.Decimal("-12.50"), decimal.Decimal("NaN"), decimal.Decimal("1E+400"), decimal.Decimal("9" * 60),
+    fractions.Fraction(3, 7), 1 - 2j, uuid.UUID(int=2**100), slipring.Tag(4711, ["x"]), slipring.Object("acme.Thing", 2, {"a": 1}),
+]  # fmt: skip
+
+
+def alike(a, b):
+    """Equal and of one type, all the way down; maps in any order."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return len(a) == len(b) and all(key in b and alike(value, b[key]) for key, value in a.items())
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return str(a) == str(b) if isinstance(a, (float, decimal.Decimal)) else a == b
+
+
+def test_any_value_goes_there_and_back(echo):
+    """R6.1, R6.2: each type by way of Elixir's terms, alone and inside others; what changes is what docs/types.md
+    says."""
+    for value in VALUES:
+        sent, expected = value if type(value) is tuple and len(value) == 2 else (value, value)
+        if type(value) is tuple and len(value) == 1:
+            sent = expected = value[0]
+        frame = echo([sent, {"in": sent}])
+        got = frame.value
+        assert alike(got, [expected, {"in": expected}]), (sent, got, frame.meta)
+
+
+def test_arrays_in_values_go_there_and_back(echo):
+    """R4.1, R14.2: out of line both ways, every numeric dtype, and large bytes."""
+    arrays = {code: np.arange(300).astype(code).reshape(20, 15) for code in DTYPES}
+    sent = {**arrays, "small": np.arange(3), "fortran": np.asfortranarray(np.ones((30, 40))), "blob": bytes(range(256)) * 400}
+    frame = echo(sent)
+    got = frame.value
+    assert len(frame.describe()["buffers"]) == len(DTYPES) + 2
+    assert bytes(got.pop("blob")) == sent.pop("blob")
+    for name, array in sent.items():
+        assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape), name
+        assert np.array_equal(got[name], array)

@@ -128,7 +128,7 @@ fn array<'py>(object: Bound<'py, PyAny>) -> PyResult<Array<'py>> {
     };
     let element = match dtype_of(py, descr) {
         Some(dtype) => dtype.into(),
-        None => dtype::describe(&object.getattr(intern!(py, "dtype"))?)?,
+        None => dtype::describe(&dtype_at(py, descr))?,
     };
     let fortran = flags & NPY_ARRAY_C_CONTIGUOUS == 0 && flags & NPY_ARRAY_F_CONTIGUOUS != 0;
     let order = if fortran { Order::F } else { Order::C };
@@ -146,6 +146,13 @@ fn array<'py>(object: Bound<'py, PyAny>) -> PyResult<Array<'py>> {
         descriptor = known.map_err(|e| error::encode(py, &e, "ndarray"))?;
     }
     Ok(Array { object, descriptor, whole, texts })
+}
+
+/// A descriptor of NumPy's as an object. That of an array is asked for at its field: a subclass may answer
+/// to its name what it likes.
+fn dtype_at(py: Python<'_>, descr: *mut PyArray_Descr) -> Bound<'_, PyAny> {
+    // SAFETY: it belongs to a living array, and the call takes a reference of its own.
+    unsafe { Bound::from_borrowed_ptr(py, descr.cast()) }
 }
 
 /// The dtype that a descriptor of NumPy's stands for, if it is a numeric one and no more than that.
@@ -190,11 +197,18 @@ impl Array<'_> {
     /// Copies the elements, in the descriptor's order. NumPy releases the GIL where it pays.
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         assert_eq!(out.len(), self.descriptor.byte_len());
+        if let Some(texts) = &self.texts {
+            // NumPy would put here what points to texts elsewhere.
+            out.copy_from_slice(texts);
+            return Ok(());
+        }
         if matches!(self.descriptor.element(), Element::Struct(_)) {
             // What NumPy leaves out between the fields must not show what an earlier frame left.
             out.fill(0);
         }
-        let dtype = self.object.getattr(intern!(py, "dtype"))?;
+        let array: *const PyArrayObject = self.object.as_ptr().cast();
+        // SAFETY: it is an array that we hold.
+        let dtype = dtype_at(py, unsafe { (*array).fields.descr });
         let over = over_as(py, &self.descriptor, dtype, out.as_mut_ptr(), true, None)?;
         // SAFETY: both are arrays of one shape; the target has no owner, is not seen by anybody
         // else, and is gone before `out` is.

@@ -154,7 +154,15 @@ fn string(dtype: &Bound<'_, PyAny>, path: &str) -> PyResult<Element> {
 /// The dtype of an element that came. NumPy must be there.
 pub(crate) fn build<'py>(py: Python<'py>, element: &Element) -> PyResult<Bound<'py, PyAny>> {
     let numpy = py.import(intern!(py, "numpy"))?;
-    make(&numpy.getattr(intern!(py, "dtype"))?, element).map_err(|cause| {
+    let made = make(&numpy.getattr(intern!(py, "dtype"))?, element).and_then(|dtype| {
+        // An array lies over as many bytes as this makes.
+        let size: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
+        match size == element.item_size() || matches!(element, Element::String(_)) {
+            true => Ok(dtype),
+            false => Err(PyValueError::new_err(format!("its elements have {size} bytes"))),
+        }
+    });
+    made.map_err(|cause| {
         let what = format!("NumPy has no dtype {element}: {cause}");
         let hint = "read the bytes by frame.view, or send another dtype";
         let class = intern!(py, "DecodeError");

@@ -72,16 +72,19 @@ fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
         let mut out = vec![0; len];
         copy(&mut out).map(|()| len)
     };
-    match (format, Buffer::of(object)?) {
-        (Format::Raw, Some(buffer)) => copied(buffer.len(), &|out| buffer.copy_to(py, out)),
-        (Format::Ndarray, _) => match array::look(object)? {
+    match format {
+        Format::Raw => match Buffer::of(object)? {
+            Some(buffer) => copied(buffer.len(), &|out| buffer.copy_to(py, out)),
+            None => Ok(0),
+        },
+        Format::Ndarray => match array::look(object)? {
             Candidate::Array(array) => {
                 copied(array.descriptor.byte_len(), &|out| array.copy_to(py, out))
             }
             _ => Ok(0),
         },
-        (Format::Value, _) => value::encode(object).map(|bytes| bytes.as_bytes().len()),
-        (Format::Pickle, _) => pickle::dump(object).map(|pickled| {
+        Format::Value => value::encode(object).map(|bytes| bytes.as_bytes().len()),
+        Format::Pickle => pickle::dump(object).map(|pickled| {
             pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()
         }),
         _ => Ok(0),

@@ -11,6 +11,8 @@ use slipring_codec::format::ndarray::{Descriptor, Missing, MissingValue, Order, 
 pub(crate) fn pack(array: &Bound<'_, PyAny>, missing: &Missing, order: Order) -> PyResult<Vec<u8>> {
     let py = array.py();
     let order = letter(order);
+    // Not by the methods of a subclass.
+    let array = py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "asarray"), (array,))?;
     let flat = array.call_method1(intern!(py, "ravel"), (order,))?;
     let list = flat.call_method0(intern!(py, "tolist"))?.cast_into::<PyList>()?;
     let items: Vec<Bound<'_, PyAny>> = list.iter().collect();

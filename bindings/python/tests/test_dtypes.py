@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pathlib
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -14,7 +15,7 @@ import slipring
 
 StringDType = np.dtypes.StringDType
 
-PLAIN = "S5 S1 U3 >U3 V7 g >g G M8[s] M8[25us] >M8[D] m8 >m8[ns] M8".split()
+PLAIN = "S5 S1 S0 U3 >U3 U0 V7 V0 g >g G M8[s] M8[25us] >M8[D] m8 >m8[ns] M8".split()
 NESTED = np.dtype(
     [
         (("a title", "id"), ">u2"),
@@ -43,9 +44,11 @@ EVERY = {**{name: np.dtype(name) for name in PLAIN}, **STRUCTS}
 def filled(dtype, shape):
     """Bits at random, of text characters; what lies between fields is not zero."""
     size = int(np.prod(shape))
-    if dtype.kind == "U" or dtype.itemsize == 0:
+    if dtype.itemsize == 0:
+        return np.ndarray(shape, dtype, b"-")
+    if dtype.kind == "U":
         letters = np.array(["", "a", "é𝄞", "xyz"], dtype)
-        return np.ndarray(shape, dtype, np.resize(letters, size).tobytes() + b"\0")
+        return np.ndarray(shape, dtype, np.resize(letters, size).tobytes())
     bits = np.random.default_rng(size).integers(1, 255, size * dtype.itemsize, "u1")
     array = bits.view(dtype).reshape(shape)
     for part in texts(array):
@@ -135,6 +138,17 @@ def test_titles_offsets_and_alignment_survive(ends):
     assert rx.recv(0).value.dtype.isalignedstruct
 
 
+def test_the_dtype_is_told(ends):
+    """R4.5: by name, as NumPy writes it, without an array being made."""
+    tx, rx = ends
+    for dtype in ["M8[25s]", ">U3", "S5", STRUCTS["packed"], STRUCTS["aligned"], NESTED["grid"].base]:
+        tx.send(np.zeros(2, dtype))
+        told = rx.recv(0).describe()
+        named = np.dtype(dtype)
+        assert told["dtype"] == (str(named) if named.names else named.str)
+        assert told["shape"] == (2,)
+
+
 def arrays():
     dtypes = st.one_of(
         npst.array_dtypes(max_size=5, allow_subarrays=True),
@@ -222,6 +236,33 @@ def test_subclasses_arrive_as_arrays(ends):
     same(rx.recv(0).value, np.array([[1, 2]]))
 
 
+class Liar(np.ndarray):
+    """An array that says of itself what is not so."""
+
+    @property
+    def dtype(self):
+        return np.dtype([("x", "V100000")])
+
+    def ravel(self, order="C"):
+        return np.zeros(1)
+
+    def tolist(self):
+        return ["more"] * 1000
+
+
+def test_a_subclass_is_not_asked_what_it_is(ends):
+    """P9: its memory is what NumPy knows of it, read whole and strided."""
+    tx, rx = ends
+    for dtype in ([("x", "u1")], "M8[s]", "f8"):
+        sent = np.zeros(4, dtype)
+        for array in (sent, sent[::2]):
+            tx.send(array.view(Liar))
+            same(rx.recv(0).value, array)
+    texts = np.array(["a", "b"], StringDType())
+    tx.send(texts.view(Liar))
+    assert rx.recv(0).value.tolist() == ["a", "b"]
+
+
 OLD_UNION = np.dtype((np.int32, {"low": ("i2", 0), "high": ("i2", 2)}))
 
 
@@ -248,6 +289,65 @@ def test_what_has_no_frame_is_named(ends, unsendable, path, hint):
     assert (caught.value.path, isinstance(caught.value, TypeError)) == (path, True)
     assert hint in caught.value.hint and caught.value.hint in str(caught.value)
     assert rx.try_recv() is None
+
+
+def test_what_has_no_frame_goes_by_pickle(ring):
+    """R9.4: where no other form is asked for; and back with all that it was."""
+    tx, rx = ring.producer(), ring.consumer(pickle=True)
+    masked = np.ma.array([1, 2], mask=[0, 1])
+    for sent in (np.array([{"a": 1}, None]), masked, np.zeros(2, [("a", "i4"), ("b", [("c", "O")])])):
+        tx.send(sent)
+        frame = rx.recv(0)
+        assert frame.format == "pickle"
+        got = frame.value
+        assert (type(got), got.dtype, repr(got)) == (type(sent), sent.dtype, repr(sent))
+
+
+@pytest.mark.parametrize("dtype", EVERY.values(), ids=EVERY)
+def test_every_dtype_stands_in_values(ends, dtype):
+    """R3.5, R4.2, R4.3: in place where it is small, else out of line as a view; and as a scalar."""
+    tx, rx = ends
+    for shape in [(), (3,), (40, 20)]:
+        sent = filled(dtype, shape)
+        tx.send({"array": sent, "n": [1, None]})
+        frame = rx.recv(0)
+        got = frame.value["array"]
+        same(got, sent)
+        assert not got.flags.writeable
+        if sent.nbytes >= 256:
+            assert got.__array_interface__["data"][0] in ring_of(frame)
+    scalar = filled(dtype, (1,))[0]
+    tx.send([scalar])
+    got = rx.recv(0).value[0]
+    assert type(got) is type(scalar) and got.dtype == scalar.dtype
+    # The bytes of a long double that mean nothing are not kept in a scalar.
+    assert repr(got) == repr(scalar) if dtype.kind in "fc" else bits(np.asarray(got)) == bits(np.asarray(scalar))
+
+
+def ring_of(frame):
+    """The addresses of a frame's bytes."""
+    view = np.frombuffer(frame.view, "u1")
+    start = view.__array_interface__["data"][0]
+    return range(start, start + frame.header.body_len)
+
+
+def test_the_cost_of_texts_is_told():
+    """R4.3: an array whose elements don't lie in it is measured by what its frame takes."""
+    texts = np.array(["é" * 1000] * 50, StringDType())
+    told = slipring.explain(texts)
+    assert told.format == "ndarray"
+    assert told.candidates[0].size == 51 * 8 + 7 + 50 * 2000
+
+
+def test_texts_stand_in_values(ends):
+    """R3.5, R4.3: texts of any length, few and many, and missing ones."""
+    tx, rx = ends
+    for n in (0, 3, 500):
+        sent = np.array(["é" * (i % 40) if i % 3 else None for i in range(n)], StringDType(na_object=None))
+        for value in (sent, sent[::2]):
+            tx.send({"texts": value})
+            got = rx.recv(0).value["texts"]
+            assert (got.dtype, got.tolist()) == (value.dtype, value.tolist())
 
 
 def nested(depth):
@@ -417,6 +517,46 @@ def test_texts_that_lead_astray_are_refused(foreign):
         frame = foreign(2, 0x5400, body(b"T|", 0, description, bytes(data)))
         with pytest.raises(slipring.DecodeError):
             frame.value
+
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "crates/codec/tests/golden"
+
+
+def golden(name):
+    """The bytes of a golden file: two digits each, and comments."""
+    lines = (GOLDEN / f"ndarray-{name}.hex").read_text().splitlines()
+    return bytes.fromhex(" ".join(line.split("#")[0] for line in lines))
+
+
+RECORD = np.dtype(
+    {
+        "names": ["id", "xy", "in"],
+        "formats": ["<u2", (">f4", (2,)), np.dtype([("s", "S2")])],
+        "offsets": [0, 4, 12],
+        "titles": ["number", None, None],
+        "itemsize": 16,
+    },
+    align=True,
+)
+
+
+@pytest.mark.parametrize(
+    "file, code, array",
+    [
+        ("M8-25s", 0x4D08, np.array([1, -2, "NaT"], "<M8[25s]")),
+        ("m8-big", 0xED08, np.ndarray((), ">m8", (7).to_bytes(8, "big"))),
+        ("U2-big-f", 0xD500, np.array([["hé"], ["𝄞"]], ">U2")),
+        ("S0", 0x5300, np.ndarray((2, 3), "S0", b"-")),
+        ("struct", 0x5600, np.array([(258, [1.5, -1.0], (b"ab",))], RECORD)),
+        ("T-missing", 0x5400, np.array([["a", ""], ["é", None]], StringDType(na_object=None))),
+    ],
+    ids=lambda of: of if isinstance(of, str) else "",
+)
+def test_golden_bodies_are_read(foreign, file, code, array):
+    """R5.1, R4.3: laid out by hand, by the document alone; NumPy makes of them what it should."""
+    got = foreign(2, code, golden(file)).value
+    assert (got.dtype, got.shape, repr(got.tolist())) == (array.dtype, array.shape, repr(array.tolist()))
+    assert described(got.dtype) == described(array.dtype)
 
 
 def test_a_struct_needs_numpy_s_buffer_only(name, python):

@@ -63,6 +63,20 @@ def test_structs_show_themselves_too(ends):
     assert rx.recv(0).value.dtype == array.dtype
 
 
+@pytest.mark.parametrize("kind", [Tensor, Picture])
+def test_others_arrays_stand_in_values(ends, kind):
+    """R3.5, R4.1: among other objects, small ones in place and large ones out of line."""
+    tx, rx = ends
+    for array in (np.arange(3, dtype=">i2"), np.arange(600.0).reshape(20, 30)[:, ::2]):
+        # DLPack knows the machine's byte order only.
+        array = array if kind is Picture else array.astype(array.dtype.newbyteorder("="))
+        tx.send({"shown": kind(array), "n": 1})
+        frame = rx.recv(0)
+        got = frame.value["shown"]
+        assert frame.format == "value"
+        assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
 def test_a_frame_is_sent_on_as_what_it_is(ends):
     """P4: an array as an array, bytes as bytes."""
     tx, rx = ends

@@ -59,6 +59,7 @@ fn elements() -> impl Strategy<Value = Element> {
         (any::<bool>(), proptest::sample::select(units), 1..=i32::MAX as u32, order.clone())
             .prop_map(|(since_1970, unit, count, byte_order)| {
                 let unit = TimeUnit::from_name(unit).unwrap();
+                let count = if unit == TimeUnit::Generic { 1 } else { count };
                 Element::Time { since_1970, unit, count, byte_order }
             }),
         (0u32..2000).prop_map(|len| Element::Bytes { len }),
@@ -345,6 +346,7 @@ fn wrong_descriptions_are_named() {
         (b"M<", 8, list(["s".into()]), Fault::Form, ""),
         (b"M<", 8, list(["S".into(), int(1)]), Fault::Unit, ""),
         (b"m>", 8, list(["s".into(), int(0)]), Fault::Unit, ""),
+        (b"m>", 8, list(["generic".into(), int(2)]), Fault::Unit, ""),
         (b"m>", 8, list(["s".into(), int(-1)]), Fault::Unit, ""),
         (b"m>", 8, list(["s".into(), int(1 << 31)]), Fault::Unit, ""),
         (b"f<", 16, "x86".into(), Fault::Form, ""),

@@ -288,3 +288,20 @@ fn an_encoder_goes_on_behind_what_is_there() {
     assert_eq!(encoder.into_vec(), b"head\xf5");
     assert!(Encoder::new().is_empty());
 }
+
+/// R5.1: the golden bytes of values, which all languages read, are written as they are from the tree.
+#[test]
+fn golden_values_come_back() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/values.json");
+    let golden = std::fs::read_to_string(golden).unwrap();
+    let mut read = 0;
+    for hex in golden.lines().filter_map(|line| line.trim().strip_prefix("\"hex\": \"")) {
+        let digits: Vec<char> = hex.chars().take_while(char::is_ascii_hexdigit).collect();
+        let byte =
+            |pair: &[char]| pair.iter().fold(0, |n, c| n * 16 + c.to_digit(16).unwrap() as u8);
+        let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+        assert_eq!(Value::decode(&bytes).unwrap().to_vec().unwrap(), bytes, "{hex}");
+        read += 1;
+    }
+    assert!(read > 50, "{read}");
+}

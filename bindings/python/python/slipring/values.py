@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, overload
 
+from . import _sparse
+
 T = TypeVar("T")
 
 _log = logging.getLogger("slipring")
@@ -75,6 +77,25 @@ def _name(cls: type) -> str:
 
 def _dataclass_fields(obj: Any) -> dict[str, Any]:
     return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
+
+
+def _known(obj: Any) -> tuple[str, Any] | None:
+    """Name and fields of an object whose type nobody has registered, if it is a dataclass's or sparse."""
+    if dataclasses.is_dataclass(obj):
+        return _name(type(obj)), _dataclass_fields(obj)
+    if _sparse.is_sparse(obj):
+        return _sparse.to_components(obj)
+    return None
+
+
+def _build(name: str, fields: Any) -> Any:
+    """The object of a name that nobody has registered; ``None`` where it is not known here."""
+    if name not in _sparse.NAMES:
+        return None
+    try:
+        return _sparse.from_components(name, fields)
+    except ImportError:
+        return None
 
 
 def _state(obj: Any) -> dict[str, Any]:

@@ -431,9 +431,8 @@ impl<'py, S: Sink> Writer<'py, S> {
             return self.buffer(object);
         }
         // What has fields is sent with them, not as what it derives from.
-        if let Some(fields) = registry::dataclass_fields(object)? {
-            let name = object.get_type().fully_qualified_name()?.into_any();
-            return self.object(&name, 1, fields.as_any(), depth);
+        if let Some((name, fields)) = registry::known(object)? {
+            return self.object(&name, 1, &fields, depth);
         }
         if object.is_instance_of::<PyDict>() {
             // Its own methods may give other items than the dict below has.

@@ -1,7 +1,9 @@
 //! Types that users have registered. The books are kept in Python (`slipring.values`); here they
 //! are looked into.
 
+use crate::error;
 use crate::value::types::warn_lossy;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -63,18 +65,29 @@ pub(crate) fn build<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     match books(py)?.by_name.bind(py).get_item(name)? {
         Some(entry) => entry.call_method1(intern!(py, "build"), (fields, version)).map(Some),
+        None if name.starts_with("scipy.") => {
+            let values = py.import(intern!(py, "slipring.values"))?;
+            match values.call_method1(intern!(py, "_build"), (name, fields)) {
+                Ok(made) => Ok((!made.is_none()).then_some(made)),
+                Err(e) if e.is_instance_of::<PyException>(py) => {
+                    let hint = "the sender may be newer, or faulty: send the arrays by themselves";
+                    let class = intern!(py, "DecodeError");
+                    let what = format!("a {name} can't be put together: {e}");
+                    Err(error::undecodable(py, class, &what, "$", name, hint))
+                }
+                Err(error) => Err(error),
+            }
+        }
         None => Ok(None),
     }
 }
 
-/// The fields of a dataclass's object by their names; `None` for anything else.
-pub(crate) fn dataclass_fields<'py>(
+/// Name and fields of an object whose type nobody has registered, if its type is one that is known by
+/// itself: a dataclass, a sparse array.
+pub(crate) fn known<'py>(
     object: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
     let py = object.py();
-    if !object.get_type().hasattr(intern!(py, "__dataclass_fields__"))? {
-        return Ok(None);
-    }
     let values = py.import(intern!(py, "slipring.values"))?;
-    values.call_method1(intern!(py, "_dataclass_fields"), (object,)).map(Some)
+    values.call_method1(intern!(py, "_known"), (object,))?.extract()
 }

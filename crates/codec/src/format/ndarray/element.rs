@@ -43,7 +43,7 @@ pub enum Element {
         since_1970: bool,
         /// In what it counts.
         unit: TimeUnit,
-        /// In how many of them: 25 for steps of 25 units. From 1 to 2^31 - 1.
+        /// In how many of them: 25 for steps of 25 units. From 1 to 2^31 - 1; 1 where there is no unit.
         count: u32,
         /// The byte order.
         byte_order: ByteOrder,
@@ -448,6 +448,7 @@ impl Element {
             Element::Time { count, .. } if !(1..=i32::MAX as u32).contains(count) => {
                 Err(DtypeFault::Unit)
             }
+            Element::Time { unit: TimeUnit::Generic, count: 2.., .. } => Err(DtypeFault::Unit),
             _ if self.item_size() as u64 > MAX_ITEM_SIZE => Err(DtypeFault::ItemSize),
             _ => Ok(()),
         }
