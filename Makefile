@@ -134,8 +134,9 @@ bench-ring: setup ## the ring beside its peers; writes target/bench/
 bench-codec: setup ## encoding and decoding beside their peers; writes target/bench/codec.json
 	@scripts/setup bench
 	$(say) 'Codec benchmarks'
-	@.venv/bin/python benches/python/codec.py $(BENCH_ARGS)
-	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs
+	@mkdir -p target/bench
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-beam.jsonl
+	@.venv/bin/python benches/python/codec.py --more target/bench/codec-beam.jsonl $(BENCH_ARGS)
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
 	$(say) 'Growth'
