@@ -84,7 +84,7 @@ def test_golden_values_are_read_and_written_alike(echo):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", slipring.LossyWarning)
             value = slipring.decode(data)
-        if name not in ("map of a list key", "epoch", "element <i4"):
+        if name not in ("map of a list key", "epoch"):
             assert slipring.encode(value) == data, name
         if isinstance(value, (bytes, np.ndarray)):
             continue  # These go as they are, and are tested below.
@@ -112,15 +112,6 @@ def test_values_there_and_back(echo):
     assert (got[3] == large.T).all() and got[3].flags.f_contiguous
     assert got[4] == sent[4]
     assert frame.meta["about"]["term"].startswith('[%{7 => [%{"int" => 1267650600228229401496703205376')
-
-
-def test_metadata_of_any_value(echo):
-    """R3.5, R6.1: Elixir reads what Python can say beside a frame."""
-    meta = {"n": 2**70, "at": dt.date(2026, 11, 21), "t": (1, "a"), "s": {3}}
-    shown = echo(b"x", meta=meta).meta["shown"]
-    assert shown == f'%{{"at" => ~D[2026-11-21], "n" => {2**70}, "s" => MapSet.new([3]), "t" => {{1, "a"}}}}'.replace(
-        "MapSet.new([3])", "#MapSet<[3]>" if "#MapSet" in shown else "MapSet.new([3])"
-    )
 
 
 RECORD = np.dtype(

@@ -45,9 +45,5 @@ for frame <- rx do
          %{"reason" => Atom.to_string(error.reason), "path" => error.path, "hint" => error.hint}}
     end
 
-  with {:error, %{reason: :encode}} <-
-         Slipring.send(tx, value, meta: %{"meta" => frame.meta, "about" => about}) do
-    # Metadata that Elixir reads and does not send.
-    Slipring.send!(tx, value, meta: %{"shown" => inspect(frame.meta), "about" => about})
-  end
+  Slipring.send!(tx, value, meta: %{"meta" => frame.meta, "about" => about})
 end
