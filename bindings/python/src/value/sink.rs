@@ -142,8 +142,14 @@ impl Sink for BytesSink {
         if self.len >= self.capacity {
             return self.put(&bytes[..len]);
         }
+        let all = u128::from_le_bytes(bytes);
+        // In two stores: one of 16 bytes would wait for what was just put together in two halves.
         // SAFETY: rule 1: behind each byte of the capacity there are 16 more.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), 16) };
+        unsafe {
+            let to = self.data.add(self.len).cast::<u64>();
+            to.write_unaligned((all as u64).to_le());
+            to.add(1).write_unaligned(((all >> 64) as u64).to_le());
+        }
         self.len += len;
     }
 

@@ -63,12 +63,15 @@ impl Sink for Fixed<'_> {
     #[inline]
     fn put_first(&mut self, bytes: [u8; 16], len: usize) {
         // All of them are written where there is room; what follows is written over the rest.
-        match self.out.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
-            Some(place) => {
-                *place = bytes;
+        // In two stores: one of 16 bytes would wait for what was just put together in two halves.
+        let all = u128::from_le_bytes(bytes);
+        match self.out.get_mut(self.len..).unwrap_or_default().as_chunks_mut::<8>().0 {
+            [first, second, ..] => {
+                *first = (all as u64).to_le_bytes();
+                *second = ((all >> 64) as u64).to_le_bytes();
                 self.len += len;
             }
-            None => self.put(&bytes[..len]),
+            _ => self.put(&bytes[..len]),
         }
     }
 
