@@ -50,6 +50,7 @@ defmodule Slipring do
   alias Slipring.{
     Consumer,
     Error,
+    Explanation,
     Feeder,
     Frame,
     Native,
@@ -829,6 +830,21 @@ defmodule Slipring do
   end
 
   def controlling_process(_handle, other), do: wrong!("controlling_process/2", "a pid", other)
+
+  @doc """
+  Says which format `send/3` takes for a term, why, and what the others would have cost: a
+  `Slipring.Explanation`.
+
+      iex> Slipring.explain(%{"a" => 1}).format
+      :value
+      iex> Slipring.explain("bytes").format
+      :raw
+      iex> explained = Slipring.explain([self()])
+      iex> {explained.format, hd(explained.candidates).reason =~ "$[0]"}
+      {nil, true}
+  """
+  @spec explain(term) :: Explanation.t()
+  def explain(term), do: Explanation.of(term)
 
   # Twins that raise -------------------------------------------------------------------------------
 

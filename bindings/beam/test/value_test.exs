@@ -655,6 +655,30 @@ defmodule Slipring.ValueTest do
     defp copied(frame), do: Slipring.Native.content(frame.lease)
   end
 
+  describe "explain" do
+    test "says what send does, why, and what it costs (R1.5)", %{name: name} do
+      ring = Slipring.create!(name)
+      {tx, rx} = {Slipring.producer!(ring), Slipring.consumer!(ring)}
+      tensor = Slipring.Tensor.from_list([1, 2, 3], {3}, {:u, 8})
+
+      for term <- ["bytes", tensor, %{"a" => [1, tensor]}, {:tuple, 2.5}, nil] do
+        explained = Slipring.explain(term)
+        :ok = Slipring.send(tx, term)
+        assert Slipring.recv!(rx).format == explained.format
+        assert [%{fits: true, size: size, time: time} | _] = explained.candidates
+        assert size > 0 and time >= 0 and is_binary(explained.reason)
+      end
+
+      for term <- [self(), [1 | 2], %{"f" => &is_map/1}] do
+        explained = Slipring.explain(term)
+        assert explained.format == nil
+        assert Enum.all?(explained.candidates, &(not &1.fits and &1.size == nil))
+      end
+
+      assert hd(Slipring.explain(%{"f" => &is_map/1}).candidates).reason =~ "$.f"
+    end
+  end
+
   describe "in frames" do
     test "large binaries and tensors lie in the segment (R14.2)", %{name: name} do
       {_ring, tx, rx} = pair(name)

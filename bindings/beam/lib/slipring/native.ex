@@ -51,6 +51,7 @@ defmodule Slipring.Native do
   def hand_over_consumer(_rx, _pid), do: not_loaded()
 
   def dtype(_type, _byte_order), do: not_loaded()
+  def select(_nature, _refused), do: not_loaded()
 
   def content(_lease), do: not_loaded()
   def copy_out(_lease), do: not_loaded()

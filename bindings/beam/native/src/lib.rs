@@ -27,6 +27,7 @@ mod lease;
 mod meta;
 mod producer;
 mod ring;
+mod select;
 mod tensor;
 mod value;
 mod waiter;

@@ -1,0 +1,59 @@
+defmodule Slipring.Explanation do
+  @moduledoc """
+  Which format a term goes in, and why: what `Slipring.explain/1` answers.
+
+    * `format` - the one that `Slipring.send/3` takes, or `nil` if none holds the term
+    * `reason` - why
+    * `candidates` - all formats, the one that is taken first: maps of `format`, `fits`, `reason` and, for
+      those that hold the term, `size` in bytes and `time` in microseconds, measured by writing it once
+  """
+
+  alias Slipring.{Native, Tensor}
+
+  @type candidate :: %{
+          format: atom,
+          fits: boolean,
+          reason: String.t(),
+          size: non_neg_integer | nil,
+          time: number | nil
+        }
+  @type t :: %__MODULE__{format: atom, reason: String.t(), candidates: [candidate]}
+
+  defstruct [:format, :reason, candidates: []]
+
+  @doc false
+  def of(term) do
+    {spent, encoded} = :timer.tc(fn -> Slipring.encode(term) end)
+
+    {nature, refused} =
+      case {term, encoded} do
+        {term, _} when is_binary(term) -> {"bytes", nil}
+        {%Tensor{}, {:ok, _}} -> {"array", nil}
+        {_, {:ok, _}} -> {"value", nil}
+        {_, {:error, error}} -> {"other", Exception.message(error)}
+      end
+
+    candidates =
+      for {format, fits, reason} <- Native.select(nature, refused) do
+        {size, time} = if fits, do: cost(format, term, encoded, spent), else: {nil, nil}
+        %{format: format, fits: fits, reason: reason, size: size, time: time}
+      end
+
+    [first | _] = candidates
+
+    %__MODULE__{
+      format: if(first.fits, do: first.format),
+      reason: first.reason,
+      candidates: candidates
+    }
+  end
+
+  defp cost(:value, _term, {:ok, bytes}, spent), do: {byte_size(bytes), spent}
+  defp cost(:raw, bytes, _encoded, _spent), do: copied(bytes)
+  defp cost(:ndarray, tensor, _encoded, _spent), do: copied(tensor.data)
+
+  defp copied(bytes) do
+    {spent, copy} = :timer.tc(fn -> :binary.copy(bytes) end)
+    {byte_size(copy), spent}
+  end
+end
