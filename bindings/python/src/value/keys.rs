@@ -27,28 +27,53 @@ pub(super) fn get<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>
     if text.len() > LONGEST {
         return new_text(py, text);
     }
+    KEYS.with_borrow_mut(|keys| find(keys, py, text))
+}
+
+/// The thread's keys, for one who asks for many. Whoever asks meanwhile begins anew.
+pub(crate) struct Borrowed(Vec<Key>);
+
+impl Borrowed {
+    pub(crate) fn new() -> Self {
+        Self(KEYS.with_borrow_mut(std::mem::take))
+    }
+
+    /// As [`get`].
+    #[inline(always)]
+    pub(crate) fn get<'py>(&mut self, py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+        if text.len() > LONGEST { new_text(py, text) } else { find(&mut self.0, py, text) }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // At a thread's end there is nowhere to put them.
+        let _ = KEYS.try_with(|keys| keys.replace(std::mem::take(&mut self.0)));
+    }
+}
+
+#[inline(always)]
+fn find<'py>(keys: &mut Vec<Key>, py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
     let words = words(text);
     let mixed = words.iter().fold(text.len() as u64, |hash, &word| {
         (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
     });
-    KEYS.with_borrow_mut(|keys| {
-        if keys.is_empty() {
-            keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
-        }
-        let key = &mut keys[mixed as usize % PLACES];
-        if key.words == words
-            && key.len == text.len()
-            && let Some(object) = &key.object
-        {
-            return Some(object.bind(py).clone());
-        }
-        let new = new_text(py, text)?;
-        // Computes the hash, which the object keeps.
-        new.hash().ok()?;
-        // The former goes: a str runs no code of others when it does.
-        *key = Key { words, len: text.len(), object: Some(new.clone().unbind()) };
-        Some(new)
-    })
+    if keys.is_empty() {
+        keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
+    }
+    let key = &mut keys[mixed as usize % PLACES];
+    if key.words == words
+        && key.len == text.len()
+        && let Some(object) = &key.object
+    {
+        return Some(object.bind(py).clone());
+    }
+    let new = new_text(py, text)?;
+    // Computes the hash, which the object keeps.
+    new.hash().ok()?;
+    // The former goes: a str runs no code of others when it does.
+    *key = Key { words, len: text.len(), object: Some(new.clone().unbind()) };
+    Some(new)
 }
 
 /// The bytes, padded with zeros.
