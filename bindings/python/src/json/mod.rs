@@ -3,6 +3,7 @@
 mod number;
 mod numpy;
 mod out;
+mod pairs;
 mod read;
 mod scan;
 mod text;

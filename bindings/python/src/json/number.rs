@@ -16,6 +16,17 @@ fn digits(n: u32) -> u64 {
     tens | (pairs - 10 * tens) << 8
 }
 
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut all = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        all[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    all
+};
+
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Writes an integer and gives its length.
@@ -37,12 +48,21 @@ pub(super) unsafe fn write_int(n: i64, to: *mut u8) -> usize {
 unsafe fn write_uint(n: u64, to: *mut u8) -> usize {
     const E8: u64 = 100_000_000;
     const E16: u64 = E8 * E8;
-    // The first part without its leading zeros; the last digit stays if all are.
+    // The first part, below 10^8, without its leading zeros; the last digit stays if all are.
     let head = |n: u64, to: *mut u8| {
+        if n < 10_000 {
+            // Most numbers are small, or begin so: for them a table is faster.
+            let (high, low) = (PAIRS[n as usize / 100], PAIRS[n as usize % 100]);
+            let all = u32::from_le_bytes([high[0], high[1], low[0], low[1]]);
+            let zeros = usize::from(n < 10) + usize::from(n < 100) + usize::from(n < 1000);
+            // SAFETY: 4 bytes, where the caller of the outer function has left room for them.
+            unsafe { to.cast::<[u8; 4]>().write((all >> (8 * zeros)).to_le_bytes()) };
+            return 4 - zeros;
+        }
         let all = digits(n as u32);
-        let zeros = (all | 1 << 56).trailing_zeros() / 8;
+        let zeros = all.trailing_zeros() / 8;
         let shown = (all + ZEROS) >> (8 * zeros);
-        // SAFETY: 8 bytes, where the caller of the outer function has left room for them.
+        // SAFETY: 8 bytes, as above.
         unsafe { to.cast::<[u8; 8]>().write(shown.to_le_bytes()) };
         8 - zeros as usize
     };

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
 use pyo3::{IntoPyObjectExt, ffi};
 use slipring_codec::error::{Path, Segment};
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// How JSON is read.
@@ -56,7 +57,19 @@ struct Failure {
 /// References that wait for their container.
 struct Stack(Vec<Object>);
 
+thread_local! {
+    /// The memory of a stack that is not in use.
+    static SPARE: Cell<Vec<Object>> = const { Cell::new(Vec::new()) };
+}
+
+/// Places of a stack that are kept.
+const KEPT: usize = 1 << 16;
+
 impl Stack {
+    fn new() -> Self {
+        Self(SPARE.take())
+    }
+
     /// Lets go of all from `base` on.
     fn cut(&mut self, base: usize) {
         while self.0.len() > base {
@@ -71,6 +84,10 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         self.cut(0);
+        if self.0.capacity() <= KEPT {
+            // At a thread's end there is nowhere to keep it.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.0)));
+        }
     }
 }
 
@@ -102,7 +119,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             py,
             input,
             at: 0,
-            stack: Stack(Vec::with_capacity(256)),
+            stack: Stack::new(),
             keys_at: Vec::new(),
             keys: keys::Borrowed::new(),
             plain: Vec::new(),
@@ -135,38 +152,68 @@ impl<'a, 'py> Reader<'a, 'py> {
         Ok(value)
     }
 
-    /// The next byte; 0, which is no JSON, at the end.
+    /// The byte at a place; 0, which is no JSON, at the end.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.input.get(at).copied().unwrap_or(0)
+    }
+
     #[inline(always)]
     fn peek(&self) -> u8 {
-        self.input.get(self.at).copied().unwrap_or(0)
+        self.byte(self.at)
     }
 
     #[inline(always)]
     fn skip_space(&mut self) {
         if self.peek() <= b' ' {
-            self.skip_more_space();
+            self.at = self.behind_space(self.at);
         }
     }
 
     #[inline(always)]
-    fn skip_more_space(&mut self) {
+    fn behind_space(&self, mut at: usize) -> usize {
         loop {
-            match self.peek() {
-                b' ' | b'\t' | b'\r' => self.at += 1,
+            match self.byte(at) {
+                b' ' | b'\t' | b'\r' => at += 1,
                 b'\n' => {
-                    self.at += 1;
+                    at += 1;
                     // An indented line.
-                    while let Some(block) = scan::block(self.input, self.at) {
+                    while let Some(block) = scan::block(self.input, at) {
                         let spaces = (scan::not_spaces(block) | 1 << 16).trailing_zeros();
-                        self.at += spaces as usize;
+                        at += spaces as usize;
                         if spaces < 16 {
                             break;
                         }
                     }
                 }
-                _ => return,
+                _ => return at,
             }
         }
+    }
+
+    /// Goes over the comma that follows an item, or over the end of its container, with the white space around; `None`
+    /// for anything else, and otherwise whether it was the comma.
+    #[inline(always)]
+    fn comma_or(&mut self, end: u8) -> Option<bool> {
+        let mut at = self.at;
+        if self.byte(at) <= b' ' {
+            at = self.behind_space(at);
+        }
+        let found = self.byte(at);
+        if found == b',' {
+            at += 1;
+            if self.byte(at) <= b' ' {
+                at = self.behind_space(at);
+            }
+            self.at = at;
+            return Some(true);
+        }
+        self.at = at;
+        if found != end {
+            return None;
+        }
+        self.at = at + 1;
+        Some(false)
     }
 
     /// Reads a value, which `depth` containers enclose.
@@ -177,22 +224,41 @@ impl<'a, 'py> Reader<'a, 'py> {
             b'-' | b'0'..=b'9' => self.number(),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            // SAFETY: the calls give borrowed references to objects that are always there.
-            b't' => self.name(b"true", unsafe { ffi::Py_True() }),
-            // SAFETY: as above.
-            b'f' => self.name(b"false", unsafe { ffi::Py_False() }),
-            // SAFETY: as above.
+            b't' | b'f' => self.truth(),
+            // SAFETY: gives a borrowed reference to an object that is always there.
             b'n' => self.name(b"null", unsafe { ffi::Py_None() }),
             _ => self.no_value(),
         }
     }
 
+    /// `true` or `false`, without a branch between the two.
     #[inline(always)]
-    fn name(&mut self, name: &[u8], object: *mut ffi::PyObject) -> Made {
-        if self.input.get(self.at..self.at + name.len()) != Some(name) {
+    fn truth(&mut self) -> Made {
+        let rest = self.input.get(self.at..).unwrap_or(&[]);
+        let Some(name) = rest.first_chunk::<5>() else {
+            // SAFETY: gives a borrowed reference to an object that is always there.
+            return self.name(b"true", unsafe { ffi::Py_True() });
+        };
+        let is_true = name[..4] == *b"true";
+        if !is_true & (name != b"false") {
             return self.no_value();
         }
-        self.at += name.len();
+        // SAFETY: as above.
+        let objects = unsafe { [ffi::Py_False(), ffi::Py_True()] };
+        let object = objects[usize::from(is_true)];
+        self.at += 5 - usize::from(is_true);
+        // SAFETY: an object that is always there.
+        unsafe { ffi::Py_INCREF(object) };
+        self.made(object)
+    }
+
+    #[inline(always)]
+    fn name<const N: usize>(&mut self, name: &[u8; N], object: *mut ffi::PyObject) -> Made {
+        let rest = self.input.get(self.at..).unwrap_or(&[]);
+        if rest.first_chunk() != Some(name) {
+            return self.no_value();
+        }
+        self.at += N;
         // SAFETY: an object that is always there.
         unsafe { ffi::Py_INCREF(object) };
         self.made(object)
@@ -251,16 +317,11 @@ impl<'a, 'py> Reader<'a, 'py> {
                     Ok(item) => self.stack.0.push(item),
                     Err(Failed) => return self.within_item(base),
                 }
-                self.skip_space();
-                match self.peek() {
-                    b',' => self.at += 1,
-                    b']' => {
-                        self.at += 1;
-                        break;
-                    }
-                    _ => return self.no_comma("array", "]"),
+                match self.comma_or(b']') {
+                    Some(true) => {}
+                    Some(false) => break,
+                    None => return self.no_comma("array", "]"),
                 }
-                self.skip_space();
             }
         }
         let items = &self.stack.0[base..];
@@ -313,16 +374,11 @@ impl<'a, 'py> Reader<'a, 'py> {
                     Ok(value) => self.stack.0.push(value),
                     Err(Failed) => return self.within_value(),
                 }
-                self.skip_space();
-                match self.peek() {
-                    b',' => self.at += 1,
-                    b'}' => {
-                        self.at += 1;
-                        break;
-                    }
-                    _ => return self.no_comma("object", "}"),
+                match self.comma_or(b'}') {
+                    Some(true) => {}
+                    Some(false) => break,
+                    None => return self.no_comma("object", "}"),
                 }
-                self.skip_space();
             }
         }
         let dict = self.dict(base, first_key)?;
@@ -467,7 +523,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         let begin = self.at;
         let Some(span) = self.span()? else { return self.escaped_string() };
         if span.is_ascii {
-            let key = self.keys.get(self.py, &self.input[span.start..span.end]);
+            let key = self.keys.get(self.py, self.input, span.start, span.end);
             return self.made(key.map_or(std::ptr::null_mut(), Bound::into_ptr));
         }
         self.beyond_ascii(begin, span.start, span.end)
@@ -581,51 +637,57 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     // --- numbers ---
 
-    /// Goes over digits and joins them to a number, which is cut to 64 bits.
+    /// Joins the digits from `at` on to a number, which is cut to 64 bits, and gives the place behind.
     #[inline(always)]
-    fn digits(&mut self, mut n: u64) -> u64 {
-        while let Some(chunk) = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+    fn digits(&self, mut at: usize, mut n: u64) -> (usize, u64) {
+        while let Some(chunk) = self.input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let chunk = u64::from_le_bytes(*chunk);
             let count = number::count_digits(chunk);
+            // A branch of its own: what is foretold is not waited for.
+            if count == 8 {
+                let eight = number::join_digits(chunk, 8);
+                n = n.wrapping_mul(number::POWERS[8]).wrapping_add(eight);
+                at += 8;
+                continue;
+            }
             n = n.wrapping_mul(number::POWERS[count as usize]);
             n = n.wrapping_add(number::join_digits(chunk, count));
-            self.at += count as usize;
-            if count < 8 {
-                return n;
-            }
+            return (at + count as usize, n);
         }
-        while let digit @ b'0'..=b'9' = self.peek() {
+        while let digit @ b'0'..=b'9' = self.byte(at) {
             n = n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
+            at += 1;
         }
-        n
+        (at, n)
     }
 
     #[inline(always)]
     fn number(&mut self) -> Made {
         let start = self.at;
-        let negative = self.peek() == b'-';
-        self.at += usize::from(negative);
-        let whole = self.at;
-        let mut n = self.digits(0);
-        let mut digits = self.at - whole;
-        if digits == 0 || (digits > 1 && self.input[whole] == b'0') {
+        let negative = self.byte(start) == b'-';
+        let whole = start + usize::from(negative);
+        let (mut at, mut n) = self.digits(whole, 0);
+        let mut digits = at - whole;
+        if digits == 0 || (digits > 1 && self.byte(whole) == b'0') {
             return self.no_number(whole, digits);
         }
         let (mut exponent, mut is_int) = (0, true);
-        if self.peek() == b'.' {
+        let mut next = self.byte(at);
+        if next == b'.' {
             is_int = false;
-            self.at += 1;
-            let fraction = self.at;
-            n = self.digits(n);
-            let len = self.at - fraction;
+            let fraction = at + 1;
+            (at, n) = self.digits(fraction, n);
+            let len = at - fraction;
             if len == 0 {
+                self.at = at;
                 return self.wrong("a digit is missing behind the point", "write 1.0 or 1");
             }
             digits += len;
             exponent = -(len as i64);
+            next = self.byte(at);
         }
-        if self.peek() | 0x20 == b'e' {
+        self.at = at;
+        if next | 0x20 == b'e' {
             is_int = false;
             exponent = exponent.saturating_add(self.exponent()?);
         }
@@ -641,12 +703,19 @@ impl<'a, 'py> Reader<'a, 'py> {
         if self.options.decimals {
             return self.decimal(start, digits);
         }
-        if digits <= 19
+        if (digits <= 19 || self.significant(start, digits) <= 19)
             && let Some(x) = number::nearest(n, exponent)
         {
             return self.float(if negative { -x } else { x });
         }
         self.long_float(start)
+    }
+
+    /// How many of the digits of the number from `start` on follow its leading zeros.
+    #[inline(never)]
+    fn significant(&self, start: usize, digits: usize) -> usize {
+        let before = self.input[start..].iter().take_while(|byte| b"-0.".contains(byte));
+        digits.saturating_sub(before.filter(|&&byte| byte == b'0').count())
     }
 
     #[inline(always)]

@@ -47,10 +47,25 @@ pub(super) fn part(bytes: &[u8]) -> Block {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn ends(block: Block) -> u32 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
-    let bytes = vector(block);
+    mask(marked(vector(block)))
+}
+
+/// A bit for each byte: whether that of one of two blocks ends a run.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn ends_of_either(one: Block, other: Block) -> u32 {
+    // SAFETY: SSE2, which every x86-64 has.
+    #[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
+    unsafe {
+        mask(std::arch::x86_64::_mm_or_si128(marked(vector(one)), marked(vector(other))))
+    }
+}
+
+/// All bits of a byte that ends a run.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn marked(bytes: std::arch::x86_64::__m128i) -> std::arch::x86_64::__m128i {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_max_epu8, _mm_or_si128, _mm_set1_epi8};
     // SAFETY: SSE2, which every x86-64 has.
     #[allow(unused_unsafe, reason = "newer compilers know that these are safe")]
     unsafe {
@@ -58,7 +73,17 @@ pub(super) fn ends(block: Block) -> u32 {
         let control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last), last);
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
         let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, slash))) as u32
+        _mm_or_si128(control, _mm_or_si128(quote, slash))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn mask(bytes: std::arch::x86_64::__m128i) -> u32 {
+    // SAFETY: SSE2, which every x86-64 has.
+    #[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
+    unsafe {
+        std::arch::x86_64::_mm_movemask_epi8(bytes) as u32
     }
 }
 
@@ -108,6 +133,13 @@ fn bits(block: Block, holds: impl Fn(u8) -> bool) -> u32 {
 #[inline(always)]
 pub(super) fn ends(block: Block) -> u32 {
     bits(block, |byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+}
+
+/// A bit for each byte: whether that of one of two blocks ends a run.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn ends_of_either(one: Block, other: Block) -> u32 {
+    ends(one) | ends(other)
 }
 
 /// A bit for each byte: whether it is beyond ASCII.

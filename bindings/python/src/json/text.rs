@@ -54,9 +54,14 @@ pub(super) fn make_text(
 fn make_valid(text: &[u8]) -> *mut ffi::PyObject {
     // Of the bytes that continue no character the largest says how wide the widest one is.
     let (mut len, mut largest) = (0, 0);
-    for &byte in text {
-        len += usize::from(byte & 0xc0 != 0x80);
-        largest = largest.max(byte);
+    // As many as a byte counts, so that many are looked at together.
+    for piece in text.chunks(255) {
+        let mut begin = 0u8;
+        for &byte in piece {
+            begin += u8::from(byte & 0xc0 != 0x80);
+            largest = largest.max(byte);
+        }
+        len += usize::from(begin);
     }
     match largest {
         0..0x80 => make_ascii(text),

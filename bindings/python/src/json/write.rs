@@ -8,7 +8,7 @@
 use super::number::{self, LONGEST};
 use super::out::{Lend, Out};
 use super::scan::{self, BLOCK};
-use super::{DEPTH, numpy};
+use super::{DEPTH, numpy, pairs};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::types::{Exact, Types};
@@ -51,7 +51,9 @@ impl Options<'_> {
 }
 
 /// Bytes that are reserved before each item.
-const SHORT: usize = 48;
+const SHORT: usize = 64;
+/// Results of `default` that may stand inside each other.
+const DEFAULTS: usize = 256;
 /// Text that is written in one go: each byte may take six.
 const PIECE: usize = 1024;
 
@@ -60,11 +62,13 @@ pub(super) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
     py: Python<'py>,
     pub(super) out: Out<S>,
     options: &'o Options<'py>,
+    /// Results of `default` that are being written.
+    defaults: usize,
 }
 
 impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     pub(super) fn new(py: Python<'py>, sink: S, options: &'o Options<'py>) -> Self {
-        Self { py, out: Out::new(sink), options }
+        Self { py, out: Out::new(sink), options, defaults: 0 }
     }
 
     /// Writes one object, which `depth` others enclose.
@@ -82,7 +86,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     /// when that is told: the place stays in a register as long as nothing large comes.
     ///
     /// # Safety
-    /// `at` is as [`Out::set`] wants it, and [`SHORT`] bytes are reserved from there on.
+    /// `at` is as [`Out::set`] wants it, and [`SHORT`] bytes, less a colon and a space, are reserved from there on.
     #[inline(always)]
     unsafe fn item(
         &mut self,
@@ -93,7 +97,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         // SAFETY: the caller has reserved more than any of these takes.
         unsafe {
             match Exact::of(object) {
-                Exact::Str => self.text_at(at, object),
+                Exact::Str => self.text_at(at, object, 0),
                 Exact::Int => {
                     let Some(n) = small_int(object) else {
                         self.out.set(at);
@@ -175,13 +179,13 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
         // SAFETY: the place is that of `self.out`.
         unsafe {
-            let at = self.text_at(self.out.at(), object)?;
+            let at = self.text_at(self.out.at(), object, 0)?;
             self.out.set(at);
         }
         Ok(())
     }
 
-    /// A str between quotes; [`SHORT`] bytes behind it are reserved.
+    /// A str between quotes, with a number of commas before it, 0 or 1; [`SHORT`] bytes behind it are reserved.
     ///
     /// # Safety
     /// `at` is as [`Out::set`] wants it.
@@ -190,6 +194,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         &mut self,
         at: *mut u8,
         object: Borrowed<'_, 'py, PyAny>,
+        commas: usize,
     ) -> Result<*mut u8, Box<Fault>> {
         // SAFETY: by the caller's word. Before the characters of a compact str stand its fixed fields, of more
         // than a block.
@@ -198,22 +203,30 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
                 && bytes.len() <= PIECE
                 && (PLAIN || !self.options.ascii)
             {
-                let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 2);
+                let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 3);
+                at.write(b',');
+                let at = at.add(commas);
                 at.write(b'"');
                 let characters = object.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast();
                 let at = escaped_behind_block(characters, bytes.len(), at.add(1));
                 at.write(b'"');
                 return Ok(at.add(1));
             }
-            match text(&object) {
-                Ok(text) => Ok(self.quoted_at(at, text)),
-                Err(fault) => {
-                    self.out.set(at);
-                    self.without_unicode(&object, fault)?;
-                    Ok(self.out.at())
-                }
-            }
+            self.out.set(at);
+            self.other_text(object, commas)?;
+            Ok(self.out.at())
         }
+    }
+
+    /// A str that is not of ASCII only, or long.
+    #[inline(never)]
+    fn other_text(&mut self, object: Borrowed<'_, 'py, PyAny>, commas: usize) -> Outcome {
+        self.out.put(&b","[..commas]);
+        match text(&object) {
+            Ok(text) => self.quoted(text),
+            Err(fault) => self.without_unicode(&object, fault)?,
+        }
+        Ok(())
     }
 
     fn quoted(&mut self, text: &str) {
@@ -373,16 +386,15 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         }
     }
 
-    /// The colon behind a key; room for a short value behind it.
+    /// The colon behind a key.
     ///
     /// # Safety
-    /// `at` is as [`Out::set`] wants it.
+    /// `at` is as [`Out::set`] wants it, and two bytes are reserved.
     #[inline(always)]
-    unsafe fn colon(&mut self, at: *mut u8) -> *mut u8 {
+    unsafe fn colon(&self, at: *mut u8) -> *mut u8 {
         let spaced = !PLAIN && self.options.indent.is_some();
-        // SAFETY: reserved.
+        // SAFETY: by the caller's word.
         unsafe {
-            let at = self.out.room(at, SHORT + 2);
             at.cast::<[u8; 2]>().write(*b": ");
             at.add(1 + usize::from(spaced))
         }
@@ -470,35 +482,48 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             let announced = len();
             self.out.put(b"{");
             let (mut at, mut count, mut place) = (0, 0, self.out.at());
-            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-            // SAFETY: a dict, which we hold; the call checks the position whatever became of the dict.
-            while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+            // SAFETY: a dict, which we hold; the position is checked whatever became of the dict.
+            while let Some((key, value)) = unsafe { pairs::next(dict.as_ptr(), &mut at) } {
                 // SAFETY: what the call gives is alive until code of others runs, before which
                 // references are taken.
                 let (key, value) = unsafe {
                     (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
                 };
-                // SAFETY: each gets the place that the one before gave, and `colon` reserves.
-                place = unsafe {
-                    place = self.next(place, count == 0, depth + 1);
-                    if Exact::of(key) == Exact::Str && Exact::of(value).is_plain() {
-                        place = self
-                            .text_at(place, key)
-                            .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
-                        place = self.colon(place);
-                        self.item(place, value, depth + 1).map_err(|fault| fault.under(&key))?
-                    } else {
+                let exact = Exact::of(value);
+                // SAFETY: each gets the place that the one before gave, and room is behind each key.
+                unsafe {
+                    if Exact::of(key) != Exact::Str {
                         self.out.set(place);
                         self.pair(&key.to_owned(), &value.to_owned(), count, depth)?;
-                        if len() != announced {
-                            break;
+                        place = self.out.at();
+                    } else {
+                        if !PLAIN {
+                            place = self.next(place, count == 0, depth + 1);
                         }
-                        self.out.at()
+                        place = self
+                            .text_at(place, key, usize::from(PLAIN && count > 0))
+                            .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+                        place = self.colon(place);
+                        if exact.is_plain() && exact != Exact::Bytes {
+                            place = self
+                                .item(place, value, depth + 1)
+                                .map_err(|fault| fault.under(&key))?;
+                            count += 1;
+                            continue;
+                        }
+                        self.out.set(place);
+                        let key = key.to_owned();
+                        self.larger(value, exact, depth + 1).map_err(|fault| fault.under(&key))?;
+                        place = self.out.at();
                     }
-                };
+                }
+                // Code of others may have run.
+                if len() != announced {
+                    break;
+                }
                 count += 1;
             }
-            if count != announced {
+            if count != announced || len() != announced {
                 let what = "a dict changed while it was written".to_owned();
                 return Err(Fault::refused(what, type_name(dict), "write a copy of it"));
             }
@@ -509,7 +534,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         })
     }
 
-    /// A key and a value, of which one may run code of others.
+    /// A pair whose key is no exact str.
     fn pair(
         &mut self,
         key: &Bound<'py, PyAny>,
@@ -517,12 +542,12 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         count: usize,
         depth: usize,
     ) -> Outcome {
-        if Exact::of(key.as_borrowed()) == Exact::Str {
-            self.text(key.as_borrowed())
-        } else {
-            self.other_key(key)
+        // SAFETY: the place is that of `self.out`.
+        unsafe {
+            let place = self.next(self.out.at(), count == 0, depth + 1);
+            self.out.set(place);
         }
-        .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+        self.other_key(key).map_err(|fault| fault.within(Segment::KeyOf(count)))?;
         self.value_of(key, value, depth)
     }
 
@@ -532,7 +557,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         value: &Bound<'py, PyAny>,
         depth: usize,
     ) -> Outcome {
-        // SAFETY: the place is that of `self.out`, and `colon` reserves.
+        // SAFETY: the place is that of `self.out`, and room is behind each key.
         unsafe {
             let place = self.colon(self.out.at());
             let place = self
@@ -668,13 +693,16 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     /// What the caller's function makes of it, if there is one.
     pub(super) fn by_default(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
         let Some(default) = &self.options.default else { return Err(unsupported(object)) };
-        if depth >= DEPTH {
-            let what = format!("default= and containers are {DEPTH} deep inside each other");
-            let hint = "let default= give what has a form in JSON";
+        if self.defaults >= DEFAULTS {
+            let what = format!("default= gives what it is asked for again, {DEFAULTS} times");
+            let hint = "let it give what has a form in JSON";
             return Err(Fault::refused(what, type_name(object), hint));
         }
+        self.defaults += 1;
         let made = default.call1((object,))?;
-        self.write(made.as_borrowed(), depth + 1)
+        self.write(made.as_borrowed(), depth + 1)?;
+        self.defaults -= 1;
+        Ok(())
     }
 }
 
@@ -815,18 +843,53 @@ unsafe fn write_float(x: f64, to: *mut u8) -> *mut u8 {
 /// # Safety
 /// As for [`escaped`]; `len` bytes from `from` on and [`BLOCK`] before them can be read.
 #[inline(always)]
-unsafe fn escaped_behind_block(from: *const u8, len: usize, mut to: *mut u8) -> *mut u8 {
-    // SAFETY: the blocks end within the bytes, and the last one begins at most a block before them.
+unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: what is read ends with the bytes and begins at most a block before them; what is written ends a block behind
+    // `to`, or with as many bytes as there are.
     unsafe {
-        let mut at = 0;
-        while at + BLOCK <= len {
-            to = escaped_block(from.add(at).cast::<scan::Block>().read(), BLOCK, to);
-            at += BLOCK;
+        let last = from.add(len).wrapping_sub(BLOCK).cast::<scan::Block>();
+        if len < BLOCK {
+            // Not shifted by 16 bytes, which can't be: of no bytes none is looked at.
+            let missing = BLOCK - len;
+            let block = u128::from_le_bytes(last.read()) >> (8 * missing.min(BLOCK - 1));
+            let block = block.to_le_bytes();
+            to.cast::<scan::Block>().write(block);
+            if scan::ends(block) & (0xffff >> missing) == 0 {
+                return to.add(len);
+            }
+            return escaped_long(from, len, to);
         }
-        let last = u128::from_le_bytes(from.add(len).sub(BLOCK).cast::<scan::Block>().read());
-        let rest = len - at;
-        escaped_block((last >> 8 >> (8 * (BLOCK - 1 - rest))).to_le_bytes(), rest, to)
+        // Two blocks at a time; the last two end with the bytes, and may overlap those before.
+        let mut at = 0;
+        let pair = |at: usize, second: usize| {
+            let one = from.add(at).cast::<scan::Block>().read();
+            let other = from.add(second).cast::<scan::Block>().read();
+            to.add(at).cast::<scan::Block>().write(one);
+            to.add(second).cast::<scan::Block>().write(other);
+            scan::ends_of_either(one, other)
+        };
+        while at + 2 * BLOCK < len {
+            if pair(at, at + BLOCK) != 0 {
+                return escaped_long(from.add(at), len - at, to.add(at));
+            }
+            at += 2 * BLOCK;
+        }
+        // Of these one may begin before `at`: it holds the same.
+        if pair(at.min(len - BLOCK), len - BLOCK) != 0 {
+            return escaped_long(from.add(at), len - at, to.add(at));
+        }
+        to.add(len)
     }
+}
+
+/// As [`escaped`], for what is long or has escapes.
+///
+/// # Safety
+/// As for [`escaped`]; `len` bytes from `from` on can be read.
+#[inline(never)]
+unsafe fn escaped_long(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: by the caller's word.
+    unsafe { escaped(std::slice::from_raw_parts(from, len), to) }
 }
 
 /// Writes bytes of a string, with escapes where it needs them, and gives the place behind.
