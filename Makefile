@@ -108,7 +108,7 @@ fuzz-if-possible:
 	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
 
 # What goes through raw calls of the interpreter; the two left out look at memory, or start processes.
-checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py -k 'not twice and not leaks'
+checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py bindings/python/tests/test_json.py -k 'not twice and not leaks'
 
 asan: ## the crates and the Python package's codec under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'

@@ -24,13 +24,16 @@ import time
 import cbor2
 import msgspec
 import numpy as np
+import orjson
 import ormsgpack
 
 import slipring
+import slipring.json
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: The cases of the geometric means.
 MEAN = "twitter citm canada github ints floats bools strings dict nested mixed".split()
+MEAN_JSON = [name for name in MEAN if name != "mixed"]
 
 
 def documents():
@@ -105,6 +108,27 @@ def codec_cases(objects):
     yield "cbor/there-and-back/mixed1000", {
         peer: (lambda f=f, g=decoders[peer], v=value: g(f(v))) for peer, f in encoders.items()
     }
+
+
+def json_cases(objects):
+    """From objects to bytes, and from bytes to objects."""
+    encoders = {
+        "slipring": slipring.json.dumps,
+        "orjson": orjson.dumps,
+        "json": lambda value: json.dumps(value, separators=(",", ":")).encode(),
+    }
+    decoders = {"slipring": slipring.json.loads, "orjson": orjson.loads, "json": json.loads}
+    try:
+        # It is built for newer processors only.
+        import ssrjson
+    except ImportError:
+        print("ssrjson is not there: it is left out", file=sys.stderr)
+    else:
+        encoders["ssrjson"], decoders["ssrjson"] = ssrjson.dumps_to_bytes, ssrjson.loads
+    for name in MEAN_JSON:
+        value, data = objects[name], orjson.dumps(objects[name])
+        yield f"json/dumps/{name}", {peer: (lambda f=f, v=value: f(v)) for peer, f in encoders.items()}
+        yield f"json/loads/{name}", {peer: (lambda f=f, d=data: f(d)) for peer, f in decoders.items()}
 
 
 def frame_cases():
@@ -191,7 +215,7 @@ def main():
     if not real:
         print("the documents are not there: made-up ones stand for them", file=sys.stderr)
     rows = []
-    for case, peers in [*codec_cases(objects)] if "frame" not in options.cases else []:
+    for case, peers in [*codec_cases(objects), *json_cases(objects)] if "frame" not in options.cases else []:
         if options.cases in case:
             rows += measure(case, peers, options)
     for case, peers in frame_cases():
@@ -226,15 +250,16 @@ def row(case, peer, all, metric="time", unit="us"):
 def means(rows):
     """Geometric means over the documents, per peer."""
     made = []
-    for way in ("encode", "decode"):
+    ways = {"cbor/encode": MEAN, "cbor/decode": MEAN, "json/dumps": MEAN_JSON, "json/loads": MEAN_JSON}
+    for way, names in ways.items():
         for peer in dict.fromkeys(r["peer"] for r in rows):
-            of = [r for r in rows if r["peer"] == peer and r["case"].startswith(f"cbor/{way}/")]
-            if len(of) == len(MEAN):
+            of = [r for r in rows if r["peer"] == peer and r["case"].startswith(f"{way}/")]
+            if len(of) == len(names):
                 mean = {
                     key: math.exp(statistics.fmean(math.log(r[key]) for r in of))
                     for key in ("median", "min", "max")
                 }
-                made.append({"case": f"cbor/{way}/geomean", "peer": peer, "metric": "time", "unit": "us", **mean})
+                made.append({"case": f"{way}/geomean", "peer": peer, "metric": "time", "unit": "us", **mean})
     return made
 
 

@@ -87,22 +87,39 @@ pub(crate) fn shown<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>>
     }
 }
 
-/// Looks whether `object` is one of NumPy's.
-pub(crate) fn of_numpy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>> {
+/// What of NumPy's an object is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Array,
+    Scalar,
+    Other,
+}
+
+/// Looks whether `object` is one of NumPy's, and no further.
+pub(crate) fn role(object: &Bound<'_, PyAny>) -> PyResult<Role> {
     let py = object.py();
     if !numpy_is_there(py)? {
-        return Ok(Candidate::Other);
+        return Ok(Role::Other);
     }
     // SAFETY: NumPy is imported, and the object is alive.
     if unsafe { PyArray_Check(py, object.as_ptr()) } != 0 {
-        return array(object.clone()).map(Candidate::Array);
+        return Ok(Role::Array);
     }
     // SAFETY: as above.
     let scalar = unsafe {
         let generic = get_type_object(py, NpyTypes::PyGenericArrType_Type);
         ffi::PyObject_TypeCheck(object.as_ptr(), generic) != 0
     };
-    Ok(if scalar { Candidate::Scalar } else { Candidate::Other })
+    Ok(if scalar { Role::Scalar } else { Role::Other })
+}
+
+/// Looks whether `object` is one of NumPy's.
+pub(crate) fn of_numpy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Candidate<'py>> {
+    match role(object)? {
+        Role::Array => array(object.clone()).map(Candidate::Array),
+        Role::Scalar => Ok(Candidate::Scalar),
+        Role::Other => Ok(Candidate::Other),
+    }
 }
 
 /// What is sent of an array, which `object` is.

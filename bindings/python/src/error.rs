@@ -242,6 +242,28 @@ pub(crate) fn undecodable(
     })
 }
 
+/// A place in a text: the line and the character in it, counted from 1, and the offset of all.
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) offset: usize,
+}
+
+/// A text that is no JSON.
+#[cold]
+pub(crate) fn malformed(py: Python<'_>, what: &str, path: &str, at: Place, hint: &str) -> PyErr {
+    let Place { line, column, offset } = at;
+    let message = format!("{what}: line {line}, column {column}, at {path}; {hint}");
+    make(py, intern!(py, "DecodeError"), message, |e| {
+        e.setattr("path", path)?;
+        e.setattr("line", line)?;
+        e.setattr("column", column)?;
+        e.setattr("offset", offset)?;
+        e.setattr("type", "json")?;
+        e.setattr("hint", hint)
+    })
+}
+
 /// A handle that was closed is used.
 #[cold]
 pub(crate) fn detached(py: Python<'_>, what: &str) -> PyErr {

@@ -17,6 +17,7 @@ mod foreign;
 mod fork;
 mod frame;
 mod inspection;
+mod json;
 mod meta;
 mod outgoing;
 mod pickle;
@@ -53,6 +54,8 @@ mod _native {
     use crate::frame::{Frame, Header};
     #[pymodule_export]
     use crate::inspection::{Inspection, Process};
+    #[pymodule_export]
+    use crate::json::_json;
     #[pymodule_export]
     use crate::producer::Producer;
     #[pymodule_export]

@@ -19,6 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
+from . import json
 from ._explain import Candidate, Explanation, explain
 from ._native import (
     Consumer,
@@ -116,6 +117,7 @@ __all__ = [
     "encode",
     "explain",
     "inspect",
+    "json",
     "register",
     "stats",
     "unlink",

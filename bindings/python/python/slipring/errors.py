@@ -168,11 +168,18 @@ class EncodeError(Error, TypeError):
 
 
 class DecodeError(Error, ValueError):
-    """A frame that can't be read: its format ``type``, the ``path`` in it, and a ``hint``."""
+    """A frame that can't be read: its format ``type``, the ``path`` in it, and a ``hint``.
+
+    Of JSON (``slipring.json.loads``) also ``line`` and ``column``, counted from 1, and the ``offset``: of bytes, or of
+    characters in a str.
+    """
 
     path: str
     type: str
     hint: str
+    offset: int
+    line: int
+    column: int
 
 
 class UntrustedPickle(DecodeError):

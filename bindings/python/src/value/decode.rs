@@ -525,7 +525,7 @@ const PRESIZED: usize = 1024;
 
 unsafe extern "C" {
     /// Not among PyO3's declarations; exported by every CPython so far.
-    fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+    pub(crate) fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
 }
 
 /// # Safety

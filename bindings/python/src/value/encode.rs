@@ -508,7 +508,7 @@ impl<'py, S: Sink> Writer<'py, S> {
 /// keep them so.
 #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
 #[inline(always)]
-fn small_int(object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
+pub(crate) fn small_int(object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
     /// As in CPython's longintrepr.h, up to 3.11: the sign of the size is the sign of the number.
     #[repr(C)]
     struct Digits {
@@ -546,23 +546,28 @@ pub(crate) fn check_ints(py: Python<'_>) -> PyResult<()> {
 /// Later versions keep them otherwise; the call is nearly as fast.
 #[cfg(not(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64")))]
 #[inline(always)]
-fn small_int(_object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
+pub(crate) fn small_int(_object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
     None
 }
 
-/// The UTF-8 of a str, which the object keeps.
-#[inline]
-fn text<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Result<&'a str, Box<Fault>> {
-    // SAFETY: a str, by the check. If it is compact and ASCII, its characters stand behind its fixed fields.
+/// The characters of a str that is compact and ASCII; they stand behind its fixed fields.
+#[inline(always)]
+pub(crate) fn compact_ascii<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: a str, by the check; the length is that of its characters.
     unsafe {
         let ascii = object.as_ptr().cast::<ffi::PyASCIIObject>();
-        if ffi::PyUnicode_CheckExact(object.as_ptr()) != 0
-            && ffi::PyUnicode_IS_COMPACT_ASCII(object.as_ptr()) != 0
-        {
-            let characters = ascii.add(1).cast::<u8>();
-            let bytes = std::slice::from_raw_parts(characters, (*ascii).length as usize);
-            return Ok(std::str::from_utf8_unchecked(bytes));
-        }
+        let is_one = ffi::PyUnicode_CheckExact(object.as_ptr()) != 0
+            && ffi::PyUnicode_IS_COMPACT_ASCII(object.as_ptr()) != 0;
+        is_one.then(|| std::slice::from_raw_parts(ascii.add(1).cast(), (*ascii).length as usize))
+    }
+}
+
+/// The UTF-8 of a str, which the object keeps.
+#[inline(always)]
+pub(crate) fn text<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Result<&'a str, Box<Fault>> {
+    if let Some(bytes) = compact_ascii(object) {
+        // SAFETY: ASCII.
+        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
     let mut len = 0;
     // SAFETY: the object is alive; the call checks that it is a str.

@@ -43,7 +43,7 @@ impl From<DecodeError> for Box<Fault> {
     }
 }
 
-fn type_name(object: &Bound<'_, PyAny>) -> String {
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     let name = object.get_type().fully_qualified_name();
     name.map_or_else(|_| "unknown".into(), |name| name.to_string())
 }

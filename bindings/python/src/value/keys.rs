@@ -10,9 +10,11 @@ const LONGEST: usize = 32;
 /// A power of two.
 const PLACES: usize = 2048;
 
+type Words = [u64; LONGEST / 8];
+
 /// A key that was seen: all its bytes, padded with zeros, its length and its str.
 struct Key {
-    words: [u64; LONGEST / 8],
+    words: Words,
     len: usize,
     object: Option<Py<PyAny>>,
 }
@@ -27,33 +29,104 @@ pub(super) fn get<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>
     if text.len() > LONGEST {
         return new_text(py, text);
     }
-    let words = words(text);
-    let mixed = words.iter().fold(text.len() as u64, |hash, &word| {
-        (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    });
-    KEYS.with_borrow_mut(|keys| {
-        if keys.is_empty() {
-            keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
+    KEYS.with_borrow_mut(|keys| find(keys, py, text, words(text)))
+}
+
+/// The thread's keys, for one who asks for many. Whoever asks meanwhile begins anew.
+pub(crate) struct Borrowed(Vec<Key>);
+
+impl Borrowed {
+    pub(crate) fn new() -> Self {
+        Self(KEYS.with_borrow_mut(std::mem::take))
+    }
+
+    /// As [`get`], for a part of an input.
+    #[inline(always)]
+    pub(crate) fn get<'py>(
+        &mut self,
+        py: Python<'py>,
+        input: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Option<Bound<'py, PyAny>> {
+        let text = &input[start..end];
+        if text.len() > LONGEST {
+            return new_text(py, text);
         }
-        let key = &mut keys[mixed as usize % PLACES];
-        if key.words == words
-            && key.len == text.len()
-            && let Some(object) = &key.object
-        {
-            return Some(object.bind(py).clone());
+        let words = match input[start..].first_chunk::<LONGEST>() {
+            // Without a branch for each length.
+            Some(whole) => cut(whole, text.len()),
+            None => words(text),
+        };
+        find(&mut self.0, py, text, words)
+    }
+}
+
+/// The first `len` bytes, padded with zeros.
+#[inline(always)]
+fn cut(whole: &[u8; LONGEST], len: usize) -> Words {
+    static KEEP: [Words; LONGEST + 1] = {
+        let mut keep = [[0; LONGEST / 8]; LONGEST + 1];
+        let mut len = 1;
+        while len <= LONGEST {
+            keep[len] = keep[len - 1];
+            keep[len][(len - 1) / 8] |= 0xff << (8 * ((len - 1) % 8));
+            len += 1;
         }
-        let new = new_text(py, text)?;
-        // Computes the hash, which the object keeps.
-        new.hash().ok()?;
-        // The former goes: a str runs no code of others when it does.
-        *key = Key { words, len: text.len(), object: Some(new.clone().unbind()) };
-        Some(new)
-    })
+        keep
+    };
+    let (chunks, _) = whole.as_chunks::<8>();
+    std::array::from_fn(|index| u64::from_le_bytes(chunks[index]) & KEEP[len][index])
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // At a thread's end there is nowhere to put them.
+        let _ = KEYS.try_with(|keys| keys.replace(std::mem::take(&mut self.0)));
+    }
+}
+
+/// The str of a text of at most [`LONGEST`] bytes, which are `words`.
+#[inline(always)]
+fn find<'py>(
+    keys: &mut Vec<Key>,
+    py: Python<'py>,
+    text: &[u8],
+    words: Words,
+) -> Option<Bound<'py, PyAny>> {
+    // Odd numbers without a pattern, so that each word has a say in the upper bits.
+    const ODD: Words = [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0xd6e8_feb8_6659_fd93,
+    ];
+    let mixed = words
+        .iter()
+        .zip(ODD)
+        .fold(text.len() as u64, |mixed, (word, odd)| mixed ^ word.wrapping_mul(odd));
+    let place = (mixed.wrapping_mul(ODD[0]) >> 40) as usize % PLACES;
+    if keys.is_empty() {
+        keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
+    }
+    let key = &mut keys[place];
+    if key.words == words
+        && key.len == text.len()
+        && let Some(object) = &key.object
+    {
+        return Some(object.bind(py).clone());
+    }
+    let new = new_text(py, text)?;
+    // Computes the hash, which the object keeps.
+    new.hash().ok()?;
+    // The former goes: a str runs no code of others when it does.
+    *key = Key { words, len: text.len(), object: Some(new.clone().unbind()) };
+    Some(new)
 }
 
 /// The bytes, padded with zeros.
 #[inline(always)]
-fn words(text: &[u8]) -> [u64; LONGEST / 8] {
+fn words(text: &[u8]) -> Words {
     let mut words = [0; LONGEST / 8];
     let (whole, rest) = text.as_chunks::<8>();
     for (word, chunk) in words.iter_mut().zip(whole) {

@@ -2,15 +2,15 @@
 //!
 //! `docs/types.md` says which object stands how.
 
-mod decode;
+pub(crate) mod decode;
 mod describe;
-mod encode;
-mod fault;
-mod keys;
-mod registry;
-mod sink;
-mod temporal;
-mod types;
+pub(crate) mod encode;
+pub(crate) mod fault;
+pub(crate) mod keys;
+pub(crate) mod registry;
+pub(crate) mod sink;
+pub(crate) mod temporal;
+pub(crate) mod types;
 
 pub(crate) use decode::{Place, Reader};
 pub(crate) use describe::describe;

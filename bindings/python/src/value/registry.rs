@@ -91,3 +91,15 @@ pub(crate) fn known<'py>(
     let values = py.import(intern!(py, "slipring.values"))?;
     values.call_method1(intern!(py, "_known"), (object,))?.extract()
 }
+
+/// The fields of a dataclass's object by their names; `None` for anything else.
+pub(crate) fn dataclass_fields<'py>(
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    if !object.get_type().hasattr(intern!(py, "__dataclass_fields__"))? {
+        return Ok(None);
+    }
+    let values = py.import(intern!(py, "slipring.values"))?;
+    values.call_method1(intern!(py, "_dataclass_fields"), (object,)).map(Some)
+}

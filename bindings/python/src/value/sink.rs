@@ -3,6 +3,7 @@
 use super::encode::Writer;
 use super::fault::Fault;
 use super::warn_losses;
+use crate::json::Lend;
 use crate::pickle;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
@@ -32,7 +33,7 @@ pub(crate) struct BytesSink {
 const SLACK: usize = 16;
 
 impl BytesSink {
-    fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         // SAFETY: the interpreter is attached by the caller's Writer; null is rule 1.
         let object =
             unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), (capacity + SLACK) as _) };
@@ -67,7 +68,7 @@ impl BytesSink {
     }
 
     /// The object, cut to what was written.
-    fn finish(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
         self.resize(self.len);
         let object = std::mem::replace(&mut self.object, std::ptr::null_mut());
         if object.is_null() {
@@ -94,11 +95,17 @@ impl Drop for BytesSink {
 /// # Safety
 /// `to` has room for them.
 #[inline(always)]
-unsafe fn copy_short(from: &[u8], to: *mut u8) {
+pub(crate) unsafe fn copy_short(from: &[u8], to: *mut u8) {
     let (len, from) = (from.len(), from.as_ptr());
     // SAFETY: both pieces of a pair lie within the length, and may overlap each other.
     unsafe {
         match len {
+            17..=32 => {
+                let (head, tail) =
+                    (from.cast::<[u8; 16]>().read(), from.add(len - 16).cast::<[u8; 16]>().read());
+                to.cast::<[u8; 16]>().write(head);
+                to.add(len - 16).cast::<[u8; 16]>().write(tail);
+            }
             8..=16 => {
                 let (head, tail) = (
                     from.cast::<u64>().read_unaligned(),
@@ -156,6 +163,28 @@ impl Sink for BytesSink {
     #[inline]
     fn len(&self) -> usize {
         self.len
+    }
+}
+
+// SAFETY: rule 1; the object moves only when the sink is used.
+unsafe impl Lend for BytesSink {
+    fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
+        let end = self.len.saturating_add(len);
+        if end > self.capacity {
+            self.grow(end);
+        }
+        if end > self.capacity {
+            // Code of others may run before `finish` says it.
+            // SAFETY: the interpreter is attached by the caller's Writer.
+            unsafe { ffi::PyErr_Clear() };
+            return None;
+        }
+        // SAFETY: rules 1 and 2: `len` is not beyond the capacity here.
+        Some((unsafe { self.data.add(self.len) }, self.capacity - self.len))
+    }
+
+    unsafe fn take(&mut self, len: usize) {
+        self.len += len;
     }
 }
 

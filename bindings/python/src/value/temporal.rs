@@ -79,6 +79,33 @@ pub(crate) fn write<S: Sink>(
     Ok(true)
 }
 
+/// A date, time or datetime as RFC 3339 writes it; a naive one without an offset, UTC as `+00:00`.
+pub(crate) fn rfc3339(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
+    let py = object.py();
+    let mut text = String::new();
+    let aware = if let Ok(moment) = object.cast::<PyDateTime>() {
+        text = date(moment);
+        text.push('T');
+        clock(&mut text, moment);
+        moment.get_tzinfo().is_some()
+    } else if let Ok(time) = object.cast::<PyTime>() {
+        clock(&mut text, time);
+        time.get_tzinfo().is_some()
+    } else {
+        return Ok(date(object.cast::<PyDate>().map_err(PyErr::from)?));
+    };
+    if aware {
+        let delta = object.call_method0(intern!(py, "utcoffset"))?;
+        // A zone that gives none makes its datetime a naive one.
+        if !delta.is_none() {
+            let offset = offset(&delta)?;
+            whole_minutes(object, offset)?;
+            write_offset(&mut text, offset);
+        }
+    }
+    Ok(text)
+}
+
 /// Whether an object that [`write`] took is of one of the types themselves.
 pub(crate) fn is_exact(object: &Bound<'_, PyAny>) -> bool {
     object.is_exact_instance_of::<PyDateTime>()

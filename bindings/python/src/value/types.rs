@@ -65,6 +65,7 @@ pub(crate) struct Types {
     pub(crate) uuid: Py<PyAny>,
     pub(crate) fraction: Py<PyAny>,
     pub(crate) zone_info: Py<PyAny>,
+    pub(crate) enumeration: Py<PyAny>,
 }
 
 impl Types {
@@ -82,6 +83,7 @@ impl Types {
                 uuid: find("uuid", "UUID")?,
                 fraction: find("fractions", "Fraction")?,
                 zone_info: find("zoneinfo", "ZoneInfo")?,
+                enumeration: find("enum", "Enum")?,
             })
         })
     }

@@ -1,0 +1,213 @@
+//! JSON (RFC 8259), straight from and to Python's objects.
+
+mod number;
+mod numpy;
+mod out;
+mod pairs;
+mod read;
+mod scan;
+mod text;
+mod write;
+
+pub(crate) use out::Lend;
+
+use crate::buffer::Buffer;
+use crate::size;
+use crate::value::fault::Fault;
+use crate::value::sink::BytesSink;
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt, PyString};
+use pyo3::{ffi, intern};
+use write::{NotFinite, Writer};
+
+/// Containers that may stand inside each other, both ways: more than documents have, and less than a thread's stack
+/// holds.
+const DEPTH: usize = 1024;
+
+/// The value of an option that is one of several names.
+fn choose<T: Copy>(
+    py: Python<'_>,
+    option: &'static str,
+    given: &str,
+    expected: &'static str,
+    all: &[(&str, T)],
+) -> PyResult<T> {
+    match all.iter().find(|(name, _)| *name == given) {
+        Some((_, value)) => Ok(*value),
+        None => Err(size::refused(py, option, given, expected)),
+    }
+}
+
+fn keeps_surrogates(py: Python<'_>, given: &str) -> PyResult<bool> {
+    choose(py, "surrogates", given, "error or keep", &[("error", false), ("keep", true)])
+}
+
+fn indent(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<String>> {
+    const EXPECTED: &str = "0 to 64 spaces, or a text of white space";
+    let Some(given) = given else { return Ok(None) };
+    if given.is_instance_of::<PyInt>() {
+        return match size::byte(given, "indent", EXPECTED)? {
+            spaces @ 0..=64 => Ok(Some(" ".repeat(spaces.into()))),
+            more => Err(size::refused(given.py(), "indent", &more.to_string(), EXPECTED)),
+        };
+    }
+    let Ok(text) = given.cast::<PyString>() else {
+        let kind = given.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("indent must be {EXPECTED}, not {kind}")));
+    };
+    match text.to_str()? {
+        text if text.bytes().all(|byte| b" \t\r\n".contains(&byte)) => Ok(Some(text.into())),
+        text => Err(size::refused(given.py(), "indent", text, EXPECTED)),
+    }
+}
+
+fn write<'py, const PLAIN: bool>(
+    object: &Bound<'py, PyAny>,
+    options: &write::Options<'py>,
+) -> Result<BytesSink, Box<Fault>> {
+    let mut writer = Writer::<_, PLAIN>::new(object.py(), BytesSink::new(1024), options);
+    writer.write(object.as_borrowed(), 0)?;
+    Ok(writer.out.finish())
+}
+
+fn read<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    options: read::Options,
+    is_text: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    read::Reader::new(py, bytes, options).read_all(is_text)
+}
+
+/// JSON to and from Python's objects; `slipring.json` is its public name.
+#[pymodule(submodule)]
+pub(crate) mod _json {
+    use super::*;
+
+    /// The object as JSON (RFC 8259): UTF-8 bytes, or a str with ``text=True``.
+    ///
+    /// Written are None, bool, int of any size, float in the fewest digits that give it back, str, list, tuple, dict;
+    /// Decimal (exactly), UUID, date, time and datetime (RFC 3339; naive ones without an offset), Enum (its value),
+    /// dataclasses and what ``slipring.register`` knows (their fields), NumPy's arrays and scalars, and what derives from
+    /// these. ``EncodeError`` names the path of anything else.
+    ///
+    /// ``default`` is called for it, and its result is written. ``sort_keys`` orders keys by their code points. ``indent`` is
+    /// a number of spaces or a text of white space. ``ascii`` escapes all else. ``nan`` says what becomes of NaN and
+    /// infinities: ``"error"``, ``"null"``, or ``"constants"`` (``NaN``, ``Infinity``), which are no JSON. ``decimals`` are a
+    /// ``"number"`` or ``"text"``. With ``keys="convert"`` keys may be int, float, bool, None, Decimal, UUID or dates.
+    /// ``surrogates="keep"`` writes halves of surrogate pairs as escapes.
+    #[pyfunction]
+    #[pyo3(signature = (obj, /, *, default=None, sort_keys=false, indent=None, text=false, ascii=false, nan="error",
+                        decimals="number", keys="strict", surrogates="error"))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn dumps<'py>(
+        obj: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+        sort_keys: bool,
+        indent: Option<&Bound<'py, PyAny>>,
+        text: bool,
+        ascii: bool,
+        nan: &str,
+        decimals: &str,
+        keys: &str,
+        surrogates: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = obj.py();
+        let of_nan = [
+            ("error", NotFinite::Error),
+            ("null", NotFinite::Null),
+            ("constants", NotFinite::Constants),
+        ];
+        let of_decimals = [("number", false), ("text", true)];
+        let of_keys = [("strict", false), ("convert", true)];
+        let options = write::Options {
+            default,
+            sort_keys,
+            indent: super::indent(indent)?,
+            ascii,
+            nan: choose(py, "nan", nan, "error, null or constants", &of_nan)?,
+            decimals_as_text: choose(py, "decimals", decimals, "number or text", &of_decimals)?,
+            convert_keys: choose(py, "keys", keys, "strict or convert", &of_keys)?,
+            keep_surrogates: keeps_surrogates(py, surrogates)?,
+        };
+        let written = match options.are_plain() {
+            true => write::<true>(obj, &options),
+            false => write::<false>(obj, &options),
+        };
+        let bytes = written.map_err(|fault| fault.encoding(py))?.finish(py)?;
+        if !text {
+            return Ok(bytes.into_any());
+        }
+        let written = bytes.as_bytes();
+        let str = match written.is_ascii() {
+            true => text::make_ascii(written),
+            false => text::make_text(py, written, false).unwrap_or(std::ptr::null_mut()),
+        };
+        // SAFETY: a new reference, or null with an exception set: what is written is UTF-8.
+        unsafe { Bound::from_owned_ptr_or_err(py, str) }
+    }
+
+    /// The object that JSON (RFC 8259) says, from str or anything that has bytes, such as a frame's view.
+    ///
+    /// ``DecodeError``, which is a ``ValueError``, has ``line`` and ``column`` from 1, the ``path``
+    /// (``$.users[3].photo``), the ``offset`` in what was given, and a ``hint``.
+    ///
+    /// Of ``duplicates`` the ``"last"`` value stays, or they are an ``"error"``. ``floats`` are a ``"float"`` or a
+    /// ``"decimal"``. ``nan`` lets NaN, Infinity and -Infinity in, and makes numbers beyond a float infinite.
+    /// ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits what an int or a Decimal may have.
+    #[pyfunction]
+    #[pyo3(signature = (data, /, *, duplicates="last", floats="float", nan=false, surrogates="error", max_digits=None))]
+    fn loads<'py>(
+        data: &Bound<'py, PyAny>,
+        duplicates: &str,
+        floats: &str,
+        nan: bool,
+        surrogates: &str,
+        max_digits: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = data.py();
+        let of_duplicates = [("last", false), ("error", true)];
+        let of_floats = [("float", false), ("decimal", true)];
+        let max_digits = match max_digits {
+            Some(digits) => size::count(digits, "max_digits", "a number of digits")? as usize,
+            None => usize::MAX,
+        };
+        let options = read::Options {
+            unique_keys: choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?,
+            decimals: choose(py, "floats", floats, "float or decimal", &of_floats)?,
+            nan,
+            keep_surrogates: keeps_surrogates(py, surrogates)?,
+            max_digits,
+        };
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            return read(py, bytes.as_bytes(), options, false);
+        }
+        if let Ok(text) = data.cast::<PyString>() {
+            // SAFETY: a str; of one that is compact and ASCII nothing is made.
+            if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(text.as_ptr()) } != 0 {
+                return read(py, text.to_str()?.as_bytes(), options, true);
+            }
+            // Not the UTF-8 that the str would keep.
+            let encoded = match text.encode_utf8() {
+                Err(e) if e.is_instance_of::<PyUnicodeEncodeError>(py) => text
+                    .call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?
+                    .cast_into::<PyBytes>()?,
+                encoded => encoded?,
+            };
+            return read(py, encoded.as_bytes(), options, true);
+        }
+        let Some(buffer) = Buffer::of(data)? else {
+            let kind = data.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("loads takes str or bytes, not {kind}")));
+        };
+        match buffer.bytes() {
+            Some(bytes) => read(py, bytes, options, false),
+            None => {
+                let mut bytes = vec![0; buffer.len()];
+                buffer.copy_to(py, &mut bytes)?;
+                read(py, &bytes, options, false)
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Where JSON is written: the memory of a sink that lends it, or a small piece that is handed on when it is full.
+
+use crate::value::sink::copy_short;
+use slipring_codec::token::Sink;
+
+/// A sink of the codec that may lend its memory, so that what is written is there at once.
+///
+/// # Safety
+/// What [`lend`](Self::lend) gives can be written to until the sink is used again.
+pub(crate) unsafe trait Lend: Sink {
+    /// Room behind what was put, for at least `len` bytes: where it begins and how much there is.
+    fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
+        let _ = len;
+        None
+    }
+
+    /// Takes what was written to the room that was lent.
+    ///
+    /// # Safety
+    /// The first `len` bytes of it are written.
+    unsafe fn take(&mut self, len: usize) {
+        let _ = len;
+    }
+}
+
+/// Bytes that are handed to a sink together which lends nothing.
+const STAGE: usize = 4096;
+
+/// 1. From `at` to `end` there is memory that only this writes to: lent by the sink, or of `stage`.
+/// 2. From `start` to `at` it is written, and the sink has not got it yet.
+pub(crate) struct Out<S: Lend> {
+    sink: S,
+    stage: Vec<u8>,
+    staged: bool,
+    start: *mut u8,
+    at: *mut u8,
+    end: *mut u8,
+}
+
+impl<S: Lend> Out<S> {
+    pub(super) fn new(sink: S) -> Self {
+        let nowhere = std::ptr::null_mut();
+        let (start, at, end) = (nowhere, nowhere, nowhere);
+        Self { sink, stage: Vec::new(), staged: false, start, at, end }
+    }
+
+    /// Makes room for `len` bytes.
+    #[inline(always)]
+    pub(super) fn reserve(&mut self, len: usize) {
+        if (self.end as usize) - (self.at as usize) < len {
+            self.refill(len);
+        }
+    }
+
+    #[cold]
+    fn refill(&mut self, len: usize) {
+        self.hand_on();
+        let (start, room) =
+            self.sink.lend(len).inspect(|_| self.staged = false).unwrap_or_else(|| {
+                self.staged = true;
+                self.stage.resize(len.max(STAGE), 0);
+                (self.stage.as_mut_ptr(), self.stage.len())
+            });
+        (self.start, self.at) = (start, start);
+        // SAFETY: the end of the piece that begins there.
+        self.end = unsafe { start.add(room) };
+    }
+
+    /// The sink gets what is written; nothing is reserved any more.
+    fn hand_on(&mut self) {
+        let len = self.at as usize - self.start as usize;
+        if self.staged {
+            self.sink.put(&self.stage[..len]);
+        } else if len > 0 {
+            // SAFETY: rule 2.
+            unsafe { self.sink.take(len) };
+        }
+        (self.start, self.end) = (self.at, self.at);
+    }
+
+    /// The sink, which has got everything.
+    pub(super) fn finish(mut self) -> S {
+        self.hand_on();
+        self.sink
+    }
+
+    /// Where the next byte goes.
+    #[inline(always)]
+    pub(super) fn at(&self) -> *mut u8 {
+        self.at
+    }
+
+    /// Goes on from there: all before is written.
+    ///
+    /// # Safety
+    /// `at` is what [`at`](Self::at) or [`room`](Self::room) has given since the last other call, or lies behind it
+    /// within what was reserved, and everything up to it is written.
+    #[inline(always)]
+    pub(super) unsafe fn set(&mut self, at: *mut u8) {
+        debug_assert!(self.at <= at && at <= self.end);
+        self.at = at;
+    }
+
+    /// As [`set`](Self::set), with room for `len` bytes from what it gives on.
+    ///
+    /// # Safety
+    /// As for [`set`](Self::set).
+    #[inline(always)]
+    pub(super) unsafe fn room(&mut self, at: *mut u8, len: usize) -> *mut u8 {
+        if (self.end as usize) - (at as usize) < len {
+            // SAFETY: by the caller's word.
+            unsafe { self.set(at) };
+            self.refill(len);
+            return self.at;
+        }
+        at
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        // SAFETY: so many bytes are reserved.
+        unsafe {
+            copy_short(bytes, self.at);
+            self.set(self.at.add(bytes.len()));
+        }
+    }
+}

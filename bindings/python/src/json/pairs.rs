@@ -1,0 +1,72 @@
+//! Going through a dict.
+
+use pyo3::ffi;
+
+/// The next pair of a dict, borrowed; `at` is 0 at first.
+///
+/// # Safety
+/// A dict that is alive, attached. What it gives is alive until the dict changes.
+#[inline(always)]
+pub(super) unsafe fn next(
+    dict: *mut ffi::PyObject,
+    at: &mut ffi::Py_ssize_t,
+) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+    #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+    // SAFETY: as the caller says.
+    if let Some(entries) = unsafe { entries(dict) } {
+        while let Some(entry) = entries.get(*at as usize) {
+            *at += 1;
+            if !entry.value.is_null() {
+                return Some((entry.key, entry.value));
+            }
+        }
+        return None;
+    }
+    let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: as the caller says.
+    match unsafe { ffi::PyDict_Next(dict, at, &mut key, &mut value) } {
+        0 => None,
+        _ => Some((key, value)),
+    }
+}
+
+#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+struct Entry {
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+}
+
+/// The places of a dict whose keys are all str and which owns its values, as CPython's pycore_dict.h has them in
+/// 3.11: a head, an index, and the places in order; one whose value is null is free. Their number is that of the
+/// places `PyDict_Next` counts, so that both go on at the same position.
+///
+/// # Safety
+/// As for [`next`].
+#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+#[inline(always)]
+unsafe fn entries<'a>(dict: *mut ffi::PyObject) -> Option<&'a [Entry]> {
+    #[repr(C)]
+    struct Keys {
+        references: ffi::Py_ssize_t,
+        log2_size: u8,
+        log2_index_bytes: u8,
+        kind: u8,
+        version: u32,
+        usable: ffi::Py_ssize_t,
+        entries: ffi::Py_ssize_t,
+    }
+    /// `DICT_KEYS_UNICODE`.
+    const STR: u8 = 1;
+    // SAFETY: a dict has keys; behind their head stands the index, as long as it says, and then the places, of which
+    // `entries` were used.
+    unsafe {
+        let dict = dict.cast::<ffi::PyDictObject>();
+        let keys = (*dict).ma_keys.cast::<Keys>();
+        if (*keys).kind != STR || !(*dict).ma_values.is_null() {
+            return None;
+        }
+        let index = keys.add(1).cast::<u8>();
+        let first = index.add(1 << (*keys).log2_index_bytes).cast::<Entry>();
+        Some(std::slice::from_raw_parts(first, (*keys).entries as usize))
+    }
+}

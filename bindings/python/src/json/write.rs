@@ -1,0 +1,980 @@
+//! From Python's objects to JSON.
+//!
+//! 1. As in `value::encode`: a container is held while its items are gone through, and so is every object for which
+//!    code of others may run; items are looked up one by one.
+//! 2. What is short (a number, a name of three to five letters, a comma) goes where [`SHORT`] bytes were reserved
+//!    before the item; what is long reserves for itself, and for the short item that may follow.
+
+use super::number::{self, LONGEST};
+use super::out::{Lend, Out};
+use super::scan::{self, BLOCK};
+use super::{DEPTH, numpy, pairs};
+use crate::value::encode::{compact_ascii, small_int, text};
+use crate::value::fault::{Fault, Outcome, type_name};
+use crate::value::types::{Exact, Types};
+use crate::value::{registry, temporal};
+use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTime, PyTuple,
+};
+use pyo3::{ffi, intern};
+use slipring_codec::error::Segment;
+
+/// What becomes of numbers that are none, or endless.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotFinite {
+    Error,
+    Null,
+    /// `NaN`, `Infinity`, `-Infinity`, which are no JSON.
+    Constants,
+}
+
+/// How an object is written.
+pub(super) struct Options<'py> {
+    pub(super) default: Option<Bound<'py, PyAny>>,
+    pub(super) sort_keys: bool,
+    /// What stands before an item, once for each container around it.
+    pub(super) indent: Option<String>,
+    pub(super) ascii: bool,
+    pub(super) nan: NotFinite,
+    pub(super) decimals_as_text: bool,
+    pub(super) convert_keys: bool,
+    pub(super) keep_surrogates: bool,
+}
+
+impl Options<'_> {
+    /// Whether containers are written in the order that they have, in one line, and text as it is.
+    pub(super) fn are_plain(&self) -> bool {
+        !self.sort_keys && self.indent.is_none() && !self.ascii
+    }
+}
+
+/// Bytes that are reserved before each item.
+const SHORT: usize = 64;
+/// Results of `default` that may stand inside each other.
+const DEFAULTS: usize = 256;
+/// Text that is written in one go: each byte may take six.
+const PIECE: usize = 1024;
+
+/// Goes through an object and writes what it is; `PLAIN` as [`Options::are_plain`] says.
+pub(super) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
+    py: Python<'py>,
+    pub(super) out: Out<S>,
+    options: &'o Options<'py>,
+    /// Results of `default` that are being written.
+    defaults: usize,
+}
+
+impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
+    pub(super) fn new(py: Python<'py>, sink: S, options: &'o Options<'py>) -> Self {
+        Self { py, out: Out::new(sink), options, defaults: 0 }
+    }
+
+    /// Writes one object, which `depth` others enclose.
+    pub(super) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+        self.out.reserve(SHORT);
+        // SAFETY: reserved above, and what `item` gives is where it has written to.
+        unsafe {
+            let at = self.item(self.out.at(), object, depth)?;
+            self.out.set(at);
+        }
+        Ok(())
+    }
+
+    /// Writes one object at `at` and gives the place behind it. What is behind `at` of `self.out` counts only
+    /// when that is told: the place stays in a register as long as nothing large comes.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it, and [`SHORT`] bytes, less a colon and a space, are reserved from there on.
+    #[inline(always)]
+    unsafe fn item(
+        &mut self,
+        at: *mut u8,
+        object: Borrowed<'_, 'py, PyAny>,
+        depth: usize,
+    ) -> Result<*mut u8, Box<Fault>> {
+        // SAFETY: the caller has reserved more than any of these takes.
+        unsafe {
+            match Exact::of(object) {
+                Exact::Str => self.text_at(at, object, 0),
+                Exact::Int => {
+                    let Some(n) = small_int(object) else {
+                        self.out.set(at);
+                        self.int(object)?;
+                        return Ok(self.out.at());
+                    };
+                    Ok(at.add(number::write_int(n, at)))
+                }
+                Exact::Float => {
+                    let x = ffi::PyFloat_AS_DOUBLE(object.as_ptr());
+                    if x.is_finite() {
+                        return Ok(write_float(x, at));
+                    }
+                    self.out.set(at);
+                    self.not_finite(x)?;
+                    Ok(self.out.at())
+                }
+                Exact::Bool => {
+                    let truth = object.as_ptr() == ffi::Py_True();
+                    at.cast::<[u8; 8]>().write(NAMES[usize::from(truth)]);
+                    Ok(at.add(5 - usize::from(truth)))
+                }
+                Exact::None => {
+                    at.cast::<[u8; 4]>().write(*b"null");
+                    Ok(at.add(4))
+                }
+                exact => {
+                    self.out.set(at);
+                    self.larger(object, exact, depth)?;
+                    Ok(self.out.at())
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn larger(&mut self, object: Borrowed<'_, 'py, PyAny>, exact: Exact, depth: usize) -> Outcome {
+        match exact {
+            Exact::Dict => self.dict(&object.to_owned(), depth),
+            Exact::List => self.list(&object.to_owned(), depth),
+            Exact::Tuple => self.tuple(&object.to_owned(), depth),
+            _ => self.other(&object.to_owned(), depth),
+        }
+    }
+
+    fn int(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+        let mut overflow = 0;
+        // SAFETY: an int, or what derives from it; the call writes to `overflow` and can't fail for one.
+        let n = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow) };
+        if overflow == 0 {
+            return self.number(n);
+        }
+        self.out.put(big_int(&object.to_owned())?.as_bytes());
+        Ok(())
+    }
+
+    pub(super) fn float(&mut self, x: f64) -> Outcome {
+        if !x.is_finite() {
+            return self.not_finite(x);
+        }
+        self.out.put(zmij::Buffer::new().format_finite(x).as_bytes());
+        Ok(())
+    }
+
+    pub(super) fn short_float(&mut self, x: f32) -> Outcome {
+        if !x.is_finite() {
+            return self.not_finite(x.into());
+        }
+        self.out.put(zmij::Buffer::new().format_finite(x).as_bytes());
+        Ok(())
+    }
+
+    #[cold]
+    fn not_finite(&mut self, x: f64) -> Outcome {
+        self.out.put(not_finite(self.options, x)?.as_bytes());
+        Ok(())
+    }
+
+    fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+        // SAFETY: the place is that of `self.out`.
+        unsafe {
+            let at = self.text_at(self.out.at(), object, 0)?;
+            self.out.set(at);
+        }
+        Ok(())
+    }
+
+    /// A str between quotes, with a number of commas before it, 0 or 1; [`SHORT`] bytes behind it are reserved.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it.
+    #[inline(always)]
+    unsafe fn text_at(
+        &mut self,
+        at: *mut u8,
+        object: Borrowed<'_, 'py, PyAny>,
+        commas: usize,
+    ) -> Result<*mut u8, Box<Fault>> {
+        // SAFETY: by the caller's word. Before the characters of a compact str stand its fixed fields, of more
+        // than a block.
+        unsafe {
+            if let Some(bytes) = compact_ascii(&object)
+                && bytes.len() <= PIECE
+                && (PLAIN || !self.options.ascii)
+            {
+                let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 3);
+                at.write(b',');
+                let at = at.add(commas);
+                at.write(b'"');
+                let characters = object.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast();
+                let at = escaped_behind_block(characters, bytes.len(), at.add(1));
+                at.write(b'"');
+                return Ok(at.add(1));
+            }
+            self.out.set(at);
+            self.other_text(object, commas)?;
+            Ok(self.out.at())
+        }
+    }
+
+    /// A str that is not of ASCII only, or long.
+    #[inline(never)]
+    fn other_text(&mut self, object: Borrowed<'_, 'py, PyAny>, commas: usize) -> Outcome {
+        self.out.put(&b","[..commas]);
+        match text(&object) {
+            Ok(text) => self.quoted(text),
+            Err(fault) => self.without_unicode(&object, fault)?,
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self, text: &str) {
+        // SAFETY: the place is that of `self.out`.
+        unsafe {
+            let at = self.quoted_at(self.out.at(), text);
+            self.out.set(at);
+        }
+    }
+
+    /// Text between quotes; [`SHORT`] bytes behind it are reserved.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it.
+    #[inline(always)]
+    unsafe fn quoted_at(&mut self, at: *mut u8, text: &str) -> *mut u8 {
+        let bytes = text.as_bytes();
+        // The standard module escapes the last one of ASCII, too.
+        let special = !PLAIN && self.options.ascii && bytes.iter().any(|&byte| byte >= 0x7f);
+        // SAFETY: two quotes and six bytes for each of the text are reserved, and a block behind.
+        unsafe {
+            if special || bytes.len() > PIECE {
+                self.out.set(at);
+                match special {
+                    true => self.quoted_ascii(text.chars().map(u32::from)),
+                    false => self.quoted_long(bytes),
+                }
+                return self.out.at();
+            }
+            let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 2);
+            at.write(b'"');
+            let at = escaped(bytes, at.add(1));
+            at.write(b'"');
+            at.add(1)
+        }
+    }
+
+    #[inline(never)]
+    fn quoted_long(&mut self, bytes: &[u8]) {
+        self.out.put(b"\"");
+        for piece in bytes.chunks(PIECE) {
+            self.out.reserve(6 * piece.len() + BLOCK);
+            // SAFETY: six bytes for each are reserved, and a block behind.
+            unsafe {
+                let at = escaped(piece, self.out.at());
+                self.out.set(at);
+            }
+        }
+        self.out.put(b"\"");
+        self.out.reserve(SHORT);
+    }
+
+    /// Text of which nothing but ASCII is left.
+    #[cold]
+    fn quoted_ascii(&mut self, code_points: impl Iterator<Item = u32>) {
+        self.out.put(b"\"");
+        for code_point in code_points {
+            match (u8::try_from(code_point), char::from_u32(code_point)) {
+                (Ok(byte), _) if byte < 0x7f => {
+                    let (escape, len) = ESCAPES[usize::from(byte)];
+                    match len {
+                        0 => self.out.put(&[byte]),
+                        _ => self.out.put(&escape[..usize::from(len)]),
+                    }
+                }
+                (_, Some(char)) => {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        self.out.put(format!("\\u{unit:04x}").as_bytes());
+                    }
+                }
+                (_, None) => self.out.put(format!("\\u{code_point:04x}").as_bytes()),
+            }
+        }
+        self.out.put(b"\"");
+        self.out.reserve(SHORT);
+    }
+
+    /// Text with lone surrogates: as escapes, if these are to stay.
+    #[cold]
+    fn without_unicode(&mut self, object: &Borrowed<'_, 'py, PyAny>, fault: Box<Fault>) -> Outcome {
+        if !self.options.keep_surrogates {
+            return Err(fault);
+        }
+        let units =
+            object.call_method1(intern!(self.py, "encode"), ("utf-32-le", "surrogatepass"))?;
+        let units = units.cast::<PyBytes>().map_err(PyErr::from)?;
+        let (units, _) = units.as_bytes().as_chunks::<4>();
+        self.quoted_ascii(units.iter().map(|unit| u32::from_le_bytes(*unit)));
+        Ok(())
+    }
+
+    pub(super) fn bool(&mut self, truth: bool) -> Outcome {
+        self.out.put(if truth { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    pub(super) fn number(&mut self, n: impl Into<i64>) -> Outcome {
+        self.out.reserve(LONGEST);
+        // SAFETY: reserved.
+        unsafe {
+            let len = number::write_int(n.into(), self.out.at());
+            self.out.set(self.out.at().add(len));
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsigned(&mut self, n: u64) -> Outcome {
+        match i64::try_from(n) {
+            Ok(n) => return self.number(n),
+            Err(_) => self.out.put(n.to_string().as_bytes()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_default(&self) -> bool {
+        self.options.default.is_some()
+    }
+
+    pub(super) fn enter(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
+        if depth < DEPTH {
+            return Ok(());
+        }
+        let what = format!("more than {DEPTH} containers inside each other");
+        let hint = "flatten it, or look for one that contains itself";
+        Err(Fault::refused(what, type_name(object), hint))
+    }
+
+    /// Between two items, before the first one and behind the last one, where lines are broken.
+    #[inline(always)]
+    fn line(&mut self, depth: usize) {
+        if !PLAIN && let Some(indent) = &self.options.indent {
+            self.out.put(b"\n");
+            for _ in 0..depth {
+                self.out.put(indent.as_bytes());
+            }
+            self.out.reserve(SHORT);
+        }
+    }
+
+    /// The comma before an item that is not the first one; room for a short item behind it.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it.
+    #[inline(always)]
+    unsafe fn next(&mut self, at: *mut u8, is_first: bool, depth: usize) -> *mut u8 {
+        // SAFETY: reserved; before the first one the comma does not count.
+        unsafe {
+            let at = self.out.room(at, SHORT + 1);
+            at.write(b',');
+            let at = at.add(usize::from(!is_first));
+            if PLAIN {
+                return at;
+            }
+            self.out.set(at);
+            self.line(depth);
+            self.out.at()
+        }
+    }
+
+    /// The colon behind a key.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it, and two bytes are reserved.
+    #[inline(always)]
+    unsafe fn colon(&self, at: *mut u8) -> *mut u8 {
+        let spaced = !PLAIN && self.options.indent.is_some();
+        // SAFETY: by the caller's word.
+        unsafe {
+            at.cast::<[u8; 2]>().write(*b": ");
+            at.add(1 + usize::from(spaced))
+        }
+    }
+
+    fn end(&mut self, mark: u8, is_empty: bool, depth: usize) {
+        if !is_empty {
+            self.line(depth);
+        }
+        self.out.put(&[mark]);
+    }
+
+    fn list(&mut self, list: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, list)?;
+        with_critical_section(list, || {
+            self.out.put(b"[");
+            let (mut index, mut place) = (0, self.out.at());
+            // SAFETY: a list, which we hold. Its length is asked for again: code of others may change it.
+            while index < unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize {
+                // SAFETY: the list has that many items now; the item is alive until code of others runs,
+                // before which `larger` takes a reference of its own.
+                let item = unsafe {
+                    let item = ffi::PyList_GET_ITEM(list.as_ptr(), index as _);
+                    Borrowed::from_ptr(self.py, item)
+                };
+                // SAFETY: each gets the place that the one before gave, and `next` reserves.
+                place = unsafe {
+                    place = self.next(place, index == 0, depth + 1);
+                    self.item(place, item, depth + 1)
+                }
+                .map_err(|fault| fault.within(Segment::Index(index)))?;
+                index += 1;
+            }
+            // SAFETY: as above.
+            unsafe { self.out.set(place) };
+            self.end(b']', index == 0, depth);
+            Ok(())
+        })
+    }
+
+    fn tuple(&mut self, tuple: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, tuple)?;
+        // SAFETY: a tuple, which we hold and which does not change.
+        let len = unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) } as usize;
+        self.each(0..len, depth, |writer, index| {
+            // SAFETY: as above; the tuple holds its items.
+            let item = unsafe {
+                Borrowed::from_ptr(writer.py, ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as _))
+            };
+            writer.write(item, depth + 1)
+        })
+    }
+
+    /// Items that are made while they are written.
+    #[inline(always)]
+    pub(super) fn each<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        depth: usize,
+        mut write: impl FnMut(&mut Self, T) -> Outcome,
+    ) -> Outcome {
+        self.out.put(b"[");
+        let mut count = 0;
+        for item in items {
+            // SAFETY: the place is that of `self.out`.
+            unsafe {
+                let place = self.next(self.out.at(), count == 0, depth + 1);
+                self.out.set(place);
+            }
+            write(self, item).map_err(|fault| fault.within(Segment::Index(count)))?;
+            count += 1;
+        }
+        self.end(b']', count == 0, depth);
+        Ok(())
+    }
+
+    fn dict(&mut self, dict: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        self.enter(depth, dict)?;
+        if !PLAIN && self.options.sort_keys {
+            return self.sorted(dict, depth);
+        }
+        with_critical_section(dict, || {
+            // SAFETY: a dict, which we hold.
+            let len = || unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
+            let announced = len();
+            self.out.put(b"{");
+            let (mut at, mut count, mut place) = (0, 0, self.out.at());
+            // SAFETY: a dict, which we hold; the position is checked whatever became of the dict.
+            while let Some((key, value)) = unsafe { pairs::next(dict.as_ptr(), &mut at) } {
+                // SAFETY: what the call gives is alive until code of others runs, before which
+                // references are taken.
+                let (key, value) = unsafe {
+                    (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
+                };
+                let exact = Exact::of(value);
+                // SAFETY: each gets the place that the one before gave, and room is behind each key.
+                unsafe {
+                    if Exact::of(key) != Exact::Str {
+                        self.out.set(place);
+                        self.pair(&key.to_owned(), &value.to_owned(), count, depth)?;
+                        place = self.out.at();
+                    } else {
+                        if !PLAIN {
+                            place = self.next(place, count == 0, depth + 1);
+                        }
+                        place = self
+                            .text_at(place, key, usize::from(PLAIN && count > 0))
+                            .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+                        place = self.colon(place);
+                        if exact.is_plain() && exact != Exact::Bytes {
+                            place = self
+                                .item(place, value, depth + 1)
+                                .map_err(|fault| fault.under(&key))?;
+                            count += 1;
+                            continue;
+                        }
+                        self.out.set(place);
+                        let key = key.to_owned();
+                        self.larger(value, exact, depth + 1).map_err(|fault| fault.under(&key))?;
+                        place = self.out.at();
+                    }
+                }
+                // Code of others may have run.
+                if len() != announced {
+                    break;
+                }
+                count += 1;
+            }
+            if count != announced || len() != announced {
+                let what = "a dict changed while it was written".to_owned();
+                return Err(Fault::refused(what, type_name(dict), "write a copy of it"));
+            }
+            // SAFETY: as above.
+            unsafe { self.out.set(place) };
+            self.end(b'}', count == 0, depth);
+            Ok(())
+        })
+    }
+
+    /// A pair whose key is no exact str.
+    fn pair(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        count: usize,
+        depth: usize,
+    ) -> Outcome {
+        // SAFETY: the place is that of `self.out`.
+        unsafe {
+            let place = self.next(self.out.at(), count == 0, depth + 1);
+            self.out.set(place);
+        }
+        self.other_key(key).map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+        self.value_of(key, value, depth)
+    }
+
+    fn value_of(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> Outcome {
+        // SAFETY: the place is that of `self.out`, and room is behind each key.
+        unsafe {
+            let place = self.colon(self.out.at());
+            let place = self
+                .item(place, value.as_borrowed(), depth + 1)
+                .map_err(|fault| fault.under(key))?;
+            self.out.set(place);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn sorted(&mut self, dict: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        let dict = dict.cast::<PyDict>().map_err(PyErr::from)?;
+        let pairs: Vec<_> = dict.iter().collect();
+        let mut named = Vec::with_capacity(pairs.len());
+        for (index, (key, value)) in pairs.iter().enumerate() {
+            let borrowed = key.as_borrowed();
+            let name = match Exact::of(borrowed) {
+                // Where it is no text, there is no order: it is refused, or goes last.
+                Exact::Str => text(&borrowed).map(ToOwned::to_owned),
+                _ => key_text(self.options, key),
+            };
+            match name {
+                Ok(name) => named.push((Some(name), key, value)),
+                Err(_) if self.options.keep_surrogates && key.is_instance_of::<PyString>() => {
+                    named.push((None, key, value));
+                }
+                Err(fault) => return Err(fault.within(Segment::KeyOf(index))),
+            }
+        }
+        // UTF-8 has the order of the code points.
+        named.sort_by(|(a, ..), (b, ..)| (a.is_none(), a).cmp(&(b.is_none(), b)));
+        self.out.put(b"{");
+        for (index, (name, key, value)) in named.iter().enumerate() {
+            // SAFETY: the place is that of `self.out`.
+            unsafe {
+                let place = self.next(self.out.at(), index == 0, depth + 1);
+                self.out.set(place);
+            }
+            match name {
+                Some(name) => self.quoted(name),
+                None => self.text(key.as_borrowed())?,
+            }
+            self.value_of(key, value, depth)?;
+        }
+        self.end(b'}', named.is_empty(), depth);
+        Ok(())
+    }
+
+    #[cold]
+    fn other_key(&mut self, key: &Bound<'py, PyAny>) -> Outcome {
+        if key.is_instance_of::<PyString>() && !is_member(key)? {
+            return self.text(key.as_borrowed());
+        }
+        let name = key_text(self.options, key)?;
+        self.quoted(&name);
+        Ok(())
+    }
+
+    /// All that is not of an exact basic type.
+    #[cold]
+    #[inline(never)]
+    fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        let py = self.py;
+        if let Some(registered) = registry::of(object)? {
+            self.enter(depth, object)?;
+            return self.write(registered.fields.bind(py).as_borrowed(), depth + 1);
+        }
+        let types = Types::get(py)?;
+        if is_member(object)? {
+            self.enter(depth, object)?;
+            let value = object.getattr(intern!(py, "value"))?;
+            return self.write(value.as_borrowed(), depth + 1);
+        }
+        if let Some(fields) = registry::dataclass_fields(object)? {
+            return self.dict(&fields, depth);
+        }
+        if object.is_exact_instance(types.object.bind(py)) {
+            self.enter(depth, object)?;
+            let fields = object.getattr(intern!(py, "fields"))?;
+            return self.write(fields.as_borrowed(), depth + 1);
+        }
+        if numpy::write(self, object, depth)? || self.derived(object, depth)? {
+            return Ok(());
+        }
+        if object.is_instance(types.decimal.bind(py))? {
+            return self.decimal(object);
+        }
+        if let Some(text) = standard_text(object, types)? {
+            self.quoted(&text);
+            return Ok(());
+        }
+        self.by_default(object, depth)
+    }
+
+    /// What derives from a basic type is written as one.
+    fn derived(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Result<bool, Box<Fault>> {
+        if object.is_instance_of::<PyString>() {
+            self.text(object.as_borrowed())?;
+        } else if object.is_instance_of::<PyInt>() {
+            self.int(object.as_borrowed())?;
+        } else if let Ok(float) = object.cast::<PyFloat>() {
+            self.float(float.value())?;
+        } else if object.is_instance_of::<PyDict>() {
+            // Its own methods may give other items than the dict below has.
+            let items = object.call_method0(intern!(self.py, "items"))?;
+            self.dict(PyDict::from_sequence(&items)?.as_any(), depth)?;
+        } else if object.is_instance_of::<PyList>() {
+            let items: Vec<_> = object.try_iter()?.collect::<PyResult<_>>()?;
+            self.list(PyList::new(self.py, items)?.as_any(), depth)?;
+        } else if object.is_instance_of::<PyTuple>() {
+            self.tuple(object, depth)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn decimal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
+        let text = object.str()?.to_string();
+        if self.options.decimals_as_text {
+            self.quoted(&text);
+        } else if text.ends_with(|last: char| last.is_ascii_digit()) && !text.contains('N') {
+            self.out.put(text.as_bytes());
+        } else if text.ends_with("Infinity") {
+            self.not_finite(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY })?;
+        } else {
+            self.not_finite(f64::NAN)?;
+        }
+        Ok(())
+    }
+
+    /// What the caller's function makes of it, if there is one.
+    pub(super) fn by_default(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        let Some(default) = &self.options.default else { return Err(unsupported(object)) };
+        if self.defaults >= DEFAULTS {
+            let what = format!("default= gives what it is asked for again, {DEFAULTS} times");
+            let hint = "let it give what has a form in JSON";
+            return Err(Fault::refused(what, type_name(object), hint));
+        }
+        self.defaults += 1;
+        let made = default.call1((object,))?;
+        self.write(made.as_borrowed(), depth + 1)?;
+        self.defaults -= 1;
+        Ok(())
+    }
+}
+
+/// Whether it is an enumeration's member, which is written as its value.
+fn is_member(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.is_instance(Types::get(object.py())?.enumeration.bind(object.py()))
+}
+
+/// A key that is no str, as text.
+fn key_text(options: &Options<'_>, key: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
+    let py = key.py();
+    let types = Types::get(py)?;
+    if is_member(key)? {
+        let value = key.getattr(intern!(py, "value"))?;
+        return key_text(options, &value);
+    }
+    if key.is_instance_of::<PyString>() {
+        return Ok(text(&key.as_borrowed())?.to_owned());
+    }
+    if options.convert_keys {
+        if let Ok(truth) = key.cast::<PyBool>() {
+            return Ok(truth.is_true().to_string());
+        }
+        if key.is_none() {
+            return Ok("null".into());
+        }
+        if key.is_instance_of::<PyInt>() {
+            return big_int(key);
+        }
+        if let Ok(float) = key.cast::<PyFloat>() {
+            let x = float.value();
+            return match x.is_finite() {
+                true => Ok(zmij::Buffer::new().format_finite(x).to_owned()),
+                false => not_finite(options, x).map(Into::into),
+            };
+        }
+        if key.is_instance(types.decimal.bind(py))? {
+            return Ok(key.str()?.to_string());
+        }
+        if let Some(text) = standard_text(key, types)? {
+            return Ok(text);
+        }
+    }
+    let kind = type_name(key);
+    let what = format!("a key of type {kind} is no text");
+    let hint = match options.convert_keys {
+        true => "make keys of str, int, float, bool, None, Decimal, UUID or dates",
+        false => "make it a str, or give keys=\"convert\"",
+    };
+    Err(Fault::refused(what, kind, hint))
+}
+
+/// UUIDs, dates and times, as RFC 9562 and RFC 3339 write them; naive ones without offset.
+fn standard_text(object: &Bound<'_, PyAny>, types: &Types) -> Result<Option<String>, Box<Fault>> {
+    if object.is_instance(types.uuid.bind(object.py()))? {
+        return Ok(Some(object.str()?.to_string()));
+    }
+    if object.is_instance_of::<PyDateTime>()
+        || object.is_instance_of::<PyDate>()
+        || object.is_instance_of::<PyTime>()
+    {
+        return temporal::rfc3339(object).map(Some);
+    }
+    Ok(None)
+}
+
+/// All digits of an int, also beyond those that Python writes unasked.
+fn big_int(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
+    let py = object.py();
+    let bits: usize = object.call_method0(intern!(py, "bit_length"))?.extract()?;
+    // Where the type below int has methods of its own, they are not asked.
+    let plain = py.get_type::<PyInt>().call_method1(intern!(py, "__index__"), (object,))?;
+    // The limit is of 640 digits at least, and a decimal has none.
+    let text = if bits < 2048 {
+        plain.str()?
+    } else {
+        Types::get(py)?.decimal.bind(py).call1((plain,))?.str()?
+    };
+    Ok(text.to_string())
+}
+
+fn not_finite(options: &Options<'_>, x: f64) -> Result<&'static str, Box<Fault>> {
+    match options.nan {
+        NotFinite::Null => Ok("null"),
+        NotFinite::Constants => Ok(match x {
+            f64::INFINITY => "Infinity",
+            f64::NEG_INFINITY => "-Infinity",
+            _ => "NaN",
+        }),
+        NotFinite::Error => {
+            let what = format!("{} is no number in JSON", if x.is_nan() { "nan" } else { "inf" });
+            let hint =
+                "give nan=\"null\", or nan=\"constants\" for NaN and Infinity, which are no JSON";
+            Err(Fault::refused(what, "float".into(), hint))
+        }
+    }
+}
+
+#[cold]
+pub(super) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Fault> {
+    let kind = type_name(object);
+    let hint = match kind.as_str() {
+        "bytes" | "bytearray" | "memoryview" => {
+            "give default=, such as lambda data: base64.b64encode(data).decode()"
+        }
+        "set" | "frozenset" => "give default=sorted, or default=list for any order",
+        _ => "give default=, a function that makes something else of it",
+    };
+    Fault::refused(format!("an object of type {kind} has no form in JSON"), kind, hint)
+}
+
+/// `false` and `true`.
+static NAMES: [[u8; 8]; 2] = [*b"false\0\0\0", *b"true\0\0\0\0"];
+
+/// Writes a finite number and gives the place behind.
+///
+/// # Safety
+/// [`SHORT`] bytes can be written from `to` on.
+#[inline(always)]
+unsafe fn write_float(x: f64, to: *mut u8) -> *mut u8 {
+    const { assert!(size_of::<zmij::Buffer>() <= SHORT && align_of::<zmij::Buffer>() == 1) };
+    // SAFETY: the place is large enough and aligned for a buffer, which stands there from now on; what is
+    // formatted lies within it, and is copied to where it is to be only if it is not there.
+    unsafe {
+        let buffer = to.cast::<zmij::Buffer>();
+        buffer.write(zmij::Buffer::new());
+        let digits = (*buffer).format_finite(x);
+        let (from, len) = (digits.as_ptr(), digits.len());
+        if !std::ptr::eq(from, to) {
+            std::ptr::copy(from, to, len);
+        }
+        to.add(len)
+    }
+}
+
+/// As [`escaped`], for bytes that stand behind others of the same object: then no size is a special case.
+///
+/// # Safety
+/// As for [`escaped`]; `len` bytes from `from` on and [`BLOCK`] before them can be read.
+#[inline(always)]
+unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: what is read ends with the bytes and begins at most a block before them; what is written ends a block behind
+    // `to`, or with as many bytes as there are.
+    unsafe {
+        let last = from.add(len).wrapping_sub(BLOCK).cast::<scan::Block>();
+        if len < BLOCK {
+            // Not shifted by 16 bytes, which can't be: of no bytes none is looked at.
+            let missing = BLOCK - len;
+            let block = u128::from_le_bytes(last.read()) >> (8 * missing.min(BLOCK - 1));
+            let block = block.to_le_bytes();
+            to.cast::<scan::Block>().write(block);
+            if scan::ends(block) & (0xffff >> missing) == 0 {
+                return to.add(len);
+            }
+            return escaped_long(from, len, to);
+        }
+        // Two blocks at a time; the last two end with the bytes, and may overlap those before.
+        let mut at = 0;
+        let pair = |at: usize, second: usize| {
+            let one = from.add(at).cast::<scan::Block>().read();
+            let other = from.add(second).cast::<scan::Block>().read();
+            to.add(at).cast::<scan::Block>().write(one);
+            to.add(second).cast::<scan::Block>().write(other);
+            scan::ends_of_either(one, other)
+        };
+        while at + 2 * BLOCK < len {
+            if pair(at, at + BLOCK) != 0 {
+                return escaped_long(from.add(at), len - at, to.add(at));
+            }
+            at += 2 * BLOCK;
+        }
+        // Of these one may begin before `at`: it holds the same.
+        if pair(at.min(len - BLOCK), len - BLOCK) != 0 {
+            return escaped_long(from.add(at), len - at, to.add(at));
+        }
+        to.add(len)
+    }
+}
+
+/// As [`escaped`], for what is long or has escapes.
+///
+/// # Safety
+/// As for [`escaped`]; `len` bytes from `from` on can be read.
+#[inline(never)]
+unsafe fn escaped_long(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: by the caller's word.
+    unsafe { escaped(std::slice::from_raw_parts(from, len), to) }
+}
+
+/// Writes bytes of a string, with escapes where it needs them, and gives the place behind.
+///
+/// # Safety
+/// Six bytes for each of these and [`BLOCK`] more can be written from `to` on.
+#[inline(always)]
+unsafe fn escaped(bytes: &[u8], mut to: *mut u8) -> *mut u8 {
+    let mut at = 0;
+    while let Some(block) = scan::block(bytes, at) {
+        // SAFETY: by the caller's word: no byte before took more than six.
+        to = unsafe { escaped_block(block, BLOCK, to) };
+        at += BLOCK;
+    }
+    let rest = bytes.len() - at;
+    // SAFETY: as above.
+    unsafe { escaped_block(scan::tail(bytes, rest), rest, to) }
+}
+
+/// # Safety
+/// Six bytes for each of the `len` first ones and [`BLOCK`] more can be written from `to` on.
+#[inline(always)]
+unsafe fn escaped_block(block: scan::Block, len: usize, to: *mut u8) -> *mut u8 {
+    let ends = scan::ends(block) & ((1 << len) - 1);
+    // SAFETY: by the caller's word.
+    unsafe {
+        to.cast::<scan::Block>().write(block);
+        // A branch that is foretold is faster than a place that is computed.
+        if ends == 0 { to.add(len) } else { escape_block(block, len, to, ends) }
+    }
+}
+
+/// # Safety
+/// As for [`escaped_block`]; `ends` has no bit from `len` on.
+#[inline(never)]
+unsafe fn escape_block(
+    block: scan::Block,
+    mut len: usize,
+    mut to: *mut u8,
+    mut ends: u32,
+) -> *mut u8 {
+    let mut word = u128::from_le_bytes(block);
+    loop {
+        // SAFETY: what is left of the block, the zeros behind it included, has sixteen bytes, and each byte that is done took
+        // at most six, by the caller's word; the table's eight bytes end within the same.
+        unsafe {
+            to.cast::<scan::Block>().write(word.to_le_bytes());
+            if ends == 0 {
+                return to.add(len);
+            }
+            let run = ends.trailing_zeros() as usize;
+            word >>= 8 * run;
+            let (escape, escape_len) = ESCAPES[usize::from(word as u8 & 0x7f)];
+            to = to.add(run);
+            to.cast::<[u8; 8]>().write(escape);
+            to = to.add(usize::from(escape_len));
+            word >>= 8;
+            (ends, len) = (ends >> run >> 1, len - run - 1);
+        }
+    }
+}
+
+/// How a byte is written in a string, and how long that is; 0 for those that stand for themselves.
+static ESCAPES: [([u8; 8], u8); 128] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut all = [([0; 8], 0); 128];
+    let mut byte = 0;
+    while byte < 128 {
+        let letter = match byte as u8 {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            0x08 => b'b',
+            0x09 => b't',
+            0x0a => b'n',
+            0x0c => b'f',
+            0x0d => b'r',
+            _ => 0,
+        };
+        if letter != 0 {
+            all[byte] = ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2);
+        } else if byte < 0x20 {
+            let (high, low) = (HEX[byte >> 4], HEX[byte & 15]);
+            all[byte] = ([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6);
+        }
+        byte += 1;
+    }
+    all
+};
