@@ -771,45 +771,58 @@ def test_bytes_that_are_not_utf8_are_named():
                 assert caught.value.offset == 2 + len(before), data
 
 
-def test_depth_has_a_limit_both_ways():
-    """J1: an error, in the smallest thread too, and no overflow of the stack."""
+def nested(depth):
+    return [json.loads("[" * depth + "]" * depth), json.loads('{"a":' * depth + "1" + "}" * depth)]
 
-    def nested(depth):
-        return [json.loads("[" * depth + "]" * depth), json.loads('{"a":' * depth + "1" + "}" * depth)]
+
+def test_depth_has_a_limit_both_ways():
+    """J1: an error, and no overflow of the stack."""
+    for value in nested(DEPTH):
+        text = json.dumps(value)
+        assert text in (b"[" * DEPTH + b"]" * DEPTH, b'{"a":' * DEPTH + b"1" + b"}" * DEPTH)
+        assert json.dumps(json.loads(json.dumps(value, indent=1, sort_keys=True))) == text
+        for outer in ([value], {"a": value}, (value,), Items([value]), Point(value)):
+            for options in ({}, {"indent": 0}, {"sort_keys": True}):
+                with pytest.raises(slipring.EncodeError, match="1024"):
+                    json.dumps(outer, **options)
+    for opening in ("[", '{"a":', '[{"a":', "[[],"):
+        for times in (DEPTH + 1, 100_000):
+            with pytest.raises(slipring.DecodeError, match="1024") as caught:
+                json.loads(opening * times)
+            assert caught.value.path.startswith("$")
+    endless: list = []
+    endless.append(endless)
+    loop: dict = {}
+    loop["a"] = [loop]
+    for value in (endless, loop):
+        with pytest.raises(slipring.EncodeError, match="contains itself"):
+            json.dumps(value)
+
+
+def test_the_deepest_document_fits_a_small_stack():
+    """J1: of a thread with 1 MiB, whatever is nested."""
+    done: list = []
 
     def check():
-        for value in nested(DEPTH):
-            text = json.dumps(value)
-            assert text in (b"[" * DEPTH + b"]" * DEPTH, b'{"a":' * DEPTH + b"1" + b"}" * DEPTH)
-            assert json.dumps(json.loads(json.dumps(value, indent=1, sort_keys=True))) == text
-            for outer in ([value], {"a": value}, (value,), Items([value]), Point(value)):
-                for options in ({}, {"indent": 0}, {"sort_keys": True}):
-                    with pytest.raises(slipring.EncodeError, match="1024"):
-                        json.dumps(outer, **options)
-        for opening in ("[", '{"a":', '[{"a":', "[[],"):
-            for times in (DEPTH + 1, 100_000):
-                with pytest.raises(slipring.DecodeError, match="1024") as caught:
-                    json.loads(opening * times)
-                assert caught.value.path.startswith("$")
-        endless: list = []
-        endless.append(endless)
-        loop: dict = {}
-        loop["a"] = [loop]
-        for value in (endless, loop):
-            with pytest.raises(slipring.EncodeError, match="contains itself"):
-                json.dumps(value)
+        test_depth_has_a_limit_both_ways()
+        tower: object = 1
+        for n in range(DEPTH):
+            tower = [Slotted(tower), (tower,), Items([tower]), {1: tower}][n % 4]
+        json.dumps(tower, keys="convert")
+        with pytest.raises(slipring.EncodeError, match="1024"):
+            json.dumps([tower], keys="convert")
+        with pytest.raises(slipring.EncodeError, match="256 times"):
+            json.dumps([object()], default=lambda o: [o])
         done.append(True)
 
-    done: list = []
-    check()
-    before = threading.stack_size(2 << 20)
+    before = threading.stack_size(1 << 20)
     try:
         thread = threading.Thread(target=check)
         thread.start()
         thread.join()
     finally:
         threading.stack_size(before)
-    assert done == [True, True]
+    assert done == [True]
 
 
 def test_containers_that_change_meanwhile():
@@ -824,6 +837,33 @@ def test_containers_that_change_meanwhile():
     assert json.dumps(items, default=lambda o: items.clear()) == b"[null]"
     more = [object()]
     assert json.dumps(more, default=lambda o: len(more) < 5 and more.append(object())) == b"[null,null,null,null,false]"
+
+
+def test_garbage_may_be_found_at_any_time():
+    """J1: what raises allocates, and a finalizer that then runs may take the container apart."""
+
+    class Taking:
+        def __init__(self, container):
+            self.container, self.self = container, self
+
+        def __del__(self):
+            self.container.clear()
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for wrong in ("\ud800" + "x" * 50, 10**40, "é" * 60 + "\udfff"):
+            for make in (lambda: {"k" * 50: wrong}, lambda: {wrong: "v" * 50}, lambda: [wrong, "w" * 50]):
+                for options in ({}, {"surrogates": "keep"}, {"keys": "convert", "ascii": True}):
+                    for _ in range(20):
+                        container = make()
+                        Taking(container)
+                        try:
+                            json.dumps(container, **options)
+                        except slipring.EncodeError:
+                            pass
+    finally:
+        gc.set_threshold(*threshold)
 
 
 def test_what_is_written_can_be_large():

@@ -65,6 +65,10 @@ unsafe fn entries<'a>(dict: *mut ffi::PyObject) -> Option<&'a [Entry]> {
         if (*keys).kind != STR || !(*dict).ma_values.is_null() {
             return None;
         }
+        if (*keys).entries == 0 {
+            // What all empty dicts share has no aligned place behind its index.
+            return Some(&[]);
+        }
         let index = keys.add(1).cast::<u8>();
         let first = index.add(1 << (*keys).log2_index_bytes).cast::<Entry>();
         Some(std::slice::from_raw_parts(first, (*keys).entries as usize))

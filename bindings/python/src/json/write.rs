@@ -221,6 +221,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     /// A str that is not of ASCII only, or long.
     #[inline(never)]
     fn other_text(&mut self, object: Borrowed<'_, 'py, PyAny>, commas: usize) -> Outcome {
+        // What raises may look for garbage, and that may run code of others.
+        let object = object.to_owned();
+        let object = object.as_borrowed();
         self.out.put(&b","[..commas]);
         match text(&object) {
             Ok(text) => self.quoted(text),
@@ -490,9 +493,16 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
                     (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
                 };
                 let exact = Exact::of(value);
+                // Whether nothing that both need can raise, or run code of others.
+                let is_quiet = match exact {
+                    Exact::Str => compact_ascii(&value).is_some(),
+                    Exact::Int => small_int(value).is_some(),
+                    Exact::Float | Exact::Bool | Exact::None => true,
+                    _ => false,
+                };
                 // SAFETY: each gets the place that the one before gave, and room is behind each key.
                 unsafe {
-                    if Exact::of(key) != Exact::Str {
+                    if Exact::of(key) != Exact::Str || compact_ascii(&key).is_none() {
                         self.out.set(place);
                         self.pair(&key.to_owned(), &value.to_owned(), count, depth)?;
                         place = self.out.at();
@@ -504,17 +514,17 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
                             .text_at(place, key, usize::from(PLAIN && count > 0))
                             .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
                         place = self.colon(place);
-                        if exact.is_plain() && exact != Exact::Bytes {
+                        if is_quiet {
                             place = self
                                 .item(place, value, depth + 1)
                                 .map_err(|fault| fault.under(&key))?;
                             count += 1;
                             continue;
                         }
-                        self.out.set(place);
                         let key = key.to_owned();
-                        self.larger(value, exact, depth + 1).map_err(|fault| fault.under(&key))?;
-                        place = self.out.at();
+                        place = self
+                            .item(place, value, depth + 1)
+                            .map_err(|fault| fault.under(&key))?;
                     }
                 }
                 // Code of others may have run.
@@ -534,7 +544,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         })
     }
 
-    /// A pair whose key is no exact str.
+    /// A pair whose key is no exact str, or not of ASCII only.
     fn pair(
         &mut self,
         key: &Bound<'py, PyAny>,
@@ -547,7 +557,11 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             let place = self.next(self.out.at(), count == 0, depth + 1);
             self.out.set(place);
         }
-        self.other_key(key).map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+        match Exact::of(key.as_borrowed()) {
+            Exact::Str => self.text(key.as_borrowed()),
+            _ => self.other_key(key),
+        }
+        .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
         self.value_of(key, value, depth)
     }
 
@@ -859,8 +873,6 @@ unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut
             }
             return escaped_long(from, len, to);
         }
-        // Two blocks at a time; the last two end with the bytes, and may overlap those before.
-        let mut at = 0;
         let pair = |at: usize, second: usize| {
             let one = from.add(at).cast::<scan::Block>().read();
             let other = from.add(second).cast::<scan::Block>().read();
@@ -868,6 +880,14 @@ unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut
             to.add(second).cast::<scan::Block>().write(other);
             scan::ends_of_either(one, other)
         };
+        if len <= 2 * BLOCK {
+            return match pair(0, len - BLOCK) {
+                0 => to.add(len),
+                _ => escaped_long(from, len, to),
+            };
+        }
+        // Two blocks at a time; the last two end with the bytes, and may overlap those before.
+        let mut at = 0;
         while at + 2 * BLOCK < len {
             if pair(at, at + BLOCK) != 0 {
                 return escaped_long(from.add(at), len - at, to.add(at));

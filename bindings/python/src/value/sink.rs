@@ -32,6 +32,9 @@ pub(crate) struct BytesSink {
 /// Bytes behind the capacity, so that short pieces can be written as 16 bytes at once.
 const SLACK: usize = 16;
 
+/// Up to here what is lent grows fourfold.
+const SMALL: usize = 1 << 17;
+
 impl BytesSink {
     pub(crate) fn new(capacity: usize) -> Self {
         // SAFETY: the interpreter is attached by the caller's Writer; null is rule 1.
@@ -171,7 +174,8 @@ unsafe impl Lend for BytesSink {
     fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
         let end = self.len.saturating_add(len);
         if end > self.capacity {
-            self.grow(end);
+            // While it is small it grows faster: each time what there is may have to be copied.
+            self.grow(if end < SMALL { end.saturating_mul(2) } else { end });
         }
         if end > self.capacity {
             // Code of others may run before `finish` says it.
