@@ -516,6 +516,34 @@ defmodule Slipring.ValueTest do
   end
 
   describe "hostile bytes" do
+    test "make no struct, and damaged structs no harm (P9)" do
+      struct =
+        Base.decode16!(
+          "a2d9b9f26a5f5f7374727563745f5fd9b9f26d456c697869722e4d6170536574d9b9f2636d617005",
+          case: :lower
+        )
+
+      assert {:error, %Error{reason: :decode, hint: hint}} = Slipring.decode(struct)
+      assert hint =~ "__struct__"
+      text = Slipring.encode!(%{"__struct__" => "Elixir.MapSet"})
+
+      assert {:ok, %{"__struct__" => "Elixir.MapSet"}} =
+               Slipring.decode(text, keys: :existing_atoms)
+
+      damaged = %{__struct__: MapSet, map: 5}
+      for _ <- 1..2000, do: assert({:error, %Error{}} = Slipring.encode(damaged))
+    end
+
+    test "with a key twice are refused however large the map is (R9.3)" do
+      for n <- [1, 31, 32, 33, 100] do
+        pairs = for i <- 1..n, into: <<>>, do: <<0x19, i::16, 0>>
+        twice = <<0xB9, n + 1::16>> <> pairs <> <<0x19, 1::16, 0>>
+        assert {:error, %Error{reason: :decode}} = Slipring.decode(twice)
+        assert {:ok, map} = Slipring.decode(<<0xB9, n::16>> <> pairs)
+        assert map_size(map) == n
+      end
+    end
+
     test "are refused, with path and offset (R9.2, R9.3)" do
       for {bytes, path, offset} <- [
             {<<>>, "$", 0},

@@ -190,6 +190,10 @@ def test_hostile_lengths_cost_nothing():
         ("a1a001", "$.<key 0>", "a map is the key"),
         ("d9b9fa82410041", "$.<tag 47610>", "ends early"),
         ("d8284100", "$.<tag 40>", "the tag 40 encloses"),
+        ("c1f5", "$.<tag 1>", "the tag 1 encloses"),
+        ("d81e420301", "$.<tag 30>", "the tag 30 encloses"),
+        ("c11b0fffffffffffffff", "$.<tag 1>", "the tag 1 encloses"),
+        ("d9b9fbd84040", "$.<tag 47611>", "the tag 47611 encloses"),
     ],
 )
 def test_what_is_wrong_is_named(data, path, part):
@@ -534,6 +538,73 @@ def test_values_of_all_sizes_find_room(name):
             tx.send("x" * (9 << 20))
         tx.send("small")
         assert rx.recv(0).value == "small"
+
+
+def test_what_is_half_made_is_seen_by_nobody(registered):
+    """P9: not by the garbage collector's lists, while decoders of others run."""
+    def marked():
+        return {id(o) for o in gc.get_objects() if type(o) in (list, tuple) and o and type(o[0]) is str and o[0] == "marked 4711"}
+
+    def build(fields, version):
+        assert marked() == known
+        return Plain(fields)
+
+    slipring.register(Plain, name="acme.Plain", encode=lambda plain: plain.a, decode=build)
+    for made in (["marked 4711", Plain(1), 2], ("marked 4711", Plain(1), 2)):
+        data, known = slipring.encode(made), marked()
+        got = slipring.decode(data)
+        assert gc.is_tracked(got) and got[1].a == 1 and id(got) in marked()
+
+
+def test_code_that_runs_on_a_fault_does_no_harm():
+    """P9: the collector runs others' code while an exception is made; what was being written is held."""
+    container: list = []
+
+    def meddle(phase, info):
+        container.clear()
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(meddle)
+    gc.set_threshold(1)
+    try:
+        for _ in range(50):
+            container[:] = [1, "".join([chr(0xD800)] + ["x"] * 600), 2]
+            try:
+                slipring.encode(container)
+            except slipring.EncodeError:
+                pass
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(meddle)
+
+
+def test_what_others_would_refuse_is_not_sent(registered):
+    """R6.5: classes, depths that a tag exceeds, tags of buffers; Ctrl-C passes."""
+    assert slipring.explain(Point).format == "pickle"
+    deep = 2**70
+    for _ in range(256):
+        deep = [deep]
+    assert slipring.explain(deep).format == "pickle"
+    for wrong in (Tag(47600, 0), Tag(-1, 1), Tag("a", 1), Tag(2**64, 1), Object("a", -1, {})):
+        told = slipring.explain(wrong)
+        assert told.format == "pickle", wrong
+
+    def interrupted(obj):
+        raise KeyboardInterrupt
+
+    slipring.register(Plain, encode=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        slipring.encode(Plain(1))
+    grown: dict = {}
+
+    def grows(obj):
+        grown[len(grown)] = Plain(1)
+        return 1
+
+    slipring.register(Plain, encode=grows)
+    grown[0] = Plain(1)
+    with pytest.raises(slipring.EncodeError, match="changed"):
+        slipring.encode(grown)
 
 
 def test_nothing_is_written_twice(name, python):

@@ -81,7 +81,7 @@ def _dataclass_fields(obj: Any) -> dict[str, Any]:
 
 def _known(obj: Any) -> tuple[str, Any] | None:
     """Name and fields of an object whose type nobody has registered, if it is a dataclass's or sparse."""
-    if dataclasses.is_dataclass(obj):
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         return _name(type(obj)), _dataclass_fields(obj)
     if _sparse.is_sparse(obj):
         return _sparse.to_components(obj)

@@ -128,9 +128,13 @@ impl<'a, 'py> Reader<'a, 'py> {
             return self.tuple_key(tuple.cast_into().map_err(PyErr::from)?);
         }
         let mut rest = self.decoder.open(start, len, depth, owed)?;
-        // SAFETY: a new list of that many empty places, or an exception; nobody else sees it before it is
-        // full, and one that is not is freed as it is.
-        let list = unsafe { owned(self.py, ffi::PyList_New(len as _))? };
+        // SAFETY: a new list of that many empty places, or an exception. Hidden from the garbage collector
+        // nobody else sees it before it is full; one that is not is freed as it is.
+        let list = unsafe {
+            let list = owned(self.py, ffi::PyList_New(len as _))?;
+            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            list
+        };
         for index in 0..len {
             rest -= 1;
             let item = self
@@ -139,6 +143,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             // SAFETY: the place is empty, and takes the reference.
             unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index as _, item.into_ptr()) };
         }
+        // SAFETY: a list that is full and was hidden above.
+        unsafe { ffi::PyObject_GC_Track(list.as_ptr().cast()) };
         Ok(list)
     }
 
@@ -178,8 +184,16 @@ impl<'a, 'py> Reader<'a, 'py> {
         used: Use,
     ) -> Made<'py> {
         let mut rest = self.decoder.open(start, len, depth, owed)?;
+        if len == 0 {
+            // There is but one.
+            return Ok(PyTuple::empty(self.py).into_any());
+        }
         // SAFETY: as for the list in `array`.
-        let tuple = unsafe { self::owned(self.py, ffi::PyTuple_New(len as _))? };
+        let tuple = unsafe {
+            let tuple = self::owned(self.py, ffi::PyTuple_New(len as _))?;
+            ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast());
+            tuple
+        };
         for index in 0..len {
             rest -= 1;
             let item = self
@@ -188,6 +202,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             // SAFETY: as for the list in `array`.
             unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as _, item.into_ptr()) };
         }
+        // SAFETY: as for the list in `array`.
+        unsafe { ffi::PyObject_GC_Track(tuple.as_ptr().cast()) };
         Ok(tuple)
     }
 
@@ -293,6 +309,9 @@ impl<'a, 'py> Reader<'a, 'py> {
                 }
                 // A scalar is hashable, and an array without dimensions gives its own.
                 let array = self.ndarray(inner)?;
+                if array.getattr(intern!(py, "size"))?.extract::<usize>()? != 1 {
+                    return Err(refused());
+                }
                 return Ok(array.call_method1(intern!(py, "take"), (0,))?);
             }
             tag::SELF_DESCRIBED => return self.read(depth + 1, owed, used),
@@ -327,8 +346,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = self.py;
         let parts = |count: usize| {
-            let items: Vec<Bound<'py, PyAny>> = inner.extract().ok()?;
-            (items.len() == count && !inner.is_instance_of::<PyString>()).then_some(items)
+            let items = array_of(inner)?;
+            (items.len() == count).then_some(items)
         };
         let text = || inner.cast_exact::<PyString>().ok();
         let ints = |count| {
@@ -575,8 +594,13 @@ fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
 }
 
 fn parts_of_bytes<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
-    let parts: Vec<Bound<'py, PyAny>> = inner.extract().ok()?;
-    (!parts.is_empty() && !inner.is_instance_of::<PyString>()).then_some(parts)
+    array_of(inner).filter(|parts| !parts.is_empty())
+}
+
+/// The items of what was an array on the wire.
+fn array_of<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+    let array = inner.is_exact_instance_of::<PyList>() || inner.is_exact_instance_of::<PyTuple>();
+    array.then(|| inner.extract().ok()).flatten()
 }
 
 /// A decimal of exponent and mantissa, exactly.

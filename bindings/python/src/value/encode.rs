@@ -75,7 +75,7 @@ impl<'py, S: Sink> Writer<'py, S> {
     fn item(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         match Exact::of(object) {
             Exact::Str => self.text(object),
-            Exact::Int => self.int(object),
+            Exact::Int => self.int(object, depth),
             Exact::Float => {
                 // SAFETY: an exact float.
                 self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
@@ -98,7 +98,7 @@ impl<'py, S: Sink> Writer<'py, S> {
     pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         match Exact::of(object) {
             Exact::Str => return self.text(object),
-            Exact::Int => return self.int(object),
+            Exact::Int => return self.int(object, depth),
             Exact::Float => {
                 // SAFETY: an exact float.
                 self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
@@ -137,7 +137,7 @@ impl<'py, S: Sink> Writer<'py, S> {
     }
 
     #[inline(always)]
-    fn int(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+    fn int(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         if let Some(n) = small_int(object) {
             self.encoder.int(n);
             return Ok(());
@@ -149,7 +149,10 @@ impl<'py, S: Sink> Writer<'py, S> {
             self.encoder.int(n);
             return Ok(());
         }
-        self.big(&object.to_owned(), overflow > 0)
+        let object = object.to_owned();
+        // One that has a tag.
+        self.enter(depth, &object)?;
+        self.big(&object, overflow > 0)
     }
 
     /// An integer beyond 63 bits.
@@ -186,32 +189,35 @@ impl<'py, S: Sink> Writer<'py, S> {
             self.encoder.map(len);
             let (mut at, mut count) = (0, 0);
             let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-            // SAFETY: a dict, which we hold; the call checks the position whatever became of the dict.
-            while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
-                // SAFETY: what the call gives is alive until code of others runs, before which
-                // `write` takes references of its own.
+            while count < len {
+                // SAFETY: a dict, which we hold; the call checks the position whatever became of the dict.
+                let more =
+                    unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
+                if more == 0 {
+                    break;
+                }
+                // SAFETY: what the call gives is alive until code of others runs. The key is held from here on, for
+                // the path of a fault; whoever may run code takes a reference to the value first.
                 let (key, value) = unsafe {
-                    (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
+                    let key = Borrowed::from_ptr(self.py, key).to_owned();
+                    (key, Borrowed::from_ptr(self.py, value))
                 };
-                if Exact::of(key) == Exact::Str {
-                    self.encoder.text(text(&key).map_err(|f| f.within(Segment::KeyOf(count)))?);
-                    // The name for the path is asked for when there is a fault.
-                    if Exact::of(value).is_plain() {
-                        self.item(value, depth + 1).map_err(|fault| fault.under(&key))?;
-                    } else {
-                        let key = key.to_owned();
-                        self.write(value, depth + 1).map_err(|fault| fault.under(&key))?;
-                    }
+                if Exact::of(key.as_borrowed()) == Exact::Str {
+                    self.encoder.text(
+                        text(&key.as_borrowed()).map_err(|f| f.within(Segment::KeyOf(count)))?,
+                    );
+                    self.item(value, depth + 1).map_err(|fault| fault.under(&key))?;
                 } else {
-                    let (key, value) = (key.to_owned(), value.to_owned());
+                    let value = value.to_owned();
                     self.write(key.as_borrowed(), depth + 1)
                         .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
-                    self.write(value.as_borrowed(), depth + 1)
-                        .map_err(|fault| fault.under(&key))?;
+                    self.item(value.as_borrowed(), depth + 1).map_err(|fault| fault.under(&key))?;
                 }
                 count += 1;
             }
-            if count == len { Ok(()) } else { Err(Fault::changed(dict)) }
+            // SAFETY: as above.
+            let now = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
+            if count == len && now == len { Ok(()) } else { Err(Fault::changed(dict)) }
         })
     }
 
@@ -263,6 +269,8 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// All that is not of an exact basic type.
     #[cold]
     fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+        // Nearly all of these have tags, up to three around a number.
+        self.enter(depth + 3, object)?;
         if let Some(registered) = registry::of(object)? {
             return self.registered(&registered, depth);
         }
@@ -304,12 +312,26 @@ impl<'py, S: Sink> Writer<'py, S> {
             self.text(object.as_borrowed())?;
         } else if object.is_exact_instance(types.tag.bind(py)) {
             self.enter(depth, object)?;
-            self.encoder.tag(object.getattr(intern!(py, "number"))?.extract()?);
+            let number = object.getattr(intern!(py, "number"))?.extract::<u64>();
+            let Some(number) = number.ok().filter(|&number| number != tag::BUFFER) else {
+                let what = "a tag that is no number from 0 to 2^64 - 1, or is that of a buffer";
+                let hint = "give the number of a tag of CBOR; buffers are made by slipring alone";
+                return Err(Fault::refused(what.into(), "slipring.Tag".into(), hint));
+            };
+            self.encoder.tag(number);
             let value = object.getattr(intern!(py, "value"))?;
             self.write(value.as_borrowed(), depth + 1)?;
         } else if object.is_exact_instance(types.object.bind(py)) {
             let name = object.getattr(intern!(py, "name"))?;
-            let version = object.getattr(intern!(py, "version"))?.extract()?;
+            let version = object.getattr(intern!(py, "version"))?.extract::<u64>();
+            let Ok(version) = version else {
+                let what = "a version that is no number from 0 to 2^64 - 1".to_owned();
+                return Err(Fault::refused(
+                    what,
+                    "slipring.Object".into(),
+                    "count versions from 1",
+                ));
+            };
             let fields = object.getattr(intern!(py, "fields"))?;
             self.object(&name, version, &fields, depth)?;
         } else {
@@ -365,7 +387,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         } else if object.is_exact_instance(types.fraction.bind(py)) {
             self.encoder.tag(tag::RATIONAL).array(2);
             for part in [intern!(py, "numerator"), intern!(py, "denominator")] {
-                self.int(object.getattr(part)?.as_borrowed())?;
+                self.int(object.getattr(part)?.as_borrowed(), 0)?;
             }
         } else if let Ok(complex) = object.cast::<PyComplex>() {
             use pyo3::types::PyComplexMethods;
@@ -402,7 +424,7 @@ impl<'py, S: Sink> Writer<'py, S> {
             Err(_) => {
                 let sign = if negative { "-" } else { "" };
                 let n = self.py.get_type::<PyInt>().call1((format!("{sign}{digits}"),))?;
-                self.int(n.as_borrowed())
+                self.int(n.as_borrowed(), 0)
             }
         }
     }
@@ -423,7 +445,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         if object.is_exact_instance_of::<pyo3::types::PyRange>() {
             self.encoder.tag(tag::RANGE).array(3);
             for part in [intern!(py, "start"), intern!(py, "stop"), intern!(py, "step")] {
-                self.int(object.getattr(part)?.as_borrowed())?;
+                self.int(object.getattr(part)?.as_borrowed(), 0)?;
             }
             return Ok(());
         }
@@ -452,7 +474,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         } else if object.is_instance_of::<PyString>() {
             self.text(object.as_borrowed())?;
         } else if object.is_instance_of::<PyInt>() {
-            self.int(object.as_borrowed())?;
+            self.int(object.as_borrowed(), depth)?;
         } else if let Ok(float) = object.cast::<PyFloat>() {
             self.encoder.float(float.value());
         } else if object.is_instance_of::<PyBytes>() {
@@ -569,6 +591,8 @@ pub(crate) fn text<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Result<&'a str, B
         // SAFETY: ASCII.
         return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
+    // A fault runs code of others, which may let go of the object.
+    let _held = (*object).to_owned();
     let mut len = 0;
     // SAFETY: the object is alive; the call checks that it is a str.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object.as_ptr(), &mut len) };

@@ -45,6 +45,7 @@ pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {
             version: entry.getattr(intern!(py, "version"))?.extract()?,
             fields: fields.unbind(),
         })),
+        Err(error) if !error.is_instance_of::<PyException>(py) => Err(error),
         Err(error) => {
             let kind = object.get_type().fully_qualified_name()?;
             let what = format!(

@@ -2,12 +2,12 @@
 
 use super::fault::Fault;
 use super::types::{Types, warn_lossy};
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfo,
-    PyTzInfoAccess,
+    PyBool, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess,
+    PyTzInfo, PyTzInfoAccess,
 };
 use slipring_codec::token::Sink;
 use slipring_codec::{Encoder, tag};
@@ -28,7 +28,13 @@ pub(crate) fn write<S: Sink>(
             encoder.tag(tag::NAIVE_DATETIME).text(&text);
             return Ok(true);
         };
-        let offset = offset(&moment.call_method0(intern!(py, "utcoffset"))?)?;
+        let offset = moment.call_method0(intern!(py, "utcoffset"))?;
+        if offset.is_none() {
+            let what = "a datetime whose tzinfo gives no offset from UTC".to_owned();
+            let hint = "send it with another tzinfo, or with replace(tzinfo=None)";
+            return Err(Fault::refused(what, "datetime".into(), hint));
+        }
+        let offset = self::offset(&offset)?;
         if !zone.is_instance(Types::get(py)?.zone_info.bind(py))? {
             whole_minutes(object, offset)?;
             zulu_or_offset(&mut text, offset);
@@ -135,6 +141,10 @@ fn offset(delta: &Bound<'_, PyAny>) -> PyResult<i64> {
         return Ok(0);
     }
     let delta = delta.cast::<PyDelta>()?;
+    if delta.get_microseconds() != 0 {
+        let what = "an offset from UTC that is not of whole seconds";
+        return Err(PyValueError::new_err(what));
+    }
     Ok(i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds()))
 }
 
@@ -325,6 +335,7 @@ fn in_range<'py>(
         Ok(made) => Ok(Some(made)),
         Err(e) if e.is_instance_of::<PyValueError>(py) => Ok(None),
         Err(e) if e.is_instance_of::<PyOverflowError>(py) => Ok(None),
+        Err(e) if e.is_instance_of::<PyOSError>(py) => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -332,7 +343,8 @@ fn in_range<'py>(
 /// A point in time from seconds since 1970 in UTC; `None` for what is no such number.
 pub(crate) fn from_epoch<'py>(seconds: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = seconds.py();
-    let Ok(seconds) = seconds.extract::<f64>() else { return Ok(None) };
+    let number = seconds.extract::<f64>().ok().filter(|_| !seconds.is_instance_of::<PyBool>());
+    let Some(seconds) = number else { return Ok(None) };
     let utc = PyTzInfo::utc(py)?;
     in_range(py, PyDateTime::from_timestamp(py, seconds, Some(&utc)).map(Bound::into_any))
 }
@@ -340,7 +352,8 @@ pub(crate) fn from_epoch<'py>(seconds: &Bound<'py, PyAny>) -> PyResult<Option<Bo
 /// A date from days since 1970-01-01; `None` for what is no such number.
 pub(crate) fn from_days<'py>(days: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = days.py();
-    let Ok(days) = days.extract::<i64>() else { return Ok(None) };
+    let number = days.extract::<i64>().ok().filter(|_| !days.is_instance_of::<PyBool>());
+    let Some(days) = number else { return Ok(None) };
     // The ordinal of 1970-01-01 is 719163.
     let ordinal = days.saturating_add(719_163);
     let date = py.get_type::<PyDate>();

@@ -48,12 +48,6 @@ impl Exact {
             }
         }
     }
-
-    /// Whether no code of others can run while it is written.
-    #[inline(always)]
-    pub(crate) fn is_plain(self) -> bool {
-        matches!(self, Self::Str | Self::Int | Self::Float | Self::Bool | Self::None | Self::Bytes)
-    }
 }
 
 /// Types of the standard library and of this package, found once.

@@ -422,7 +422,18 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
 
     #[inline(always)]
     fn key(&mut self, place: usize, depth: usize) -> Result<Word<'a>, Stop> {
-        let Some(text) = self.input.text_bytes() else { return self.item(depth) };
+        let start = self.input.offset();
+        let Some(text) = self.input.text_bytes() else {
+            let key = self.item(depth)?;
+            return match terms::identical(key, atoms::struct_().into()) {
+                true => Err(Stop::refused(
+                    "a map would be a struct",
+                    "send a struct by Slipring.Encodable, or a map without the key :__struct__",
+                    start,
+                )),
+                false => Ok(key),
+            };
+        };
         if let Some((known, term)) = self.known[place]
             && terms::same(known, text)
         {
@@ -434,7 +445,10 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
     #[inline(never)]
     fn new_key(&mut self, text: &'b [u8], place: usize) -> Result<Word<'a>, Stop> {
         let atom = match std::str::from_utf8(text) {
-            Ok(text) if self.options.atom_keys() => terms::existing_atom(self.env, text),
+            // A map must not become a struct by what somebody sent.
+            Ok(text) if self.options.atom_keys() && text != "__struct__" => {
+                terms::existing_atom(self.env, text)
+            }
             _ => None,
         };
         let term = match atom {

@@ -410,7 +410,8 @@ impl<'a, S: Sink> Walk<'a, S> {
         for (entry, (key, value)) in pairs.enumerate() {
             let place = (entry + 7 * depth) % SEEN;
             let seen = self.seen[place];
-            if seen.word == key.bits() {
+            // At the last depth a key that has a tag is refused, by `key`.
+            if seen.word == key.bits() && depth + 1 < MAX_DEPTH {
                 self.out.sink_mut().put_first(seen.bytes, seen.len.into());
             } else {
                 self.key(key, place, depth + 1)

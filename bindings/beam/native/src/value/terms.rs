@@ -214,7 +214,8 @@ impl<'a> Pairs<'a> {
         let made = unsafe {
             sys::enif_map_iterator_create(env.as_c_arg(), map.0, iterator.as_mut_ptr(), head)
         };
-        (made != 0).then_some(Pairs { env, iterator })
+        // Not made where it would not be initialised: dropping it ends the iterator.
+        (made != 0).then(|| Pairs { env, iterator })
     }
 }
 
@@ -420,7 +421,9 @@ pub(crate) fn make_map<'a>(
             len,
             map.as_mut_ptr(),
         );
-        (made != 0).then(|| Word(map.assume_init(), PhantomData))
+        // Of large maps the call lets a key stand twice, and takes one of them.
+        let map = (made != 0).then(|| Word(map.assume_init(), PhantomData));
+        map.filter(|&map| len <= 32 || map_size(env, map) == len)
     }
 }
 
