@@ -407,3 +407,11 @@ def test_arrays_in_values_go_there_and_back(echo):
     for name, array in sent.items():
         assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape), name
         assert np.array_equal(got[name], array)
+
+
+def test_a_pickle_keeps_its_metadata(echo):
+    """R13.2, M3: Elixir can't load it, and reads what stands beside it."""
+    for size in (1, 200_000):
+        frame = echo(slice(b"x" * size), {"job": 7})
+        assert frame.meta["meta"] == {"job": 7}
+        assert frame.meta["about"]["reason"] == "untrusted_pickle"

@@ -351,6 +351,39 @@ def test_sparse_arrays_travel_by_their_parts(ends, format, kind):
     assert slipring.explain(sent).format == "value"
 
 
+class Pair(collections.namedtuple("Pair", "x y")):
+    __slots__ = ()
+
+
+class Later(dt.datetime):
+    nanosecond = 5
+
+
+@pytest.mark.parametrize("value", [Names(a=1), collections.OrderedDict(b=1, a=2), Colour.RED, Pair(1, 2)], ids=repr)
+def test_registered_types_keep_what_they_derive_from(registered, value):
+    """R6.4, R6.1: nothing of it is lost, and no warning says otherwise."""
+    slipring.register(type(value))
+    got = slipring.decode(slipring.encode([value]))[0]
+    assert got == value and type(got) is type(value)
+
+
+def test_what_registering_can_not_keep_is_said(registered):
+    """R6.3: functions, and attributes beside the items."""
+    with pytest.raises(TypeError, match="decode="):
+        slipring.register(collections.defaultdict)
+    slipring.register(Names)
+    value = Names(a=1)
+    value.more = 2
+    with pytest.warns(slipring.LossyWarning) as caught:
+        slipring.encode(value)
+    assert ["attributes" in str(warning.message) for warning in caught] == [True, False]
+
+
+def test_finer_times_are_not_cut():
+    """R6.3: what derives from datetime and holds more is no value."""
+    assert slipring.explain(Later(2026, 1, 1)).format == "pickle"
+
+
 def test_sparse_parts_that_do_not_fit_are_an_error():
     """P9, R9.2."""
     parts = {"shape": (2, 2), "data": np.ones(1), "indices": np.array([7]), "indptr": np.array([0, 1, 1])}

@@ -172,7 +172,7 @@ impl Fault {
     }
 
     pub(crate) fn pickle() -> Self {
-        let hint = "send arrays or bytes: a pickle is code of Python's";
+        let hint = "a pickle is code of Python's: have the sender say format=\"value\", which names what is no value";
         Self::new(reasons::untrusted_pickle(), format!("a pickle arrived; {hint}"))
             .path("$.format")
             .hint(hint)

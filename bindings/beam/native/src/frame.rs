@@ -57,9 +57,6 @@ pub(crate) fn open(frame: &slipring::Frame) -> Result<Body<'_>, Fault> {
     if header.format_version != FORMAT_VERSION {
         return Err(Fault::other_version(header.format_version));
     }
-    if header.format == Format::Pickle.code() {
-        return Err(Fault::pickle());
-    }
     Ok(Body::open(header.format, header.flags, header.type_code, frame)?)
 }
 
@@ -74,6 +71,9 @@ pub(crate) fn content<'a, 'b>(
     if body.format() == Format::Value {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
+    }
+    if body.format() == Format::Pickle {
+        return Err(Fault::pickle());
     }
     match body.content()? {
         Content::Raw(part) => Ok(data(part.bytes)),
@@ -124,7 +124,16 @@ pub(crate) fn term<'a>(
             later = Some(atoms::copy());
             return Ok((nil, nil));
         }
-        let content = if leased { nil } else { copied(env, &frame, &body)? };
+        let content = match leased {
+            true => nil,
+            // Whatever it is, its metadata can be read.
+            false => match copied(env, &frame, &body) {
+                Err(fault) if body.format() == Format::Pickle => {
+                    (atoms::error(), fault).encode(env)
+                }
+                other => other?,
+            },
+        };
         if !leased {
             done.copied += frame.len();
         }

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import enum
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, overload
@@ -102,6 +104,30 @@ def _state(obj: Any) -> dict[str, Any]:
     return dict(vars(obj))
 
 
+#: What a class may derive from and be sent as.
+_BASES = (dict, list, tuple, set, frozenset, str, bytes, int, float)
+
+
+def _by_base(cls: type) -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]] | None:
+    """How objects that are a basic type's at heart are sent and made again, if the class's are."""
+    if issubclass(cls, enum.Enum):
+        return (lambda obj: obj.value), (lambda value, version: cls(value))
+    base = next((base for base in _BASES if issubclass(cls, base)), None)
+    if base is None or dataclasses.is_dataclass(cls):
+        return None
+    if issubclass(cls, collections.defaultdict):
+        raise TypeError(f"{cls.__name__} is made with a function, which can't be sent: give encode= and decode=")
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return (lambda obj: obj._asdict()), (lambda fields, version: cls(**fields))
+
+    def encode(obj: Any) -> Any:
+        if getattr(obj, "__dict__", None):
+            raise TypeError("it has attributes beside what it derives from: give encode= and decode=")
+        return base(obj.items()) if base is dict else base(obj)
+
+    return encode, lambda value, version: cls(value)
+
+
 def _restore(cls: type) -> Callable[[Any, int], Any]:
     """Makes an object from its fields: a dataclass by its ``__init__``, another as ``pickle`` would."""
 
@@ -149,7 +175,8 @@ def register(
 
     ``encode(obj)`` gives any value, usually a dict of fields; without it a dataclass gives its fields and
     another object its ``__dict__``. ``decode(fields, version)`` gives the object back; ``version`` is the
-    sender's, so that what was sent by older programs can be read. The other side, in whatever language, gets
+    sender's, so that what was sent by older programs can be read. An Enum goes as its value, and a class that
+    derives from a basic type as that. The name, unless one is given, is the module's and the class's, of a script the class's alone. The other side, in whatever language, gets
     its own type if it has registered the name, else an :class:`Object`.
 
     Usable as a decorator::
@@ -169,6 +196,8 @@ def register(
     if not isinstance(version, int) or not 0 <= version < 2**63:
         raise ValueError(f"version is {version!r}: give a whole number from 0 on")
     is_dataclass = dataclasses.is_dataclass(cls)
+    if encode is None and decode is None and (by_base := _by_base(cls)) is not None:
+        encode, decode = by_base
     if encode is None and not is_dataclass and not hasattr(cls, "__dict__"):
         raise TypeError(f"{cls.__name__} has no __dict__: give encode=")
     entry = _Registered(

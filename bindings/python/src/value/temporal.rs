@@ -19,6 +19,7 @@ pub(crate) fn write<S: Sink>(
     encoder: &mut Encoder<S>,
 ) -> Result<bool, Box<Fault>> {
     let py = object.py();
+    exactly(object)?;
     // A datetime is a date, too.
     if let Ok(moment) = object.cast::<PyDateTime>() {
         let mut text = date(moment);
@@ -110,6 +111,32 @@ pub(crate) fn rfc3339(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
         }
     }
     Ok(text)
+}
+
+/// Refuses what derives from these types and holds more than they do: pandas' nanoseconds, and its NaT,
+/// which is not equal to itself.
+fn exactly(object: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+    let py = object.py();
+    let temporal = object.is_instance_of::<PyDate>() || object.is_instance_of::<PyDelta>();
+    if !temporal || is_exact(object) {
+        return Ok(());
+    }
+    let mut more = object.ne(object)?;
+    for name in [intern!(py, "nanosecond"), intern!(py, "nanoseconds")] {
+        if let Ok(rest) = object.getattr(name) {
+            more |= rest.ne(0)?;
+        }
+    }
+    if !more {
+        return Ok(());
+    }
+    let kind = object.get_type().name()?.to_string();
+    let what = format!("a {kind} that is no point or span of time in microseconds");
+    Err(Fault::refused(
+        what,
+        kind,
+        "send it as a NumPy array of its dtype, or None where there is none",
+    ))
 }
 
 /// Whether an object that [`write`] took is of one of the types themselves.
