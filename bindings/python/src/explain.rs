@@ -2,9 +2,9 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
+use crate::outgoing::Kind;
 use crate::{error, pickle, value};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use slipring_codec::Format;
 use slipring_codec::select::{Nature, Selection, select};
 use std::time::Instant;
@@ -17,7 +17,15 @@ pub(crate) type Row = (&'static str, bool, String, Option<(usize, f64)>);
 /// size and time are measured and not guessed.
 pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let mut refused = Vec::new();
-    let nature = nature(object, &mut refused)?;
+    let nature = match Kind::of(object)? {
+        Kind::Bytes(_) => Nature::Bytes,
+        Kind::Array(_) => Nature::Array,
+        Kind::Value => Nature::Value,
+        Kind::Odd(why) => {
+            refused.push((Format::Ndarray, reason(object.py(), why)?));
+            Nature::Array
+        }
+    };
     let mut costs = Vec::new();
     for format in [Format::Raw, Format::Ndarray, Format::Value, Format::Pickle] {
         let holds = match nature {
@@ -43,26 +51,6 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
         (candidate.format.name(), candidate.fits, candidate.reason, cost)
     });
     Ok(rows.collect())
-}
-
-/// What `send` takes an object for.
-fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyResult<Nature> {
-    let bytes_like = object.is_instance_of::<PyBytes>()
-        || object.is_instance_of::<PyByteArray>()
-        || object.is_instance_of::<PyMemoryView>();
-    if bytes_like {
-        return Ok(Nature::Bytes);
-    }
-    match array::look(object) {
-        Ok(Candidate::Array(_)) => Ok(Nature::Array),
-        Ok(Candidate::Scalar) => Ok(Nature::Value),
-        Ok(Candidate::Other) if Buffer::of(object)?.is_some() => Ok(Nature::Bytes),
-        Ok(Candidate::Other) => Ok(Nature::Value),
-        Err(e) => {
-            refused.push((Format::Ndarray, reason(object.py(), e)?));
-            Ok(Nature::Array)
-        }
-    }
 }
 
 /// Writes the object in this format, and answers how many bytes that took.

@@ -368,14 +368,21 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
     let found = lease.get().found(py)?;
     match Format::from_code(lease.get().frame.header().format) {
         Some(Format::Value) => {
-            let head = lease.get().data(py)?;
+            let shared = lease.get().data(py)?;
+            // Who asks for a copy gets what no peer can change between a look and the next.
+            let own = taking.copy.then(|| shared.to_vec());
+            let head = own.as_deref().unwrap_or(shared);
             let place = Place::Frame { lease, buffers: &found.buffers, copy: taking.copy };
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
         Some(Format::Pickle) => {
             let parts = [&found.data].into_iter().chain(&found.buffers);
-            let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
+            let part = |range: &Range<usize>| match taking.copy {
+                true => Ok(PyBytes::new(py, &lease.get().body()[range.clone()]).into_any()),
+                false => Window::view(lease, range),
+            };
+            let parts: PyResult<_> = parts.map(part).collect();
             return pickle::load(py, parts?, taking.pickle);
         }
         _ => {}

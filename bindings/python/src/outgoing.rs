@@ -2,8 +2,9 @@
 //! written.
 //!
 //! A value is written straight into a reservation: of about the size of the last one, and, if that was too
-//! small, once more into one of the right size.
+//! small, once more into one of the right size. If it was far too large, what was written moves.
 
+use crate::array::{self, Array, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{End, Stop, Timeout};
 use crate::pickle::{self, Pickled};
@@ -12,6 +13,7 @@ use crate::value::{Fault, Piece, Writer, warn_losses};
 use crate::{counts, error, size};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use slipring::{Error, Grant, Header, Producer};
 use slipring_codec::frame::Layout;
 use slipring_codec::token::Fixed;
@@ -20,6 +22,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the first value gets.
 const FIRST: usize = 512;
+/// From here on a piece that is far too large is not kept: frames that wait would fill the pool with nothing.
+const LARGE: usize = 4096;
+/// How often an object is written that is larger each time than the time before.
+const ATTEMPTS: usize = 4;
 
 /// What values have needed lately.
 pub(crate) struct Guess {
@@ -69,6 +75,37 @@ impl FromPyObject<'_, '_> for Form {
     }
 }
 
+/// What an object goes as, where it is not told.
+pub(crate) enum Kind<'py> {
+    Bytes(Buffer),
+    Array(Array<'py>),
+    Value,
+    /// An array that has no form as one, with the reason: of objects, or masked.
+    Odd(PyErr),
+}
+
+impl<'py> Kind<'py> {
+    pub(crate) fn of(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        let bytes_like = object.is_instance_of::<PyMemoryView>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyBytes>();
+        if !bytes_like {
+            match array::of_numpy(object) {
+                Ok(Candidate::Array(array)) => return Ok(Self::Array(array)),
+                Ok(Candidate::Scalar) => return Ok(Self::Value),
+                Ok(Candidate::Other) => {}
+                Err(refusal) if error::is_refusal(py, &refusal) => return Ok(Self::Odd(refusal)),
+                Err(error) => return Err(error),
+            }
+            if let Candidate::Array(array) = array::shown(object)? {
+                return Ok(Self::Array(array));
+            }
+        }
+        Ok(Buffer::of(object)?.map_or(Self::Value, Self::Bytes))
+    }
+}
+
 /// Why an object was not sent as a value.
 pub(crate) enum Unsent {
     /// It has no form as one.
@@ -95,7 +132,7 @@ pub(crate) fn send_value(
     let front = Layout::front(guess.buffers.load(Ordering::Relaxed), meta.is_some());
     let mut room = guess.len.load(Ordering::Relaxed).max(front + FIRST);
     let mut guessed = true;
-    loop {
+    for _ in 0..ATTEMPTS {
         let reserved = end.attempt(py, timeout, |tx, wait| tx.reserve(room, wait));
         let mut grant = match reserved {
             Ok(grant) => grant,
@@ -119,18 +156,27 @@ pub(crate) fn send_value(
             .map_err(|e| error::encode(py, &e, "value"))?;
         let needed = layout.body_len().max(front + head_len);
         if needed > grant.len() {
-            // A second time only: the object may not be the same then, but it has been measured.
             (room, guessed) = (needed, false);
             continue;
         }
         warn_losses(py, &losses)?;
         guess.learn(needed, pieces.len());
+        // It has its place already: no more than a try to find a better one.
+        if grant.len() > LARGE
+            && needed < grant.len() / 2
+            && let Ok(mut fitting) =
+                end.attempt(py, Timeout::Now, |tx, wait| tx.reserve(needed, wait))
+        {
+            fitting[front..front + head_len].copy_from_slice(&grant[front..front + head_len]);
+            grant = fitting;
+        }
         layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "value"))?;
         for (piece, range) in pieces.iter().zip(layout.buffers()) {
             piece.copy_to(py, &mut grant[range.clone()])?;
         }
         return Ok(send(py, end, grant, &layout, timeout)?);
     }
+    Err(Unsent::Raised(Fault::changed(object).encoding(py)))
 }
 
 /// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
@@ -160,11 +206,7 @@ pub(crate) fn send_pickle(
     grant[front..front + stream.as_bytes().len()].copy_from_slice(stream.as_bytes());
     layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "pickle"))?;
     for (buffer, range) in buffers.iter().zip(layout.buffers()) {
-        let place = &mut grant[range.clone()];
-        match buffer.bytes() {
-            Some(bytes) => crate::producer::copy(py, bytes, place)?,
-            None => buffer.copy_to(py, place)?,
-        }
+        buffer.copy_to(py, &mut grant[range.clone()])?;
     }
     send(py, end, grant, &layout, timeout)
 }

@@ -215,14 +215,7 @@ pub(crate) fn encode_or_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Boun
     let mut encoder = Encoder::into_sink(BytesSink::new(512));
     encoder.tag(tag::PICKLE).array(1 + pickled.buffers.len()).bytes(pickled.stream.as_bytes());
     for buffer in &pickled.buffers {
-        match buffer.bytes() {
-            Some(bytes) => encoder.bytes(bytes),
-            None => {
-                let mut bytes = vec![0; buffer.len()];
-                buffer.copy_to(py, &mut bytes)?;
-                encoder.bytes(&bytes)
-            }
-        };
+        encoder.bytes(&buffer.in_one_piece(py)?);
     }
     encoder.sink().finish(py)
 }
