@@ -30,6 +30,20 @@ from hypothesis import strategies as st
 import slipring
 from slipring import Atom, Object, Tag
 
+
+class Own(dt.tzinfo):
+    """A zone of one's own."""
+
+    def utcoffset(self, moment):
+        return dt.timedelta(hours=2)
+
+    def tzname(self, moment):
+        return "OWN"
+
+    def dst(self, moment):
+        return None
+
+
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 HALF_PAST = dt.timezone(dt.timedelta(hours=-5, minutes=-30))
 
@@ -94,7 +108,7 @@ def test_a_zone_s_double_hour_keeps_its_offset():
 keys = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates()
-    | st.times() | st.datetimes() | st.timedeltas() | st.decimals(allow_nan=False) | st.fractions()
+    | st.times() | st.datetimes().map(lambda moment: moment.replace(fold=0)) | st.timedeltas() | st.decimals(allow_nan=False) | st.fractions()
     | st.complex_numbers(allow_nan=False) | st.uuids()
 )  # fmt: skip
 values = st.recursive(
@@ -419,6 +433,51 @@ def test_what_registering_can_not_keep_is_said(registered):
     with pytest.warns(slipring.LossyWarning) as caught:
         slipring.encode(value)
     assert ["attributes" in str(warning.message) for warning in caught] == [True, False]
+
+
+@pytest.mark.parametrize("moment", [
+    dt.datetime(2026, 1, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=1), "CET")),
+    dt.datetime(2026, 1, 2, 3, tzinfo=Own()),
+    dt.time(3, tzinfo=Own()),
+])
+def test_what_is_lost_of_a_zone_is_said(moment):
+    """R6.3: a name, or a class of one's own."""
+    with pytest.warns(slipring.LossyWarning, match="only the offset from UTC is sent"):
+        data = slipring.encode(moment)
+    assert slipring.decode(data) == moment
+
+
+def test_what_is_lost_of_a_fold_is_said():
+    """R6.3: a time that the clock shows twice, in no zone."""
+    with pytest.warns(slipring.LossyWarning, match="fold"):
+        data = slipring.encode(dt.datetime(2026, 10, 25, 2, 30, fold=1))
+    assert slipring.decode(data) == dt.datetime(2026, 10, 25, 2, 30)
+
+
+def test_a_dataclass_with_items_loses_none_unsaid(registered):
+    """R6.3: neither items nor fields."""
+    @dataclasses.dataclass
+    class Track(list):
+        name: str = ""
+
+    track = Track("a")
+    track += [1, 2]
+    with pytest.warns(slipring.LossyWarning, match="Track"):
+        assert slipring.decode(slipring.encode(track)) == [1, 2]
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(Track)
+    slipring.register(
+        Track, encode=lambda t: {"name": t.name, "items": list(t)},
+        decode=lambda fields, version: build(fields),
+    )
+
+    def build(fields):
+        track = Track(fields["name"])
+        track += fields["items"]
+        return track
+
+    got = slipring.decode(slipring.encode(track))
+    assert type(got) is Track and list(got) == [1, 2] and got.name == "a"
 
 
 def test_finer_times_are_not_cut():
