@@ -39,8 +39,9 @@ impl Done {
     }
 }
 
-fn format(code: u8) -> Atom {
-    match Format::from_code(code) {
+/// What Elixir calls a format; `None` is one that this version does not know.
+pub(crate) fn format(format: Option<Format>) -> Atom {
+    match format {
         Some(Format::Raw) => atoms::raw(),
         Some(Format::Ndarray) => atoms::ndarray(),
         Some(Format::Value) => atoms::value(),
@@ -155,6 +156,6 @@ pub(crate) fn term<'a>(
     } else {
         nil
     };
-    let format = format(header.format);
+    let format = format(Format::from_code(header.format));
     (format, content, meta, header.sequence, header.created_ns, redeliveries, lease).encode(env)
 }

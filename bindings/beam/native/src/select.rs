@@ -1,7 +1,7 @@
 //! Which format a term goes in, by the rules that all languages share.
 
-use crate::atoms;
-use rustler::{Atom, Encoder, Env, Term};
+use crate::frame::format;
+use rustler::{Encoder, Env, Term};
 use slipring_codec::Format;
 use slipring_codec::select::{Nature, select as rules};
 
@@ -15,24 +15,12 @@ fn nature(name: &str) -> Nature {
     }
 }
 
-fn format(format: Format) -> Atom {
-    match format {
-        Format::Raw => atoms::raw(),
-        Format::Ndarray => atoms::ndarray(),
-        Format::Value => atoms::value(),
-        Format::Arrow => atoms::arrow(),
-        Format::Pickle => atoms::pickle(),
-        Format::Json => atoms::json(),
-        _ => atoms::unknown(),
-    }
-}
-
 /// `[{format, fits?, reason}]`, the one that is taken first. `refused` says why it is no value, if it is none.
 #[rustler::nif]
 fn select<'a>(env: Env<'a>, of: &str, refused: Option<String>) -> Term<'a> {
     let refused: Vec<_> = refused.into_iter().map(|why| (Format::Value, why)).collect();
     let candidates = rules(nature(of), &refused, false).candidates;
     let rows: Vec<_> =
-        candidates.into_iter().map(|c| (format(c.format), c.fits, c.reason)).collect();
+        candidates.into_iter().map(|c| (format(Some(c.format)), c.fits, c.reason)).collect();
     rows.encode(env)
 }

@@ -191,12 +191,13 @@ fn read_binary<'a>(
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(bytes);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
+    let read = || {
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
+        let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
+        read(env, &input, options, forms(env, given), most)
     };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
-    let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
-    answer(env, read(env, &input, options, forms(env, given), most))
+    answer(env, read())
 }
 
 /// A part of a binary that has these bytes.
@@ -225,11 +226,9 @@ fn read_copied<'a>(
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(body);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
-    };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
     let read = || {
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
         let body = Body::open(Format::Value.code(), flags, type_code, bytes)?;
         read_body(env, &body, &view, options, forms(env, given), most)
     };
