@@ -7,6 +7,7 @@
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
 
 use crate::attachment::Hold;
+use crate::counts::Tally;
 use crate::error::Fault;
 use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, tensor};
@@ -88,8 +89,18 @@ pub(crate) fn copied<'a>(
     env: Env<'a>,
     frame: &slipring::Frame,
     body: &Body<'_>,
+    tally: &mut Tally,
 ) -> Result<Term<'a>, Fault> {
-    content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())
+    let made = content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())?;
+    count(frame, body, tally);
+    Ok(made)
+}
+
+/// Counts a frame of which the content was made a term; a value is one only when it is decoded.
+pub(crate) fn count(frame: &slipring::Frame, body: &Body<'_>, tally: &mut Tally) {
+    if body.format() != Format::Value {
+        tally.decoded(body.format().code(), frame.len());
+    }
 }
 
 /// The metadata. What has tags is a value that Elixir reads, by `{:cbor, bytes}`: what structs are made of is
@@ -111,6 +122,7 @@ pub(crate) fn term<'a>(
     leased: bool,
     hold: &Hold,
     ledger: Option<&mut Ledger>,
+    tally: &mut Tally,
     done: &mut Done,
 ) -> Term<'a> {
     let redeliveries = frame.redeliveries();
@@ -128,7 +140,7 @@ pub(crate) fn term<'a>(
         let content = match leased {
             true => nil,
             // Whatever it is, its metadata can be read.
-            false => match copied(env, &frame, &body) {
+            false => match copied(env, &frame, &body, tally) {
                 Err(fault) if body.format() == Format::Pickle => {
                     (atoms::error(), fault).encode(env)
                 }
