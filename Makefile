@@ -99,11 +99,11 @@ storm: setup storm-worker ## kill, stop and replace processes of all languages o
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 
-fuzz: ## everything that parses bytes (nightly, cargo-fuzz)
+fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-fuzz-if-possible:
+fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
 
