@@ -987,6 +987,7 @@ defmodule Slipring.ValueTest do
     end
   end
 
+  @tag :memory
   test "memory stays what it is over many round trips (R8.4)", %{name: name} do
     {ring, tx, rx} = pair(name, capacity: {8, :mib})
 
