@@ -124,12 +124,16 @@ defmodule Fuzz.Frames do
 
   defp lies?(_read, _length, _body), do: false
 
+  # By the length in its header, since bodies may hold themselves.
   defp search(path, length, body) do
     memory = File.read!(path)
 
     at =
-      Enum.find_value(:binary.matches(memory, body), fn {at, _length} ->
-        at >= @header and match?(<<^length::64-little>>, binary_part(memory, at - 48, 8)) and at
+      Enum.find_value(:binary.matches(memory, <<length::64-little>>), fn {said, 8} ->
+        at = said - 16 + @header
+
+        if at + length <= byte_size(memory) and binary_part(memory, at, length) == body,
+          do: at
       end)
 
     true = is_integer(at)
@@ -275,7 +279,9 @@ defmodule Fuzz do
             {Mutation.below(7), version, Mutation.below(64), Mutation.pick({0, 5, code, 0x6608})},
           else: {format, version, flags, code}
 
-      {"body", fields, Mutation.mutate(body, state.only)}
+      # A frame without bytes is found by nothing.
+      data = Mutation.mutate(body, state.only)
+      {"body", fields, if(data == "", do: <<0>>, else: data)}
     end
   end
 

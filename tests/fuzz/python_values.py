@@ -142,7 +142,7 @@ def run(options, frames):
                 kind, fields, data = "value", (0, 0, 0, 0), mutations.mutate(draw, draw.choice(values), values)
             else:
                 form, flags, code, data = draw.choice(bodies)
-                data = mutations.mutate(draw, data, only)
+                data = mutations.mutate(draw, data, only) or b"\0"  # a frame without bytes is found by nothing
                 if draw.random() < 0.2:
                     form, flags, code = draw.randrange(7), draw.randrange(64), draw.choice((0, 5, code, 0x6608))
                 kind, fields = "body", (form, 1 if draw.random() < 0.99 else 2, flags, code)
