@@ -99,6 +99,11 @@ def test_golden_values_are_read_and_written_alike(echo):
             assert (type(got), repr(got)) == (type(wanted), repr(wanted)), name
 
 
+def test_numpys_text_and_bytes_are_binaries_in_elixir(echo):
+    """R6.2: one element of an array of texts or bytes, without its dtype."""
+    assert echo([np.str_("grüß"), np.str_(""), np.bytes_(b"\xff\0a")]).value == ["grüß", "", b"\xff\0a"]
+
+
 def test_values_there_and_back(echo):
     """R6.1, R14.2: values in each other; large bytes and arrays out of line both ways."""
     inner = {"int": 2**100, "tuple": (1, [2.5, None]), "set": {1, 2}, "text": "grüß", b"\xff": b"\0\xff"}
