@@ -105,7 +105,7 @@ fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 
 fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
-	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
+	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
 
 # What goes through raw calls of the interpreter; those left out look at memory, start processes, or have a stack that the
 # sanitizer's frames don't fit.
