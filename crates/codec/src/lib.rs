@@ -7,7 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
-//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value) |
+//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`arrow`](format::arrow) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
@@ -64,7 +64,9 @@ pub mod tag;
 pub mod token;
 pub mod value;
 
-pub use error::{DecodeError, DecodeErrorKind, DtypeFault, EncodeError, EncodeErrorKind};
+pub use error::{
+    ArrowFault, DecodeError, DecodeErrorKind, DtypeFault, EncodeError, EncodeErrorKind,
+};
 pub use frame::{Body, Content, FORMAT_VERSION, Format, Part, Parts, Plan};
 pub use token::{Decoder, Encoder, Token};
 pub use value::Value;
