@@ -5,7 +5,7 @@ use slipring_codec::format::ndarray::{
     self, ByteOrder, Descriptor, Dtype, Element, Field, LongDouble, MAX_NDIM, Missing,
     MissingValue, Order, Struct, Subarray, Texts, TimeUnit,
 };
-use slipring_codec::format::raw;
+use slipring_codec::format::{arrow, raw};
 use slipring_codec::frame::{Layout, flags};
 use slipring_codec::{
     Body, Content, DecodeError, DecodeErrorKind as Kind, EncodeErrorKind, Format, Plan, Value,
@@ -309,6 +309,7 @@ fn open_all(format: u8, flags: u16, type_code: u16, bytes: &[u8]) -> Result<(), 
                 texts.collect::<Result<Vec<_>, _>>()?;
             }
         }
+        Content::Arrow(found) => drop(arrow::read(&found, None, arrow::Checks::Full)?),
         Content::Value(found) | Content::Pickle(found) => {
             within(found.head.offset, found.head.bytes);
             found.buffers.iter().for_each(|part| within(part.offset, part.bytes));
