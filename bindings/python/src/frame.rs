@@ -7,18 +7,20 @@
 
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
-use crate::{array, counts, error, export, foreign, fork, meta, pickle};
+use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
+use arrow_buffer::Buffer;
+use slipring_codec::format::arrow::Checks;
 use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
-use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::ops::{Deref, Range};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A frame's fixed 64 bytes, as named fields.
 #[pyclass(frozen, get_all, module = "slipring")]
@@ -69,8 +71,26 @@ impl Header {
 /// Owns a frame in the segment and lends its data, read-only.
 #[pyclass(frozen, freelist = 64, module = "slipring._native")]
 pub(crate) struct Lease {
-    frame: slipring::Frame,
+    frame: Held,
     content: Result<Found, DecodeError>,
+}
+
+/// The frame of a lease. That of a table is shared with what libraries hold of it, which outlives the lease and may be
+/// let go of by threads that are attached to no interpreter.
+enum Held {
+    Alone(slipring::Frame),
+    Shared(Arc<slipring::Frame>),
+}
+
+impl Deref for Held {
+    type Target = slipring::Frame;
+    #[inline]
+    fn deref(&self) -> &slipring::Frame {
+        match self {
+            Held::Alone(frame) => frame,
+            Held::Shared(frame) => frame,
+        }
+    }
 }
 
 /// What was found in a frame, once.
@@ -126,8 +146,13 @@ impl Lease {
             Content::Value(view) | Content::Pickle(view) => {
                 Ok(found(view.head, None, view.buffers))
             }
+            Content::Arrow(view) => Ok(found(view.head, None, view.buffers)),
             _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
+        let frame = match frame.header().format == Format::Arrow.code() {
+            true => Held::Shared(Arc::new(frame)),
+            false => Held::Alone(frame),
+        };
         Self { frame, content }
     }
 
@@ -196,6 +221,8 @@ pub(crate) struct Taking {
     pub(crate) pickle: bool,
     /// Values refer to nothing in the segment.
     pub(crate) copy: bool,
+    /// What of a table is looked at.
+    pub(crate) checks: Checks,
 }
 
 #[cold]
@@ -378,6 +405,7 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
             let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
             return pickle::load(py, parts?, taking.pickle);
         }
+        Some(Format::Arrow) => return decode_table(py, lease.get(), taking)?.into_object(py),
         _ => {}
     }
     if taking.copy {
@@ -385,6 +413,22 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
     }
     let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
     array::received(descriptor, lease.get().data(py)?, lease.clone().into_any())
+}
+
+/// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
+fn decode_table(py: Python<'_>, lease: &Lease, taking: Taking) -> PyResult<table::Table> {
+    lease.found(py)?;
+    let header = lease.frame.header();
+    let schema = table::schema_message(py, header.schema_id, header.schema_version)?;
+    let memory = match &lease.frame {
+        Held::Shared(frame) if !taking.copy => table::Memory::Frame(Arc::clone(frame)),
+        frame => table::Memory::Copy(Buffer::from_slice_ref(&***frame)),
+    };
+    let read = py.detach(|| {
+        let body = Body::open(header.format, header.flags, header.type_code, memory.bytes())?;
+        table::read(memory.clone(), &body, schema.as_deref(), taking.checks)
+    });
+    read.map_err(|error| raise(py, &lease.frame, &error))
 }
 
 /// Bytes or an array of one's own.

@@ -7,7 +7,7 @@ use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{counts, error, meta, size, value};
+use crate::{counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
@@ -141,6 +141,17 @@ impl Producer {
             }
             Err(error) => Err(error),
             Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
+            Ok(Candidate::Other) if !bytes_like && table::take::shows(object)? => {
+                // A table that does not come as Arrow may still be a pickle.
+                self.send_table(object, meta, timeout).or_else(|refusal| {
+                    if !error::is_refusal(py, &refusal) {
+                        return Err(refusal);
+                    }
+                    outgoing::log_pickle(py, &refusal)?;
+                    let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                    tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+                })
+            }
             Ok(Candidate::Other) => {
                 let shown = if bytes_like { Candidate::Other } else { array::shown(object)? };
                 if let Candidate::Array(array) = shown {
@@ -180,6 +191,20 @@ impl Producer {
             Some(bytes) => copy(py, bytes, data),
             None => array.copy_to(py, data),
         })
+    }
+
+    /// As a table, which it shows, or not at all.
+    fn send_table(
+        &self,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        if !table::take::shows(object)? {
+            return Err(unsupported(object, "give a table of a library that speaks Arrow's C interface"));
+        }
+        let table = table::take::whole(object)?;
+        table::send::send(object.py(), &self.end, &table, meta, timeout, 0)
     }
 
     fn send_buffer(
@@ -224,6 +249,7 @@ impl Producer {
                     Unsent::Raised(error) => error,
                 })
             }
+            Form::Arrow => self.send_table(object, meta, timeout),
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
         }
     }
