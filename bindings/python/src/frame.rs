@@ -8,12 +8,12 @@
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
 use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
-use arrow_buffer::Buffer;
 use slipring_codec::format::arrow::Checks;
 use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::frame::flags;
@@ -226,7 +226,7 @@ pub(crate) struct Taking {
 }
 
 #[cold]
-fn other_version(py: Python<'_>, header: &slipring::Header) -> PyErr {
+pub(crate) fn other_version(py: Python<'_>, header: &slipring::Header) -> PyErr {
     let what = format!("the frame is of format version {}", header.format_version);
     let hint = "the sender may be newer or older: bring both to one version";
     let class = intern!(py, "DecodeError");
@@ -333,6 +333,11 @@ impl Frame {
         self.header.format == Format::Ndarray.code()
     }
 
+    /// Whether its format is that of a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.header.format == Format::Arrow.code()
+    }
+
     /// The name of its dtype, where that is no number.
     pub(crate) fn unlike_number(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let lease = self.lease(py)?.0;
@@ -415,20 +420,15 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
     array::received(descriptor, lease.get().data(py)?, lease.clone().into_any())
 }
 
-/// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
+/// The table of a frame.
 fn decode_table(py: Python<'_>, lease: &Lease, taking: Taking) -> PyResult<table::Table> {
     lease.found(py)?;
-    let header = lease.frame.header();
-    let schema = table::schema_message(py, header.schema_id, header.schema_version)?;
-    let memory = match &lease.frame {
-        Held::Shared(frame) if !taking.copy => table::Memory::Frame(Arc::clone(frame)),
-        frame => table::Memory::Copy(Buffer::from_slice_ref(&***frame)),
+    let Held::Shared(frame) = &lease.frame else {
+        let what = format!("a frame of format {} is no table", name(lease.frame.header()));
+        return Err(PyTypeError::new_err(what));
     };
-    let read = py.detach(|| {
-        let body = Body::open(header.format, header.flags, header.type_code, memory.bytes())?;
-        table::read(memory.clone(), &body, schema.as_deref(), taking.checks)
-    });
-    read.map_err(|error| raise(py, &lease.frame, &error))
+    let (memory, table) = table::open(py, Arc::clone(frame), taking)?;
+    Ok(table::Table::new(memory, table))
 }
 
 /// Bytes or an array of one's own.
@@ -468,6 +468,25 @@ impl Frame {
         }
         drop(state);
         Err(error::released(py))
+    }
+
+    /// The table of a frame of format `arrow`, also where its value is a list of records or a column.
+    #[getter]
+    fn table(&self, py: Python<'_>) -> PyResult<table::Table> {
+        decode_table(py, self.lease(py)?.0.get(), self.taking)
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.table(py)?.__arrow_c_stream__(py, requested_schema)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.table(py)?.__arrow_c_schema__(py)
     }
 
     #[getter]

@@ -64,6 +64,8 @@ mod _native {
     #[pymodule_export]
     use crate::ring::Ring;
     #[pymodule_export]
+    use crate::table::stream::TableReader;
+    #[pymodule_export]
     use crate::table::{Column, Table};
 
     /// Between two looks at signals while a ring is waited for.

@@ -145,7 +145,8 @@ pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
 /// The same of an exception.
 pub(crate) fn log_pickle(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
     let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
-    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", refusal.value(py).str()?)).map(drop)
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", refusal.value(py).str()?))
+        .map(drop)
 }
 
 /// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is

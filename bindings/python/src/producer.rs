@@ -6,6 +6,7 @@ use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
+use crate::table::records::{self, Look};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
@@ -121,6 +122,9 @@ impl Producer {
     ) -> PyResult<()> {
         let py = object.py();
         if value::is_basic(object) {
+            if let Look::Table(table) = records::of_list(object, records::WORTH)? {
+                return table::send::send(py, &self.end, &table, meta, timeout, 0);
+            }
             return self.send_value(object, meta, timeout);
         }
         if let Ok(frame) = object.cast::<Frame>()
@@ -200,10 +204,10 @@ impl Producer {
         meta: Option<&[u8]>,
         timeout: Timeout,
     ) -> PyResult<()> {
-        if !table::take::shows(object)? {
-            return Err(unsupported(object, "give a table of a library that speaks Arrow's C interface"));
-        }
-        let table = table::take::whole(object)?;
+        let table = match table::take::shows(object)? {
+            true => table::take::whole(object)?,
+            false => records::asked(object)?,
+        };
         table::send::send(object.py(), &self.end, &table, meta, timeout, 0)
     }
 
@@ -467,6 +471,30 @@ impl Producer {
         match send() {
             Ok(()) => Ok(sent),
             Err(error) => Err(error::after(py, error, sent)),
+        }
+    }
+
+    /// A table of any length, in frames of `rows` rows at most: how many frames that were.
+    #[pyo3(signature = (source, *, rows=None, meta=None, timeout=None))]
+    fn send_batches(
+        &self,
+        source: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        meta: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let timeout = Timeout::parse(timeout)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        let rows = rows.map(|rows| size::count(rows, "rows", "a number of rows from 1 on"));
+        let rows = rows.transpose()?.map(|rows| rows as usize);
+        if !table::take::shows(source)? {
+            return Err(unsupported(source, "give a data frame, or a reader of batches"));
+        }
+        let mut sent = 0;
+        let meta = meta.as_deref();
+        match table::stream::send_batches(&self.end, source, rows, meta, timeout, &mut sent) {
+            Ok(()) => Ok(sent),
+            Err(error) => Err(error::after(source.py(), error, sent)),
         }
     }
 

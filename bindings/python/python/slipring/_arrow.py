@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import functools
@@ -59,3 +60,12 @@ def time(count: int, unit: str) -> datetime.time:
 
 def number(digits: int, scale: int) -> decimal.Decimal:
     return decimal.Decimal(digits).scaleb(-scale, _EXACT)
+
+
+def records(items: list[object]) -> list[object]:
+    """Dataclasses as dicts of their fields, anything else as it is."""
+    if not items or not dataclasses.is_dataclass(items[0]) or isinstance(items[0], type):
+        return items
+    names = [field.name for field in dataclasses.fields(items[0])]
+    kind = type(items[0])
+    return [{name: getattr(item, name) for name in names} if type(item) is kind else item for item in items]

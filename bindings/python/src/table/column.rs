@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::format::arrow;
-use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Element, Order, TimeUnit as Unit};
+use slipring_codec::format::ndarray::{
+    ByteOrder, Descriptor, Dtype, Element, Order, TimeUnit as Unit,
+};
 use std::ffi::c_int;
 use std::sync::{Arc, OnceLock};
 
@@ -186,7 +188,8 @@ impl Column {
             chunks => {
                 let each: PyResult<Vec<_>> =
                     chunks.iter().map(|chunk| column.array_of(py, chunk, &element)).collect();
-                package(py, "numpy", "__array__")?.call_method1(intern!(py, "concatenate"), (each?,))?
+                package(py, "numpy", "__array__")?
+                    .call_method1(intern!(py, "concatenate"), (each?,))?
             }
         };
         array::of(&array, dtype, copy)

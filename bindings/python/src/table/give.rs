@@ -41,6 +41,7 @@ struct Owned {
     buffers: Vec<*const c_void>,
     children: Vec<*mut Array>,
     dictionary: *mut Array,
+    #[allow(dead_code, reason = "the last buffer points to it")]
     /// Lengths of the buffers that views point into.
     lengths: Vec<i64>,
 }
@@ -52,7 +53,9 @@ unsafe extern "C" fn release_array(array: *mut Array) {
     let array = unsafe { &mut *array };
     // SAFETY: the box that `finish` has put there.
     let owned = unsafe { Box::from_raw(array.private_data.cast::<Owned>()) };
-    for &child in owned.children.iter().chain((!owned.dictionary.is_null()).then_some(&owned.dictionary)) {
+    for &child in
+        owned.children.iter().chain((!owned.dictionary.is_null()).then_some(&owned.dictionary))
+    {
         // SAFETY: a box of ours. A child that a consumer has moved out is marked released; dropping then does nothing.
         drop(unsafe { Box::from_raw(child) });
     }

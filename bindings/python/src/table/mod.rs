@@ -6,20 +6,24 @@ mod capsule;
 mod column;
 mod give;
 mod objects;
+pub(crate) mod records;
 pub(crate) mod send;
+pub(crate) mod stream;
 pub(crate) mod take;
 
 pub(crate) use column::Column;
 pub(crate) use give::Memory;
 
 use crate::error;
+use crate::frame::{Taking, other_version};
+use arrow_buffer::Buffer;
 use give::Received;
 use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks};
-use slipring_codec::{Body, Content, DecodeError};
+use slipring_codec::format::arrow::{self, Batch};
+use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::sync::Arc;
 
 /// A table in the memory of a frame.
@@ -29,20 +33,31 @@ pub(crate) struct Table {
     table: Arc<arrow::Table>,
 }
 
-/// Reads the table of a body. `schema` is the message that the segment has under the frame's schema id.
-pub(crate) fn read(
-    memory: Memory,
-    body: &Body<'_>,
-    schema: Option<&[u8]>,
-    checks: Checks,
-) -> Result<Table, DecodeError> {
-    match body.content()? {
-        Content::Arrow(headed) => {
-            let table = arrow::read(&headed, schema, checks)?;
-            Ok(Table { memory, table: Arc::new(table) })
-        }
-        _ => unreachable!("the frame header says that it is a table"),
+/// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
+pub(crate) fn open(
+    py: Python<'_>,
+    frame: impl Into<Arc<slipring::Frame>>,
+    taking: Taking,
+) -> PyResult<(Memory, Arc<arrow::Table>)> {
+    let frame = frame.into();
+    let header = frame.header();
+    if header.format_version != FORMAT_VERSION {
+        return Err(other_version(py, header));
     }
+    let schema = schema_message(py, header.schema_id, header.schema_version)?;
+    let read = py.detach(|| {
+        let memory = match taking.copy {
+            false => Memory::Frame(Arc::clone(&frame)),
+            true => Memory::Copy(Buffer::from_slice_ref(&**frame)),
+        };
+        let body = Body::open(header.format, header.flags, header.type_code, memory.bytes())?;
+        let Content::Arrow(headed) = body.content()? else {
+            unreachable!("the frame header says that it is a table")
+        };
+        let table = arrow::read(&headed, schema.as_deref(), taking.checks)?;
+        Ok((memory.clone(), Arc::new(table)))
+    });
+    read.map_err(|found: DecodeError| error::decode(py, &found, "arrow"))
 }
 
 /// The schema message that the segment has under an id, `None` where the frame has its own.
@@ -58,9 +73,18 @@ pub(crate) fn schema_message(py: Python<'_>, id: u32, version: u16) -> PyResult<
 }
 
 impl Table {
-    /// The table as an object: itself, or the column that was sent alone.
+    pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
+        Self { memory, table }
+    }
+
+    /// What was sent: the table itself, the column that was sent alone, or records.
     pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        if self.table.schema.metadata().get(take::COLUMN).is_some() && self.table.schema.fields().len() == 1 {
+        if records::is_records(&self.table.schema) {
+            return Ok(self.to_pylist(py)?.into_any());
+        }
+        if self.table.schema.metadata().get(take::COLUMN).is_some()
+            && self.table.schema.fields().len() == 1
+        {
             let column = Column::new(self.memory, self.table, 0);
             return Ok(Bound::new(py, column)?.into_any());
         }
@@ -102,6 +126,15 @@ impl Table {
     }
 }
 
+/// Name and type of each column, a line each.
+fn told(schema: &arrow_schema::Schema) -> String {
+    let line = |field: &arrow_schema::FieldRef| {
+        let nulls = if field.is_nullable() { "" } else { " not null" };
+        format!("{}: {}{nulls}", field.name(), field.data_type())
+    };
+    schema.fields().iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A stream of Arrow's, as a capsule.
 fn stream_capsule<'py>(
     py: Python<'py>,
@@ -136,7 +169,9 @@ fn only_batch(table: &arrow::Table) -> PyResult<&Batch> {
 /// A package for a conversion, which the caller must have installed.
 fn package<'py>(py: Python<'py>, name: &str, method: &str) -> PyResult<Bound<'py, PyModule>> {
     py.import(name).map_err(|cause| {
-        let error = PyImportError::new_err(format!("{method} needs the package {name}: pip install {name}"));
+        let error = PyImportError::new_err(format!(
+            "{method} needs the package {name}: pip install {name}"
+        ));
         error.set_cause(py, Some(cause));
         error
     })
@@ -167,11 +202,7 @@ impl Table {
     /// Name and type of each column, a line each.
     #[getter]
     fn schema(&self) -> String {
-        let line = |field: &arrow_schema::FieldRef| {
-            let nulls = if field.is_nullable() { "" } else { " not null" };
-            format!("{}: {}{nulls}", field.name(), field.data_type())
-        };
-        self.table.schema.fields().iter().map(line).collect::<Vec<_>>().join("\n")
+        told(&self.table.schema)
     }
 
     /// The schema's own metadata.
@@ -209,7 +240,7 @@ impl Table {
     }
 
     #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_stream__<'py>(
+    pub(crate) fn __arrow_c_stream__<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,
@@ -219,7 +250,7 @@ impl Table {
         stream_capsule(py, &self.memory, &self.table, None)
     }
 
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         schema_capsule(py, &self.table, None)
     }
 
@@ -238,15 +269,21 @@ impl Table {
 
     /// Each row as a dict. Needs no other package.
     fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let names: Vec<_> = self.table.schema.fields().iter()
-            .map(|field| pyo3::types::PyString::new(py, field.name())).collect();
+        let records = records::is_records(&self.table.schema);
+        let name = |field: &arrow_schema::FieldRef| {
+            let name = pyo3::types::PyString::new(py, field.name());
+            (name, records && records::is_missing(field))
+        };
+        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
         let rows = PyList::empty(py);
         let reader = objects::Reader::new(py, self.memory.bytes());
         for batch in &self.table.batches {
             for row in 0..batch.len {
                 let dict = PyDict::new(py);
-                for (name, column) in names.iter().zip(&batch.columns) {
-                    dict.set_item(name, reader.element(column, row)?)?;
+                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
+                    if !may_be_missing || reader.is_valid(column, row) {
+                        dict.set_item(name, reader.element(column, row)?)?;
+                    }
                 }
                 rows.append(dict)?;
             }
@@ -268,7 +305,9 @@ impl Table {
     }
 
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        package(slf.py(), "polars", "to_polars")?.getattr(intern!(slf.py(), "DataFrame"))?.call1((slf,))
+        package(slf.py(), "polars", "to_polars")?
+            .getattr(intern!(slf.py(), "DataFrame"))?
+            .call1((slf,))
     }
 
     /// By pyarrow, which also brings back an index that pandas had.
@@ -286,7 +325,8 @@ impl Table {
         let (py, table) = (slf.py(), slf.get());
         let columns = PyDict::new(py);
         for (field, column) in table.table.schema.fields().iter().zip(table.columns()) {
-            columns.set_item(field.name(), Column::__array__(&Bound::new(py, column)?, None, None)?)?;
+            columns
+                .set_item(field.name(), Column::__array__(&Bound::new(py, column)?, None, None)?)?;
         }
         Ok(columns)
     }

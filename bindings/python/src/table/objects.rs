@@ -28,7 +28,12 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     /// `N` bytes of a buffer, those with this number.
-    fn fixed<const N: usize>(&self, column: &Column, buffer: usize, row: usize) -> PyResult<[u8; N]> {
+    fn fixed<const N: usize>(
+        &self,
+        column: &Column,
+        buffer: usize,
+        row: usize,
+    ) -> PyResult<[u8; N]> {
         let bytes = column.buffers.get(buffer).and_then(|place| self.body.get(place.clone()));
         let bytes = bytes.and_then(|bytes| bytes.get(row * N..)?.first_chunk::<N>());
         bytes.copied().ok_or_else(changed)
@@ -53,7 +58,8 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn viewed(&self, column: &Column, row: usize) -> PyResult<&'a [u8]> {
         let view: [u8; 16] = self.fixed(column, 0, row)?;
-        let word = |at: usize| i32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]);
+        let word =
+            |at: usize| i32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]);
         let (len, buffer, offset) = (word(0), word(8), word(12));
         let part = |n: i32| usize::try_from(n).map_err(|_| changed());
         let len = part(len)?;
@@ -88,9 +94,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     /// A function of `slipring._arrow`.
     fn helper(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-        let module = MODULE.get_or_try_init(self.py, || {
-            self.py.import("slipring._arrow").map(Bound::unbind)
-        })?;
+        let module = MODULE
+            .get_or_try_init(self.py, || self.py.import("slipring._arrow").map(Bound::unbind))?;
         module.bind(self.py).getattr(name)
     }
 
@@ -98,7 +103,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.helper(intern!(self.py, "number"))?.call1((digits, scale))
     }
 
-    fn is_valid(&self, column: &Column, row: usize) -> bool {
+    pub(super) fn is_valid(&self, column: &Column, row: usize) -> bool {
         column.validity.as_ref().is_none_or(|place| {
             let byte = self.body.get(place.start + row / 8);
             byte.is_none_or(|byte| byte >> (row % 8) & 1 == 1)
@@ -209,7 +214,8 @@ impl<'a, 'py> Reader<'a, 'py> {
                 self.list(&column.children[0], row * size, size)
             }
             Map(..) => {
-                let (start, end) = (self.place(column, 0, row, false)?, self.place(column, 0, row + 1, false)?);
+                let (start, end) =
+                    (self.place(column, 0, row, false)?, self.place(column, 0, row + 1, false)?);
                 let entries = &column.children[0];
                 if end > entries.len || entries.children.len() != 2 {
                     return Err(changed());

@@ -10,11 +10,7 @@ use slipring_codec::format::arrow::{Plan, SchemaPlace, plan};
 use slipring_codec::{EncodeError, FORMAT_VERSION, Format};
 
 /// Plans a frame of the table.
-pub(crate) fn planned(
-    py: Python<'_>,
-    table: &Incoming,
-    meta_len: Option<usize>,
-) -> PyResult<Plan> {
+pub(crate) fn planned(py: Python<'_>, table: &Incoming, meta_len: Option<usize>) -> PyResult<Plan> {
     // The schema stands in the frame: nobody keeps schemas for the segment.
     let plan = py.detach(|| plan(&table.schema, &table.batches, SchemaPlace::Frame, meta_len));
     plan.map_err(|refused| error::encode(py, &refused, "arrow"))

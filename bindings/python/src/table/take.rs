@@ -2,6 +2,7 @@
 
 use super::capsule::{self, Array, Schema, Stream, Structure};
 use crate::error;
+use crate::frame::Frame;
 use crate::value::fault::type_name;
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_data::ArrayData;
@@ -24,6 +25,9 @@ pub(crate) struct Incoming {
 /// Whether an object shows itself as a table or a column of one.
 pub(crate) fn shows(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let (py, kind) = (object.py(), object.get_type());
+    if let Ok(frame) = object.cast::<Frame>() {
+        return Ok(frame.get().is_table());
+    }
     Ok(kind.hasattr(intern!(py, "__arrow_c_stream__"))?
         || kind.hasattr(intern!(py, "__arrow_c_array__"))?)
 }
@@ -99,7 +103,9 @@ impl Batches {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
         let schema = match &data_type {
-            DataType::Struct(fields) => arrow_schema::Schema::new_with_metadata(fields.clone(), metadata),
+            DataType::Struct(fields) => {
+                arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
+            }
             _ => {
                 let mark = [(COLUMN.to_owned(), "1".to_owned())];
                 arrow_schema::Schema::new_with_metadata(vec![field], mark)
