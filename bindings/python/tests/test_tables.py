@@ -350,36 +350,36 @@ def exactly(one, two):
 def test_records_go_as_a_table_and_come_back_as_records(both):
     """R1.1, R2.2: many dicts with the same keys and types; the value is the list as it was sent."""
     for sent in (
-        records(100),
-        records(100, none=None),
-        [{"a": i} if i % 3 else {"a": i, "b": "x"} for i in range(100)],
-        [{"a": i if i % 3 else None} for i in range(100)],
-        [{"u": 2**64 - 1 - i} for i in range(100)],
-        [{"u": 2**62 * (i % 4)} for i in range(100)],
-        [{"f": f} for f in [float("nan"), float("inf"), -0.0, 1e300] * 25],
-        [{} for _ in range(100)],
+        records(200),
+        records(200, none=None),
+        [{"a": i} if i % 3 else {"a": i, "b": "x"} for i in range(200)],
+        [{"a": i if i % 3 else None} for i in range(200)],
+        [{"u": 2**64 - 1 - i} for i in range(200)],
+        [{"u": 2**62 * (i % 4)} for i in range(200)],
+        [{"f": f} for f in [float("nan"), float("inf"), -0.0, 1e300] * 50],
+        [{} for _ in range(200)],
     ):
         frame = there_and_back(both, sent)
         assert frame.format == "arrow" and exactly(frame.value, sent), sent[:3]
-        assert frame.table.num_rows == 100
+        assert frame.table.num_rows == 200
         assert slipring.explain(sent).format == "arrow"
-    assert pl.DataFrame(there_and_back(both, records(100)))["id"].sum() == 4950
+    assert pl.DataFrame(there_and_back(both, records(200)))["id"].sum() == 19900
 
 
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
-        (records(63), "63 records: .* from 64 on"),
-        ([{"a": 1}] * 80 + [{"a": 1.0}], "a float under"),
-        ([{"a": 1}] * 80 + [{"a": True}], "a bool under"),
-        ([{"a": -1}] * 80 + [{"a": 2**63}], "2\\^63"),
-        ([{"a": 2**64}] * 80, "int"),
-        ([{"a": 1, "b": None}] * 80 + [{"a": 1}], "missing here and null"),
-        ([{"a": 1, "b": 2}] * 80 + [{"b": 1, "a": 2}], "another order"),
-        ([{"a": [1]}] * 80, "list"),
-        ([{1: 2}] * 80, "no text"),
-        ([{"a": 1}] * 80 + [5], "record 80"),
-        ([{"a": datetime.date(2020, 1, 1)}] * 80, "date"),
+        (records(127), "127 records: .* from 128 on"),
+        ([{"a": 1}] * 150 + [{"a": 1.0}], "a float under"),
+        ([{"a": 1}] * 150 + [{"a": True}], "a bool under"),
+        ([{"a": -1}] * 150 + [{"a": 2**63}], "2\\^63"),
+        ([{"a": 2**64}] * 150, "int"),
+        ([{"a": 1, "b": None}] * 150 + [{"a": 1}], "missing here and null"),
+        ([{"a": 1, "b": 2}] * 150 + [{"b": 1, "a": 2}], "another order"),
+        ([{"a": [1]}] * 150, "list"),
+        ([{1: 2}] * 150, "no text"),
+        ([{"a": 1}] * 150 + [5], "record 150"),
+        ([{"a": datetime.date(2020, 1, 1)}] * 150, "date"),
     ],
 )
 def test_records_that_are_no_table_go_as_values(both, sent, why):
@@ -397,11 +397,11 @@ def test_records_that_are_no_table_go_as_values(both, sent, why):
             st.sampled_from("abcd"),
             st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=3) | st.binary(max_size=3),
         ),
-        min_size=64,
-        max_size=70,
+        min_size=128,
+        max_size=132,
     )
     | st.fixed_dictionaries({"a": st.none() | st.integers(-(2**63), 2**64 - 1), "b": st.text(max_size=4)}).flatmap(
-        lambda row: st.lists(st.sampled_from([row, {"a": 1, "b": ""}, {"a": None, "b": "x"}]), min_size=64, max_size=70)
+        lambda row: st.lists(st.sampled_from([row, {"a": 1, "b": ""}, {"a": None, "b": "x"}]), min_size=128, max_size=132)
     )
 )
 @hypothesis.settings(max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))

@@ -196,7 +196,7 @@ class Producer:
         fields. What has no form as a value goes as a pickle, which the consumer must want to load.
 
         What shows itself by Arrow's capsules goes as a table: data frames of pandas (with pyarrow) and polars, tables,
-        batches and readers of pyarrow, DuckDB's relations, and single columns. So do lists of 64 dicts or more
+        batches and readers of pyarrow, DuckDB's relations, and single columns. So do lists of 128 dicts or more
         that have the same types under the same text keys; their ``value`` is a list of dicts again. With
         ``format="arrow"`` a dict of columns and shorter lists of dicts or dataclasses are tables, too.
 

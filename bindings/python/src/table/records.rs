@@ -17,8 +17,8 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Records that are worth a table: below, the schema takes more than the columns save.
-pub(crate) const WORTH: usize = 64;
+/// Records that are worth a table: with fewer, the schema takes more bytes than the columns save.
+pub(crate) const WORTH: usize = 128;
 
 /// What became of a look at records.
 pub(crate) enum Look {
