@@ -9,7 +9,8 @@ use crate::buffer::Buffer;
 use crate::end::{End, Stop, Timeout};
 use crate::pickle::{self, Pickled};
 use crate::producer::commit;
-use crate::value::{Fault, Piece, Writer, warn_losses};
+use crate::table::take;
+use crate::value::{self, Fault, Piece, Writer, warn_losses};
 use crate::{counts, error, size};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -55,6 +56,7 @@ pub(crate) enum Form {
     Raw,
     Ndarray,
     Value,
+    Arrow,
     Pickle,
 }
 
@@ -66,9 +68,10 @@ impl FromPyObject<'_, '_> for Form {
             "raw" => Self::Raw,
             "ndarray" => Self::Ndarray,
             "value" => Self::Value,
+            "arrow" => Self::Arrow,
             "pickle" => Self::Pickle,
             other => {
-                let expected = "raw, ndarray, value, pickle, or None for what fits";
+                let expected = "raw, ndarray, value, arrow, pickle, or None for what fits";
                 return Err(size::refused(name.py(), "format", other, expected));
             }
         })
@@ -79,6 +82,8 @@ impl FromPyObject<'_, '_> for Form {
 pub(crate) enum Kind<'py> {
     Bytes(Buffer),
     Array(Array<'py>),
+    /// What shows itself as Arrow, or might.
+    Table,
     Value,
     /// An array that has no form as one, with the reason: of objects, or masked.
     Odd(PyErr),
@@ -97,6 +102,9 @@ impl<'py> Kind<'py> {
                 Ok(Candidate::Other) => {}
                 Err(refusal) if error::is_refusal(py, &refusal) => return Ok(Self::Odd(refusal)),
                 Err(error) => return Err(error),
+            }
+            if !value::is_basic(object) && take::shows(object)? {
+                return Ok(Self::Table);
             }
             if let Candidate::Array(array) = array::shown(object)? {
                 return Ok(Self::Array(array));
@@ -184,6 +192,13 @@ pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
     let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
     let reason = fault.to_string();
     log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
+}
+
+/// The same of an exception.
+pub(crate) fn log_pickle(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
+    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", refusal.value(py).str()?))
+        .map(drop)
 }
 
 /// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is

@@ -1,5 +1,7 @@
 //! The formats: what each says in its head, and which buffers follow.
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod ndarray;
 pub mod pickle;
 pub mod raw;

@@ -93,7 +93,7 @@ pub enum Format {
     Value = 1,
     /// An array of elements of one dtype.
     Ndarray = 2,
-    /// An Arrow record batch.
+    /// A table: Arrow record batches of one schema.
     Arrow = 3,
     /// A pickle of protocol 5.
     Pickle = 4,
@@ -342,6 +342,8 @@ pub enum Content<'a> {
     Ndarray(ndarray::View<'a>),
     /// [`value`](crate::format::value): the encoded value and its buffers.
     Value(Headed<'a>),
+    /// `arrow`: the messages and their bodies, for `format::arrow::read` (with the feature `arrow`).
+    Arrow(Headed<'a>),
     /// [`pickle`](crate::format::pickle): the stream and its out-of-band buffers.
     Pickle(Headed<'a>),
 }
@@ -459,7 +461,8 @@ impl<'a> Body<'a> {
             Format::Ndarray => ndarray::open(self.type_code, &self.parts).map(Content::Ndarray),
             Format::Value => headed().map(Content::Value),
             Format::Pickle => headed().map(Content::Pickle),
-            format @ (Format::Arrow | Format::Json) => {
+            Format::Arrow => headed().map(Content::Arrow),
+            format @ Format::Json => {
                 let kind = Kind::FormatUnsupported { format };
                 Err(DecodeError::new(kind, 0).within_field("format"))
             }

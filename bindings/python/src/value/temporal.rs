@@ -97,7 +97,7 @@ pub(crate) fn write<S: Sink>(
 /// Says so where a zone is more than its offset from UTC, which alone is sent.
 fn warn_zone(zone: &Bound<'_, PyTzInfo>) -> PyResult<()> {
     let py = zone.py();
-    let fixed = zone.get_type().is(&PyTzInfo::utc(py)?.get_type());
+    let fixed = zone.get_type().is(PyTzInfo::utc(py)?.get_type());
     // The arguments that would make it again: an offset, and a name if it was given one.
     if fixed && zone.call_method0(intern!(py, "__getinitargs__"))?.len()? < 2 {
         return Ok(());

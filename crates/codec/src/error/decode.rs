@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DtypeFault, Path, Segment};
+use super::{ArrowFault, DtypeFault, Path, Segment};
 use crate::frame::Format;
 
 /// Bytes that could not be read: what was found, at which offset, on which path.
@@ -249,6 +249,12 @@ pub enum DecodeErrorKind {
         /// The length of the buffer.
         found: u64,
     },
+    /// A table that can't be read.
+    #[non_exhaustive]
+    Arrow {
+        /// What is wrong with it.
+        fault: ArrowFault,
+    },
 }
 
 impl DecodeError {
@@ -310,6 +316,7 @@ impl DecodeError {
             | DtypeUnknown { .. } => {
                 "the sender may be newer: upgrade this side, or send a format that both know"
             }
+            Arrow { fault } => fault.read_hint(),
             MetaFlag { .. }
             | NotZero { .. }
             | PartOutside { .. }
@@ -419,6 +426,7 @@ impl fmt::Display for DecodeErrorKind {
                 byte_order.escape_ascii()
             ),
             DtypeDescription { fault } => fault.fmt(f),
+            Arrow { fault } => fault.fmt(f),
             TextOffset { found, text_len } => {
                 write!(f, "a text ends at {found}, out of order or beyond {text_len} bytes of text")
             }

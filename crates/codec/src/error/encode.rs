@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DtypeFault, Path, Segment};
+use super::{ArrowFault, DtypeFault, Path, Segment};
 
 /// Something that can't be written: what, and on which path of the value.
 ///
@@ -86,6 +86,12 @@ pub enum EncodeErrorKind {
         /// What is wrong with it.
         fault: DtypeFault,
     },
+    /// A table that can't be written.
+    #[non_exhaustive]
+    Arrow {
+        /// What is wrong with it.
+        fault: ArrowFault,
+    },
 }
 
 impl EncodeError {
@@ -117,6 +123,7 @@ impl EncodeError {
             DuplicateKey => "give each key once",
             TooManyDimensions { .. } => "reshape the array",
             DtypeDescription { fault } => fault.hint(),
+            Arrow { fault } => fault.write_hint(),
             DtypeUnknown => {
                 "use b1, i1 to i8, u1 to u8, f2, f4, f8, c8 or c16, with < or > for the byte order"
             }
@@ -155,6 +162,7 @@ impl fmt::Display for EncodeErrorKind {
             }
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
             DtypeDescription { fault } => fault.fmt(f),
+            Arrow { fault } => fault.fmt(f),
             DtypeUnknown => f.write_str("the dtype is not a numeric one"),
         }
     }
