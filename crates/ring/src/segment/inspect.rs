@@ -67,6 +67,33 @@ pub struct Inspection {
     pub frames: Pending,
     /// The processes that are attached.
     pub processes: Vec<Process>,
+    /// The schemas that can be read.
+    pub schemas: Vec<Described>,
+    /// Schemas that there is room for; 0: there is no table.
+    pub schema_limit: u32,
+    /// Memory for all of them in bytes, what of it they and those being added take, and in how many pieces.
+    pub schema_room: [u64; 3],
+}
+
+/// A schema of the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// Its number in the ring.
+    pub id: u32,
+    /// What kind it is; the codec says which there are.
+    pub kind: u16,
+    /// Its name.
+    pub name: String,
+    /// Its version; 0 for the name alone.
+    pub version: u16,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was added: nanoseconds since the Unix epoch.
+    pub created_ns: u64,
+    /// The versions, from the oldest to the newest, that all processes read which have said so. The oldest is
+    /// newer than the newest where no version is read by all.
+    pub wanted: Option<(u16, u16)>,
 }
 
 /// Cells and blocks in use, by what is done with them. Frames that pass through their slot's own
@@ -147,6 +174,29 @@ impl Inspection {
                 State::Free => chunks[0] += 1,
             }
         }
+        let (mut schemas, mut schema_room) = (Vec::new(), [geometry.records(), 0, 0]);
+        for index in 0..geometry.rules.schemas {
+            let known = match mapping.known(index) {
+                Ok(Some(known)) => known,
+                Ok(None) => break,
+                Err(_) => continue,
+            };
+            schemas.push(Described {
+                id: index + 1,
+                kind: known.kind,
+                name: known.name.to_string(),
+                version: known.version,
+                size: known.len as u64,
+                created_ns: known.created_ns,
+                wanted: mapping.read_by_all(known.kind, &known.name),
+            });
+        }
+        if let Some((_, pool)) = mapping.schemas() {
+            for (block, _) in pool.used_words().filter(|(_, word)| !word.load().is_free()) {
+                schema_room[1] += pool.place(block).map_or(0, |place| place.len);
+                schema_room[2] += 1;
+            }
+        }
         let fixed = &mapping.fixed;
         Self {
             path: mapping.path.clone(),
@@ -163,7 +213,7 @@ impl Inspection {
             max_deliveries: geometry.rules.max_deliveries,
             share: geometry.rules.share,
             dropped: mapping.control().dropped.load(Ordering::Relaxed),
-            parts: geometry.parts().into(),
+            parts: geometry.parts(),
             slots: geometry.slots,
             cell: geometry.cell_len - crate::layout::FRAME_HEADER as u64,
             capacity: geometry.capacity,
@@ -175,6 +225,9 @@ impl Inspection {
             chunks,
             frames,
             processes,
+            schemas,
+            schema_limit: geometry.rules.schemas,
+            schema_room,
         }
     }
 }
@@ -287,6 +340,24 @@ impl fmt::Display for Inspection {
                 (false, false) => "",
             };
             writeln!(f, "process   {} has pid {}, {alive}{role}", process.id, process.pid)?;
+        }
+        let [room, used, _] = self.schema_room;
+        let count = self.schemas.len();
+        writeln!(f, "schemas   {count} of {}, {used} of {room} bytes", self.schema_limit)?;
+        for schema in &self.schemas {
+            let Described { id, kind, name, version, size, .. } = schema;
+            let wanted = match schema.wanted {
+                None => String::new(),
+                Some((oldest, newest)) if oldest > newest => {
+                    ", its readers have no version in common".into()
+                }
+                Some((oldest, u16::MAX)) => format!(", read from version {oldest} on"),
+                Some((oldest, newest)) => format!(", read in versions {oldest} to {newest}"),
+            };
+            writeln!(
+                f,
+                "schema    {id} is {name:?} version {version}, kind {kind}, {size} bytes{wanted}"
+            )?;
         }
         Ok(())
     }
