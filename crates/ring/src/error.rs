@@ -134,7 +134,7 @@ pub enum Error {
         limit: u32,
     },
     /// There is no room left for a schema of this size.
-    SchemaRoom {
+    NoRoomForSchema {
         /// Bytes that it takes, with its name.
         len: u64,
         /// Bytes for all schemas of the ring.
@@ -331,7 +331,7 @@ impl fmt::Display for Error {
                 "the ring's table holds {limit} schemas and has no entry left: schemas stay as long as \
                  the ring; create it with more (schemas), or send without a schema"
             ),
-            Self::SchemaRoom { len, limit } => write!(
+            Self::NoRoomForSchema { len, limit } => write!(
                 f,
                 "no room for a schema of {len} bytes beside those that there are, {limit} bytes are \
                  theirs in all: create the ring with more (schemas), or send without a schema"

@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
 
-use slipring::{Error, Header, Segment, Wait};
+use slipring::{Error, Header, Schemas, Segment, Wait};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,9 +26,14 @@ struct Ledger {
     /// Frames that never came, and those of them that no dead consumer can have had in hand.
     lost: AtomicU64,
     lost_by_none: AtomicU64,
-    /// Frames that came twice, out of order, or with wrong bytes.
+    /// Frames that came twice, out of order, or with wrong bytes or another schema than they should.
     wrong: AtomicU64,
+    /// Schemas whose adding was answered for, by version.
+    added: [AtomicU64; VERSIONS as usize],
 }
+
+/// Versions that the children add, all in the end.
+const VERSIONS: u16 = 120;
 
 impl Ledger {
     /// A frame came, or at the end none comes any more: what should have come before it is lost. That
@@ -99,24 +104,46 @@ fn len(life: u64, number: u64) -> usize {
     }
 }
 
+/// Adds one of the versions, of 10 to 7,000 bytes, which others may be adding.
+fn add_schema(schemas: &Schemas, ledger: &Ledger, seed: u64) -> u32 {
+    let version = 1 + (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u16 % VERSIONS;
+    let bytes = schema_bytes(version);
+    let added = schemas.add(3, "death", version, &bytes).unwrap();
+    assert!(*added == *bytes, "schema {version}");
+    let word = &ledger.added[usize::from(version) - 1];
+    let id = added.id().get();
+    // An id that was answered for stands for the same for ever.
+    let before = word.swap(id.into(), Ordering::SeqCst);
+    assert!([0, u64::from(id)].contains(&before), "schema {version} is {before} and {id}");
+    id
+}
+
+fn schema_bytes(version: u16) -> Vec<u8> {
+    vec![version as u8; 10 + usize::from(version) * 977 % 7000]
+}
+
 fn produce(name: &str, ledger: &Ledger, life: usize) {
     let segment = Segment::open(name).unwrap();
-    let mut tx = segment.producer().unwrap();
+    let (mut tx, schemas) = (segment.producer().unwrap(), segment.schemas());
     for number in 0.. {
         if ledger.stop.load(Ordering::Relaxed) != 0 {
             break;
         }
         let len = len(life as u64, number);
+        let mut header = Header::raw();
+        if number % 4 == 0 {
+            header.schema_id = add_schema(&schemas, ledger, (life as u64) << 20 | number);
+        }
         ledger.begun[life].store(number + 1, Ordering::SeqCst);
         // Every third through a reservation, so that deaths meet that path too.
         if number % 3 == 0 {
             let mut grant = tx.reserve(len, &Wait::forever()).unwrap();
             fill(&mut grant, life as u64, number);
-            tx.commit(grant, Header::raw(), &Wait::forever()).unwrap();
+            tx.commit(grant, header, &Wait::forever()).unwrap();
         } else {
             let mut body = vec![0; len];
             fill(&mut body, life as u64, number);
-            tx.send(Header::raw(), &body, &Wait::forever()).unwrap();
+            tx.send(header, &body, &Wait::forever()).unwrap();
         }
         ledger.sent[life].store(number + 1, Ordering::SeqCst);
     }
@@ -131,8 +158,9 @@ fn fill(body: &mut [u8], life: u64, number: u64) {
 
 fn consume(name: &str, ledger: &Ledger) {
     let segment = Segment::open(name).unwrap();
-    let mut rx = segment.consumer().unwrap();
+    let (mut rx, schemas) = (segment.consumer().unwrap(), segment.schemas());
     let mut held = std::collections::VecDeque::new();
+    let mut wants = Vec::new();
     loop {
         let frame = match rx.recv(&Wait::for_up_to(Duration::from_millis(50))) {
             Ok(frame) => frame,
@@ -145,7 +173,8 @@ fn consume(name: &str, ledger: &Ledger) {
         let pattern = (life * 31 + number) as u8;
         let right = frame.len() == len(life, number)
             && frame[16..].iter().all(|&byte| byte == pattern)
-            && ledger.account(life, number);
+            && ledger.account(life, number)
+            && named(&schemas, frame.header().schema_id) == (number % 4 == 0);
         ledger.wrong.fetch_add(u64::from(!right), Ordering::SeqCst);
         ledger.received.fetch_add(1, Ordering::SeqCst);
         // Some leases are held on, so that deaths leave leases behind.
@@ -153,10 +182,24 @@ fn consume(name: &str, ledger: &Ledger) {
         if held.len() > 5 {
             held.pop_front();
         }
+        // This side adds some, too, and says what it reads.
+        if number % 5 == 0 {
+            add_schema(&schemas, ledger, number << 20 | life);
+            wants.push(schemas.want(3, "death", 1..=100 + (number % 20) as u16).unwrap());
+            wants.drain(..wants.len().saturating_sub(3));
+        }
     }
 }
 
-/// P2, P6: see the module's words.
+/// Whether an id names one of the schemas, whole.
+fn named(schemas: &Schemas, id: u32) -> bool {
+    let Some(id) = slipring::SchemaId::new(id) else { return false };
+    let schema = schemas.get(id).unwrap().expect("a schema that a frame names");
+    assert!(*schema == *schema_bytes(schema.version()), "schema {id}");
+    true
+}
+
+/// P2, P6, R2.4: see the module's words.
 #[test]
 fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     let kills: usize =
@@ -219,6 +262,20 @@ fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     let left = segment.inspect();
     assert_eq!((left.waiting, left.frames), (0, Default::default()), "{left}");
     assert_eq!(left.processes.len(), 1, "{left}");
+    // Each schema once, with the id that was answered, and no room lost to those who died adding them.
+    let schemas = segment.schemas();
+    assert_eq!(schemas.readable(3, "death"), None);
+    assert_eq!(left.schema_room[2], schemas.iter().count() as u64, "{left}");
+    let mut found = vec![0; VERSIONS.into()];
+    for schema in schemas.iter().map(Result::unwrap).filter(|schema| schema.version() > 0) {
+        let id = std::mem::replace(&mut found[usize::from(schema.version()) - 1], schema.id().get());
+        assert_eq!(id, 0, "version {} twice", schema.version());
+        assert_eq!(*schema, schema_bytes(schema.version()));
+    }
+    for (id, added) in found.iter().zip(&ledger.added) {
+        assert!([0, u64::from(*id)].contains(&count(added)), "an id that was answered is gone");
+    }
+    println!("{} schemas", left.schemas.len());
 }
 
 /// P6: what a dead process was is not said of the one that gets its id.
@@ -244,4 +301,57 @@ fn a_dead_ones_role_is_not_its_successors() {
     let found = segment.inspect();
     assert_eq!(found.processes.len(), 1);
     assert_eq!((found.processes[0].produces, found.processes[0].consumes), (false, true));
+}
+
+/// P6, R2.4: processes that do nothing but add schemas, killed all the time: the table fills with each once, and at
+/// the end the room of every dead one is there again.
+#[test]
+fn who_dies_adding_a_schema_leaves_no_room_behind() {
+    let kills: usize =
+        std::env::var("SLIPRING_KILLS").map_or(200, |n| n.parse().expect("SLIPRING_KILLS"));
+    let (name, ledger) = (format!("death-schemas-{}", std::process::id()), ledger());
+    // For one claimer of frames: adding does not go by the rules of its pool.
+    let segment = Segment::options().capacity(1 << 20).create(name.as_str()).unwrap();
+    let adder = |n: usize| {
+        let (name, ledger) = (name.as_str(), &ledger);
+        spawn(move || {
+            let schemas = Segment::open(name).unwrap().schemas();
+            for seed in 0.. {
+                // Slowly enough that the last ones are still adding at the end.
+                let version = 1 + seed % 8 + ledger.begun[0].load(Ordering::SeqCst) % 900;
+                let bytes = vec![version as u8; 30 + version as usize * 7 % 5000];
+                match schemas.add(n as u16 % 2, "slow", version as u16, &bytes) {
+                    Ok(added) => assert!(*added == *bytes),
+                    Err(Error::SchemasFull { .. } | Error::NoRoomForSchema { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+    };
+    let mut adders: Vec<i32> = (0..3).map(adder).collect();
+    let mut seed = u64::from(std::process::id()) | 1;
+    for n in 0..kills {
+        ledger.begun[0].fetch_add(1, Ordering::SeqCst);
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        std::thread::sleep(Duration::from_micros(300 + seed % 2500));
+        let killed = std::mem::replace(&mut adders[n % 3], 0);
+        assert_eq!(end(killed, true), libc::SIGKILL, "it ended by itself");
+        adders[n % 3] = adder(n);
+    }
+    for pid in adders {
+        assert_eq!(end(pid, true), libc::SIGKILL, "it ended by itself");
+    }
+    drop(Segment::open(name.as_str()).unwrap());
+    let left = segment.inspect();
+    assert_eq!(left.processes.len(), 1, "{left}");
+    let mut keys = std::collections::HashSet::new();
+    for schema in segment.schemas().iter() {
+        let schema = schema.unwrap();
+        assert!(keys.insert((schema.kind(), schema.version())), "one twice");
+        assert!(schema.iter().all(|byte| *byte == schema.version() as u8));
+    }
+    assert!(keys.len() > 20 && left.schema_room[2] == keys.len() as u64, "{left}");
+    println!("{kills} kills, {} schemas", keys.len());
 }

@@ -230,9 +230,9 @@ fn what_does_not_fit_is_refused() {
         "{error}"
     );
     let error = add(1, room as usize - 64).unwrap_err();
-    assert!(matches!(error, Error::SchemaRoom { .. }), "{error}");
+    assert!(matches!(error, Error::NoRoomForSchema { .. }), "{error}");
     add(1, 7 * (16 << 10) - 64).unwrap();
-    assert!(matches!(add(2, 2048), Err(Error::SchemaRoom { .. })));
+    assert!(matches!(add(2, 2048), Err(Error::NoRoomForSchema { .. })));
     for version in 2..=7 {
         add(version, 1984).unwrap();
     }

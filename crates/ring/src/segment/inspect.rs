@@ -1,6 +1,6 @@
 //! What is in a segment, for people who look at it.
 
-use super::Mapping;
+use super::{Described, Mapping};
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::layout::{Hex, Mode, PARTICIPANTS};
@@ -73,27 +73,6 @@ pub struct Inspection {
     pub schema_limit: u32,
     /// Memory for all of them in bytes, what of it they and those being added take, and in how many pieces.
     pub schema_room: [u64; 3],
-}
-
-/// A schema of the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Described {
-    /// Its number in the ring.
-    pub id: u32,
-    /// What kind it is; the codec says which there are.
-    pub kind: u16,
-    /// Its name.
-    pub name: String,
-    /// Its version; 0 for the name alone.
-    pub version: u16,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was added: nanoseconds since the Unix epoch.
-    pub created_ns: u64,
-    /// The versions, from the oldest to the newest, that all processes read which have said so. The oldest is
-    /// newer than the newest where no version is read by all.
-    pub wanted: Option<(u16, u16)>,
 }
 
 /// Cells and blocks in use, by what is done with them. Frames that pass through their slot's own
@@ -174,23 +153,7 @@ impl Inspection {
                 State::Free => chunks[0] += 1,
             }
         }
-        let (mut schemas, mut schema_room) = (Vec::new(), [geometry.records(), 0, 0]);
-        for index in 0..geometry.rules.schemas {
-            let known = match mapping.known(index) {
-                Ok(Some(known)) => known,
-                Ok(None) => break,
-                Err(_) => continue,
-            };
-            schemas.push(Described {
-                id: index + 1,
-                kind: known.kind,
-                name: known.name.to_string(),
-                version: known.version,
-                size: known.len as u64,
-                created_ns: known.created_ns,
-                wanted: mapping.read_by_all(known.kind, &known.name),
-            });
-        }
+        let mut schema_room = [geometry.records(), 0, 0];
         if let Some((_, pool)) = mapping.schemas() {
             for (block, _) in pool.used_words().filter(|(_, word)| !word.load().is_free()) {
                 schema_room[1] += pool.place(block).map_or(0, |place| place.len);
@@ -225,7 +188,7 @@ impl Inspection {
             chunks,
             frames,
             processes,
-            schemas,
+            schemas: mapping.described(),
             schema_limit: geometry.rules.schemas,
             schema_room,
         }

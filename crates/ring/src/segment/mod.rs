@@ -10,7 +10,7 @@ mod options;
 mod os;
 mod schemas;
 
-pub use inspect::{Described, Inspection, Pending, Process};
+pub use inspect::{Inspection, Pending, Process};
 #[cfg(test)]
 pub(crate) use mapping::{Control, next_round, role_token};
 pub(crate) use mapping::{End, Mapping};
@@ -18,7 +18,7 @@ pub use options::Options;
 pub use os::list;
 #[cfg(test)]
 pub(crate) use schemas::want_word;
-pub use schemas::{Schema, SchemaId, Schemas, Want, Wanted};
+pub use schemas::{Described, Schema, SchemaId, Schemas, Want, Wanted};
 
 use crate::error::{Error, Mismatch};
 use crate::layout::{Fixed, Geometry, Mode};

@@ -137,7 +137,45 @@ impl Header {
     }
 }
 
+/// A schema of the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// Its number in the ring.
+    pub id: u32,
+    /// What kind it is; the codec says which there are.
+    pub kind: u16,
+    /// Its name.
+    pub name: String,
+    /// Its version; 0 for the name alone.
+    pub version: u16,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was added: nanoseconds since the Unix epoch.
+    pub created_ns: u64,
+    /// The versions, from the oldest to the newest, that all processes read which have said so. The oldest is
+    /// newer than the newest where no version is read by all.
+    pub wanted: Option<(u16, u16)>,
+}
+
 impl Mapping {
+    /// The schemas that can be read.
+    pub(super) fn described(&self) -> Vec<Described> {
+        let all = (0..self.geometry.rules.schemas).map_while(|index| {
+            self.known(index).transpose().map(|known| known.ok().map(|known| (index + 1, known)))
+        });
+        let describe = |(id, known): (u32, Arc<Known>)| Described {
+            id,
+            kind: known.kind,
+            name: known.name.to_string(),
+            version: known.version,
+            size: known.len as u64,
+            created_ns: known.created_ns,
+            wanted: self.read_by_all(known.kind, &known.name),
+        };
+        all.flatten().map(describe).collect()
+    }
+
     /// What is known of the record at an index. `None`: there is none yet.
     pub(super) fn known(&self, index: u32) -> Result<Option<Arc<Known>>, Error> {
         let Some((table, pool)) = self.schemas() else { return Ok(None) };
@@ -214,7 +252,7 @@ impl Schemas {
     /// added if it is not there. It stays as long as the ring.
     ///
     /// [`Error::SchemaConflict`] if there is one with other bytes; [`Error::SchemasFull`],
-    /// [`Error::SchemaRoom`], [`Error::SchemaTooLarge`], [`Error::OutOfMemory`] where there is no room.
+    /// [`Error::NoRoomForSchema`], [`Error::SchemaTooLarge`], [`Error::OutOfMemory`] where there is no room.
     pub fn add(&self, kind: u16, name: &str, version: u16, bytes: &[u8]) -> Result<Schema, Error> {
         if version == 0 {
             let (option, expected) = ("version", "1 to 65535");
@@ -232,6 +270,11 @@ impl Schemas {
     /// and the others follow.
     pub fn iter(&self) -> impl Iterator<Item = Result<Schema, Error>> + '_ {
         (0..self.limit()).map_while(|index| self.at(index).transpose())
+    }
+
+    /// What there is, for people who look at it; what is damaged is left out.
+    pub fn describe(&self) -> Vec<Described> {
+        self.mapping.described()
     }
 
     /// All versions of a schema, in the order in which they were added.
@@ -377,7 +420,7 @@ impl<'a> Claimed<'a> {
         }
         match claimed {
             Ok((place, word)) => Ok(Self { mapping, pool, place, word }),
-            Err(NoBlock::Exhausted) => Err(Error::SchemaRoom { len, limit }),
+            Err(NoBlock::Exhausted) => Err(Error::NoRoomForSchema { len, limit }),
             Err(NoBlock::Unbacked) => {
                 Err(Error::OutOfMemory { path: mapping.path.clone(), needed: len })
             }
