@@ -72,10 +72,9 @@ impl Table<'_> {
         // Acquire: pairs with the Release in `place`: the record is complete.
         match word.load(Ordering::Acquire) {
             0 => Ok(None),
-            found if found & READY != 0 => Ok(Some(Entry {
-                block: found & BLOCK,
-                generation: (found & !READY) >> GENERATION,
-            })),
+            found if found & READY != 0 => {
+                Ok(Some(Entry { block: found & BLOCK, generation: (found & !READY) >> GENERATION }))
+            }
             found => Err(Error::Corrupt { what: "schema entry", index: index.into(), found }),
         }
     }

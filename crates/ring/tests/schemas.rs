@@ -56,7 +56,8 @@ fn segments_of_each_version_are_read() {
             assert!(matches!(schemas.want(TABLE, "weather", 1..=2), Err(Error::NoSchemas)));
             assert!(schemas.get(SchemaId::new(1).unwrap()).unwrap().is_none());
         } else {
-            let weather = |version, bytes: &[u8]| (TABLE, "weather".into(), version, bytes.to_vec());
+            let weather =
+                |version, bytes: &[u8]| (TABLE, "weather".into(), version, bytes.to_vec());
             let point = (VALUE, "point".into(), 0, vec![]);
             let first = weather(1, b"the first version");
             assert_eq!(found, [first, weather(2, &[9; 600]), point]);
@@ -135,7 +136,10 @@ fn a_schema_is_stored_once_and_found_by_everybody() {
             [(1, TABLE, weather, 1, 3), (2, TABLE, weather, 2, 60_000), (3, VALUE, weather, 1, 0)]
         );
         let text = seen.to_string();
-        assert!(text.contains("schema    2 is \"weather\" version 2, kind 3, 60000 bytes"), "{text}");
+        assert!(
+            text.contains("schema    2 is \"weather\" version 2, kind 3, 60000 bytes"),
+            "{text}"
+        );
         assert_eq!(seen.schema_room, [1 << 20, 512 + 65536 + 512, 3]);
         drop((first, second, late, frame, plain, tx, rx));
         assert_eq!(named.bytes(), large, "a view keeps the mapping");
@@ -201,7 +205,8 @@ fn another_schema_of_the_same_version_is_refused() {
     assert_eq!((conflict.id, conflict.there, conflict.given), (2, 16, 22));
     assert_eq!((conflict.differs_at, conflict.version), (14, 7));
     let told = error.to_string();
-    for part in ["version 7 of schema \"weather\"", "as schema 2", "16 bytes", "22", "new version"] {
+    for part in ["version 7 of schema \"weather\"", "as schema 2", "16 bytes", "22", "new version"]
+    {
         assert!(told.contains(part), "{told}");
     }
     assert!(schemas.add(TABLE, "weather", 7, b"temperature: f6").is_err(), "a beginning");
@@ -278,7 +283,11 @@ fn many_add_at_once() {
             });
             let workers: Vec<_> = (0..3)
                 .map(|me| {
-                    let own = if me == 0 { ring.clone() } else { Segment::open(name.0.as_str()).unwrap() };
+                    let own = if me == 0 {
+                        ring.clone()
+                    } else {
+                        Segment::open(name.0.as_str()).unwrap()
+                    };
                     scope.spawn(move || work(&own.schemas(), me))
                 })
                 .collect();
@@ -428,7 +437,8 @@ fn garbage_in_the_schema_table_ends_in_an_error() {
             }
         }
         let schemas = late.schemas();
-        let _ = (schemas.add(TABLE, "weather", 9, &[1; 5000]), schemas.add(TABLE, "x", 1, &[1; 70000]));
+        let _ =
+            (schemas.add(TABLE, "weather", 9, &[1; 5000]), schemas.add(TABLE, "x", 1, &[1; 70000]));
         let _ = (schemas.latest(TABLE, "weather"), schemas.wanted(VALUE, "point"));
         let _ = (schemas.want(VALUE, "other", 1..=3), late.inspect().to_string());
     }

@@ -118,11 +118,9 @@ impl Store {
 /// stands where, and both the same.
 #[test]
 fn schemas_are_added_once() {
-    for (first, second) in [
-        (record(1, 1), record(1, 1)),
-        (record(1, 1), record(2, 1)),
-        (record(1, 1), record(1, 2)),
-    ] {
+    for (first, second) in
+        [(record(1, 1), record(1, 1)), (record(1, 1), record(2, 1)), (record(1, 1), record(1, 2))]
+    {
         model(move || {
             let store = Store::new(2);
             let other = store.clone();

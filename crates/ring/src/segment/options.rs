@@ -166,7 +166,9 @@ impl Options {
 
     fn take_memory(&self, mapping: &Mapping) -> Result<(), Error> {
         let (pool, records) = (mapping.geometry.capacity, mapping.geometry.records());
-        if self.populate && !(mapping.back(0, pool) && (records == 0 || mapping.back_records(0, records))) {
+        if self.populate
+            && !(mapping.back(0, pool) && (records == 0 || mapping.back_records(0, records)))
+        {
             return Err(Error::OutOfMemory { path: mapping.path.clone(), needed: pool + records });
         }
         Ok(())

@@ -19,6 +19,7 @@ use crate::layout::{CLASSES, Header, RECORD_HEADER, Record};
 use crate::pool::{Claimer, NoBlock, Place, Pool};
 use crate::schemas::{Entry, Settled, Table};
 use crate::sync::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
@@ -164,28 +165,36 @@ impl Mapping {
         let all = (0..self.geometry.rules.schemas).map_while(|index| {
             self.known(index).transpose().map(|known| known.ok().map(|known| (index + 1, known)))
         });
-        let describe = |(id, known): (u32, Arc<Known>)| Described {
-            id,
-            kind: known.kind,
-            name: known.name.to_string(),
-            version: known.version,
-            size: known.len as u64,
-            created_ns: known.created_ns,
-            wanted: self.read_by_all(known.kind, &known.name),
+        let wanted = self.all_wanted();
+        // What is wanted is said of the first one of a name.
+        let mut first = HashMap::new();
+        let describe = |(id, known): (u32, &Arc<Known>)| {
+            let Known { kind, version, ref name, created_ns, len, .. } = **known;
+            let named = *first.entry((kind, name.clone())).or_insert(id);
+            let wanted = wanted.get(&named).copied();
+            Described {
+                id,
+                kind,
+                name: name.to_string(),
+                version,
+                size: len as u64,
+                created_ns,
+                wanted,
+            }
         };
         all.flatten().map(describe).collect()
     }
 
     /// What is known of the record at an index. `None`: there is none yet.
-    pub(super) fn known(&self, index: u32) -> Result<Option<Arc<Known>>, Error> {
+    pub(super) fn known(&self, index: u32) -> Result<Option<&Arc<Known>>, Error> {
         let Some((table, pool)) = self.schemas() else { return Ok(None) };
         let Some(cell) = self.seen.cell(table, index) else { return Ok(None) };
         if let Some(known) = cell.get() {
-            return Ok(Some(known.clone()));
+            return Ok(Some(known));
         }
         let Some(entry) = table.read(index)? else { return Ok(None) };
         let known = self.read_record(pool, index, entry)?;
-        Ok(Some(cell.get_or_init(|| Arc::new(known)).clone()))
+        Ok(Some(cell.get_or_init(|| Arc::new(known))))
     }
 
     /// Reads a record that was placed: its words once, checked, and its name into memory of its own.
@@ -279,9 +288,10 @@ impl Schemas {
 
     /// All versions of a schema, in the order in which they were added.
     pub fn versions(&self, kind: u16, name: &str) -> Result<Vec<Schema>, Error> {
-        let named = |schema: &Schema| schema.kind() == kind && schema.name() == name;
-        let all = self.iter().filter(|found| found.as_ref().map_or(true, named));
-        all.filter(|found| found.as_ref().map_or(true, |schema| schema.version() > 0)).collect()
+        let named = |schema: &Schema| {
+            (schema.kind(), schema.name()) == (kind, name) && schema.version() > 0
+        };
+        self.iter().filter(|found| found.as_ref().map_or(true, named)).collect()
     }
 
     /// A version of a schema.
@@ -297,7 +307,7 @@ impl Schemas {
     fn at(&self, index: u32) -> Result<Option<Schema>, Error> {
         let known = self.mapping.known(index)?;
         let (mapping, id) = (self.mapping.clone(), SchemaId::at(index));
-        Ok(known.map(|known| Schema { mapping, known, id }))
+        Ok(known.map(|known| Schema { mapping, known: known.clone(), id }))
     }
 
     /// The record that says the same as `new`, which is added if there is none.
@@ -310,9 +320,11 @@ impl Schemas {
             return Err(Error::InvalidOption { option, value, expected: "1 to 1024 bytes" });
         };
         let (table, pool) = mapping.schemas().ok_or(Error::NoSchemas)?;
-        let meet = |index, _| match self.at(index)? {
-            Some(there) => new.met(there),
-            None => Ok(None),
+        let meet = |index, _| match mapping.known(index)? {
+            Some(there) if new.is(there) => {
+                self.at(index)?.map_or(Ok(None), |there| new.met(there))
+            }
+            _ => Ok(None),
         };
         let vacant = match table.settle(0, None, meet)? {
             Settled::Met(there) => return Ok(there),
@@ -344,20 +356,21 @@ struct New<'a> {
 }
 
 impl New<'_> {
-    /// Whether a record that is there is this one. An error if it stands where this one should.
+    /// Whether a record has the same kind, name and version.
+    fn is(&self, there: &Known) -> bool {
+        (there.version, there.kind, &*there.name) == (self.version, self.kind, self.name)
+    }
+
+    /// A record that is, if it is this one.
     fn met(&self, there: Schema) -> Result<Option<Schema>, Error> {
-        let (kind, name, version) = (there.kind(), there.name(), there.version());
-        if (kind, name, version) != (self.kind, self.name, self.version) {
-            return Ok(None);
-        }
         if *there == *self.bytes {
             return Ok(Some(there));
         }
         let same = there.iter().zip(self.bytes).take_while(|(a, b)| a == b).count();
         Err(Error::SchemaConflict(Box::new(Conflict {
-            kind,
-            name: name.to_owned(),
-            version,
+            kind: self.kind,
+            name: self.name.to_owned(),
+            version: self.version,
             id: there.id().get(),
             there: there.len() as u64,
             given: self.bytes.len() as u64,
@@ -440,4 +453,3 @@ impl Drop for Claimed<'_> {
         self.pool.release(self.place, self.word);
     }
 }
-

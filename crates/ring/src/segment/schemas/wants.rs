@@ -10,6 +10,7 @@ use super::super::Mapping;
 use super::{New, SchemaId, Schemas};
 use crate::error::Error;
 use crate::participants::WANTS;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, MutexGuard};
 
@@ -180,7 +181,20 @@ impl Mapping {
         })
     }
 
-    pub(in crate::segment) fn read_by_all(&self, kind: u16, name: &str) -> Option<(u16, u16)> {
+    /// Of each schema of which anybody has said it, which versions all read.
+    pub(super) fn all_wanted(&self) -> HashMap<u32, (u16, u16)> {
+        let mut all = HashMap::new();
+        for process in 1..=crate::layout::PARTICIPANTS as u8 {
+            let words = self.participants().wants(process).map_or([0; WANTS], |(_, words)| words);
+            for word in words.into_iter().filter(|word| *word != 0) {
+                let versions = all.entry(id_of(word)).or_insert((0, u16::MAX));
+                *versions = both(*versions, versions_of(word));
+            }
+        }
+        all
+    }
+
+    fn read_by_all(&self, kind: u16, name: &str) -> Option<(u16, u16)> {
         let id = self.named(kind, name).ok().flatten()?;
         self.wanted(id.get()).map(|wanted| (wanted.oldest, wanted.newest)).reduce(both)
     }
