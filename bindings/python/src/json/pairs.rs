@@ -7,7 +7,7 @@ use pyo3::ffi;
 /// # Safety
 /// A dict that is alive, attached. What it gives is alive until the dict changes.
 #[inline(always)]
-pub(super) unsafe fn next(
+pub(crate) unsafe fn next(
     dict: *mut ffi::PyObject,
     at: &mut ffi::Py_ssize_t,
 ) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
