@@ -19,7 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
-from . import json
+from . import dataclass, json
 from ._explain import Candidate, Explanation, explain
 from ._native import (
     Consumer,
@@ -67,6 +67,7 @@ from .errors import (
     TooManyParticipants,
     Unacknowledged,
     UntrustedPickle,
+    ValidationError,
 )
 from .values import Atom, Object, Tag, register
 
@@ -111,8 +112,10 @@ __all__ = [
     "TooManyParticipants",
     "Unacknowledged",
     "UntrustedPickle",
+    "ValidationError",
     "__version__",
     "create",
+    "dataclass",
     "decode",
     "encode",
     "explain",

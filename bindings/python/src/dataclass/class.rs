@@ -8,11 +8,11 @@
 use super::fail::{self, Outcome};
 use super::inline;
 use super::plan::{Description, Held, Id};
-use crate::json;
+use crate::json::{self, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use std::collections::HashMap;
 use std::ptr::NonNull;
@@ -70,6 +70,8 @@ pub(super) struct Field {
     set: bool,
     /// An attribute of the object, and not only an argument.
     pub(super) stored: bool,
+    /// Which of those that are.
+    pub(super) position: usize,
     pub(super) required: bool,
     place: Place,
     pub(super) required_message: Option<Held>,
@@ -83,6 +85,8 @@ pub(super) struct Class {
     by_key: HashMap<Box<[u8]>, u32>,
     pub(super) unknown_is_error: bool,
     pub(super) omit_none: bool,
+    /// A dict with the fields that are stored, all of them None, to be copied; nobody else sees it.
+    template: Option<Py<PyDict>>,
 }
 
 /// So many keys are gone through one by one.
@@ -99,7 +103,7 @@ unsafe extern "C" {
 
 impl Class {
     pub(super) fn of(description: &Description<'_>) -> PyResult<Self> {
-        let mut set = 0;
+        let (mut set, mut position) = (0, 0);
         let fields = description.each(4, |field| {
             let flags = field.within(6)?;
             let (init, is_set, stored) = (flags.flag(0)?, flags.flag(1)?, flags.flag(2)?);
@@ -109,6 +113,7 @@ impl Class {
                 _ => Place::Attribute,
             };
             set += usize::from(is_set);
+            position += usize::from(stored);
             let key = field.text(1)?;
             Ok(Field {
                 name: field.held(0)?,
@@ -125,6 +130,7 @@ impl Class {
                 init,
                 set: is_set,
                 stored,
+                position: position.saturating_sub(1),
                 required: flags.flag(3)?,
                 place,
                 required_message: field.optional(9)?,
@@ -140,18 +146,38 @@ impl Class {
         if !class.is_instance_of::<pyo3::types::PyType>() {
             return Err(PyTypeError::new_err("a class is no type"));
         }
+        let way = match description.number(2)? {
+            0 => Way::Filled { post_init: description.optional(3)?.is_some() },
+            1 => Way::Called,
+            _ => Way::Dict,
+        };
+        let omit_none = description.flag(6)?;
+        let template = match pairs::HAVE_PLACES && !omit_none && way != Way::Dict {
+            true => template(class.py(), &fields)?,
+            false => None,
+        };
         Ok(Self {
             class: description.held(1)?,
-            way: match description.number(2)? {
-                0 => Way::Filled { post_init: description.optional(3)?.is_some() },
-                1 => Way::Called,
-                _ => Way::Dict,
-            },
+            way,
             fields: fields.into(),
             by_key,
             unknown_is_error: description.flag(5)?,
-            omit_none: description.flag(6)?,
+            omit_none,
+            template,
         })
+    }
+
+    /// A new dict with a place for each field that is stored, and these places.
+    #[inline(always)]
+    pub(super) fn template<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, *mut pairs::Entry)>> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let dict = template.bind(py).copy()?;
+        // SAFETY: a dict that is alive.
+        let places = unsafe { pairs::places(dict.as_ptr()) };
+        Ok(places.map(|places| (dict.into_any(), places)))
     }
 
     /// Whether making an object calls no code of others.
@@ -393,6 +419,17 @@ impl Class {
             fail::of(fail::Errors::Schema(Box::new(errors)))
         })
     }
+}
+
+/// A dict of the fields that are stored, if it is one whose copies have their places in that order.
+fn template(py: Python<'_>, fields: &[Field]) -> PyResult<Option<Py<PyDict>>> {
+    let dict = PyDict::new(py);
+    for field in fields.iter().filter(|field| field.stored) {
+        dict.set_item(field.key.bind(py), py.None())?;
+    }
+    // What a dict becomes by being copied, its copies become as well.
+    let dict = dict.copy()?;
+    Ok((!dict.is_empty()).then(|| dict.unbind()))
 }
 
 /// Whether it is a class of the standard containers, whose objects are made empty.

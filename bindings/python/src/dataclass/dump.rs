@@ -27,13 +27,16 @@ pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) target: T,
     /// Dates, Decimals and the like stay what they are.
     native: bool,
+    /// `datetime.date` itself.
+    date: *mut ffi::PyTypeObject,
 }
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
 
 impl<'py, T: Target<'py>> Dumper<'py, T> {
     pub(super) fn new(py: Python<'py>, target: T, native: bool) -> Self {
-        Self { py, target, native }
+        let date = py.get_type::<PyDate>().as_type_ptr();
+        Self { py, target, native, date }
     }
 
     /// One object, which `depth` others enclose.
@@ -44,27 +47,70 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         object: Any<'_, 'py>,
         depth: usize,
     ) -> Outcome<T::Value> {
-        let exact = Exact::of(object);
-        match (plan.node(id), exact) {
-            (Node::Str, Exact::Str)
-            | (Node::Int, Exact::Int)
-            | (Node::Bool, Exact::Bool)
-            | (Node::None, Exact::None) => self.target.scalar(object),
-            // SAFETY: an exact float.
-            (Node::Float, Exact::Float)
-                if unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) }.is_finite() =>
-            {
-                self.target.scalar(object)
+        let mut id = id;
+        // The type is looked at by its address alone, and only for what the node wants.
+        let kind = object.get_type_ptr();
+        loop {
+            match plan.node(id) {
+                Node::Str if kind == &raw mut ffi::PyUnicode_Type => {
+                    return self.target.text(object);
+                }
+                Node::Int if kind == &raw mut ffi::PyLong_Type => return self.target.int(object),
+                Node::Bool if kind == &raw mut ffi::PyBool_Type => {
+                    return self.target.scalar(object);
+                }
+                Node::Float if kind == &raw mut ffi::PyFloat_Type => {
+                    // SAFETY: an exact float.
+                    let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
+                    if x.is_finite() {
+                        return self.target.float(object, x);
+                    }
+                }
+                Node::Optional(inner) => {
+                    if object.is_none() {
+                        return self.target.scalar(object);
+                    }
+                    id = *inner;
+                    continue;
+                }
+                Node::Same(inner) => {
+                    id = *inner;
+                    continue;
+                }
+                Node::Class(class) => return self.class(plan, class, object, depth),
+                Node::List(inner) if kind == &raw mut ffi::PyList_Type => {
+                    return self.list(plan, *inner, &object, depth);
+                }
+                Node::Choice(choice) => return self.choice(choice, object, depth),
+                Node::Uuid if !self.native => {
+                    let mut text = leaf::Short::new();
+                    if leaf::uuid_text(&mut text, object)? {
+                        return self.target.ascii(text.as_bytes());
+                    }
+                }
+                Node::Decimal { step: None, .. } if !self.native => {
+                    if let Some(made) = self.decimal(None, None, object)? {
+                        return Ok(made);
+                    }
+                }
+                Node::Temporal { which: Temporal::DateTime, format: None, .. } if !self.native => {
+                    if let Ok(moment) = object.cast::<PyDateTime>() {
+                        let mut text = leaf::Short::new();
+                        leaf::datetime_text(&mut text, &moment)?;
+                        return self.target.ascii(text.as_bytes());
+                    }
+                }
+                Node::Temporal { which: Temporal::Date, format: None, .. }
+                    if kind == self.date && !self.native =>
+                {
+                    let mut text = leaf::Short::new();
+                    leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
+                    return self.target.ascii(text.as_bytes());
+                }
+                Node::Any => return self.any(object, depth),
+                _ => {}
             }
-            (Node::Optional(_), Exact::None) => self.target.scalar(object),
-            (Node::Optional(inner) | Node::Same(inner), _) => {
-                self.node(plan, *inner, object, depth)
-            }
-            (Node::Class(class), _) => self.class(plan, class, object, depth),
-            (Node::List(inner), Exact::List) => self.list(plan, *inner, &object, depth),
-            (Node::Choice(choice), _) => self.choice(choice, object, depth),
-            (Node::Any, _) => self.any(object, depth),
-            (node, _) => self.other(plan, node, object, depth),
+            return self.other(plan, plan.node(id), object, depth);
         }
     }
 
@@ -78,7 +124,10 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
     ) -> Outcome<T::Value> {
         let exact = Exact::of(object);
         if exact == Exact::None && !matches!(node, Node::Union(_) | Node::Checked(_)) {
-            return fail::null();
+            return match node {
+                Node::None => self.target.scalar(object),
+                _ => fail::null(),
+            };
         }
         match node {
             Node::Uuid | Node::Decimal { .. } | Node::Temporal { .. } | Node::Delta => {
@@ -154,7 +203,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return if object.is_none() { fail::null() } else { fail::no_object() };
         }
         let mut errors = Gathered::default();
-        let mut map = self.target.map(class.fields.len())?;
+        let mut map = self.target.record(class)?;
         for field in &class.fields {
             if !field.stored {
                 continue;
@@ -185,7 +234,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         if !errors.is_empty() {
             return errors.fail();
         }
-        self.target.end_map(map)
+        self.target.end_record(map)
     }
 
     // --- containers ---
@@ -430,7 +479,10 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         let keep = self.native;
         match node {
             Node::Uuid => {
-                let Some(text) = leaf::uuid_text(object)? else { return Ok(None) };
+                let mut text = leaf::Short::new();
+                if !leaf::uuid_text(&mut text, object)? {
+                    return Ok(None);
+                }
                 if keep {
                     return self.target.keep(object).map(Some);
                 }
@@ -473,15 +525,15 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 object.call_method1(intern!(self.py, "strftime"), (format.bind(self.py),))?;
             return self.target.scalar(text.as_borrowed()).map(Some);
         }
-        let text = if let Ok(moment) = object.cast::<PyDateTime>() {
-            leaf::datetime_text(&moment)?
+        let mut text = leaf::Short::new();
+        if let Ok(moment) = object.cast::<PyDateTime>() {
+            leaf::datetime_text(&mut text, &moment)?;
         } else if let Ok(day) = object.cast::<PyDate>() {
-            let mut text = leaf::Short::new();
             leaf::date_text(&mut text, &*day);
-            text
         } else {
-            leaf::time_text(&*object.cast::<PyTime>().map_err(PyErr::from)?)?
-        };
+            let time = object.cast::<PyTime>().map_err(PyErr::from)?;
+            leaf::time_text(&mut text, &time)?;
+        }
         self.target.ascii(text.as_bytes()).map(Some)
     }
 
@@ -507,15 +559,16 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         }
         let written = value.str()?;
         let borrowed = written.as_any().as_borrowed();
-        // Of those that are finite the last character is a digit.
-        if !text(&borrowed)?.ends_with(|last: char| last.is_ascii_digit())
-            || text(&borrowed)?.contains(['N', 'I'])
-        {
+        // Of those that are finite all is digits, a sign, a point and an exponent.
+        let text = text(&borrowed)?.as_bytes();
+        let is_finite =
+            text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.' | b'E' | b'+'));
+        if !is_finite {
             return fail::invalid(fail::NOT_FINITE);
         }
         match self.native {
             true => self.target.keep(value.as_borrowed()).map(Some),
-            false => self.target.scalar(borrowed).map(Some),
+            false => self.target.plain_text(borrowed, text).map(Some),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error;
 use crate::value::fault::Fault;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -97,17 +97,22 @@ pub(super) fn no_object<T>() -> Outcome<T> {
     of(Errors::Schema(Box::new(Errors::Invalid(Message::Static(NO_OBJECT)))))
 }
 
-/// What a function that checks values has raised: a message if it is a ValueError, and itself otherwise.
+/// What a function that checks values has raised: its messages, if it is a ValueError or has such, as marshmallow's own
+/// has; and itself otherwise.
 #[cold]
 pub(super) fn of_exception(py: Python<'_>, error: PyErr) -> Result<Errors, Box<Fail>> {
-    if !error.is_instance_of::<PyValueError>(py) {
-        return Err(error.into());
-    }
     let value = error.value(py);
-    if let Ok(messages) = value.getattr(intern!(py, "messages"))
+    if error.is_instance_of::<PyException>(py)
+        && let Ok(messages) = value.getattr(intern!(py, "messages"))
         && (messages.is_instance_of::<PyDict>() || messages.is_instance_of::<PyList>())
     {
-        return Ok(Errors::Given(messages.unbind()));
+        return match messages.is_instance_of::<PyList>() {
+            true => Ok(Errors::Said(messages.extract()?)),
+            false => Ok(Errors::Given(messages.unbind())),
+        };
+    }
+    if !error.is_instance_of::<PyValueError>(py) {
+        return Err(error.into());
     }
     Ok(Errors::Said(vec![value.str()?.into_any().unbind()]))
 }

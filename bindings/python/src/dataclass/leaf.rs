@@ -46,12 +46,6 @@ impl Short {
         self.len += 2;
     }
 
-    #[inline(always)]
-    fn four(&mut self, n: u32) {
-        self.two(n / 100);
-        self.two(n % 100);
-    }
-
     /// Six digits behind a point, if there are any but zeros.
     #[inline(always)]
     fn micros(&mut self, n: u32) {
@@ -123,10 +117,11 @@ static HEX: [u8; 256] = {
     all
 };
 
+/// Where the pairs of digits begin among hyphens.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// The UUID of a text with hyphens in their places, or without any.
 pub(super) fn uuid(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
-    /// Where the pairs of digits begin among hyphens.
-    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let mut bytes = [0; 16];
     let mut wrong = 0;
     let mut pair = |at: usize, from: &[u8]| {
@@ -169,15 +164,14 @@ fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
     }
 }
 
-/// The text of a UUID; `None` for anything else.
+/// The text of a UUID; whether it is one.
 #[inline(always)]
-pub(super) fn uuid_text(object: Borrowed<'_, '_, PyAny>) -> Outcome<Option<Short>> {
-    const HYPHENS: [usize; 4] = [4, 6, 8, 10];
+pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Outcome<bool> {
     let py = object.py();
     let uuids = uuids(py)?;
     let is_exact = object.get_type_ptr().cast() == uuids.class.as_ptr();
     if !is_exact && !object.is_instance(uuids.class.bind(py))? {
-        return Ok(None);
+        return Ok(false);
     }
     // SAFETY: of the very class the slot holds a reference or null.
     let slot = unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() };
@@ -186,36 +180,54 @@ pub(super) fn uuid_text(object: Borrowed<'_, '_, PyAny>) -> Outcome<Option<Short
         true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
         false => object.getattr(intern!(py, "int"))?.extract()?,
     };
-    let mut text = Short::new();
-    for (at, byte) in n.to_be_bytes().into_iter().enumerate() {
-        if HYPHENS.contains(&at) {
-            text.push(b'-');
-        }
-        text.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
-        text.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+    let pairs: [[u8; 2]; 16] = n.to_be_bytes().map(|byte| HEX_PAIRS[usize::from(byte)]);
+    for (at, pair) in PLACES.into_iter().zip(pairs) {
+        text.bytes[at] = pair[0];
+        text.bytes[at + 1] = pair[1];
     }
-    Ok(Some(text))
+    for at in [8, 13, 18, 23] {
+        text.bytes[at] = b'-';
+    }
+    text.len = 36;
+    Ok(true)
 }
+
+/// `00` to `ff`.
+static HEX_PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut n = 0;
+    while n < 256 {
+        all[n] = [DIGITS[n >> 4], DIGITS[n & 15]];
+        n += 1;
+    }
+    all
+};
 
 // --- dates and times ---
 
-/// A date as ISO 8601 writes it.
+/// A date as ISO 8601 writes it, at the text's begin.
 #[inline(always)]
 pub(super) fn date_text(text: &mut Short, day: &impl PyDateAccess) {
-    text.four(day.get_year() as u32);
-    text.push(b'-');
-    text.two(day.get_month().into());
-    text.push(b'-');
-    text.two(day.get_day().into());
+    let (century, year) = ((day.get_year() / 100) as u32, (day.get_year() % 100) as u32);
+    let ([a, b], [c, d]) = (pair(century), pair(year));
+    let ([e, f], [g, h]) = (pair(day.get_month().into()), pair(day.get_day().into()));
+    text.bytes[..10].copy_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
+    text.len = 10;
+}
+
+#[inline(always)]
+fn pair(n: u32) -> [u8; 2] {
+    PAIRS[n as usize % 100]
 }
 
 #[inline(always)]
 fn clock_text(text: &mut Short, time: &impl PyTimeAccess) {
-    text.two(time.get_hour().into());
-    text.push(b':');
-    text.two(time.get_minute().into());
-    text.push(b':');
-    text.two(time.get_second().into());
+    let ([a, b], [c, d]) = (pair(time.get_hour().into()), pair(time.get_minute().into()));
+    let [e, f] = pair(time.get_second().into());
+    let at = text.len;
+    text.bytes[at..at + 8].copy_from_slice(&[a, b, b':', c, d, b':', e, f]);
+    text.len = at + 8;
     text.micros(time.get_microsecond());
 }
 
@@ -229,7 +241,9 @@ fn offset_text(
     let py = object.py();
     let Some(zone) = zone else { return Ok(()) };
     if zone.as_ptr() == PyTzInfo::utc(py)?.as_ptr() {
-        b"+00:00".iter().for_each(|&byte| text.push(byte));
+        let at = text.len;
+        text.bytes[at..at + 6].copy_from_slice(b"+00:00");
+        text.len = at + 6;
         return Ok(());
     }
     let delta = object.call_method0(intern!(py, "utcoffset"))?;
@@ -251,20 +265,16 @@ fn offset_text(
 }
 
 #[inline(always)]
-pub(super) fn datetime_text(moment: &Bound<'_, PyDateTime>) -> PyResult<Short> {
-    let mut text = Short::new();
-    date_text(&mut text, moment);
+pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) -> PyResult<()> {
+    date_text(text, moment);
     text.push(b'T');
-    clock_text(&mut text, moment);
-    offset_text(&mut text, moment.as_any(), moment.get_tzinfo())?;
-    Ok(text)
+    clock_text(text, moment);
+    offset_text(text, moment.as_any(), moment.get_tzinfo())
 }
 
-pub(super) fn time_text(time: &Bound<'_, PyTime>) -> PyResult<Short> {
-    let mut text = Short::new();
-    clock_text(&mut text, time);
-    offset_text(&mut text, time.as_any(), time.get_tzinfo())?;
-    Ok(text)
+pub(super) fn time_text(text: &mut Short, time: &Bound<'_, PyTime>) -> PyResult<()> {
+    clock_text(text, time);
+    offset_text(text, time.as_any(), time.get_tzinfo())
 }
 
 /// What is left of a text.

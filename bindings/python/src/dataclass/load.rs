@@ -12,9 +12,7 @@ use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
 use crate::value::types::{Exact, Types};
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyList, PyString, PyTime,
-};
+use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyString, PyTime};
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
@@ -277,7 +275,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             hint = at + 1;
             let field = &class.fields[at];
             if !field.init {
-                self.source.pass(item)?;
+                self.pass_field(&map, item)?;
                 continue;
             }
             if self.options.unique_keys && !self.stack.0[base + at].is_null() {
@@ -330,7 +328,19 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             let said = Errors::Invalid(Message::Static(fail::UNKNOWN));
             errors.add(name.unbind(), said);
         }
-        self.source.pass(item)
+        self.pass_field(map, item)
+    }
+
+    /// Goes past what stands under a key.
+    #[cold]
+    fn pass_field(&mut self, map: &S::Map, item: S::Item) -> Outcome<()> {
+        let passed = self.source.pass(item);
+        if passed.is_err() {
+            let name = self.source.key_name(map)?;
+            let text = name.str()?;
+            self.source.note(|| Segment::key(&text.to_string_lossy()));
+        }
+        passed
     }
 
     // --- containers ---
@@ -649,10 +659,16 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let py = self.py;
         let made = match kind {
             Kind::Str => self.source.text(item, |text| leaf::decimal(py, text))??,
-            _ => match self.source.number_text(item, |text| leaf::decimal(py, text))? {
-                Some(made) => made?,
-                None => {
-                    let given = self.source.take(item)?;
+            _ => {
+                let exact = self.source.exact(item)?;
+                let is_exact = exact.is_some();
+                let given = match exact {
+                    Some(given) => given,
+                    None => self.source.take(item)?,
+                };
+                if is_exact && kind == Kind::Float {
+                    Some(given)
+                } else {
                     let given = owned(py, given);
                     match kind {
                         Kind::Int => leaf::decimal_of(&given)?,
@@ -660,7 +676,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                         _ => leaf::decimal(py, given.repr()?.to_string().as_bytes())?,
                     }
                 }
-            },
+            }
         };
         let Some(made) = made else { return fail::invalid(message(node)) };
         let Some(step) = step else { return Ok(made) };
@@ -1093,18 +1109,6 @@ fn refuse(
         (None, errors) => errors,
         (Some(Errors::Said(mut all)), Errors::Said(more)) => {
             all.extend(more);
-            Errors::Said(all)
-        }
-        (Some(Errors::Said(mut all)), Errors::Given(given))
-            if given.bind(py).is_instance_of::<PyList>() =>
-        {
-            all.extend(
-                given
-                    .bind(py)
-                    .try_iter()?
-                    .map(|one| one.map(Bound::unbind))
-                    .collect::<PyResult<Vec<_>>>()?,
-            );
             Errors::Said(all)
         }
         // Messages of another form can't be joined: the first ones stay.

@@ -59,10 +59,20 @@ fn temporal_message(which: Temporal) -> &'static str {
     }
 }
 
+/// An argument that may be left out; None is one.
+struct Given<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = std::convert::Infallible;
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self(Some(given.to_owned())))
+    }
+}
+
 /// The type and the object of a call with one or both.
 fn both<'py>(
     first: Bound<'py, PyAny>,
-    second: Option<Bound<'py, PyAny>>,
+    Given(second): Given<'py>,
 ) -> PyResult<(Bound<'py, Plan>, Bound<'py, PyAny>)> {
     if let Some(object) = second {
         return Ok((plans::of_type(&first)?, object));
@@ -114,10 +124,10 @@ pub(crate) mod _dataclass {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (cls, obj=None, /, *, native=false))]
+    #[pyo3(signature = (cls, obj=Given(None), /, *, native=false), text_signature = "(cls, obj=..., /, *, native=False)")]
     fn dump<'py>(
         cls: Bound<'py, PyAny>,
-        obj: Option<Bound<'py, PyAny>>,
+        obj: Given<'py>,
         native: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
@@ -131,19 +141,19 @@ pub(crate) mod _dataclass {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (cls, obj=None, /))]
-    fn dump_to_bytes<'py>(
-        cls: Bound<'py, PyAny>,
-        obj: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (cls, obj=Given(None), /), text_signature = "(cls, obj=..., /)")]
+    fn dump_to_bytes<'py>(cls: Bound<'py, PyAny>, obj: Given<'py>) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let (plan, object) = both(cls, obj)?;
         let options = json::plain_options();
-        let mut dumper = Dumper::new(py, Json { writer: json::writer(py, &options) }, false);
         let plan = plan.get();
+        let writer = json::writer(py, plan.room(), &options);
+        let mut dumper = Dumper::new(py, Json { writer }, false);
         let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
         finished(made, plan.target.bind(py), true, no_json)?;
-        Ok(dumper.target.writer.out.finish().finish(py)?.into_any())
+        let bytes = dumper.target.writer.out.finish().finish(py)?;
+        plan.wrote(bytes.as_bytes().len());
+        Ok(bytes.into_any())
     }
 
     #[pyfunction]

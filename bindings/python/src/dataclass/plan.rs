@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Nodes refer to each other by their places, so that a type may contain itself.
 pub(super) type Id = u32;
@@ -182,6 +183,8 @@ pub(super) struct Plan {
     description: Py<PyTuple>,
     /// Nothing in it calls code of others.
     pub(super) is_quiet: bool,
+    /// Bytes of JSON that were written last: as many may be written next.
+    wrote: AtomicUsize,
 }
 
 #[pymethods]
@@ -197,6 +200,19 @@ impl Plan {
 }
 
 impl Plan {
+    /// Bytes to make room for.
+    pub(super) fn room(&self) -> usize {
+        // A little more than last time, with the room that is asked for before the last item; no more than is cheap to ask
+        // for in vain. Relaxed: a guess.
+        let wrote = self.wrote.load(Ordering::Relaxed);
+        (wrote + wrote / 8 + 128).min(1 << 23)
+    }
+
+    pub(super) fn wrote(&self, len: usize) {
+        // Relaxed: a guess.
+        self.wrote.store(len, Ordering::Relaxed);
+    }
+
     #[inline(always)]
     pub(super) fn node(&self, id: Id) -> &Node {
         &self.nodes[id as usize]
@@ -239,6 +255,7 @@ impl Plan {
             target: target.clone().unbind(),
             description: description.clone().unbind(),
             is_quiet,
+            wrote: AtomicUsize::new(0),
         };
         plan.check_loops()?;
         Ok(plan)

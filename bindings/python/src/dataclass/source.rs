@@ -40,12 +40,8 @@ pub(super) trait Source<'py>: Sized {
     fn pass(&mut self, item: Self::Item) -> Outcome<()>;
     /// The UTF-8 of a str.
     fn text<R>(&mut self, item: Self::Item, use_it: impl FnOnce(&[u8]) -> R) -> Outcome<R>;
-    /// The text of a number, where there is one.
-    fn number_text<R>(
-        &mut self,
-        item: Self::Item,
-        use_it: impl FnOnce(&[u8]) -> R,
-    ) -> Outcome<Option<R>>;
+    /// A number as it is written: an int or a Decimal, where it is no object yet.
+    fn exact(&mut self, item: Self::Item) -> Outcome<Option<Object>>;
     /// The object itself, where there is one.
     fn as_object(&self, item: Self::Item) -> Option<Borrowed<'_, 'py, PyAny>>;
 
@@ -168,7 +164,7 @@ impl<'py> Source<'py> for Plain<'py> {
         }
     }
 
-    fn number_text<R>(&mut self, _: Object, _: impl FnOnce(&[u8]) -> R) -> Outcome<Option<R>> {
+    fn exact(&mut self, _item: Object) -> Outcome<Option<Object>> {
         Ok(None)
     }
 

@@ -1,13 +1,15 @@
 //! What a dump becomes: plain objects, or JSON.
 
-use super::class::{self, Field, Object};
+use super::class::{self, Class, Field, Object};
 use super::dump;
 use super::fail::{self, Outcome};
-use crate::json::{self, JsonWriter};
+use crate::json::{self, JsonWriter, pairs};
 use crate::value::decode::_PyDict_NewPresized;
+use crate::value::encode::small_int;
 use crate::value::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
@@ -17,10 +19,22 @@ pub(super) trait Target<'py>: Sized {
     type Value;
     type Seq;
     type Map;
+    type Record;
     const IS_TEXT: bool;
 
     /// None, bool, int, a finite float or a str, of these very types.
     fn scalar(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value>;
+    fn text(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value> {
+        self.scalar(object)
+    }
+    fn int(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value> {
+        self.scalar(object)
+    }
+    fn float(&mut self, object: Any<'_, 'py>, _x: f64) -> Outcome<Self::Value> {
+        self.scalar(object)
+    }
+    /// A str and its text, which is ASCII and needs no escapes.
+    fn plain_text(&mut self, object: Any<'_, 'py>, text: &[u8]) -> Outcome<Self::Value>;
     /// A text of ASCII that needs no escapes.
     fn ascii(&mut self, text: &[u8]) -> Outcome<Self::Value>;
     /// An object as it is, where that was asked for.
@@ -37,23 +51,41 @@ pub(super) trait Target<'py>: Sized {
     fn end(&mut self, seq: Self::Seq) -> Outcome<Self::Value>;
 
     fn map(&mut self, len: usize) -> Outcome<Self::Map>;
+    /// The fields of a class.
+    fn record(&mut self, class: &Class) -> Outcome<Self::Record>;
     /// Before the value of a field.
-    fn field(&mut self, map: &mut Self::Map, field: &Field);
-    fn put_field(&mut self, map: &mut Self::Map, field: &Field, value: Self::Value) -> Outcome<()>;
+    fn field(&mut self, record: &mut Self::Record, field: &Field);
+    fn put_field(
+        &mut self,
+        record: &mut Self::Record,
+        field: &Field,
+        value: Self::Value,
+    ) -> Outcome<()>;
+    fn end_record(&mut self, record: Self::Record) -> Outcome<Self::Value>;
     /// Before the value of a key.
     fn key(&mut self, map: &mut Self::Map, key: Any<'_, 'py>) -> Outcome<()>;
     fn put(&mut self, map: &mut Self::Map, key: Any<'_, 'py>, value: Self::Value) -> Outcome<()>;
     fn end_map(&mut self, map: Self::Map) -> Outcome<Self::Value>;
 }
 
-/// Dicts, lists, str and numbers. A value is a reference of its own.
+/// Dicts, lists, str and numbers. Items wait for their list on one stack; where one is not valid they are left there, and
+/// no list around them is made.
 pub(super) struct Objects<'py> {
     py: Python<'py>,
+    stack: Vec<Object>,
 }
+
+thread_local! {
+    /// The memory of a stack that is not in use.
+    static SPARE: Cell<Vec<Object>> = const { Cell::new(Vec::new()) };
+}
+
+/// Places of a stack that are kept.
+const KEPT: usize = 1 << 14;
 
 impl<'py> Objects<'py> {
     pub(super) fn new(py: Python<'py>) -> Self {
-        Self { py }
+        Self { py, stack: SPARE.take() }
     }
 
     #[inline(always)]
@@ -62,22 +94,31 @@ impl<'py> Objects<'py> {
     }
 }
 
-/// References that wait for their list.
-pub(super) struct Items(Vec<Object>);
-
-impl Drop for Items {
+impl Drop for Objects<'_> {
     fn drop(&mut self) {
-        for item in self.0.drain(..) {
+        while let Some(item) = self.stack.pop() {
             // SAFETY: each place holds a reference of its own; who dumps is attached.
             unsafe { ffi::Py_DECREF(item.as_ptr()) };
+        }
+        if self.stack.capacity() <= KEPT {
+            // At a thread's end there is nowhere to keep it.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.stack)));
         }
     }
 }
 
+/// A dict of a class's fields; `places` are those of its values, if it has one for each already.
+pub(super) struct Record<'py> {
+    dict: Bound<'py, PyAny>,
+    places: *mut pairs::Entry,
+}
+
 impl<'py> Target<'py> for Objects<'py> {
     type Value = Owned<'py>;
-    type Seq = Items;
+    /// Where its items begin.
+    type Seq = usize;
     type Map = Bound<'py, PyAny>;
+    type Record = Record<'py>;
     const IS_TEXT: bool = false;
 
     #[inline(always)]
@@ -89,6 +130,11 @@ impl<'py> Target<'py> for Objects<'py> {
     fn ascii(&mut self, text: &[u8]) -> Outcome<Owned<'py>> {
         let made = self.made(json::make_ascii(text))?;
         Ok(class::owned(self.py, made))
+    }
+
+    #[inline(always)]
+    fn plain_text(&mut self, object: Any<'_, 'py>, _text: &[u8]) -> Outcome<Owned<'py>> {
+        Ok(object.to_owned())
     }
 
     fn keep(&mut self, object: Any<'_, 'py>) -> Outcome<Owned<'py>> {
@@ -108,25 +154,25 @@ impl<'py> Target<'py> for Objects<'py> {
     }
 
     #[inline(always)]
-    fn seq(&mut self) -> Items {
-        Items(Vec::new())
+    fn seq(&mut self) -> usize {
+        self.stack.len()
     }
 
     #[inline(always)]
-    fn item(&mut self, _seq: &mut Items) {}
+    fn item(&mut self, _seq: &mut usize) {}
 
     #[inline(always)]
-    fn add(&mut self, seq: &mut Items, value: Owned<'py>) {
+    fn add(&mut self, _seq: &mut usize, value: Owned<'py>) {
         // SAFETY: a reference is never null.
-        seq.0.push(unsafe { NonNull::new_unchecked(value.into_ptr()) });
+        self.stack.push(unsafe { NonNull::new_unchecked(value.into_ptr()) });
     }
 
     #[inline(always)]
-    fn end(&mut self, mut seq: Items) -> Outcome<Owned<'py>> {
+    fn end(&mut self, base: usize) -> Outcome<Owned<'py>> {
         // SAFETY: a new list of so many empty places, or null; each takes a reference over.
         unsafe {
-            let list = self.made(ffi::PyList_New(seq.0.len() as _))?;
-            for (index, item) in seq.0.drain(..).enumerate() {
+            let list = self.made(ffi::PyList_New((self.stack.len() - base) as _))?;
+            for (index, item) in self.stack.drain(base..).enumerate() {
                 ffi::PyList_SET_ITEM(list.as_ptr(), index as _, item.as_ptr());
             }
             Ok(class::owned(self.py, list))
@@ -141,16 +187,50 @@ impl<'py> Target<'py> for Objects<'py> {
     }
 
     #[inline(always)]
-    fn field(&mut self, _map: &mut Bound<'py, PyAny>, _field: &Field) {}
+    fn record(&mut self, class: &Class) -> Outcome<Record<'py>> {
+        match class.template(self.py)? {
+            Some((dict, places)) => Ok(Record { dict, places }),
+            None => {
+                Ok(Record { dict: self.map(class.fields.len())?, places: std::ptr::null_mut() })
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn field(&mut self, _record: &mut Record<'py>, _field: &Field) {}
 
     #[inline(always)]
     fn put_field(
         &mut self,
-        map: &mut Bound<'py, PyAny>,
+        record: &mut Record<'py>,
         field: &Field,
         value: Owned<'py>,
     ) -> Outcome<()> {
-        self.put(map, field.key.bind(self.py), value)
+        if record.places.is_null() {
+            return self.put(&mut record.dict, field.key.bind(self.py), value);
+        }
+        // SAFETY: a dict that nobody else has seen, with a place for each field that is stored, which takes the reference
+        // over; there stands None, which lives for ever.
+        unsafe {
+            let place = record.places.add(field.position);
+            let none = std::mem::replace(&mut (*place).value, value.into_ptr());
+            ffi::Py_DECREF(none);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn end_record(&mut self, record: Record<'py>) -> Outcome<Owned<'py>> {
+        if !record.places.is_null() {
+            // Its values were not seen to come.
+            // SAFETY: a dict that is alive and whole.
+            unsafe {
+                if ffi::PyObject_GC_IsTracked(record.dict.as_ptr()) == 0 {
+                    ffi::PyObject_GC_Track(record.dict.as_ptr().cast());
+                }
+            }
+        }
+        Ok(record.dict)
     }
 
     #[inline(always)]
@@ -192,11 +272,36 @@ impl<'py> Target<'py> for Json<'py, '_> {
     type Value = ();
     type Seq = Begun;
     type Map = Begun;
+    type Record = Begun;
     const IS_TEXT: bool = true;
 
     #[inline(always)]
     fn scalar(&mut self, object: Any<'_, 'py>) -> Outcome<()> {
         Ok(self.writer.write(object, 0)?)
+    }
+
+    #[inline(always)]
+    fn text(&mut self, object: Any<'_, 'py>) -> Outcome<()> {
+        Ok(self.writer.text(object)?)
+    }
+
+    #[inline(always)]
+    fn int(&mut self, object: Any<'_, 'py>) -> Outcome<()> {
+        match small_int(object) {
+            Some(n) => Ok(self.writer.number(n)?),
+            None => self.scalar(object),
+        }
+    }
+
+    #[inline(always)]
+    fn float(&mut self, _object: Any<'_, 'py>, x: f64) -> Outcome<()> {
+        self.writer.finite(x);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn plain_text(&mut self, _object: Any<'_, 'py>, text: &[u8]) -> Outcome<()> {
+        self.ascii(text)
     }
 
     #[inline(always)]
@@ -244,6 +349,16 @@ impl<'py> Target<'py> for Json<'py, '_> {
     fn map(&mut self, _len: usize) -> Outcome<Begun> {
         self.writer.out.put(b"{");
         Ok(Begun(false))
+    }
+
+    #[inline(always)]
+    fn record(&mut self, _class: &Class) -> Outcome<Begun> {
+        self.map(0)
+    }
+
+    #[inline(always)]
+    fn end_record(&mut self, record: Begun) -> Outcome<()> {
+        self.end_map(record)
     }
 
     #[inline(always)]

@@ -24,7 +24,6 @@ pub(super) struct Walk<'py> {
 /// The key at hand.
 enum Key<'py> {
     None,
-    Field,
     /// From its quote on.
     At(usize),
     Object(Bound<'py, PyAny>),
@@ -123,11 +122,8 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
         Ok(use_it(text(&object.as_borrowed())?.as_bytes()))
     }
 
-    fn number_text<R>(&mut self, (): (), use_it: impl FnOnce(&[u8]) -> R) -> Outcome<Option<R>> {
-        let begin = self.at;
-        let number = self.number_at()?;
-        drop(self.owned(number));
-        Ok(Some(use_it(&self.input[begin..self.at])))
+    fn exact(&mut self, (): ()) -> Outcome<Option<Object>> {
+        Ok(Some(self.exact_number()?))
     }
 
     fn as_object(&self, (): ()) -> Option<Borrowed<'_, 'py, PyAny>> {
@@ -163,9 +159,9 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
         if let Some(field) = class.fields.get(hint)
             && self.input[self.at..].starts_with(&field.json_key[1..])
         {
+            walk.key = Key::At(self.at);
             self.at += field.json_key.len() - 1;
             self.skip_space();
-            walk.key = Key::Field;
             return Ok(Some((Some(hint), ())));
         }
         if self.peek() != b'"' {
@@ -215,7 +211,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
                     Err(Failed) => Ok(self.py.None().into_bound(self.py)),
                 }
             }
-            Key::None | Key::Field => Ok(self.py.None().into_bound(self.py)),
+            Key::None => Ok(self.py.None().into_bound(self.py)),
         }
     }
 

@@ -139,9 +139,10 @@ pub(crate) type JsonWriter<'py, 'o> = Writer<'py, 'o, BytesSink, true>;
 
 pub(crate) fn writer<'py, 'o>(
     py: Python<'py>,
+    room: usize,
     options: &'o write::Options<'py>,
 ) -> JsonWriter<'py, 'o> {
-    Writer::new(py, BytesSink::new(1024), options)
+    Writer::new(py, BytesSink::new(room), options)
 }
 
 /// Reads what a walk asks it for.

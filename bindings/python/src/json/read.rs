@@ -166,9 +166,12 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.value(depth)
     }
 
-    /// The number that begins here.
-    pub(crate) fn number_at(&mut self) -> Result<Object, Failed> {
-        self.number()
+    /// The number that begins here, as an int or a Decimal.
+    pub(crate) fn exact_number(&mut self) -> Result<Object, Failed> {
+        let decimals = std::mem::replace(&mut self.options.decimals, true);
+        let made = self.number();
+        self.options.decimals = decimals;
+        made
     }
 
     /// What went wrong, if anything did, went wrong in there.

@@ -177,7 +177,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+    #[inline(always)]
+    pub(crate) fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
         // SAFETY: the place is that of `self.out`.
         unsafe {
             let at = self.text_at(self.out.at(), object, 0)?;
@@ -235,8 +236,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
 
     /// Text of ASCII that needs no escapes.
     pub(crate) fn plain_text(&mut self, text: &[u8]) {
-        self.out.reserve(text.len() + 2);
-        // SAFETY: so many bytes are reserved.
+        self.out.reserve(text.len() + SHORT);
+        // SAFETY: more bytes than these are reserved.
         unsafe {
             let at = self.out.at();
             at.write(b'"');
@@ -340,7 +341,19 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    pub(super) fn number(&mut self, n: impl Into<i64>) -> Outcome {
+    /// A number that is neither endless nor none.
+    #[inline(always)]
+    pub(crate) fn finite(&mut self, x: f64) {
+        self.out.reserve(SHORT);
+        // SAFETY: reserved.
+        unsafe {
+            let at = write_float(x, self.out.at());
+            self.out.set(at);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn number(&mut self, n: impl Into<i64>) -> Outcome {
         self.out.reserve(LONGEST);
         // SAFETY: reserved.
         unsafe {

@@ -28,8 +28,8 @@ from ._options import Meta, of, renamed
 PLAN = "__slipring_plan__"
 #: Plans of other types, such as list[Order]: so many at most.
 KEPT = 512
-#: Types in a plan; more come of a generic type that contains a larger one of itself.
-LARGEST = 10_000
+#: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
+FORMS = 64
 
 _EMPTY = Meta()
 _plans: dict[Any, Any] = {}
@@ -93,8 +93,6 @@ class Nodes:
         self.unions: list[tuple[int, tuple[int, ...], str | None]] = []
 
     def place(self, node: Any = None) -> int:
-        if len(self.made) >= LARGEST:
-            raise TypeError(f"more than {LARGEST} types inside each other: does a generic class contain a larger one of itself?")
         self.made.append(node)
         return len(self.made) - 1
 
@@ -234,6 +232,7 @@ class Nodes:
         place = self.place()
         inner = dataclasses.replace(meta, validate=None, none=None, invalid=None)
         items = tuple(self.add(arg, env, inner) for arg in args)
+        self.made[place] = ("union", items, None)
         self.unions.append((place, items, meta.discriminator))
         return place
 
@@ -284,6 +283,8 @@ class Nodes:
         key = (cls, args)
         if key in self.classes:
             return self.classes[key]
+        if sum(known is cls for known, _ in self.classes) >= FORMS:
+            raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
         place = self.classes[key] = self.place()
         env = dict(zip(_fields.parameters(cls), args))
         options = of(cls)

@@ -51,9 +51,9 @@ def hints(cls: type, env: dict[Any, Any]) -> dict[str, Any]:
         known = {base.__name__: base for base in cls.__mro__}
         try:
             found = typing.get_type_hints(cls, localns=known, include_extras=True)
-        except NameError:
+        except NameError as unknown:
             raise TypeError(
-                f"{cls.__qualname__} is annotated with {error.name!r}, which its module does not know: "
+                f"{cls.__qualname__} is annotated with {unknown.name!r}, which its module does not know: "
                 "declare it at the module's level, or without quotes"
             ) from error
     owners = dict(_declared(cls, env))
