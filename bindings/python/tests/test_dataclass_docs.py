@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
+import inspect
 import pathlib
 import re
 
@@ -31,3 +33,15 @@ def test_each_option_is_on_the_page():
         assert f"`{name}`" in text, name
     for name in dataclass.__all__:
         assert name in text, name
+
+
+def test_the_stub_has_the_module_s_functions():
+    """M5: names, kinds and defaults of the parameters; of those with two forms the longer one."""
+    tree = ast.parse((pathlib.Path(dataclass.__file__).parent / "__init__.pyi").read_text())
+    stubs = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert set(stubs) == {name for name in dataclass.__all__ if inspect.isbuiltin(getattr(dataclass, name))}
+    for name, given in stubs.items():
+        real = inspect.signature(getattr(dataclass, name)).parameters.values()
+        assert [p.name for p in real] == [arg.arg for arg in (*given.posonlyargs, *given.kwonlyargs)]
+        of_keywords = [p.default for p in real if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        assert of_keywords == [ast.literal_eval(default) for default in given.kw_defaults]

@@ -85,6 +85,8 @@ pub(super) struct Class {
     by_key: HashMap<Box<[u8]>, u32>,
     pub(super) unknown_is_error: bool,
     pub(super) omit_none: bool,
+    /// Its first field is an attribute without a slot.
+    is_plain: bool,
     /// A dict with the fields that are stored, all of them None, to be copied; nobody else sees it.
     template: Option<Py<PyDict>>,
 }
@@ -152,6 +154,7 @@ impl Class {
             _ => Way::Dict,
         };
         let omit_none = description.flag(6)?;
+        let first = fields.first().map(|field| field.place);
         let template = match pairs::HAVE_PLACES && !omit_none && way != Way::Dict {
             true => template(class.py(), &fields)?,
             false => None,
@@ -163,6 +166,7 @@ impl Class {
             by_key,
             unknown_is_error: description.flag(5)?,
             omit_none,
+            is_plain: way != Way::Dict && matches!(first, Some(Place::Plain(_))),
             template,
         })
     }
@@ -230,6 +234,18 @@ impl Class {
         }
         // SAFETY: an object and a type that are alive.
         Ok(unsafe { ffi::PyType_IsSubtype(kind, self.class.as_ptr().cast()) } != 0)
+    }
+
+    /// Before the fields of an object that the class [`has`](Self::has) are gone through.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, object: Borrowed<'_, '_, PyAny>) {
+        if self.is_plain
+            && !cfg!(Py_GIL_DISABLED)
+            && object.get_type_ptr().cast() == self.class.as_ptr()
+        {
+            // SAFETY: an object that is alive, of a class of Python's.
+            unsafe { inline::prefetch(object.as_ptr(), self.fields.len()) };
+        }
     }
 
     /// A field of an object that the class [`has`](Self::has); `None` where a dict has it not.

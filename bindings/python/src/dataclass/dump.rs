@@ -203,6 +203,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return if object.is_none() { fail::null() } else { fail::no_object() };
         }
         let mut errors = Gathered::default();
+        class.prefetch(object);
         let mut map = self.target.record(class)?;
         for field in &class.fields {
             if !field.stored {
@@ -334,7 +335,9 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         depth: usize,
     ) -> Outcome<T::Value> {
         self.enter(depth, *dict)?;
-        let announced = dict.len()?;
+        // SAFETY: a dict.
+        let len = || unsafe { ffi::PyDict_Size(dict.as_ptr()) } as usize;
+        let announced = len();
         let mut map = self.target.map(announced)?;
         let mut errors = Gathered::default();
         let (mut at, mut count) = (0, 0);
@@ -372,7 +375,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 break;
             }
         }
-        if count != announced || dict.len()? != announced {
+        if count != announced || len() != announced {
             return changed(*dict);
         }
         if errors.is_empty() { self.target.end_map(map) } else { errors.fail() }

@@ -118,11 +118,16 @@ fn no_json() -> PyErr {
 pub(crate) mod _dataclass {
     use super::*;
 
+    /// The plan of a type from its description, for ``slipring/dataclass/_analyse.py``.
     #[pyfunction]
     fn compile(target: &Bound<'_, PyAny>, nodes: &Bound<'_, PyTuple>, root: u32) -> PyResult<Plan> {
         Plan::compile(target, nodes, root)
     }
 
+    /// The object as dicts, lists, str, numbers, True, False and None.
+    ///
+    /// It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are.
+    /// ``ValidationError`` says which of its fields are not of their types, ``EncodeError`` the path of what has no form.
     #[pyfunction]
     #[pyo3(signature = (cls, obj=Given(None), /, *, native=false), text_signature = "(cls, obj=..., /, *, native=False)")]
     fn dump<'py>(
@@ -140,6 +145,7 @@ pub(crate) mod _dataclass {
         finished(made, plan.target.bind(py), true, no_json)
     }
 
+    /// The object as JSON, UTF-8, with nothing in between. Errors as those of ``dump``.
     #[pyfunction]
     #[pyo3(signature = (cls, obj=Given(None), /), text_signature = "(cls, obj=..., /)")]
     fn dump_to_bytes<'py>(cls: Bound<'py, PyAny>, obj: Given<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -156,6 +162,10 @@ pub(crate) mod _dataclass {
         Ok(bytes.into_any())
     }
 
+    /// The object of type ``cls`` that a plain structure says.
+    ///
+    /// With ``strict=False`` text may be numbers and booleans, whole floats ints, numbers text. Fields that are ``unknown``
+    /// are ignored or refused, whatever their class says. ``ValidationError`` has all that is wrong, each where it is.
     #[pyfunction]
     #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None))]
     fn load<'py>(
@@ -177,6 +187,11 @@ pub(crate) mod _dataclass {
         Ok(class::owned(py, made))
     }
 
+    /// The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a
+    /// frame's view.
+    ///
+    /// As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON
+    /// is none.
     #[pyfunction]
     #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None, duplicates="last"))]
     fn load_from_bytes<'py>(

@@ -205,7 +205,7 @@ impl Plan {
         // A little more than last time, with the room that is asked for before the last item; no more than is cheap to ask
         // for in vain. Relaxed: a guess.
         let wrote = self.wrote.load(Ordering::Relaxed);
-        (wrote + wrote / 8 + 128).min(1 << 23)
+        (wrote + wrote / 8 + 256).min(1 << 23)
     }
 
     pub(super) fn wrote(&self, len: usize) {

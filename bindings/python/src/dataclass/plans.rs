@@ -15,16 +15,17 @@ use super::fail::Outcome;
 /// The plan of a type.
 #[inline(always)]
 pub(super) fn of_type<'py>(target: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Plan>> {
-    let py = target.py();
-    let found = match target.is_instance_of::<PyType>() {
-        true => on_class(target),
-        false => in_book(py)?.get_item(target).ok().flatten(),
-    };
-    if let Some(found) = found
+    let is_class = target.is_instance_of::<PyType>();
+    if is_class
+        && let Some(found) = on_class(target)
         && let Ok(plan) = found.cast_into_exact::<Plan>()
-        && (plan.get().target.is(target) || !target.is_instance_of::<PyType>())
+        && plan.get().target.is(target)
     {
         return Ok(plan);
+    }
+    // Where there is no hash it is not there either.
+    if let Ok(Some(found)) = in_book(target.py())?.get_item(target) {
+        return Ok(found.cast_into_exact::<Plan>()?);
     }
     analyse(target)
 }

@@ -56,26 +56,29 @@ _WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 
 def plan(tp: Any) -> Any:
     """The plan of a type, made once."""
-    if isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
+    if _fields.is_class(tp) and not isinstance(tp, types.GenericAlias):
         found = vars(tp).get(PLAN)
-        if found is None:
-            found = _compile(tp)
-            if _fields.is_class(tp):
-                setattr(tp, PLAN, found)
-            else:
-                _keep(tp, found)
-        return found
-    found = _plans.get(tp)
+        if found is not None:
+            return found
+        found = _compile(tp)
+        try:
+            setattr(tp, PLAN, found)
+        except (AttributeError, TypeError):
+            # A class that takes no attributes is kept with the other types.
+            pass
+        else:
+            return found
+    try:
+        found = _plans.get(tp)
+    except TypeError:
+        # It has a part without a hash, such as a function's arguments in Annotated: it is analysed each time.
+        return _compile(tp)
     if found is None:
         found = _compile(tp)
-        _keep(tp, found)
+        if len(_plans) >= KEPT:
+            _plans.clear()
+        _plans[tp] = found
     return found
-
-
-def _keep(tp: Any, plan: Any) -> None:
-    if len(_plans) >= KEPT:
-        _plans.clear()
-    _plans[tp] = plan
 
 
 def _compile(tp: Any) -> Any:
