@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from .._native import _dataclass
 from ..errors import ValidationError
+from ._frames import from_frame, to_frame
 from ._options import Meta, meta, options
 
 dump = _dataclass.dump
@@ -40,4 +41,15 @@ dump_to_bytes = _dataclass.dump_to_bytes
 load = _dataclass.load
 load_from_bytes = _dataclass.load_from_bytes
 
-__all__ = ["Meta", "ValidationError", "dump", "dump_to_bytes", "load", "load_from_bytes", "meta", "options"]
+__all__ = [
+    "Meta",
+    "ValidationError",
+    "dump",
+    "dump_to_bytes",
+    "from_frame",
+    "load",
+    "load_from_bytes",
+    "meta",
+    "options",
+    "to_frame",
+]

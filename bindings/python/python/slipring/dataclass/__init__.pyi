@@ -5,13 +5,26 @@ from typing import Any, Literal, TypeVar, overload
 from typing_extensions import Buffer
 
 from ..errors import ValidationError as ValidationError
+from ._frames import from_frame as from_frame
+from ._frames import to_frame as to_frame
 from ._options import Meta as Meta
 from ._options import meta as meta
 from ._options import options as options
 
 T = TypeVar("T")
 
-__all__ = ["Meta", "ValidationError", "dump", "dump_to_bytes", "load", "load_from_bytes", "meta", "options"]
+__all__ = [
+    "Meta",
+    "ValidationError",
+    "dump",
+    "dump_to_bytes",
+    "from_frame",
+    "load",
+    "load_from_bytes",
+    "meta",
+    "options",
+    "to_frame",
+]
 
 @overload
 def dump(obj: object, /, *, native: bool = False) -> Any: ...
