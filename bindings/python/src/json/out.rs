@@ -46,7 +46,7 @@ impl<S: Lend> Out<S> {
 
     /// Makes room for `len` bytes.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, len: usize) {
+    pub(crate) fn reserve(&mut self, len: usize) {
         if (self.end as usize) - (self.at as usize) < len {
             self.refill(len);
         }
@@ -79,14 +79,14 @@ impl<S: Lend> Out<S> {
     }
 
     /// The sink, which has got everything.
-    pub(super) fn finish(mut self) -> S {
+    pub(crate) fn finish(mut self) -> S {
         self.hand_on();
         self.sink
     }
 
     /// Where the next byte goes.
     #[inline(always)]
-    pub(super) fn at(&self) -> *mut u8 {
+    pub(crate) fn at(&self) -> *mut u8 {
         self.at
     }
 
@@ -96,7 +96,7 @@ impl<S: Lend> Out<S> {
     /// `at` is what [`at`](Self::at) or [`room`](Self::room) has given since the last other call, or lies behind it
     /// within what was reserved, and everything up to it is written.
     #[inline(always)]
-    pub(super) unsafe fn set(&mut self, at: *mut u8) {
+    pub(crate) unsafe fn set(&mut self, at: *mut u8) {
         debug_assert!(self.at <= at && at <= self.end);
         self.at = at;
     }
@@ -117,7 +117,7 @@ impl<S: Lend> Out<S> {
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         // SAFETY: so many bytes are reserved.
         unsafe {
