@@ -3,7 +3,7 @@
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::outgoing::Kind;
-use crate::{error, pickle, value};
+use crate::{error, json, pickle, value};
 use pyo3::prelude::*;
 use slipring_codec::Format;
 use slipring_codec::select::{Nature, Selection, select};
@@ -21,16 +21,18 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
         Kind::Bytes(_) => Nature::Bytes,
         Kind::Array(_) => Nature::Array,
         Kind::Value => Nature::Value,
+        Kind::Json => Nature::Json,
         Kind::Odd(why) => {
             refused.push((Format::Ndarray, reason(object.py(), why)?));
             Nature::Array
         }
     };
     let mut costs = Vec::new();
-    for format in [Format::Raw, Format::Ndarray, Format::Value, Format::Pickle] {
+    for format in [Format::Raw, Format::Ndarray, Format::Value, Format::Pickle, Format::Json] {
         let holds = match nature {
-            Nature::Bytes => format != Format::Ndarray,
-            Nature::Array => format != Format::Raw,
+            Nature::Bytes => !matches!(format, Format::Ndarray | Format::Json),
+            Nature::Array => !matches!(format, Format::Raw | Format::Json),
+            Nature::Json => format == Format::Json,
             _ => !matches!(format, Format::Raw | Format::Ndarray),
         };
         if holds && !refused.iter().any(|tried: &(Format, String)| tried.0 == format) {
@@ -75,6 +77,15 @@ fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
         Format::Pickle => pickle::dump(object).map(|pickled| {
             pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()
         }),
+        Format::Json => {
+            let mut out = vec![0; 512];
+            let len = json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            if len > out.len() {
+                out.resize(len, 0);
+                json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            }
+            Ok(len)
+        }
         _ => Ok(0),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use plan::Head;
 pub use plan::Plan;
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
-use crate::format::{ndarray, pickle, raw};
+use crate::format::{json, ndarray, pickle, raw};
 use crate::value::Value;
 
 /// The version of the formats that this crate writes and reads, for the frame header. A frame of
@@ -344,6 +344,8 @@ pub enum Content<'a> {
     Value(Headed<'a>),
     /// [`pickle`](crate::format::pickle): the stream and its out-of-band buffers.
     Pickle(Headed<'a>),
+    /// [`json`](crate::format::json): the text.
+    Json(Part<'a>),
 }
 
 impl Headed<'_> {
@@ -459,7 +461,8 @@ impl<'a> Body<'a> {
             Format::Ndarray => ndarray::open(self.type_code, &self.parts).map(Content::Ndarray),
             Format::Value => headed().map(Content::Value),
             Format::Pickle => headed().map(Content::Pickle),
-            format @ (Format::Arrow | Format::Json) => {
+            Format::Json => json::open(headed()?).map(Content::Json),
+            format @ Format::Arrow => {
                 let kind = Kind::FormatUnsupported { format };
                 Err(DecodeError::new(kind, 0).within_field("format"))
             }

@@ -7,12 +7,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
-//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value) |
+//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`json`](format::json) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
+//! | [`json`] | JSON, piece by piece and as a tree |
 //! | [`error`] | what went wrong, where, and what to do |
 //!
 //! Three rules hold everywhere:
@@ -59,6 +60,7 @@ pub mod error;
 pub mod extension;
 pub mod format;
 pub mod frame;
+pub mod json;
 pub mod select;
 pub mod tag;
 pub mod token;

@@ -178,7 +178,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "pickle", "json"] | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -229,7 +229,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "pickle", "json"] | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with

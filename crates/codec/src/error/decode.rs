@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{DtypeFault, Path, Segment};
 use crate::frame::Format;
+use crate::json::JsonFault;
 
 /// Bytes that could not be read: what was found, at which offset, on which path.
 ///
@@ -241,6 +242,16 @@ pub enum DecodeErrorKind {
     },
     /// A shape whose size in bytes does not fit in memory.
     ShapeOverflow,
+    /// A text that is no JSON.
+    #[non_exhaustive]
+    Json {
+        /// What is wrong with it.
+        fault: JsonFault,
+        /// The line, from 1.
+        line: usize,
+        /// The character in the line, from 1.
+        column: usize,
+    },
     /// Data whose length is not what dtype and shape say.
     #[non_exhaustive]
     DataLength {
@@ -295,6 +306,7 @@ impl DecodeError {
             InitialByte { .. } | SimpleForm { .. } | Utf8 | Chunk | Break => {
                 "the bytes are not CBOR (RFC 8949): look for damage, or for another format"
             }
+            Json { fault, .. } => fault.hint(),
             TooDeep { .. } => "flatten the value on the side that sends it",
             DuplicateKey => "send each key of a map once",
             TagContent { .. } => {
@@ -429,6 +441,7 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "{found} dimensions, at most {limit} are possible")
             }
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
+            Json { fault, line, column } => write!(f, "{fault}: line {line}, column {column}"),
             DataLength { expected, found } => {
                 write!(f, "the data has {found} bytes, dtype and shape make {expected}")
             }
