@@ -102,7 +102,8 @@ pub(crate) fn read_shared<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'
         max_digits: usize::MAX,
     };
     // A peer may change it between a look and the next.
-    read(py, &text.to_vec(), options, false)
+    let own = text.to_vec();
+    read(py, &own, options, false)
 }
 
 /// Reads bytes that nobody changes meanwhile.
@@ -240,8 +241,14 @@ pub(crate) mod _json {
             return Err(PyTypeError::new_err(format!("loads takes str or bytes, not {kind}")));
         };
         // Its owner, or a peer where it is a frame's, may change it between a look and the next.
-        let mut bytes = vec![0; buffer.len()];
-        buffer.copy_to(py, &mut bytes)?;
-        read(py, &bytes, options, false)
+        let own = match buffer.bytes() {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                let mut own = vec![0; buffer.len()];
+                buffer.copy_to(py, &mut own)?;
+                own
+            }
+        };
+        read(py, &own, options, false)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) unsafe trait Lend: Sink {
 unsafe impl Lend for Fixed<'_> {
     fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
         let rest = self.rest();
-        (rest.len() >= len).then(|| (rest.as_mut_ptr(), rest.len()))
+        (rest.len() >= len).then_some((rest.as_mut_ptr(), rest.len()))
     }
 
     unsafe fn take(&mut self, len: usize) {

@@ -32,11 +32,7 @@ impl Raw {
         let bytes = match text.cast::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
             Err(_) => match Buffer::of(text)? {
-                Some(buffer) => {
-                    let copied =
-                        PyBytes::new_with(py, buffer.len(), |out| buffer.copy_to(py, out))?;
-                    copied
-                }
+                Some(buffer) => PyBytes::new_with(py, buffer.len(), |out| buffer.copy_to(py, out))?,
                 None => {
                     let kind = text.get_type().name()?;
                     let what = format!("Raw takes a str or bytes that are JSON, not {kind}");

@@ -281,6 +281,12 @@ impl DecodeError {
         DecodeError::new(DecodeErrorKind::BufferUnknown { number }, offset)
     }
 
+    /// A text is no JSON.
+    #[cold]
+    pub fn json(fault: JsonFault, line: usize, column: usize, offset: usize) -> Self {
+        DecodeError::new(DecodeErrorKind::Json { fault, line, column }, offset)
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> DecodeErrorKind {
         self.0.kind
