@@ -398,8 +398,8 @@ defmodule Slipring do
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
-    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are. `:value`: they,
-      too, go as values
+    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are, `Slipring.JSON.Raw` as the JSON that it
+      is. `:value`: they, too, go as values. `:json`: as JSON, as `Slipring.JSON.encode/1` writes it
     * `:binaries` - within a value, `:auto`, the default: as text where they are UTF-8, else as bytes.
       `:bytes`: all as bytes. `Slipring.Text` and `Slipring.Bytes` say it of one
 

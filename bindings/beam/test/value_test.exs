@@ -854,7 +854,7 @@ defmodule Slipring.ValueTest do
         assert Frame.value(one) == Frame.value(two)
       end
 
-      assert_raise ArgumentError, ~r/:auto or :value/, fn ->
+      assert_raise ArgumentError, ~r/:auto, :value or :json/, fn ->
         Slipring.send(tx, 1, format: :raw)
       end
 

@@ -5,7 +5,7 @@ use crate::buffer::Buffer;
 use crate::outgoing::Kind;
 use crate::table::records::{self, Look};
 use crate::table::{send, take};
-use crate::{error, pickle, value};
+use crate::{error, json, pickle, value};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use slipring_codec::Format;
@@ -22,13 +22,17 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let mut refused = Vec::new();
     let nature = nature(object, &mut refused)?;
     let mut costs = Vec::new();
-    for format in [Format::Raw, Format::Ndarray, Format::Arrow, Format::Value, Format::Pickle] {
+    for format in
+        [Format::Raw, Format::Ndarray, Format::Arrow, Format::Value, Format::Pickle, Format::Json]
+    {
+        use Format::{Arrow, Json, Ndarray, Pickle, Raw};
         let holds = match nature {
-            Nature::Bytes => !matches!(format, Format::Ndarray | Format::Arrow),
-            Nature::Array => !matches!(format, Format::Raw | Format::Arrow),
-            Nature::Table => matches!(format, Format::Arrow | Format::Pickle),
-            Nature::Records => !matches!(format, Format::Raw | Format::Ndarray),
-            _ => !matches!(format, Format::Raw | Format::Ndarray | Format::Arrow),
+            Nature::Bytes => !matches!(format, Ndarray | Arrow | Json),
+            Nature::Array => !matches!(format, Raw | Arrow | Json),
+            Nature::Table => matches!(format, Arrow | Pickle),
+            Nature::Records => !matches!(format, Raw | Ndarray),
+            Nature::Json => format == Json,
+            _ => !matches!(format, Raw | Ndarray | Arrow),
         };
         if holds && !refused.iter().any(|tried: &(Format, String)| tried.0 == format) {
             let start = Instant::now();
@@ -67,6 +71,7 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
         Kind::Array(_) => Nature::Array,
         Kind::Table => Nature::Table,
         Kind::Value => Nature::Value,
+        Kind::Json => Nature::Json,
         Kind::Odd(why) => {
             refused.push((Format::Ndarray, reason(object.py(), why)?));
             Nature::Array
@@ -106,6 +111,15 @@ fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
         Format::Pickle => pickle::dump(object).map(|pickled| {
             pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()
         }),
+        Format::Json => {
+            let mut out = vec![0; 512];
+            let len = json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            if len > out.len() {
+                out.resize(len, 0);
+                json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            }
+            Ok(len)
+        }
         _ => Ok(0),
     }
 }

@@ -1,7 +1,7 @@
-//! Objects on their way into a frame as values and pickles, which tell their size only when they are
+//! Objects on their way into a frame as values, JSON and pickles, which tell their size only when they are
 //! written.
 //!
-//! A value is written straight into a reservation: of about the size of the last one, and, if that was too
+//! A value, or JSON, is written straight into a reservation: of about the size of the last one, and, if that was too
 //! small, once more into one of the right size. If it was far too large, what was written moves.
 
 use crate::array::{self, Array, Candidate};
@@ -11,7 +11,7 @@ use crate::pickle::{self, Pickled};
 use crate::producer::commit;
 use crate::table::take;
 use crate::value::{self, Fault, Piece, Writer, warn_losses};
-use crate::{counts, error, size};
+use crate::{counts, error, json, size};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -58,6 +58,7 @@ pub(crate) enum Form {
     Value,
     Arrow,
     Pickle,
+    Json,
 }
 
 impl FromPyObject<'_, '_> for Form {
@@ -70,8 +71,9 @@ impl FromPyObject<'_, '_> for Form {
             "value" => Self::Value,
             "arrow" => Self::Arrow,
             "pickle" => Self::Pickle,
+            "json" => Self::Json,
             other => {
-                let expected = "raw, ndarray, value, arrow, pickle, or None for what fits";
+                let expected = "raw, ndarray, value, arrow, pickle, json, or None for what fits";
                 return Err(size::refused(name.py(), "format", other, expected));
             }
         })
@@ -85,6 +87,8 @@ pub(crate) enum Kind<'py> {
     /// What shows itself as Arrow, or might.
     Table,
     Value,
+    /// Text that is JSON already.
+    Json,
     /// An array that has no form as one, with the reason: of objects, or masked.
     Odd(PyErr),
 }
@@ -95,6 +99,9 @@ impl<'py> Kind<'py> {
         let bytes_like = object.is_instance_of::<PyMemoryView>()
             || object.is_instance_of::<PyByteArray>()
             || object.is_instance_of::<PyBytes>();
+        if object.is_exact_instance_of::<json::Raw>() {
+            return Ok(Self::Json);
+        }
         if !bytes_like {
             match array::of_numpy(object) {
                 Ok(Candidate::Array(array)) => return Ok(Self::Array(array)),
@@ -127,6 +134,13 @@ impl From<PyErr> for Unsent {
     }
 }
 
+/// A head that was written, and what goes out of line.
+struct Written<'py> {
+    len: usize,
+    pieces: Vec<Piece<'py>>,
+    losses: Vec<Bound<'py, PyAny>>,
+}
+
 /// Sends an object as a value.
 pub(crate) fn send_value(
     end: &End<Producer>,
@@ -136,6 +150,55 @@ pub(crate) fn send_value(
     timeout: Timeout,
 ) -> Result<(), Unsent> {
     let py = object.py();
+    send_written(end, Format::Value, guess, object, meta, timeout, |out| {
+        let mut writer = Writer::new(py, Fixed::new(out), true);
+        if let Err(fault) = writer.write(object.as_borrowed(), 0) {
+            return Err(match fault.is_refusal() {
+                true => Unsent::Refused(fault),
+                false => Unsent::Raised(fault.encoding(py)),
+            });
+        }
+        let pieces = writer.pieces.take().unwrap_or_default();
+        Ok(Written {
+            len: writer.encoder.len(),
+            pieces,
+            losses: std::mem::take(&mut writer.losses),
+        })
+    })
+}
+
+/// Sends an object as JSON.
+pub(crate) fn send_json(
+    end: &End<Producer>,
+    guess: &Guess,
+    object: &Bound<'_, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+) -> PyResult<()> {
+    let py = object.py();
+    let sent = send_written(end, Format::Json, guess, object, meta, timeout, |out| {
+        let len = json::write_into(object, out);
+        let len = len.map_err(|fault| Unsent::Raised(fault.encoding(py)))?;
+        Ok(Written { len, pieces: Vec::new(), losses: Vec::new() })
+    });
+    sent.map_err(|unsent| match unsent {
+        Unsent::Refused(fault) => fault.encoding(py),
+        Unsent::Raised(error) => error,
+    })
+}
+
+/// Sends an object that is written straight into its place, as often as it takes to find out how large that is.
+fn send_written<'py>(
+    end: &End<Producer>,
+    format: Format,
+    guess: &Guess,
+    object: &Bound<'py, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+    mut write: impl FnMut(&mut [u8]) -> Result<Written<'py>, Unsent>,
+) -> Result<(), Unsent> {
+    let py = object.py();
+    let name = format.name();
     let timeout = timeout.begin();
     let front = Layout::front(guess.buffers.load(Ordering::Relaxed), meta.is_some());
     let mut room = guess.len.load(Ordering::Relaxed).max(front + FIRST);
@@ -150,18 +213,10 @@ pub(crate) fn send_value(
             }
             Err(stop) => return Err(end.raise(py, stop).into()),
         };
-        let mut writer = Writer::new(py, Fixed::new(&mut grant[front..]), true);
-        if let Err(fault) = writer.write(object.as_borrowed(), 0) {
-            return Err(match fault.is_refusal() {
-                true => Unsent::Refused(fault),
-                false => Unsent::Raised(fault.encoding(py)),
-            });
-        }
-        let (head_len, pieces) = (writer.encoder.len(), writer.pieces.take().unwrap_or_default());
-        let losses = std::mem::take(&mut writer.losses);
+        let Written { len: head_len, pieces, losses } = write(&mut grant[front..])?;
         let lens = pieces.iter().map(Piece::len);
-        let layout = Layout::new(Format::Value, head_len, meta.map(<[u8]>::len), lens)
-            .map_err(|e| error::encode(py, &e, "value"))?;
+        let layout = Layout::new(format, head_len, meta.map(<[u8]>::len), lens)
+            .map_err(|e| error::encode(py, &e, name))?;
         let needed = layout.body_len().max(front + head_len);
         if needed > grant.len() {
             (room, guessed) = (needed, false);
@@ -178,7 +233,7 @@ pub(crate) fn send_value(
             fitting[front..front + head_len].copy_from_slice(&grant[front..front + head_len]);
             grant = fitting;
         }
-        layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "value"))?;
+        layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, name))?;
         for (piece, range) in pieces.iter().zip(layout.buffers()) {
             piece.copy_to(py, &mut grant[range.clone()])?;
         }

@@ -73,11 +73,13 @@ pub(crate) fn try_commit(
 pub(crate) struct Producer {
     end: Arc<End<slipring::Producer>>,
     guess: Guess,
+    /// The same of JSON, which has another size.
+    json: Guess,
 }
 
 impl Producer {
     pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
-        Self { end, guess: Guess::new() }
+        Self { end, guess: Guess::new(), json: Guess::new() }
     }
 
     fn send_raw(
@@ -136,6 +138,7 @@ impl Producer {
             Kind::Bytes(buffer) => self.send_buffer(py, &buffer, meta, timeout),
             Kind::Array(array) => self.send_array(py, &array, meta, timeout),
             Kind::Value => self.send_value(object, meta, timeout),
+            Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
             Kind::Odd(refusal) => {
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
@@ -235,6 +238,7 @@ impl Producer {
             }
             Form::Arrow => self.send_table(object, meta, timeout),
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
+            Form::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
         }
     }
 

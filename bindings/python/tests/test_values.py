@@ -607,7 +607,7 @@ def test_the_choice_is_explained(ends):
         tx.send(sent)
         assert told.format == rx.recv(0).format, sent
         assert told.candidates[0].seconds > 0 and told.candidates[0].size > 0
-        assert told.reason and len(told.candidates) == 4 and told.format in str(told)
+        assert told.reason and len(told.candidates) >= 4 and told.format in str(told)
         assert [c.fits for c in told.candidates] == sorted((c.fits for c in told.candidates), reverse=True)
     told = slipring.explain((x for x in []))
     assert told.format is None and "generator" in str(told)

@@ -1,7 +1,7 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
 //! `Slipring.Frame` is made.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value or JSON as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -70,7 +70,7 @@ pub(crate) fn content<'a, 'b>(
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    if body.format() == Format::Value {
+    if matches!(body.format(), Format::Value | Format::Json) {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
     }

@@ -21,11 +21,12 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
-use crate::{atoms, charge, meta, ring, select};
+use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::Layout;
+use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
 
@@ -112,6 +113,10 @@ impl How {
     fn bytes(self) -> bool {
         self.0 & 4 != 0
     }
+    /// As JSON.
+    fn json(self) -> bool {
+        self.0 & 8 != 0
+    }
     fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
     }
@@ -121,7 +126,7 @@ impl How {
 enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
-    Value(Word<'a>, Rules<'a>),
+    Value(Word<'a>, Rules<'a>, Format),
 }
 
 /// What became of it.
@@ -182,23 +187,24 @@ fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
 
 impl<'a> Payload<'a> {
     fn parse(env: Env<'a>, term: Term<'a>, how: How, rules: Rules<'a>) -> Result<Self, Fault> {
-        if !how.value()
-            && let Ok(bytes) = Binary::from_term(term)
-        {
+        let plain = !how.value() && !how.json();
+        if plain && let Ok(bytes) = Binary::from_term(term) {
             return Ok(Self::Bytes(bytes));
         }
         let word = Word::from(term);
         let module = terms::get(env, word, atoms::struct_().into());
         let is = |atom: Atom| module == Some(atom.into());
-        if !how.value() && is(names::all().tensor) {
+        if plain && is(names::all().tensor) {
             return Tensor::parse(env, word).map(Self::Tensor);
         }
+        let json = how.json() || plain && is(names::all().json_raw);
+        let format = if json { Format::Json } else { Format::Value };
         if is(names::all().prepared) {
             let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
             let prepared = field(names::prepared());
-            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }));
+            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }, format));
         }
-        Ok(Self::Value(word, rules))
+        Ok(Self::Value(word, rules, format))
     }
 
     /// Bytes that are known to be copied.
@@ -230,8 +236,8 @@ impl<'a> Payload<'a> {
             Self::Tensor(tensor) => {
                 place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
-            Self::Value(term, rules) => {
-                return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
+            &Self::Value(term, rules, format) => {
+                return Value { env, term, rules, format, meta }.send(writer, &wait, most);
             }
         })
     }
@@ -242,8 +248,8 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
-            Self::Value(term, rules) => {
-                let value = Value { env, term: *term, rules: *rules, meta: None };
+            &Self::Value(term, rules, format) => {
+                let value = Value { env, term, rules, format, meta: None };
                 match value.write(&mut [], 0, most)? {
                     Ok(written) => written.layout.body_len(),
                     Err(stopped) => return Ok(stopped),
@@ -258,11 +264,12 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A value to be sent.
+/// A value to be sent, or what is to be sent as JSON.
 struct Value<'a, 'm> {
     env: Env<'a>,
     term: Word<'a>,
     rules: Rules<'a>,
+    format: Format,
     meta: Option<&'m [u8]>,
 }
 
@@ -284,6 +291,9 @@ impl<'a> Value<'a, '_> {
         most: &mut usize,
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
         let place = body.get_mut(at..).unwrap_or_default();
+        if self.format == Format::Json {
+            return self.write_json(Place::new(place), most);
+        }
         let out = slipring_codec::Encoder::into_sink(Place::new(place));
         let written = match encode::encode(self.env, self.term, self.rules, out, 0, true, *most) {
             Ok(written) => written,
@@ -303,6 +313,31 @@ impl<'a> Value<'a, '_> {
         let (head_len, buffers) = (written.out.len(), written.buffers);
         let fitted = written.out.sink().fitted();
         Ok(Ok(Written { layout, head_len, fitted, buffers }))
+    }
+
+    fn write_json(
+        &self,
+        place: Place<'_>,
+        most: &mut usize,
+    ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
+        let written =
+            json::encode::encode(self.env, self.term, self.rules, Json::new(place), *most);
+        let written = match written {
+            Ok(written) => written,
+            Err(Stop::Large) => {
+                *most = 0;
+                return Ok(Err(Sent::Done(atoms::large())));
+            }
+            Err(Stop::Refused(refused)) => return Err(refused.into()),
+        };
+        *most = written.left;
+        if !written.needs.is_empty() {
+            return Ok(Err(Sent::Needs(written.needs)));
+        }
+        let head_len = written.out.len();
+        let layout = Layout::new(Format::Json, head_len, self.meta.map(<[u8]>::len), [])?;
+        let fitted = written.out.into_sink().fitted();
+        Ok(Ok(Written { layout, head_len, fitted, buffers: Vec::new() }))
     }
 
     /// Writes the rest around the head at `at`, and all that is out of line.

@@ -34,14 +34,21 @@ fn nature(name: &str) -> Nature {
         "bytes" => Nature::Bytes,
         "array" => Nature::Array,
         "value" => Nature::Value,
+        "json" => Nature::Json,
         _ => Nature::Opaque,
     }
 }
 
-/// `[{format, fits?, reason}]`, the one that is taken first. `refused` says why it is no value, if it is none.
+/// `[{format, fits?, reason}]`, the one that is taken first. `no_value` and `no_json` say why it is none, if it is none.
 #[rustler::nif]
-fn select<'a>(env: Env<'a>, of: &str, refused: Option<String>) -> Term<'a> {
-    let refused: Vec<_> = refused.into_iter().map(|why| (Format::Value, why)).collect();
+fn select<'a>(
+    env: Env<'a>,
+    of: &str,
+    no_value: Option<String>,
+    no_json: Option<String>,
+) -> Term<'a> {
+    let refused = [(Format::Value, no_value), (Format::Json, no_json)];
+    let refused: Vec<_> = refused.into_iter().filter_map(|(f, why)| Some((f, why?))).collect();
     let candidates = rules(nature(of), &refused, false).candidates;
     let rows: Vec<_> =
         candidates.into_iter().map(|c| (format(Some(c.format)), c.fits, c.reason)).collect();

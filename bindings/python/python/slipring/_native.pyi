@@ -186,7 +186,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -254,7 +254,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with

@@ -294,7 +294,7 @@ impl Class {
             return Ok(());
         }
         for (field, value) in self.fields.iter().zip(values) {
-            if !value.is_null() || !(field.set || !field.stored) {
+            if !value.is_null() || (field.stored && !field.set) {
                 continue;
             }
             *value = match field.default {

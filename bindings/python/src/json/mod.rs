@@ -4,12 +4,14 @@ mod number;
 mod numpy;
 mod out;
 pub(crate) mod pairs;
+mod raw;
 mod read;
 mod scan;
 mod text;
 mod write;
 
 pub(crate) use out::Lend;
+pub(crate) use raw::Raw;
 pub(crate) use read::{Failed, Pause, Reader};
 pub(crate) use text::make_ascii;
 
@@ -21,6 +23,7 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
 use pyo3::{ffi, intern};
+use slipring_codec::token::{Fixed, Sink};
 use write::{NotFinite, Writer};
 
 /// Containers that may stand inside each other, both ways: more than documents have, and less than a thread's stack
@@ -73,6 +76,39 @@ fn write<'py, const PLAIN: bool>(
     Ok(writer.out.finish())
 }
 
+/// Writes an object into a slice, as `dumps` does without options. Answers how many bytes it takes, also where there
+/// are not so many.
+pub(crate) fn write_into(object: &Bound<'_, PyAny>, out: &mut [u8]) -> Result<usize, Box<Fault>> {
+    let options = write::Options {
+        default: None,
+        sort_keys: false,
+        indent: None,
+        ascii: false,
+        nan: NotFinite::Error,
+        decimals_as_text: false,
+        convert_keys: false,
+        keep_surrogates: false,
+    };
+    let mut writer = Writer::<_, true>::new(object.py(), Fixed::new(out), &options);
+    writer.write(object.as_borrowed(), 0)?;
+    Ok(writer.out.finish().len())
+}
+
+/// The object that a frame's text says, as `loads` reads it without options.
+pub(crate) fn read_shared<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let options = read::Options {
+        unique_keys: false,
+        decimals: false,
+        nan: false,
+        keep_surrogates: false,
+        max_digits: usize::MAX,
+    };
+    // A peer may change it between a look and the next.
+    let own = text.to_vec();
+    read(py, &own, options, false)
+}
+
+/// Reads bytes that nobody changes meanwhile.
 fn read<'py>(
     py: Python<'py>,
     bytes: &[u8],
@@ -110,14 +146,16 @@ pub(crate) fn with_bytes<'py, T>(
         let kind = data.get_type().name()?;
         return Err(PyTypeError::new_err(format!("{call} takes str or bytes, not {kind}")));
     };
-    match buffer.bytes() {
-        Some(bytes) => use_them(bytes, false),
+    // Its owner, or a peer where it is a frame's, may change it between a look and the next.
+    let own = match buffer.bytes() {
+        Some(bytes) => bytes.to_vec(),
         None => {
-            let mut bytes = vec![0; buffer.len()];
-            buffer.copy_to(py, &mut bytes)?;
-            use_them(&bytes, false)
+            let mut own = vec![0; buffer.len()];
+            buffer.copy_to(py, &mut own)?;
+            own
         }
-    }
+    };
+    use_them(&own, false)
 }
 
 /// How one who writes JSON by himself writes what stands in it.
@@ -176,6 +214,9 @@ pub(crate) fn quoted(text: &str) -> Vec<u8> {
 #[pymodule(submodule)]
 pub(crate) mod _json {
     use super::*;
+
+    #[pymodule_export]
+    use super::raw::Raw;
 
     /// The object as JSON (RFC 8259): UTF-8 bytes, or a str with ``text=True``.
     ///

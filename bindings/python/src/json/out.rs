@@ -1,7 +1,7 @@
 //! Where JSON is written: the memory of a sink that lends it, or a small piece that is handed on when it is full.
 
 use crate::value::sink::copy_short;
-use slipring_codec::token::Sink;
+use slipring_codec::token::{Fixed, Sink};
 
 /// A sink of the codec that may lend its memory, so that what is written is there at once.
 ///
@@ -20,6 +20,18 @@ pub(crate) unsafe trait Lend: Sink {
     /// The first `len` bytes of it are written.
     unsafe fn take(&mut self, len: usize) {
         let _ = len;
+    }
+}
+
+// SAFETY: what is lent is the slice's own, borrowed with the sink.
+unsafe impl Lend for Fixed<'_> {
+    fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
+        let rest = self.rest();
+        (rest.len() >= len).then_some((rest.as_mut_ptr(), rest.len()))
+    }
+
+    unsafe fn take(&mut self, len: usize) {
+        self.advance(len);
     }
 }
 

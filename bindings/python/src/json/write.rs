@@ -8,7 +8,7 @@
 use super::number::{self, LONGEST};
 use super::out::{Lend, Out};
 use super::scan::{self, BLOCK};
-use super::{DEPTH, numpy, pairs};
+use super::{DEPTH, Raw, numpy, pairs};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::sink::copy_short;
@@ -21,6 +21,7 @@ use pyo3::types::{
 };
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
+use slipring_codec::json::ESCAPES;
 
 /// What becomes of numbers that are none, or endless.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -663,6 +664,10 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     #[inline(never)]
     fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
         let py = self.py;
+        if let Ok(raw) = object.cast_exact::<Raw>() {
+            self.out.put(raw.get().bytes(py));
+            return Ok(());
+        }
         if let Some(registered) = registry::of(object)? {
             self.enter(depth, object)?;
             return self.write(registered.fields.bind(py).as_borrowed(), depth + 1);
@@ -1014,30 +1019,3 @@ unsafe fn escape_block(
         }
     }
 }
-
-/// How a byte is written in a string, and how long that is; 0 for those that stand for themselves.
-static ESCAPES: [([u8; 8], u8); 128] = {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut all = [([0; 8], 0); 128];
-    let mut byte = 0;
-    while byte < 128 {
-        let letter = match byte as u8 {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            0x08 => b'b',
-            0x09 => b't',
-            0x0a => b'n',
-            0x0c => b'f',
-            0x0d => b'r',
-            _ => 0,
-        };
-        if letter != 0 {
-            all[byte] = ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2);
-        } else if byte < 0x20 {
-            let (high, low) = (HEX[byte >> 4], HEX[byte & 15]);
-            all[byte] = ([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6);
-        }
-        byte += 1;
-    }
-    all
-};
