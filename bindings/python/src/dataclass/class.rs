@@ -16,10 +16,17 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A reference of its own, or null.
 pub(super) type Slot = *mut ffi::PyObject;
 pub(super) type Object = NonNull<ffi::PyObject>;
+
+/// A reference of one's own.
+pub(super) fn new_reference(object: Borrowed<'_, '_, PyAny>) -> Object {
+    // SAFETY: a reference is never null.
+    unsafe { NonNull::new_unchecked(object.to_owned().into_ptr()) }
+}
 
 /// For who has the one reference to it.
 pub(super) fn owned(py: Python<'_>, object: Object) -> Bound<'_, PyAny> {
@@ -85,10 +92,18 @@ pub(super) struct Class {
     by_key: HashMap<Box<[u8]>, u32>,
     pub(super) unknown_is_error: bool,
     pub(super) omit_none: bool,
-    /// Its first field is an attribute without a slot.
-    is_plain: bool,
+    /// The names of the attributes without slots that the generated `__init__` sets, in its order.
+    plain: Box<[Held]>,
+    /// These are at the first places of each object.
+    laid_out: AtomicBool,
     /// A dict with the fields that are stored, all of them None, to be copied; nobody else sees it.
     template: Option<Py<PyDict>>,
+}
+
+/// What is known of a class's objects, now and from now on.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    is_laid_out: bool,
 }
 
 /// So many keys are gone through one by one.
@@ -111,10 +126,12 @@ impl Class {
             let (init, is_set, stored) = (flags.flag(0)?, flags.flag(1)?, flags.flag(2)?);
             let place = match field.number(7)? {
                 0 => Place::Slot(offset(&field.object(8)?)?),
-                1 => Place::Plain(set),
+                1 if is_set => {
+                    set += 1;
+                    Place::Plain(set - 1)
+                }
                 _ => Place::Attribute,
             };
-            set += usize::from(is_set);
             position += usize::from(stored);
             let key = field.text(1)?;
             Ok(Field {
@@ -154,7 +171,11 @@ impl Class {
             _ => Way::Dict,
         };
         let omit_none = description.flag(6)?;
-        let first = fields.first().map(|field| field.place);
+        let set = fields.iter().filter(|field| field.set && matches!(field.place, Place::Plain(_)));
+        let plain: Vec<_> = match way {
+            Way::Dict => Vec::new(),
+            _ => set.map(|field| field.name).collect(),
+        };
         let template = match pairs::HAVE_PLACES && !omit_none && way != Way::Dict {
             true => template(class.py(), &fields)?,
             false => None,
@@ -166,7 +187,8 @@ impl Class {
             by_key,
             unknown_is_error: description.flag(5)?,
             omit_none,
-            is_plain: way != Way::Dict && matches!(first, Some(Place::Plain(_))),
+            plain: plain.into(),
+            laid_out: AtomicBool::new(false),
             template,
         })
     }
@@ -236,16 +258,35 @@ impl Class {
         Ok(unsafe { ffi::PyType_IsSubtype(kind, self.class.as_ptr().cast()) } != 0)
     }
 
+    /// Whether objects of the very class have their attributes at known places.
+    #[inline(always)]
+    fn is_laid_out(&self) -> bool {
+        // Relaxed: it says something of the class, and of no other memory.
+        self.laid_out.load(Ordering::Relaxed) || self.lay_out()
+    }
+
+    /// Looks whether they have by now: a class learns it from its first objects.
+    #[inline(never)]
+    fn lay_out(&self) -> bool {
+        if self.plain.is_empty() || cfg!(Py_GIL_DISABLED) {
+            return false;
+        }
+        let names = self.plain.iter().map(|name| name.as_ptr());
+        // SAFETY: a class of Python's, which has fields without slots, and names that `_analyse.py` interns.
+        let is_so = unsafe { inline::has(self.class.as_ptr().cast(), names) };
+        self.laid_out.store(is_so, Ordering::Relaxed);
+        is_so
+    }
+
     /// Before the fields of an object that the class [`has`](Self::has) are gone through.
     #[inline(always)]
-    pub(super) fn prefetch(&self, object: Borrowed<'_, '_, PyAny>) {
-        if self.is_plain
-            && !cfg!(Py_GIL_DISABLED)
-            && object.get_type_ptr().cast() == self.class.as_ptr()
-        {
-            // SAFETY: an object that is alive, of a class of Python's.
-            unsafe { inline::prefetch(object.as_ptr(), self.fields.len()) };
+    pub(super) fn begin(&self, object: Borrowed<'_, '_, PyAny>) -> Begun {
+        let is_laid_out = object.get_type_ptr().cast() == self.class.as_ptr() && self.is_laid_out();
+        if is_laid_out {
+            // SAFETY: an object that is alive, of the class that has so many.
+            unsafe { inline::prefetch(object.as_ptr(), self.plain.len()) };
         }
+        Begun { is_laid_out }
     }
 
     /// A field of an object that the class [`has`](Self::has); `None` where a dict has it not.
@@ -254,18 +295,19 @@ impl Class {
         &self,
         object: Borrowed<'_, '_, PyAny>,
         field: &Field,
+        begun: Begun,
     ) -> Outcome<Option<Object>> {
         let (py, object, name) = (object.py(), object.as_ptr(), field.name.as_ptr());
         // SAFETY: the object is alive; of its very class the offset is that of a slot with a reference or null, by the
-        // check of `offset`, and the name is interned. What is found is alive until other code runs.
+        // check of `offset`, and the place one that the class has. What is found is alive until other code runs.
         unsafe {
             if !cfg!(Py_GIL_DISABLED) && ffi::Py_TYPE(object).cast() == self.class.as_ptr() {
                 let found = match field.place {
                     Place::Slot(offset) => *object.cast::<u8>().add(offset).cast::<Slot>(),
-                    Place::Plain(place) => {
-                        inline::get(object, place, name).unwrap_or(std::ptr::null_mut())
+                    Place::Plain(place) if begun.is_laid_out => {
+                        inline::get(object, place).unwrap_or(std::ptr::null_mut())
                     }
-                    Place::Attribute => std::ptr::null_mut(),
+                    _ => std::ptr::null_mut(),
                 };
                 if let Some(found) = NonNull::new(found) {
                     ffi::Py_INCREF(found.as_ptr());
@@ -329,6 +371,7 @@ impl Class {
         let Some(object) = object.and_then(NonNull::new) else { return Err(fail::raised(py)) };
         // SAFETY: a new reference.
         let owned = unsafe { Bound::from_owned_ptr(py, object.as_ptr()) };
+        let is_laid_out = self.is_laid_out();
         for (field, value) in self.fields.iter().zip(&mut *values) {
             if value.is_null() || !field.stored {
                 continue;
@@ -343,8 +386,7 @@ impl Class {
                         *value = std::ptr::null_mut();
                     }
                     Place::Plain(place)
-                        if !cfg!(Py_GIL_DISABLED)
-                            && inline::put(object.as_ptr(), place, name, given) =>
+                        if is_laid_out && inline::put(object.as_ptr(), place, given) =>
                     {
                         *value = std::ptr::null_mut();
                     }

@@ -6,7 +6,7 @@
 
 use super::class::Class;
 use super::fail::{self, Fail, Gathered, Outcome};
-use super::plan::{Choice, Held, Id, Node, Plan, Temporal, Union};
+use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::target::{Objects, Target};
 use super::{DEPTH, leaf, message, plans, walk};
 use crate::json;
@@ -23,10 +23,10 @@ use slipring_codec::error::Segment;
 
 /// Goes through an object by its plan.
 pub(super) struct Dumper<'py, T: Target<'py>> {
-    py: Python<'py>,
+    pub(super) py: Python<'py>,
     pub(super) target: T,
     /// Dates, Decimals and the like stay what they are.
-    native: bool,
+    pub(super) native: bool,
     /// `datetime.date` itself.
     date: *mut ffi::PyTypeObject,
 }
@@ -203,13 +203,13 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return if object.is_none() { fail::null() } else { fail::no_object() };
         }
         let mut errors = Gathered::default();
-        class.prefetch(object);
+        let begun = class.begin(object);
         let mut map = self.target.record(class)?;
         for field in &class.fields {
             if !field.stored {
                 continue;
             }
-            let Some(value) = class.get(object, field)? else {
+            let Some(value) = class.get(object, field, begun)? else {
                 if field.required {
                     let name = field.key.bind(self.py).to_owned().unbind();
                     let required = fail::Message::Static(fail::REQUIRED);
@@ -575,55 +575,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         }
     }
 
-    // --- unions, and what has no type ---
-
-    fn union(
-        &mut self,
-        plan: &Plan,
-        union: &Union,
-        object: Any<'_, 'py>,
-        depth: usize,
-    ) -> Outcome<T::Value> {
-        let mut fitting = Vec::new();
-        for weak in [false, true] {
-            for &id in &union.items {
-                if fits(plan, id, object, weak)? {
-                    fitting.push(id);
-                }
-            }
-            if !fitting.is_empty() {
-                break;
-            }
-        }
-        match fitting[..] {
-            [] if object.is_none() => fail::null(),
-            [] => fail::of(refusals(self.py, plan, union)),
-            [one] => self.node(plan, one, object, depth),
-            _ => self.attempts(plan, &fitting, object, depth),
-        }
-    }
-
-    /// The first of several types by which the object is valid.
-    #[cold]
-    fn attempts(
-        &mut self,
-        plan: &Plan,
-        fitting: &[Id],
-        object: Any<'_, 'py>,
-        depth: usize,
-    ) -> Outcome<T::Value> {
-        let mut failed = None;
-        for &id in fitting {
-            // What was written can't be taken back: so to an object first.
-            let mut objects = Dumper::new(self.py, Objects::new(self.py), self.native);
-            match objects.node(plan, id, object, depth) {
-                Ok(made) => return self.target.structure(made, depth),
-                Err(fail) if matches!(*fail, Fail::Invalid(_)) => failed = failed.or(Some(fail)),
-                Err(fail) => return Err(fail),
-            }
-        }
-        failed.map_or_else(|| fail::null(), Err)
-    }
+    // --- what has no type ---
 
     /// An object of which nothing is known, by its own type.
     #[inline(never)]
@@ -682,93 +634,6 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         }
         self.target.foreign(object, depth)
     }
-}
-
-/// Whether an object is of a node's type, as far as that is seen from outside; `weak` lets ints be floats.
-pub(super) fn fits(plan: &Plan, id: Id, object: Any<'_, '_>, weak: bool) -> PyResult<bool> {
-    let py = object.py();
-    let exact = Exact::of(object);
-    Ok(match plan.node(id) {
-        Node::Any => true,
-        Node::None => exact == Exact::None,
-        Node::Bool => exact == Exact::Bool,
-        Node::Int => object.is_instance_of::<PyInt>() && exact != Exact::Bool,
-        Node::Float => {
-            object.is_instance_of::<PyFloat>()
-                || (weak && object.is_instance_of::<PyInt>() && exact != Exact::Bool)
-        }
-        Node::Str => object.is_instance_of::<PyString>(),
-        Node::Bytes => object.is_instance_of::<PyBytes>(),
-        Node::Uuid => object.is_instance(Types::get(py)?.uuid.bind(py))?,
-        Node::Decimal { .. } => object.is_instance(Types::get(py)?.decimal.bind(py))?,
-        Node::Delta => object.is_instance_of::<PyDelta>(),
-        Node::Temporal { which, .. } => match which {
-            Temporal::DateTime => object.is_instance_of::<PyDateTime>(),
-            Temporal::Date => {
-                object.is_instance_of::<PyDate>() && !object.is_instance_of::<PyDateTime>()
-            }
-            Temporal::Time => object.is_instance_of::<PyTime>(),
-        },
-        Node::Choice(choice) => match choice.class {
-            Some(class) => object.is_instance(&class.bind(py))?,
-            None => {
-                let mut found = false;
-                for item in &choice.items {
-                    let inner = item.inner.bind(py);
-                    found |= inner.is(object)
-                        || (inner.get_type().is(object.get_type()) && inner.eq(object)?);
-                }
-                found
-            }
-        },
-        Node::List(_) => object.is_instance_of::<PyList>(),
-        Node::Set(_) => object.is_instance_of::<PySet>(),
-        Node::FrozenSet(_) => object.is_instance_of::<PyFrozenSet>(),
-        Node::TupleOf(_) => object.is_instance_of::<PyTuple>(),
-        Node::Tuple { class: Some(class), .. } => object.is_instance(&class.bind(py))?,
-        Node::Tuple { items, .. } => {
-            object.cast::<PyTuple>().is_ok_and(|tuple| tuple.len() == items.len())
-        }
-        Node::Dict(..) => object.is_instance_of::<PyDict>(),
-        Node::Optional(inner) => exact == Exact::None || fits(plan, *inner, object, weak)?,
-        Node::Same(inner) => fits(plan, *inner, object, weak)?,
-        Node::Checked(checked) => fits(plan, checked.inner, object, weak)?,
-        Node::Union(union) => {
-            for &item in &union.items {
-                if fits(plan, item, object, weak)? {
-                    return Ok(true);
-                }
-            }
-            false
-        }
-        Node::Class(class) if class.is_dict() && object.is_instance_of::<PyDict>() => {
-            // The keys that must be there tell.
-            let mut has_all = true;
-            for field in class.fields.iter().filter(|field| field.required) {
-                has_all &= object.contains(field.name.bind(py))?;
-            }
-            has_all
-        }
-        Node::Class(class) => class.has(object)?,
-    })
-}
-
-/// What each type of a union says of a value that is of none.
-#[cold]
-pub(super) fn refusals(py: Python<'_>, plan: &Plan, union: &Union) -> fail::Errors {
-    let mut said: Vec<String> = Vec::new();
-    for &id in &union.items {
-        let text = match plan.bare(id) {
-            Node::Choice(choice) => choice.message.bind(py).to_string(),
-            Node::Class(_) => fail::NO_OBJECT.to_owned(),
-            node => message(node).to_owned(),
-        };
-        if !said.contains(&text) {
-            said.push(text);
-        }
-    }
-    let said = said.iter().map(|text| PyString::new(py, text).into_any().unbind()).collect();
-    fail::Errors::Said(said)
 }
 
 #[cold]

@@ -24,37 +24,29 @@ mod inner {
 
     type Values = *mut *mut ffi::PyObject;
 
-    /// The object's array of attributes and the place of one in it, if it is the one that stands there by its name.
+    /// Whether the objects of a type have these attributes at the first places of their arrays. Once they have, they will:
+    /// names are only ever added.
     ///
     /// # Safety
-    /// An object that is alive, of a heap type, and an interned str; attached.
-    #[inline(always)]
-    unsafe fn find(
-        object: *mut ffi::PyObject,
-        place: usize,
-        name: *mut ffi::PyObject,
-    ) -> Option<(Values, Values)> {
-        // SAFETY: by the caller's word. A type with the flag has the pointers before its objects, and keys; behind the head
-        // of the keys stands their index, as long as it says, and then the places, of two words each, of which
-        // `entries` are in use. The array has room for as many.
+    /// A heap type that is alive, and interned names; attached.
+    pub(in super::super) unsafe fn has(
+        kind: *mut ffi::PyTypeObject,
+        mut names: impl Iterator<Item = *mut ffi::PyObject>,
+    ) -> bool {
+        // SAFETY: by the caller's word. A type with the flag has keys; behind their head stands their index, as long as it says,
+        // and then the places, of two words each, of which `entries` are in use.
         unsafe {
-            let kind = ffi::Py_TYPE(object);
             if (*kind).tp_flags & MANAGED == 0 {
-                return None;
+                return false;
             }
-            let values = *object.cast::<Values>().sub(4);
             let keys = (*kind.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<Keys>();
-            if values.is_null() || keys.is_null() || (*keys).kind != SPLIT {
-                return None;
-            }
-            if place >= (*keys).entries as usize {
-                return None;
+            if keys.is_null() || (*keys).kind != SPLIT {
+                return false;
             }
             let entries = keys.add(1).cast::<u8>().add(1 << (*keys).log2_index_bytes);
-            if *entries.cast::<*mut ffi::PyObject>().add(2 * place) != name {
-                return None;
-            }
-            Some((values, values.add(place)))
+            let entries = entries.cast::<[*mut ffi::PyObject; 2]>();
+            let mut places = 0..(*keys).entries as usize;
+            names.all(|name| places.next().is_some_and(|place| (*entries.add(place))[0] == name))
         }
     }
 
@@ -62,70 +54,68 @@ mod inner {
     /// none of it is at hand.
     ///
     /// # Safety
-    /// An object that is alive, of a heap type; attached.
+    /// An object that is alive, of a type that [`has`] so many; attached.
     #[inline(always)]
     pub(in super::super) unsafe fn prefetch(object: *mut ffi::PyObject, count: usize) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: by the caller's word, as in `find`: the array has room for as many as there are keys. What is fetched is
-        // not looked at, and may be anything.
+        // SAFETY: the array, where there is one, has room for all that its type has. What is fetched is not looked at, and
+        // may be anything.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let kind = ffi::Py_TYPE(object);
-            if (*kind).tp_flags & MANAGED == 0 {
-                return;
-            }
             let values = *object.cast::<Values>().sub(4);
-            let keys = (*kind.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<Keys>();
-            if values.is_null() || keys.is_null() {
-                return;
-            }
-            for at in 0..count.min((*keys).entries as usize) {
-                _mm_prefetch::<_MM_HINT_T0>((*values.add(at)).cast());
+            if !values.is_null() {
+                for at in 0..count {
+                    _mm_prefetch::<_MM_HINT_T0>((*values.add(at)).cast());
+                }
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = (object, count);
     }
 
-    /// The attribute, borrowed; `None` where it is not so found.
+    /// The attribute at a place, borrowed; `None` where it is not set, or the object has a dict instead.
     ///
     /// # Safety
-    /// As for [`find`].
+    /// An object that is alive, of a type that [`has`] more than `place` names; attached.
     #[inline(always)]
     pub(in super::super) unsafe fn get(
         object: *mut ffi::PyObject,
         place: usize,
-        name: *mut ffi::PyObject,
     ) -> Option<*mut ffi::PyObject> {
-        // SAFETY: by the caller's word; the place is within the array.
-        let value = unsafe { *find(object, place, name)?.1 };
-        (!value.is_null()).then_some(value)
+        // SAFETY: by the caller's word the array's pointer stands there; the array has room for all that its type has.
+        unsafe {
+            let values = *object.cast::<Values>().sub(4);
+            if values.is_null() {
+                return None;
+            }
+            let value = *values.add(place);
+            (!value.is_null()).then_some(value)
+        }
     }
 
     /// Sets an attribute that has no value yet, which takes the reference over; whether that was possible.
     ///
     /// # Safety
-    /// As for [`find`]; nobody else has seen the object.
+    /// As for [`get`]; nobody else has seen the object.
     #[inline(always)]
     pub(in super::super) unsafe fn put(
         object: *mut ffi::PyObject,
         place: usize,
-        name: *mut ffi::PyObject,
         value: *mut ffi::PyObject,
     ) -> bool {
         // SAFETY: by the caller's word. Before the array stand, from its end, the room of what is before it, the number of
         // attributes that are set, and their places in the order in which they were set, for which there is room as
         // long as none is set twice.
         unsafe {
-            let Some((values, slot)) = find(object, place, name) else { return false };
-            if !(*slot).is_null() {
+            let values = *object.cast::<Values>().sub(4);
+            if values.is_null() || !(*values.add(place)).is_null() {
                 return false;
             }
             let count = values.cast::<u8>().sub(2);
             let next = *count + 1;
             count.sub(usize::from(next)).write(place as u8);
             *count = next;
-            *slot = value;
+            *values.add(place) = value;
             true
         }
     }
@@ -134,6 +124,15 @@ mod inner {
 #[cfg(not(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64")))]
 mod inner {
     use pyo3::ffi;
+
+    /// # Safety
+    /// None.
+    pub(in super::super) unsafe fn has(
+        _kind: *mut ffi::PyTypeObject,
+        _names: impl Iterator<Item = *mut ffi::PyObject>,
+    ) -> bool {
+        false
+    }
 
     /// # Safety
     /// None.
@@ -146,7 +145,6 @@ mod inner {
     pub(in super::super) unsafe fn get(
         _object: *mut ffi::PyObject,
         _place: usize,
-        _name: *mut ffi::PyObject,
     ) -> Option<*mut ffi::PyObject> {
         None
     }
@@ -157,11 +155,10 @@ mod inner {
     pub(in super::super) unsafe fn put(
         _object: *mut ffi::PyObject,
         _place: usize,
-        _name: *mut ffi::PyObject,
         _value: *mut ffi::PyObject,
     ) -> bool {
         false
     }
 }
 
-pub(super) use inner::{get, prefetch, put};
+pub(super) use inner::{get, has, prefetch, put};

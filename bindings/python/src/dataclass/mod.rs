@@ -1,8 +1,10 @@
 //! Dataclasses to plain structures and JSON, and back: by a plan for each type, in one crossing.
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
-//! walks, `target` and `source` with `text` what they lead to and come from; `leaf` knows what is text outside.
+//! walks, `target` and `source` with `text` what they lead to and come from; `leaf` knows what is text outside;
+//! `unions`, `scalars` and `checks` are the walks' rarer steps.
 
+mod checks;
 mod class;
 mod dump;
 mod fail;
@@ -11,9 +13,11 @@ mod leaf;
 mod load;
 mod plan;
 mod plans;
+mod scalars;
 mod source;
 mod target;
 mod text;
+mod unions;
 mod walk;
 
 use crate::json::{self, Pause};

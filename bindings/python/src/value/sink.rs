@@ -72,7 +72,7 @@ impl BytesSink {
 
     /// The object, cut to what was written.
     pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
-        if !self.object.is_null() && self.capacity + SLACK - self.len <= self.len / 4 {
+        if !self.object.is_null() && self.capacity + SLACK - self.len <= self.len / 2 {
             // The little that is left stays: an allocator that gets back as much as it gave keeps large pieces at hand, and
             // one that is cut is given back to the system.
             // SAFETY: rules 1 and 2; nobody else has seen the object, whose bytes end with a zero.
