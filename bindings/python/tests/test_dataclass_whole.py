@@ -132,6 +132,9 @@ def test_msgspec_reads_what_is_dumped(order):
 
 
 class ItemSchema(marshmallow.Schema):
+    class Meta:
+        unknown = marshmallow.EXCLUDE
+
     name = marshmallow.fields.String(required=True)
     price = marshmallow.fields.Decimal(required=True, as_string=True)
     color = marshmallow.fields.Enum(Color, by_value=True)
