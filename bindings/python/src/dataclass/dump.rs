@@ -27,16 +27,13 @@ pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) target: T,
     /// Dates, Decimals and the like stay what they are.
     pub(super) native: bool,
-    /// `datetime.date` itself.
-    date: *mut ffi::PyTypeObject,
 }
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
 
 impl<'py, T: Target<'py>> Dumper<'py, T> {
     pub(super) fn new(py: Python<'py>, target: T, native: bool) -> Self {
-        let date = py.get_type::<PyDate>().as_type_ptr();
-        Self { py, target, native, date }
+        Self { py, target, native }
     }
 
     /// One object, which `depth` others enclose.
@@ -101,7 +98,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     }
                 }
                 Node::Temporal { which: Temporal::Date, format: None, .. }
-                    if kind == self.date && !self.native =>
+                    if !self.native && object.is_exact_instance_of::<PyDate>() =>
                 {
                     let mut text = leaf::Short::new();
                     leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
@@ -259,9 +256,10 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         match Exact::of(object) {
             Exact::Str => self.target.text(object),
             Exact::Int => self.target.int(object),
-            // SAFETY: an exact float.
             Exact::Float => {
-                self.target.float(object, unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) })
+                // SAFETY: an exact float.
+                let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
+                self.target.float(object, x)
             }
             _ => self.target.scalar(object),
         }
@@ -593,10 +591,10 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         let written =
             unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_Str(value.as_ptr()))? };
         let borrowed = written.as_borrowed();
-        // Of those that are finite all is digits, a sign, a point and an exponent.
         let text = text(&borrowed)?.as_bytes();
+        // Those that are no number, or endless, begin with a letter.
         let is_finite =
-            text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.' | b'E' | b'+'));
+            text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
         if !is_finite {
             return fail::invalid(fail::NOT_FINITE);
         }
