@@ -68,6 +68,8 @@ pub(super) struct Field {
     pub(super) key_text: Box<[u8]>,
     /// `,"key":`
     pub(super) json_key: Box<[u8]>,
+    /// The same, if it is short, and zeros behind it.
+    pub(super) json_head: Option<Box<[u8; 33]>>,
     pub(super) node: Id,
     default: Default,
     argument: Held,
@@ -137,6 +139,7 @@ impl Class {
             Ok(Field {
                 name: field.held(0)?,
                 key: field.held(1)?,
+                json_head: json_head(&json_key(&key)),
                 json_key: json_key(&key),
                 key_text: key.into_bytes().into(),
                 node: field.id(2)?,
@@ -289,31 +292,44 @@ impl Class {
         Begun { is_laid_out }
     }
 
-    /// A field of an object that the class [`has`](Self::has); `None` where a dict has it not.
+    /// A field of an object that the class [`has`](Self::has), borrowed, where it stands at a known place: it is alive until
+    /// other code runs.
     #[inline(always)]
-    pub(super) fn get(
+    pub(super) fn peek(
         &self,
         object: Borrowed<'_, '_, PyAny>,
         field: &Field,
         begun: Begun,
+    ) -> Option<Object> {
+        let object = object.as_ptr();
+        // SAFETY: the object is alive; of its very class the offset is that of a slot with a reference or null, by the check
+        // of `offset`, and the place one that the class has.
+        unsafe {
+            if cfg!(Py_GIL_DISABLED) || ffi::Py_TYPE(object).cast() != self.class.as_ptr() {
+                return None;
+            }
+            match field.place {
+                Place::Slot(offset) => {
+                    NonNull::new(*object.cast::<u8>().add(offset).cast::<Slot>())
+                }
+                Place::Plain(place) if begun.is_laid_out => {
+                    inline::get(object, place).and_then(NonNull::new)
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// A field of an object that the class [`has`](Self::has), as anybody reads it; `None` where a dict has it not.
+    #[inline(never)]
+    pub(super) fn get(
+        &self,
+        object: Borrowed<'_, '_, PyAny>,
+        field: &Field,
     ) -> Outcome<Option<Object>> {
         let (py, object, name) = (object.py(), object.as_ptr(), field.name.as_ptr());
-        // SAFETY: the object is alive; of its very class the offset is that of a slot with a reference or null, by the
-        // check of `offset`, and the place one that the class has. What is found is alive until other code runs.
+        // SAFETY: the object and the name are alive; what is found is alive until other code runs.
         unsafe {
-            if !cfg!(Py_GIL_DISABLED) && ffi::Py_TYPE(object).cast() == self.class.as_ptr() {
-                let found = match field.place {
-                    Place::Slot(offset) => *object.cast::<u8>().add(offset).cast::<Slot>(),
-                    Place::Plain(place) if begun.is_laid_out => {
-                        inline::get(object, place).unwrap_or(std::ptr::null_mut())
-                    }
-                    _ => std::ptr::null_mut(),
-                };
-                if let Some(found) = NonNull::new(found) {
-                    ffi::Py_INCREF(found.as_ptr());
-                    return Ok(Some(found));
-                }
-            }
             if self.way == Way::Dict {
                 let found = ffi::PyDict_GetItemWithError(object, name);
                 ffi::Py_XINCREF(found);
@@ -336,7 +352,8 @@ impl Class {
             return Ok(());
         }
         for (field, value) in self.fields.iter().zip(values) {
-            if !value.is_null() || (field.stored && !field.set) {
+            // An argument that is no attribute has a value as well.
+            if !value.is_null() || (!field.set && field.stored) {
                 continue;
             }
             *value = match field.default {
@@ -365,7 +382,7 @@ impl Class {
         let class = self.class.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: what `object.__new__` does for a class that has no other; a new reference or null.
         let object = unsafe {
-            let new = (*(&raw mut ffi::PyBaseObject_Type)).tp_new;
+            let new = ffi::PyBaseObject_Type.tp_new;
             new.map(|new| new(class, no_arguments.as_ptr(), std::ptr::null_mut()))
         };
         let Some(object) = object.and_then(NonNull::new) else { return Err(fail::raised(py)) };
@@ -531,6 +548,12 @@ fn json_key(key: &str) -> Box<[u8]> {
     text.extend_from_slice(&json::quoted(key));
     text.push(b':');
     text.into()
+}
+
+fn json_head(key: &[u8]) -> Option<Box<[u8; 33]>> {
+    let mut head = Box::new([0; 33]);
+    head.get_mut(..key.len()).filter(|head| head.len() <= 32)?.copy_from_slice(key);
+    Some(head)
 }
 
 /// The offset of a slot of a class of the standard library.

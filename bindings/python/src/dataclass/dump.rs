@@ -10,7 +10,7 @@ use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::target::{Objects, Target};
 use super::{DEPTH, leaf, message, plans, walk};
 use crate::json;
-use crate::value::encode::{small_int, text};
+use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
 use crate::value::types::{Exact, Types};
 use pyo3::prelude::*;
@@ -27,16 +27,13 @@ pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) target: T,
     /// Dates, Decimals and the like stay what they are.
     pub(super) native: bool,
-    /// `datetime.date` itself.
-    date: *mut ffi::PyTypeObject,
 }
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
 
 impl<'py, T: Target<'py>> Dumper<'py, T> {
     pub(super) fn new(py: Python<'py>, target: T, native: bool) -> Self {
-        let date = py.get_type::<PyDate>().as_type_ptr();
-        Self { py, target, native, date }
+        Self { py, target, native }
     }
 
     /// One object, which `depth` others enclose.
@@ -85,7 +82,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Node::Uuid if !self.native => {
                     let mut text = leaf::Short::new();
                     if leaf::uuid_text(&mut text, object)? {
-                        return self.target.ascii(text.as_bytes());
+                        return self.target.short(&text);
                     }
                 }
                 Node::Decimal { step: None, .. } if !self.native => {
@@ -97,15 +94,15 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     if let Ok(moment) = object.cast::<PyDateTime>() {
                         let mut text = leaf::Short::new();
                         leaf::datetime_text(&mut text, &moment)?;
-                        return self.target.ascii(text.as_bytes());
+                        return self.target.short(&text);
                     }
                 }
                 Node::Temporal { which: Temporal::Date, format: None, .. }
-                    if kind == self.date && !self.native =>
+                    if !self.native && object.is_exact_instance_of::<PyDate>() =>
                 {
                     let mut text = leaf::Short::new();
                     leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
-                    return self.target.ascii(text.as_bytes());
+                    return self.target.short(&text);
                 }
                 Node::Any => return self.any(object, depth),
                 _ => {}
@@ -159,10 +156,10 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     return self.items(plan, *inner, &object, depth);
                 }
             }
-            Node::Set(inner) | Node::FrozenSet(inner) => {
-                if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() {
-                    return self.items(plan, *inner, &object, depth);
-                }
+            Node::Set(inner) | Node::FrozenSet(inner)
+                if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() =>
+            {
+                return self.items(plan, *inner, &object, depth);
             }
             Node::Tuple { items, required, .. } => {
                 if let Ok(tuple) = object.cast::<PyTuple>() {
@@ -209,16 +206,31 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             if !field.stored {
                 continue;
             }
-            let Some(value) = class.get(object, field, begun)? else {
-                if field.required {
-                    let name = field.key.bind(self.py).to_owned().unbind();
-                    let required = fail::Message::Static(fail::REQUIRED);
-                    errors.add(name, fail::Errors::Invalid(required));
+            let value = match class.peek(object, field, begun) {
+                Some(value) => {
+                    // SAFETY: alive until other code runs.
+                    let value = unsafe { Borrowed::from_ptr(self.py, value.as_ptr()) };
+                    if !class.omit_none && is_quick(plan, field.node, value) {
+                        self.target.field(&mut map, field);
+                        let made = self.quick(value)?;
+                        self.target.put_field(&mut map, field, made)?;
+                        continue;
+                    }
+                    value.to_owned()
                 }
-                continue;
+                None => match class.get(object, field)? {
+                    // SAFETY: a reference of ours.
+                    Some(value) => unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) },
+                    None => {
+                        if field.required {
+                            let name = field.key.bind(self.py).to_owned().unbind();
+                            let required = fail::Message::Static(fail::REQUIRED);
+                            errors.add(name, fail::Errors::Invalid(required));
+                        }
+                        continue;
+                    }
+                },
             };
-            // SAFETY: a reference of ours.
-            let value = unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) };
             if class.omit_none && value.is_none() {
                 continue;
             }
@@ -236,6 +248,21 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return errors.fail();
         }
         self.target.end_record(map)
+    }
+
+    /// What [`is_quick`]: no code of others runs before it is written, so that nobody need hold it.
+    #[inline(always)]
+    fn quick(&mut self, object: Any<'_, 'py>) -> Outcome<T::Value> {
+        match Exact::of(object) {
+            Exact::Str => self.target.text(object),
+            Exact::Int => self.target.int(object),
+            Exact::Float => {
+                // SAFETY: an exact float.
+                let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
+                self.target.float(object, x)
+            }
+            _ => self.target.scalar(object),
+        }
     }
 
     // --- containers ---
@@ -489,7 +516,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 if keep {
                     return self.target.keep(object).map(Some);
                 }
-                self.target.ascii(text.as_bytes()).map(Some)
+                self.target.short(&text).map(Some)
             }
             Node::Temporal { which, format, .. } => self.temporal(*which, *format, object),
             Node::Decimal { step, rounding } => self.decimal(*step, *rounding, object),
@@ -498,7 +525,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 if keep {
                     return self.target.keep(object).map(Some);
                 }
-                self.target.ascii(leaf::delta_text(&delta).as_bytes()).map(Some)
+                self.target.short(&leaf::delta_text(&delta)).map(Some)
             }
             _ => Ok(None),
         }
@@ -537,7 +564,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             let time = object.cast::<PyTime>().map_err(PyErr::from)?;
             leaf::time_text(&mut text, &time)?;
         }
-        self.target.ascii(text.as_bytes()).map(Some)
+        self.target.short(&text).map(Some)
     }
 
     fn decimal(
@@ -560,12 +587,14 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             // SAFETY: a reference of ours.
             value = unsafe { Bound::from_owned_ptr(py, made.as_ptr()) };
         }
-        let written = value.str()?;
-        let borrowed = written.as_any().as_borrowed();
-        // Of those that are finite all is digits, a sign, a point and an exponent.
+        // SAFETY: a new reference or null.
+        let written =
+            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_Str(value.as_ptr()))? };
+        let borrowed = written.as_borrowed();
         let text = text(&borrowed)?.as_bytes();
+        // Those that are no number, or endless, begin with a letter.
         let is_finite =
-            text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.' | b'E' | b'+'));
+            text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
         if !is_finite {
             return fail::invalid(fail::NOT_FINITE);
         }
@@ -633,6 +662,30 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return self.float(object);
         }
         self.target.foreign(object, depth)
+    }
+}
+
+/// Whether an object is of a node's type, and of one of the basic types whose objects are written in one step.
+#[inline(always)]
+fn is_quick(plan: &Plan, id: Id, object: Any<'_, '_>) -> bool {
+    let kind = object.get_type_ptr();
+    let mut node = plan.node(id);
+    if let Node::Optional(inner) = node {
+        if object.is_none() {
+            return true;
+        }
+        node = plan.node(*inner);
+    }
+    match node {
+        Node::Str => compact_ascii(&object).is_some(),
+        Node::Int => kind == &raw mut ffi::PyLong_Type && small_int(object).is_some(),
+        Node::Bool => kind == &raw mut ffi::PyBool_Type,
+        Node::Float => {
+            kind == &raw mut ffi::PyFloat_Type
+                // SAFETY: an exact float.
+                && unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) }.is_finite()
+        }
+        _ => false,
     }
 }
 

@@ -125,6 +125,7 @@ impl Gathered {
     /// Takes what is wrong with one part; all else ends the whole, and learns where.
     #[cold]
     #[inline(never)]
+    #[allow(clippy::boxed_local, reason = "it comes in a box and may leave in one")]
     pub(super) fn take(
         &mut self,
         fail: Box<Fail>,

@@ -17,8 +17,8 @@ use std::ptr::NonNull;
 
 /// Short text of ASCII that needs no escapes.
 pub(super) struct Short {
-    bytes: [u8; Self::ROOM],
-    len: usize,
+    pub(super) bytes: [u8; Self::ROOM],
+    pub(super) len: usize,
 }
 
 impl Short {
@@ -180,10 +180,10 @@ pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Ou
         true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
         false => object.getattr(intern!(py, "int"))?.extract()?,
     };
-    let pairs: [[u8; 2]; 16] = n.to_be_bytes().map(|byte| HEX_PAIRS[usize::from(byte)]);
-    for (at, pair) in PLACES.into_iter().zip(pairs) {
-        text.bytes[at] = pair[0];
-        text.bytes[at + 1] = pair[1];
+    for (at, byte) in PLACES.into_iter().zip(n.to_be_bytes()) {
+        let [high, low] = HEX_PAIRS[usize::from(byte)];
+        text.bytes[at] = high;
+        text.bytes[at + 1] = low;
     }
     for at in [8, 13, 18, 23] {
         text.bytes[at] = b'-';

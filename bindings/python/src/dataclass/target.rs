@@ -3,6 +3,7 @@
 use super::class::{self, Class, Field, Object};
 use super::dump;
 use super::fail::{self, Outcome};
+use super::leaf::Short;
 use crate::json::{self, JsonWriter, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use crate::value::encode::small_int;
@@ -37,6 +38,9 @@ pub(super) trait Target<'py>: Sized {
     fn plain_text(&mut self, object: Any<'_, 'py>, text: &[u8]) -> Outcome<Self::Value>;
     /// A text of ASCII that needs no escapes.
     fn ascii(&mut self, text: &[u8]) -> Outcome<Self::Value>;
+    fn short(&mut self, text: &Short) -> Outcome<Self::Value> {
+        self.ascii(text.as_bytes())
+    }
     /// An object as it is, where that was asked for.
     fn keep(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value>;
     /// A plain object that was made meanwhile.
@@ -310,6 +314,12 @@ impl<'py> Target<'py> for Json<'py, '_> {
         Ok(())
     }
 
+    #[inline(always)]
+    fn short(&mut self, text: &Short) -> Outcome<()> {
+        self.writer.short_text(&text.bytes, text.len);
+        Ok(())
+    }
+
     fn keep(&mut self, object: Any<'_, 'py>) -> Outcome<()> {
         self.scalar(object)
     }
@@ -364,8 +374,12 @@ impl<'py> Target<'py> for Json<'py, '_> {
     #[inline(always)]
     fn field(&mut self, map: &mut Begun, field: &Field) {
         // Before the first one there is no comma.
-        let begin = usize::from(!std::mem::replace(&mut map.0, true));
-        self.writer.out.put(&field.json_key[begin..]);
+        let begin = !std::mem::replace(&mut map.0, true);
+        let len = field.json_key.len() - usize::from(begin);
+        match &field.json_head {
+            Some(head) => self.writer.head(head, begin, len),
+            None => self.writer.out.put(&field.json_key[usize::from(begin)..]),
+        }
     }
 
     #[inline(always)]

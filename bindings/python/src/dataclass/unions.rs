@@ -67,7 +67,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Err(fail) => return Err(fail),
             }
         }
-        failed.map_or_else(|| fail::null(), Err)
+        failed.map_or_else(fail::null, Err)
     }
 }
 
@@ -265,7 +265,7 @@ impl<'py> Loader<'py, Plain<'py>> {
                 Err(fail) => return Err(fail),
             }
         }
-        failed.map_or_else(|| fail::null(), Err)
+        failed.map_or_else(fail::null, Err)
     }
 }
 

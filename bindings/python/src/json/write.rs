@@ -248,6 +248,35 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         }
     }
 
+    /// The first bytes of these, as [`plain_text`](Self::plain_text): without a branch for each length.
+    #[inline(always)]
+    pub(crate) fn short_text(&mut self, bytes: &[u8; 64], len: usize) {
+        debug_assert!(len <= 64);
+        self.out.reserve(64 + 2);
+        // SAFETY: two more bytes than are written are reserved; what is behind the text does not count.
+        unsafe {
+            let at = self.out.at();
+            at.write(b'"');
+            at.add(1).cast::<[u8; 64]>().write(*bytes);
+            at.add(1 + len).write(b'"');
+            self.out.set(at.add(2 + len));
+        }
+    }
+
+    /// Some of the first 32 bytes from one on, as they are.
+    #[inline(always)]
+    pub(crate) fn head(&mut self, bytes: &[u8; 33], begin: bool, len: usize) {
+        debug_assert!(len <= 32);
+        self.out.reserve(32);
+        // SAFETY: as many bytes are reserved, and there are as many from each of the two places on.
+        unsafe {
+            let at = self.out.at();
+            let from = bytes.as_ptr().add(usize::from(begin));
+            at.cast::<[u8; 32]>().write(from.cast::<[u8; 32]>().read());
+            self.out.set(at.add(len));
+        }
+    }
+
     pub(crate) fn quoted(&mut self, text: &str) {
         // SAFETY: the place is that of `self.out`.
         unsafe {
