@@ -7,11 +7,12 @@ use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Kind, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{counts, error, meta, size, value};
+use crate::{costs, counts, error, meta, size, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::{Error, Grant, Header, Wait};
+use slipring_codec::cost::Class;
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
@@ -108,7 +109,12 @@ impl Producer {
         let timeout = timeout.begin();
         let len = plan.body_len();
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
+        let sample = costs::sample(plan.format());
         fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
+        if let Some(began) = sample {
+            let class = if plan.format() == Format::Raw { Class::Bytes } else { Class::Arrays };
+            costs::record(began, plan.format(), class, len);
+        }
         commit(py, &self.end, grant, header(plan), timeout)?;
         counts::sent(plan.format(), len);
         Ok(())
@@ -136,6 +142,7 @@ impl Producer {
             Kind::Value => self.send_value(object, meta, timeout),
             Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
             Kind::Odd(refusal) => {
+                outgoing::log_odd(py, &refusal)?;
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
             }

@@ -20,7 +20,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 from __future__ import annotations
 
 from . import json
-from ._explain import Candidate, Explanation, explain
+from ._explain import Candidate, Cost, Explanation, calibrate, costs, explain
 from ._native import (
     Consumer,
     Frame,
@@ -78,6 +78,7 @@ __all__ = [
     "Closed",
     "Consumer",
     "Corrupt",
+    "Cost",
     "DecodeError",
     "Empty",
     "EncodeError",
@@ -112,6 +113,8 @@ __all__ = [
     "Unacknowledged",
     "UntrustedPickle",
     "__version__",
+    "calibrate",
+    "costs",
     "create",
     "decode",
     "encode",
