@@ -24,7 +24,13 @@ static UNTIMED: AtomicU64 = AtomicU64::new(EVERY - 1);
 #[inline(always)]
 pub(crate) fn sample(format: Format) -> Option<Instant> {
     // Relaxed: which ones are timed is of no matter.
-    (counts::frames(format) & UNTIMED.load(Ordering::Relaxed) == 0).then(Instant::now)
+    if counts::frames(format) & UNTIMED.load(Ordering::Relaxed) != 0 { None } else { now() }
+}
+
+#[cold]
+#[inline(never)]
+fn now() -> Option<Instant> {
+    Some(Instant::now())
 }
 
 /// Whether each send is timed, or one of [`EVERY`].
@@ -37,6 +43,14 @@ pub(crate) fn time_all(all: bool) {
 pub(crate) fn record(began: Instant, format: Format, class: Class, bytes: usize) {
     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     COSTS.record(format, class, bytes, took);
+}
+
+/// The same, of an object that is neither bytes nor an array.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_of(began: Instant, format: Format, object: &Bound<'_, PyAny>, bytes: usize) {
+    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    COSTS.record(format, class(object), bytes, took);
 }
 
 /// The nanoseconds that an object of so many bytes takes, as seconds.

@@ -9,6 +9,7 @@ use crate::reservation::{Reservation, Shape};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::{Error, Grant, Header, Wait};
@@ -201,6 +202,11 @@ impl Producer {
     ) -> PyResult<()> {
         let py = object.py();
         match form {
+            // The bytes of a frame, whatever they encode.
+            Form::Raw if object.is_exact_instance_of::<Frame>() => {
+                let view = object.getattr(intern!(py, "view"))?;
+                self.send_as(form, &view, meta, timeout)
+            }
             Form::Raw => match Buffer::of(object)? {
                 Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
                 None => Err(unsupported(object, "give an object with a buffer, such as bytes")),

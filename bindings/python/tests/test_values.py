@@ -541,6 +541,60 @@ def test_formats_can_be_asked_for(ends):
         tx.send(b"", format="yaml")
 
 
+class Fussy:
+    """Its decoder reads what it likes."""
+
+    def __init__(self, x=0):
+        self.x = x
+
+
+def test_a_decoder_that_raises_is_named(ends, registered):
+    """R9.1, R12.4: with the path, the registered name and version, and what it raised as the cause; in metadata, too."""
+
+    def decode(fields, version):
+        if fields["x"] > 1:
+            raise KeyError("no such thing")
+        return Fussy(fields["x"])
+
+    slipring.register(Fussy, name="fussy", version=3, decode=decode)
+    tx, rx = ends
+    tx.send({"all": [Fussy(1), Fussy(2)]})
+    frame = rx.recv(0)
+    with pytest.raises(slipring.DecodeError, match="fussy raised, given version 3.*no such thing") as caught:
+        frame.value
+    assert (caught.value.path, caught.value.type) == ("$.all[1].<tag 47603>", "fussy")
+    assert isinstance(caught.value.__cause__, KeyError) and "version" in caught.value.hint
+    with pytest.raises(slipring.DecodeError) as caught:
+        slipring.decode(slipring.encode([Fussy(2)]))
+    assert caught.value.path == "$[0].<tag 47603>"
+    tx.send(b"", meta={"by": Fussy(9)})
+    with pytest.raises(slipring.DecodeError) as caught:
+        rx.recv(0).meta
+    assert caught.value.path == "$.meta.by.<tag 47603>" and isinstance(caught.value.__cause__, KeyError)
+
+    def interrupted(fields, version):
+        raise KeyboardInterrupt
+
+    slipring.values._by_name.clear()
+    slipring.values._by_type.clear()
+    slipring.register(Fussy, name="fussy", version=3, decode=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        slipring.decode(slipring.encode(Fussy()))
+
+
+def test_what_encodes_an_object_is_no_array(ends):
+    """R9.1: nobody gets CBOR for an array; its bytes are there for who asks for them."""
+    tx, rx = ends
+    tx.send([1.5, 2.5])
+    frame = rx.recv(0)
+    for convert in (np.asarray, memoryview):
+        with pytest.raises(BufferError, match="frame.value"):
+            convert(frame)
+    assert slipring.decode(frame.view) == frame.value == [1.5, 2.5]
+    tx.send(b"raw")
+    assert bytes(np.asarray(rx.recv(0))) == b"raw"
+
+
 def test_what_is_large_is_explained_without_a_copy():
     """R1.5: sizes are counted and are those that the ring takes, times are estimated; small ones are measured."""
     array = np.zeros((3000, 1000))
