@@ -728,6 +728,32 @@ defmodule Slipring.ValueTest do
     assert printed =~ "%Late{a: 2}"
   end
 
+  describe "costs" do
+    test "are measured in use, one send of 64 (R1.4, R7.1)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      text = [String.duplicate("x", 9_000)]
+
+      for _ <- 1..(64 * 30) do
+        :ok = Slipring.send(tx, text)
+        Slipring.recv!(rx)
+      end
+
+      sizes =
+        for %{format: :value, kind: "text", size: size, time: time} <- Slipring.costs(),
+            time > 0,
+            do: size
+
+      assert Enum.any?(sizes, &(&1 in 8_500..9_500))
+      # What is only copied is estimated by what was copied before, or by a seed.
+      explained = Slipring.explain(String.duplicate("x", 1_000_000))
+
+      assert [%{format: :raw, measured: false, size: 1_000_000, time: time} | _] =
+               explained.candidates
+
+      assert time > 1 and time < 10_000
+    end
+  end
+
   describe "explain" do
     test "says what send does, why, and what it costs (R1.5)", %{name: name} do
       ring = Slipring.create!(name)

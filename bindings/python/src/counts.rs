@@ -49,6 +49,13 @@ impl Way {
 static SENT: Way = Way::new();
 static DECODED: Way = Way::new();
 
+/// How many frames of this format were sent.
+#[inline(always)]
+pub(crate) fn frames(format: Format) -> u64 {
+    // Relaxed: a count.
+    SENT.frames[usize::from(format.code()).min(FORMATS - 1)].load(Ordering::Relaxed)
+}
+
 /// Counts a frame that was sent.
 pub(crate) fn sent(format: Format, bytes: usize) {
     SENT.count(format.code(), bytes as u64);

@@ -46,6 +46,11 @@ pub(crate) fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
     is(py, error, intern!(py, "EncodeError"))
 }
 
+/// Whether an exception says that bytes can't be read.
+pub(crate) fn is_decode_error(py: Python<'_>, error: &PyErr) -> bool {
+    is(py, error, intern!(py, "DecodeError"))
+}
+
 /// An error after a part of the frames was sent: says how many, in its message and as `sent`.
 #[cold]
 pub(crate) fn after(py: Python<'_>, error: PyErr, sent: usize) -> PyErr {

@@ -8,7 +8,7 @@
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
 use crate::{array, counts, error, export, foreign, fork, json, meta, pickle, table};
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
@@ -340,6 +340,20 @@ impl Frame {
         self.header.format == Format::Arrow.code()
     }
 
+    /// What encodes an object is no array of bytes to anybody who asks for one.
+    fn refuse_encoded(&self) -> PyResult<()> {
+        match Format::from_code(self.header.format) {
+            Some(format @ (Format::Value | Format::Pickle)) => {
+                let what = format!(
+                    "a frame of format {format} holds an object and no array: frame.value is the \
+                     object, frame.view the bytes that encode it"
+                );
+                Err(PyBufferError::new_err(what))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The name of its dtype, where that is no number.
     pub(crate) fn unlike_number(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let lease = self.lease(py)?.0;
@@ -527,6 +541,7 @@ impl Frame {
     ) -> PyResult<()> {
         let lease = slf.get().lease(slf.py())?.0.into_bound(slf.py());
         let found = lease.get().found(slf.py())?;
+        slf.get().refuse_encoded()?;
         let Some(descriptor) = found.array.as_ref().filter(|_| !view.is_null()) else {
             // SAFETY: handed on to the lease, which is then what the view refers to.
             return unsafe { Lease::__getbuffer__(lease, view, flags) };
@@ -552,7 +567,10 @@ impl Frame {
     ) -> PyResult<Bound<'py, PyAny>> {
         let array = match slf.get().is_array() {
             true => slf.getattr(intern!(slf.py(), "value"))?,
-            false => memoryview(slf.as_any())?,
+            false => {
+                slf.get().refuse_encoded()?;
+                memoryview(slf.as_any())?
+            }
         };
         array::of(&array, dtype, copy)
     }

@@ -7,6 +7,7 @@
 mod array;
 mod buffer;
 mod consumer;
+mod costs;
 mod counts;
 mod dataclass;
 mod dtype;
@@ -229,6 +230,17 @@ mod _native {
     #[pyfunction]
     fn _explain(obj: &Bound<'_, PyAny>) -> PyResult<Vec<explain::Row>> {
         explain::explain(obj)
+    }
+
+    #[pyfunction]
+    fn _costs() -> Vec<(&'static str, &'static str, u64, f64)> {
+        crate::costs::told()
+    }
+
+    /// While it is set each send is timed.
+    #[pyfunction]
+    fn _time_all(all: bool) {
+        crate::costs::time_all(all);
     }
 
     #[pyfunction]

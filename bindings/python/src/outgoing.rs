@@ -11,7 +11,7 @@ use crate::pickle::{self, Pickled};
 use crate::producer::commit;
 use crate::table::take;
 use crate::value::{self, Fault, Piece, Writer, warn_losses};
-use crate::{counts, error, json, size};
+use crate::{costs, counts, error, json, size};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -187,7 +187,9 @@ pub(crate) fn send_json(
     })
 }
 
-/// Sends an object that is written straight into its place, as often as it takes to find out how large that is.
+/// Sends an object that is written straight into its place, as often as it takes to find out how large that is. Made into
+/// one function with its caller: what is written is then handed over by no copy.
+#[inline(always)]
 fn send_written<'py>(
     end: &End<Producer>,
     format: Format,
@@ -213,6 +215,8 @@ fn send_written<'py>(
             }
             Err(stop) => return Err(end.raise(py, stop).into()),
         };
+        // Without what was waited for room.
+        let sample = costs::sample(format);
         let Written { len: head_len, pieces, losses } = write(&mut grant[front..])?;
         let lens = pieces.iter().map(Piece::len);
         let layout = Layout::new(format, head_len, meta.map(<[u8]>::len), lens)
@@ -237,6 +241,9 @@ fn send_written<'py>(
         for (piece, range) in pieces.iter().zip(layout.buffers()) {
             piece.copy_to(py, &mut grant[range.clone()])?;
         }
+        if let Some(began) = sample {
+            costs::record_of(began, format, object, needed);
+        }
         return Ok(send(py, end, grant, &layout, timeout)?);
     }
     Err(Unsent::Raised(Fault::changed(object).encoding(py)))
@@ -244,16 +251,17 @@ fn send_written<'py>(
 
 /// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
 pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
-    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
-    let reason = fault.to_string();
-    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
+    log_pickle(py, fault.to_string())
 }
 
-/// The same of an exception.
-pub(crate) fn log_pickle(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
+/// The same of an array or a table that has no form as one.
+pub(crate) fn log_odd(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
+    log_pickle(py, refusal.value(py).to_string())
+}
+
+fn log_pickle(py: Python<'_>, reason: String) -> PyResult<()> {
     let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
-    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", refusal.value(py).str()?))
-        .map(drop)
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
 }
 
 /// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is
@@ -266,7 +274,13 @@ pub(crate) fn send_pickle(
 ) -> PyResult<()> {
     let py = object.py();
     let timeout = timeout.begin();
+    let sample = costs::sample(Format::Pickle);
     let Pickled { stream, buffers } = pickle::dump(object)?;
+    if let Some(began) = sample {
+        // Copying what it made takes little beside.
+        let len = stream.as_bytes().len() + buffers.iter().map(Buffer::len).sum::<usize>();
+        costs::record(began, Format::Pickle, costs::class(object), len);
+    }
     let lens = buffers.iter().map(Buffer::len);
     let layout = Layout::new(Format::Pickle, stream.as_bytes().len(), meta.map(<[u8]>::len), lens)
         .map_err(|e| error::encode(py, &e, "pickle"))?;

@@ -8,11 +8,13 @@ use crate::outgoing::{self, Form, Guess, Kind, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{counts, error, meta, size, table, value};
+use crate::{costs, counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::{Error, Grant, Header, Wait};
+use slipring_codec::cost::Class;
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
@@ -109,7 +111,12 @@ impl Producer {
         let timeout = timeout.begin();
         let len = plan.body_len();
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
+        let sample = costs::sample(plan.format());
         fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
+        if let Some(began) = sample {
+            let class = if plan.format() == Format::Raw { Class::Bytes } else { Class::Arrays };
+            costs::record(began, plan.format(), class, len);
+        }
         commit(py, &self.end, grant, header(plan), timeout)?;
         counts::sent(plan.format(), len);
         Ok(())
@@ -139,20 +146,29 @@ impl Producer {
             Kind::Array(array) => self.send_array(py, &array, meta, timeout),
             Kind::Value => self.send_value(object, meta, timeout),
             Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
-            Kind::Odd(refusal) => {
-                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
-                tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
-            }
+            Kind::Odd(refusal) => self.send_odd(object, refusal, meta, timeout),
             // A table that does not come as Arrow may still be a pickle.
-            Kind::Table => self.send_table(object, meta, timeout).or_else(|refusal| {
-                if !error::is_refusal(py, &refusal) {
-                    return Err(refusal);
+            Kind::Table => match self.send_table(object, meta, timeout) {
+                Err(refusal) if error::is_refusal(py, &refusal) => {
+                    self.send_odd(object, refusal, meta, timeout)
                 }
-                outgoing::log_pickle(py, &refusal)?;
-                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
-                tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
-            }),
+                sent => sent,
+            },
         }
+    }
+
+    /// As a pickle, since the form that it should have refused it.
+    fn send_odd(
+        &self,
+        object: &Bound<'_, PyAny>,
+        refusal: PyErr,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let py = object.py();
+        outgoing::log_odd(py, &refusal)?;
+        let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+        tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
     }
 
     /// Sends a frame on as what it is, its metadata included, without a look into it.
@@ -221,6 +237,11 @@ impl Producer {
     ) -> PyResult<()> {
         let py = object.py();
         match form {
+            // The bytes of a frame, whatever they encode.
+            Form::Raw if object.is_exact_instance_of::<Frame>() => {
+                let view = object.getattr(intern!(py, "view"))?;
+                self.send_as(form, &view, meta, timeout)
+            }
             Form::Raw => match Buffer::of(object)? {
                 Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
                 None => Err(unsupported(object, "give an object with a buffer, such as bytes")),

@@ -15,6 +15,7 @@ import pickle
 import subprocess
 import sys
 import time
+import tracemalloc
 import uuid
 import warnings
 import zoneinfo
@@ -597,6 +598,107 @@ def test_formats_can_be_asked_for(ends):
                     tx.send(sent, format=format)
     with pytest.raises(ValueError, match="format"):
         tx.send(b"", format="yaml")
+
+
+class Fussy:
+    """Its decoder reads what it likes."""
+
+    def __init__(self, x=0):
+        self.x = x
+
+
+def test_a_decoder_that_raises_is_named(ends, registered):
+    """R9.1, R12.4: with the path, the registered name and version, and what it raised as the cause; in metadata, too."""
+
+    def decode(fields, version):
+        if fields["x"] > 1:
+            raise KeyError("no such thing")
+        return Fussy(fields["x"])
+
+    slipring.register(Fussy, name="fussy", version=3, decode=decode)
+    tx, rx = ends
+    tx.send({"all": [Fussy(1), Fussy(2)]})
+    frame = rx.recv(0)
+    with pytest.raises(slipring.DecodeError, match="fussy raised, given version 3.*no such thing") as caught:
+        frame.value
+    assert (caught.value.path, caught.value.type) == ("$.all[1].<tag 47603>", "fussy")
+    assert isinstance(caught.value.__cause__, KeyError) and "version" in caught.value.hint
+    with pytest.raises(slipring.DecodeError) as caught:
+        slipring.decode(slipring.encode([Fussy(2)]))
+    assert caught.value.path == "$[0].<tag 47603>"
+    tx.send(b"", meta={"by": Fussy(9)})
+    with pytest.raises(slipring.DecodeError) as caught:
+        rx.recv(0).meta
+    assert caught.value.path == "$.meta.by.<tag 47603>" and isinstance(caught.value.__cause__, KeyError)
+
+    def interrupted(fields, version):
+        raise KeyboardInterrupt
+
+    slipring.values._by_name.clear()
+    slipring.values._by_type.clear()
+    slipring.register(Fussy, name="fussy", version=3, decode=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        slipring.decode(slipring.encode(Fussy()))
+
+
+def test_what_encodes_an_object_is_no_array(ends):
+    """R9.1: nobody gets CBOR for an array; its bytes are there for who asks for them."""
+    tx, rx = ends
+    tx.send([1.5, 2.5])
+    frame = rx.recv(0)
+    for convert in (np.asarray, memoryview):
+        with pytest.raises(BufferError, match="frame.value"):
+            convert(frame)
+    assert slipring.decode(frame.view) == frame.value == [1.5, 2.5]
+    tx.send(b"raw")
+    assert bytes(np.asarray(rx.recv(0))) == b"raw"
+
+
+def test_what_is_large_is_explained_without_a_copy():
+    """R1.5: sizes are counted and are those that the ring takes, times are estimated; small ones are measured."""
+    array = np.zeros((3000, 1000))
+    records = [{"id": n, "name": f"n{n}", "x": [n / 7, None]} for n in range(20_000)]
+    for sent in (array, bytes(30_000_000), {"a": array, "b": records}, records):
+        tracemalloc.start()
+        explained = slipring.explain(sent)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000, "nothing of it was copied"
+        for candidate in explained.candidates:
+            assert candidate.measured is False and (candidate.seconds is None) == (not candidate.fits)
+        first = explained.candidates[0]
+        with slipring.create(anonymous=True, capacity="128 MiB") as ring:
+            ring.producer().send(sent)
+            frame = ring.consumer().recv(0)
+            assert frame.format == first.format
+            assert abs(frame.header.body_len - first.size) <= 256
+    # What is large and no value is found out, wherever it is.
+    explained = slipring.explain([*records, slice(1)])
+    assert explained.format == "pickle"
+    assert "$[20000]" in {c.format: c for c in explained.candidates}["value"].reason
+    assert all(c.measured for c in slipring.explain([1, "a"]).candidates if c.fits)
+
+
+def test_one_send_in_a_while_is_timed(ends):
+    """R1.4, R7.1: what sending takes is known after a while, by format, kind and size; and at once after ``calibrate``."""
+    tx, rx = ends
+    found = {(cost.format, cost.kind) for cost in slipring.calibrate()}
+    assert {("value", "records"), ("json", "numbers"), ("pickle", "text"), ("ndarray", "arrays"), ("raw", "bytes")} <= found
+    assert all(cost.seconds > 0 and cost.size > 0 for cost in slipring.costs())
+
+    def mean():
+        [cost] = [c for c in slipring.costs() if (c.format, c.kind) == ("value", "text") and 4096 <= c.size < 65_536]
+        return cost.size
+
+    before = mean()
+    for _ in range(64 * 40):
+        tx.send(["x" * 9000])
+        rx.recv(0)
+    assert abs(mean() - 9000) < 200 < abs(before - 9000)
+    # The estimate is of the size of what it takes.
+    text = ["x" * 1_000_000]
+    [estimate] = [c.seconds for c in slipring.explain(text).candidates if c.format == "value"]
+    assert 1e-6 < estimate < 1e-2
 
 
 def test_the_choice_is_explained(ends):

@@ -10,6 +10,7 @@
 //! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`json`](format::json), [`arrow`](format::arrow) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`infer`] | records as tables |
+//! | [`cost`] | what that costs, as measured in use |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
@@ -57,6 +58,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cost;
 pub mod error;
 pub mod extension;
 pub mod format;

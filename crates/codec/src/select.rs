@@ -52,6 +52,54 @@ impl Selection {
     }
 }
 
+/// How faithful and how trusted a format is to an object of this nature, the best first. Costs decide only among those
+/// of one rank: a format that is cheaper and gives something else back, or asks for trust, is none the better.
+fn rank(nature: Nature, format: Format) -> u8 {
+    match (nature, format) {
+        // The same object, read in place by all that NumPy and others have for it.
+        (Nature::Bytes, Format::Raw) | (Nature::Array, Format::Ndarray) => 0,
+        (Nature::Json, Format::Json) => 0,
+        (Nature::Table | Nature::Records, Format::Arrow) => 0,
+        // The same object.
+        (_, Format::Value) => 1,
+        // The same, for those who trust the sender.
+        (_, Format::Pickle) => 2,
+        // Less than it was: tuples and dates are none any more. Only who asks for it gets it.
+        (_, Format::Json) => 3,
+        _ => 4,
+    }
+}
+
+/// As [`select`], with what each format costs: of those that are as faithful and as trusted as each other the cheapest one
+/// is taken.
+///
+/// ```
+/// use slipring_codec::Format;
+/// use slipring_codec::select::{Nature, select_by_cost};
+///
+/// // Whatever it costs: a pickle needs trust, and JSON keeps less.
+/// let cost = |format| if format == Format::Value { 9_000 } else { 1 };
+/// assert_eq!(select_by_cost(Nature::Value, &[], true, cost).format(), Some(Format::Value));
+/// ```
+pub fn select_by_cost(
+    nature: Nature,
+    refused: &[(Format, String)],
+    pickles: bool,
+    cost: impl Fn(Format) -> u64,
+) -> Selection {
+    let mut selection = select(nature, refused, pickles);
+    sort(&mut selection.candidates, |format| rank(nature, format), cost);
+    selection
+}
+
+/// Those that fit first, by rank and then by cost; where that is the same the order stays.
+fn sort(candidates: &mut [Candidate], rank: impl Fn(Format) -> u8, cost: impl Fn(Format) -> u64) {
+    candidates.sort_by_key(|candidate| match candidate.fits {
+        true => (false, rank(candidate.format), cost(candidate.format)),
+        false => (true, 0, 0),
+    });
+}
+
 /// The formats for an object of this nature. `refused` are those that were tried and can't hold it, with
 /// the reason; `pickles` says whether the language has pickles.
 ///
@@ -144,4 +192,42 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
     // Stable: among those that fit the order of the rules stays.
     candidates.sort_by_key(|candidate| !candidate.fits);
     Selection { candidates }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NATURES: [Nature; 5] =
+        [Nature::Bytes, Nature::Array, Nature::Value, Nature::Json, Nature::Opaque];
+
+    /// R1.2, R1.3: no cost makes a format win that keeps less or asks for trust, so that rules and costs agree.
+    #[test]
+    fn costs_never_outweigh_fidelity_and_trust() {
+        for nature in NATURES {
+            let ruled = select(nature, &[], true);
+            for cheap in [Format::Raw, Format::Value, Format::Ndarray, Format::Pickle, Format::Json]
+            {
+                let cost = |format| u64::from(format != cheap);
+                let chosen = select_by_cost(nature, &[], true, cost);
+                assert_eq!(chosen.format(), ruled.format(), "{nature:?}, {cheap}");
+            }
+            let refused: Vec<_> =
+                ruled.format().map(|first| (first, String::new())).into_iter().collect();
+            let next = select_by_cost(nature, &refused, true, |_| 0).format();
+            assert_eq!(next, select(nature, &refused, true).format());
+        }
+    }
+
+    /// R1.4: among equals the cheapest one is taken; what does not fit comes last.
+    #[test]
+    fn among_equals_the_cheapest_is_taken() {
+        let mut candidates =
+            select(Nature::Value, &[(Format::Pickle, "no".into())], true).candidates;
+        let cost = |format| if format == Format::Json { 5 } else { 7 };
+        sort(&mut candidates, |_| 1, cost);
+        assert_eq!(candidates[0].format, Format::Json);
+        assert_eq!(candidates[1].format, Format::Value);
+        assert!(candidates[2..].iter().all(|candidate| !candidate.fits));
+    }
 }

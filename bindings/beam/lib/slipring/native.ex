@@ -57,7 +57,8 @@ defmodule Slipring.Native do
   def hand_over_consumer(_rx, _pid), do: not_loaded()
 
   def dtype(_type, _byte_order), do: not_loaded()
-  def select(_nature, _no_value, _no_json), do: not_loaded()
+  def select(_term, _nature, _no_value, _no_json, _sizes), do: not_loaded()
+  def costs, do: not_loaded()
 
   def content(_lease, _asked?), do: not_loaded()
   def copy_out(_lease), do: not_loaded()

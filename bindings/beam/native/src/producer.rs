@@ -24,11 +24,13 @@ use crate::waiter::{self, News};
 use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
+use slipring_codec::cost::{Class, EVERY};
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::Layout;
 use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
+use std::time::Instant;
 
 type Sender = ResourceArc<End<Writer>>;
 
@@ -52,13 +54,15 @@ pub(crate) struct Writer {
     producer: Producer,
     room: Room,
     tally: Tally,
+    /// Frames that it was given, of which some are timed.
+    given: u64,
 }
 
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
-        let room = Room { limit, bytes: 0, buffers: 0, large: false };
-        Self { producer, room, tally: Tally::new() }
+        let room = Room { limit, bytes: 0, buffers: 0, took: 0, large: false };
+        Self { producer, room, tally: Tally::new(), given: 0 }
     }
 }
 
@@ -68,6 +72,8 @@ struct Room {
     limit: usize,
     bytes: usize,
     buffers: usize,
+    /// What the last one took.
+    took: usize,
     /// The last one was for a dirty scheduler.
     large: bool,
 }
@@ -80,6 +86,7 @@ impl Room {
             false => *guess - (*guess - took) / 4,
         };
         self.buffers = layout.buffers().len();
+        self.took = took;
     }
 }
 
@@ -218,6 +225,39 @@ impl<'a> Payload<'a> {
 
     /// Sends it with at most so much work, of which what was done is counted off.
     fn send(
+        &self,
+        env: Env<'a>,
+        writer: &mut Writer,
+        meta: Option<&[u8]>,
+        how: How,
+        most: &mut usize,
+    ) -> Result<Sent<'a>, Fault> {
+        writer.given += 1;
+        let began = writer.given.is_multiple_of(EVERY).then(Instant::now);
+        let sent = self.send_now(env, writer, meta, how, most)?;
+        // What waits, or is done anew elsewhere, says nothing of the format.
+        if let (Some(began), Sent::Done(done)) = (began, &sent)
+            && *done == atoms::ok()
+        {
+            let (format, class) = self.kind(env);
+            let bytes = match self {
+                Self::Value(..) => writer.room.took,
+                _ => self.len(),
+            };
+            select::record(began, format, class, bytes);
+        }
+        Ok(sent)
+    }
+
+    fn kind(&self, env: Env<'a>) -> (Format, Class) {
+        match *self {
+            Self::Bytes(_) => (Format::Raw, Class::Bytes),
+            Self::Tensor(_) => (Format::Ndarray, Class::Arrays),
+            Self::Value(term, _, format) => (format, select::class(env, term)),
+        }
+    }
+
+    fn send_now(
         &self,
         env: Env<'a>,
         writer: &mut Writer,
@@ -382,7 +422,7 @@ impl<'a> Value<'a, '_> {
 
     fn send_by(
         &self,
-        Writer { producer: tx, room, tally }: &mut Writer,
+        Writer { producer: tx, room, tally, .. }: &mut Writer,
         wait: &Wait<'_>,
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {

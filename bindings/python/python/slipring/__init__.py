@@ -20,7 +20,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 from __future__ import annotations
 
 from . import dataclass, json
-from ._explain import Candidate, Explanation, explain
+from ._explain import Candidate, Cost, Explanation, calibrate, costs, explain
 from ._native import (
     Column,
     Consumer,
@@ -90,6 +90,7 @@ __all__ = [
     "Column",
     "Consumer",
     "Corrupt",
+    "Cost",
     "DecodeError",
     "Empty",
     "EncodeError",
@@ -134,6 +135,8 @@ __all__ = [
     "UntrustedPickle",
     "ValidationError",
     "__version__",
+    "calibrate",
+    "costs",
     "create",
     "dataclass",
     "decode",

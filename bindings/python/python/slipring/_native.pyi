@@ -461,7 +461,8 @@ class Frame:
 
     ``numpy.asarray(frame)``, ``numpy.from_dlpack(frame)`` and ``memoryview(frame)`` are such views too: of an
     array with its dtype and shape, of raw bytes as ``uint8``. Dates and fields with titles have no
-    ``memoryview``, and what is no number no DLPack."""
+    ``memoryview``, and what is no number no DLPack. Of a value or a pickle there is none (``BufferError``): ``frame.view`` has the
+    bytes that encode it."""
 
     @property
     def value(self) -> Any:

@@ -8,8 +8,8 @@ use super::fault::Fault;
 use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
-use crate::array;
 use crate::frame::{Lease, Window, memoryview};
+use crate::{array, error};
 use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -348,6 +348,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             {
                 Err(refused())
             }
+            Err(error) if tag == tag::OBJECT => Err(undecoded(py, error, &inner)),
             Err(error) => Err(error.into()),
         }
     }
@@ -629,5 +630,18 @@ fn duration<'py>(
         Ok(delta) => Ok(Some(delta.into_any())),
         Err(e) if e.is_instance_of::<pyo3::exceptions::PyOverflowError>(py) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What a decoder of others raised for an object. What says itself that a frame can't be read stays as it is.
+#[cold]
+fn undecoded(py: Python<'_>, raised: PyErr, object: &Bound<'_, PyAny>) -> Box<Fault> {
+    let parts = array_of(object).unwrap_or_default();
+    match (&parts[..], error::is_decode_error(py, &raised)) {
+        ([name, version, _], false) => {
+            let name = name.str().map(|name| name.to_string()).unwrap_or_default();
+            Fault::of_decoder(py, raised, &name, version.extract().unwrap_or(0))
+        }
+        _ => raised.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
 use crate::error;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -23,6 +24,8 @@ enum What {
         hint: String,
         /// No other format is to be tried.
         by_all: bool,
+        /// What raised.
+        cause: Option<PyErr>,
     },
     Codec(DecodeError),
 }
@@ -51,7 +54,7 @@ pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
 impl Fault {
     #[cold]
     pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
-        let what = What::Refused { what, kind, hint: hint.into(), by_all: false };
+        let what = What::Refused { what, kind, hint: hint.into(), by_all: false, cause: None };
         Box::new(Self { what, path: Path::default() })
     }
 
@@ -100,6 +103,21 @@ impl Fault {
         Self::refused(what, type_name(object), hint)
     }
 
+    /// What a decoder of others has raised. What is no mistake of its own, such as an interrupt, stays as it is.
+    #[cold]
+    pub(crate) fn of_decoder(py: Python<'_>, raised: PyErr, name: &str, version: u64) -> Box<Self> {
+        if !raised.is_instance_of::<PyException>(py) {
+            return raised.into();
+        }
+        let what = format!("the decoder of {name} raised, given version {version}: {raised}");
+        let hint = "make the decode= that it was registered with read that version";
+        let mut fault = Self::refused(what, name.to_owned(), hint);
+        if let What::Refused { cause, .. } = &mut fault.what {
+            *cause = Some(raised);
+        }
+        fault
+    }
+
     #[cold]
     pub(crate) fn within(mut self: Box<Self>, segment: Segment) -> Box<Self> {
         self.path.enclose(segment);
@@ -143,9 +161,11 @@ impl Fault {
         let Self { what, path } = self;
         match what {
             What::Python(error) => error,
-            What::Refused { what, kind, hint, .. } => {
+            What::Refused { what, kind, hint, cause, .. } => {
                 let class = intern!(py, "DecodeError");
-                error::undecodable(py, class, &what, &path.to_string(), &kind, &hint)
+                let error = error::undecodable(py, class, &what, &path.to_string(), &kind, &hint);
+                error.set_cause(py, cause);
+                error
             }
             What::Codec(error) => {
                 let mut outer: Vec<_> = path.segments().cloned().collect();

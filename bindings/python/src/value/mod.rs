@@ -20,7 +20,6 @@ pub(crate) use fault::Fault;
 pub(crate) use sink::encode_or_pickle;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use types::Exact;
 
 /// Says which types went as what they derive from.
@@ -40,11 +39,6 @@ pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResu
 /// Whether an object is of one of the basic types that have a form as a value only.
 pub(crate) fn is_basic(object: &Bound<'_, PyAny>) -> bool {
     !matches!(Exact::of(object.as_borrowed()), Exact::Bytes | Exact::Other)
-}
-
-/// The object as CBOR, all in one piece, where it has a form as such.
-pub(crate) fn encode<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    sink::encode_bytes(object).map_err(|fault| fault.encoding(object.py()))
 }
 
 /// The object that these bytes encode.
