@@ -18,6 +18,7 @@ mod export;
 mod foreign;
 mod fork;
 mod frame;
+mod garbage;
 mod inspection;
 mod json;
 mod meta;

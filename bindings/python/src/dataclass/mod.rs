@@ -20,7 +20,8 @@ mod text;
 mod unions;
 mod walk;
 
-use crate::json::{self, Pause};
+use crate::garbage::Pause;
+use crate::json;
 use dump::Dumper;
 use fail::{Fail, Outcome};
 use load::{Loader, Options};

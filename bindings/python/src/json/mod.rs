@@ -12,7 +12,7 @@ mod write;
 
 pub(crate) use out::Lend;
 pub(crate) use raw::Raw;
-pub(crate) use read::{Failed, Pause, Reader};
+pub(crate) use read::{Failed, Reader};
 pub(crate) use text::make_ascii;
 
 use crate::buffer::Buffer;

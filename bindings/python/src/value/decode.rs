@@ -9,6 +9,7 @@ use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
 use crate::frame::{Lease, Window, memoryview};
+use crate::garbage::Pause;
 use crate::{array, error};
 use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
@@ -65,6 +66,8 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     /// The one item that the input is.
     pub(crate) fn read_all(mut self) -> Made<'py> {
+        let many = self.decoder.remaining() > MANY && !self.trusted;
+        let _pause = (many && registry::is_quiet(self.py)?).then(Pause::new);
         let value = self.read(0, 0, Use::Value)?;
         self.decoder.finish()?;
         Ok(value)
@@ -553,6 +556,9 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
     }
 }
+
+/// Bytes from which on so much is made that looking for garbage meanwhile would take as long.
+const MANY: usize = 512;
 
 /// Places that a dict gets before it is known that its pairs are there.
 const PRESIZED: usize = 1024;

@@ -30,6 +30,11 @@ fn books(py: Python<'_>) -> PyResult<&'static Books> {
     })
 }
 
+/// Whether nobody has registered anything, so that no code of others runs while values are read.
+pub(crate) fn is_quiet(py: Python<'_>) -> PyResult<bool> {
+    Ok(books(py)?.by_name.bind(py).is_empty())
+}
+
 /// The object's name, version and fields, if its type is registered. Where its own encoder fails,
 /// that is said, and it goes as if it were not registered.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {

@@ -1,0 +1,204 @@
+//! Strings, and the escapes in them.
+
+use super::*;
+
+impl<'a, 'py> Reader<'a, 'py> {
+    /// The string that begins here, up to its end; `None` if it has escapes.
+    #[inline(always)]
+    pub(crate) fn span(&mut self) -> Result<Option<Span>, Failed> {
+        let start = self.at + 1;
+        let (mut at, mut beyond) = (start, 0);
+        loop {
+            let (block, len) = match scan::block(self.input, at) {
+                Some(block) => (block, 16),
+                None => {
+                    let rest = self.input.get(at..).unwrap_or(&[]);
+                    (scan::part(rest), rest.len())
+                }
+            };
+            let run = (scan::ends(block) | 1 << len).trailing_zeros();
+            beyond |= scan::beyond_ascii(block) & ((1 << run) - 1);
+            at += run as usize;
+            if (run as usize) < len {
+                break;
+            }
+            if len < 16 {
+                self.at = at;
+                return self.unfinished();
+            }
+        }
+        match self.input[at] {
+            b'"' => {
+                self.at = at + 1;
+                Ok(Some(Span { start, end: at, is_ascii: beyond == 0 }))
+            }
+            b'\\' => Ok(None),
+            _ => {
+                self.at = at;
+                self.control()
+            }
+        }
+    }
+
+    #[cold]
+    fn unfinished<T>(&mut self) -> Result<T, Failed> {
+        self.wrong("a string does not end", "send it whole")
+    }
+
+    #[cold]
+    fn control<T>(&mut self) -> Result<T, Failed> {
+        let what = format!("a string holds the control character 0x{:02x}", self.peek());
+        self.wrong(&what, "write it as an escape, such as \\n")
+    }
+
+    #[inline(always)]
+    pub(crate) fn string(&mut self) -> Made {
+        let begin = self.at;
+        let Some(span) = self.span()? else { return self.escaped_string() };
+        let bytes = &self.input[span.start..span.end];
+        if span.is_ascii {
+            let made = make_ascii(bytes);
+            return self.made(made);
+        }
+        self.beyond_ascii(begin, span.start, span.end)
+    }
+
+    fn beyond_ascii(&mut self, begin: usize, start: usize, end: usize) -> Made {
+        let keep = self.options.keep_surrogates;
+        match make_text(self.py, &self.input[start..end], keep) {
+            Ok(object) => self.made(object),
+            Err(offset) => {
+                self.at = start + offset;
+                self.not_utf8(begin)
+            }
+        }
+    }
+
+    #[cold]
+    fn not_utf8<T>(&mut self, begin: usize) -> Result<T, Failed> {
+        let surrogate = matches!(self.input.get(self.at..), Some([0xed, 0xa0..=0xbf, ..]));
+        if surrogate {
+            let hint = "give surrogates=\"keep\" to read half a pair";
+            return self.wrong("a lone surrogate is no Unicode text", hint);
+        }
+        debug_assert!(begin < self.at);
+        self.wrong("a string is not UTF-8", "encode it as UTF-8")
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&mut self) -> Made {
+        let begin = self.at;
+        let Some(span) = self.span()? else { return self.escaped_string() };
+        if span.is_ascii {
+            let key = self.keys.get(self.py, self.input, span.start, span.end);
+            return self.made(key.map_or(std::ptr::null_mut(), Bound::into_ptr));
+        }
+        self.beyond_ascii(begin, span.start, span.end)
+    }
+
+    /// A string with escapes, from its first quote on.
+    #[inline(never)]
+    fn escaped_string(&mut self) -> Made {
+        let begin = self.at;
+        self.at += 1;
+        self.plain.clear();
+        let mut lone = false;
+        loop {
+            let start = self.at;
+            let (block, len) = match scan::block(self.input, start) {
+                Some(block) => (block, 16),
+                None => {
+                    let rest = self.input.get(start..).unwrap_or(&[]);
+                    (scan::part(rest), rest.len())
+                }
+            };
+            let run = (scan::ends(block) | 1 << len).trailing_zeros() as usize;
+            self.plain.extend_from_slice(&block[..run]);
+            self.at += run;
+            if run == len {
+                match len {
+                    16 => continue,
+                    _ => return self.unfinished(),
+                }
+            }
+            match self.peek() {
+                b'"' => {
+                    self.at += 1;
+                    break;
+                }
+                b'\\' => lone |= self.escape()?,
+                _ => return self.control(),
+            }
+        }
+        if self.plain.is_ascii() {
+            let made = make_ascii(&self.plain);
+            return self.made(made);
+        }
+        match make_text(self.py, &self.plain, lone || self.options.keep_surrogates) {
+            Ok(object) => self.made(object),
+            Err(_) => self.bad_bytes(begin),
+        }
+    }
+
+    /// Where the bytes are that are not UTF-8, among escapes.
+    #[cold]
+    fn bad_bytes(&mut self, begin: usize) -> Made {
+        let whole = &self.input[begin..self.at];
+        let valid = std::str::from_utf8(whole).map_or_else(|e| e.valid_up_to(), str::len);
+        self.at = begin + valid;
+        self.not_utf8(begin)
+    }
+
+    /// An escape, from its backslash on; whether it is half a pair, and stays.
+    #[inline(always)]
+    fn escape(&mut self) -> Result<bool, Failed> {
+        let letter = self.input.get(self.at + 1).copied().unwrap_or(0);
+        let byte = match letter {
+            b'"' | b'\\' | b'/' => letter,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => return self.unicode_escape(),
+            _ => {
+                let hint = "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX";
+                return self.wrong("this is no escape", hint);
+            }
+        };
+        self.plain.push(byte);
+        self.at += 2;
+        Ok(false)
+    }
+
+    /// The four digits of an escape at `at`.
+    fn unit(&self, at: usize) -> Option<u32> {
+        let [b'\\', b'u', digits @ ..] = self.input.get(at..at + 6)? else { return None };
+        digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
+    }
+
+    fn unicode_escape(&mut self) -> Result<bool, Failed> {
+        let Some(unit) = self.unit(self.at) else {
+            return self.wrong("\\u has no four hexadecimal digits", "write it as \\u0041");
+        };
+        let mut len = 6;
+        let mut code_point = unit;
+        if let (0xd800..0xdc00, Some(low @ 0xdc00..0xe000)) = (unit, self.unit(self.at + 6)) {
+            code_point = 0x1_0000 + ((unit - 0xd800) << 10 | (low - 0xdc00));
+            len = 12;
+        }
+        match char::from_u32(code_point) {
+            Some(char) => self.plain.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            None if self.options.keep_surrogates => {
+                let [high, low] = [code_point >> 6 & 0x3f | 0x80, code_point & 0x3f | 0x80];
+                self.plain.extend_from_slice(&[0xed, high as u8, low as u8]);
+            }
+            None => {
+                let hint = "escape the other half as well, or give surrogates=\"keep\"";
+                return self.wrong("a lone surrogate is no Unicode text", hint);
+            }
+        }
+        self.at += len;
+        Ok(len == 6 && (0xd800..0xe000).contains(&unit))
+    }
+}

@@ -1,0 +1,157 @@
+//! Numbers and escaped text, written where there is room for them.
+
+use super::*;
+
+/// Writes a finite number and gives the place behind.
+///
+/// # Safety
+/// [`SHORT`] bytes can be written from `to` on.
+#[inline(always)]
+pub(super) unsafe fn write_float(x: f64, to: *mut u8) -> *mut u8 {
+    const { assert!(size_of::<zmij::Buffer>() <= SHORT && align_of::<zmij::Buffer>() == 1) };
+    // SAFETY: the place is large enough and aligned for a buffer, which stands there from now on; what is
+    // formatted lies within it, and is copied to where it is to be only if it is not there.
+    unsafe {
+        let buffer = to.cast::<zmij::Buffer>();
+        buffer.write(zmij::Buffer::new());
+        let digits = (*buffer).format_finite(x);
+        let (from, len) = (digits.as_ptr(), digits.len());
+        if !std::ptr::eq(from, to) {
+            std::ptr::copy(from, to, len);
+        }
+        to.add(len)
+    }
+}
+
+/// As [`escaped`], for bytes that stand behind others of the same object: then no size is a special case.
+///
+/// # Safety
+/// As for [`escaped`]; `len` bytes from `from` on and [`BLOCK`] before them can be read.
+#[inline(always)]
+pub(super) unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: what is read ends with the bytes and begins at most a block before them; what is written ends a block behind
+    // `to`, or with as many bytes as there are.
+    unsafe {
+        let last = from.add(len).wrapping_sub(BLOCK).cast::<scan::Block>();
+        if len < BLOCK {
+            // Not shifted by 16 bytes, which can't be: of no bytes none is looked at.
+            let missing = BLOCK - len;
+            let block = u128::from_le_bytes(last.read()) >> (8 * missing.min(BLOCK - 1));
+            let block = block.to_le_bytes();
+            to.cast::<scan::Block>().write(block);
+            if scan::ends(block) & (0xffff >> missing) == 0 {
+                return to.add(len);
+            }
+            return escaped_long(from, len, to);
+        }
+        let pair = |at: usize, second: usize| {
+            let one = from.add(at).cast::<scan::Block>().read();
+            let other = from.add(second).cast::<scan::Block>().read();
+            to.add(at).cast::<scan::Block>().write(one);
+            to.add(second).cast::<scan::Block>().write(other);
+            scan::ends_of_either(one, other)
+        };
+        if len <= 2 * BLOCK {
+            return match pair(0, len - BLOCK) {
+                0 => to.add(len),
+                _ => escaped_long(from, len, to),
+            };
+        }
+        // Two blocks at a time; the last two end with the bytes, and may overlap those before.
+        let mut at = 0;
+        while at + 2 * BLOCK < len {
+            if pair(at, at + BLOCK) != 0 {
+                return escaped_long(from.add(at), len - at, to.add(at));
+            }
+            at += 2 * BLOCK;
+        }
+        // Of these one may begin before `at`: it holds the same.
+        if pair(at.min(len - BLOCK), len - BLOCK) != 0 {
+            return escaped_long(from.add(at), len - at, to.add(at));
+        }
+        to.add(len)
+    }
+}
+
+/// As [`escaped`], for what is long or has escapes.
+///
+/// # Safety
+/// As for [`escaped`]; `len` bytes from `from` on can be read.
+#[inline(never)]
+unsafe fn escaped_long(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
+    // SAFETY: by the caller's word.
+    unsafe { escaped(std::slice::from_raw_parts(from, len), to) }
+}
+
+/// A text between its quotes.
+pub(in crate::json) fn quote(text: &str) -> Vec<u8> {
+    let mut quoted = vec![b'"'];
+    for &byte in text.as_bytes() {
+        match ESCAPES.get(usize::from(byte)) {
+            Some((escape, len @ 1..)) => quoted.extend_from_slice(&escape[..usize::from(*len)]),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'"');
+    quoted
+}
+
+/// Writes bytes of a string, with escapes where it needs them, and gives the place behind.
+///
+/// # Safety
+/// Six bytes for each of these and [`BLOCK`] more can be written from `to` on.
+#[inline(always)]
+pub(super) unsafe fn escaped(bytes: &[u8], mut to: *mut u8) -> *mut u8 {
+    let mut at = 0;
+    while let Some(block) = scan::block(bytes, at) {
+        // SAFETY: by the caller's word: no byte before took more than six.
+        to = unsafe { escaped_block(block, BLOCK, to) };
+        at += BLOCK;
+    }
+    let rest = bytes.len() - at;
+    // SAFETY: as above.
+    unsafe { escaped_block(scan::tail(bytes, rest), rest, to) }
+}
+
+/// # Safety
+/// Six bytes for each of the `len` first ones and [`BLOCK`] more can be written from `to` on.
+#[inline(always)]
+unsafe fn escaped_block(block: scan::Block, len: usize, to: *mut u8) -> *mut u8 {
+    let ends = scan::ends(block) & ((1 << len) - 1);
+    // SAFETY: by the caller's word.
+    unsafe {
+        to.cast::<scan::Block>().write(block);
+        // A branch that is foretold is faster than a place that is computed.
+        if ends == 0 { to.add(len) } else { escape_block(block, len, to, ends) }
+    }
+}
+
+/// # Safety
+/// As for [`escaped_block`]; `ends` has no bit from `len` on.
+#[inline(never)]
+unsafe fn escape_block(
+    block: scan::Block,
+    mut len: usize,
+    mut to: *mut u8,
+    mut ends: u32,
+) -> *mut u8 {
+    let mut word = u128::from_le_bytes(block);
+    loop {
+        // SAFETY: what is left of the block, the zeros behind it included, has sixteen bytes, and each byte that is done took
+        // at most six, by the caller's word; the table's eight bytes end within the same.
+        unsafe {
+            to.cast::<scan::Block>().write(word.to_le_bytes());
+            if ends == 0 {
+                return to.add(len);
+            }
+            let run = ends.trailing_zeros() as usize;
+            word >>= 8 * run;
+            let (escape, escape_len) = ESCAPES[usize::from(word as u8 & 0x7f)];
+            to = to.add(run);
+            to.cast::<[u8; 8]>().write(escape);
+            to = to.add(usize::from(escape_len));
+            word >>= 8;
+            (ends, len) = (ends >> run >> 1, len - run - 1);
+        }
+    }
+}
