@@ -199,8 +199,8 @@ fn one_of_two_gets_the_last_room() {
     }
 }
 
-/// P6, P11, C24: one dies with the last room, after any step; who adds the same record waits until it is recovered,
-/// and gets its id.
+/// P6, P11, C24: one dies with the last room, after any step. Who adds the same record waits until it is recovered,
+/// and gets the id, also beside another one who claims as soon as that is done.
 #[test]
 fn the_last_room_of_a_dead_one_is_waited_for() {
     for (steps, slab) in STEPS.flat_map(|steps| [(steps, true), (steps, false)]) {
@@ -208,10 +208,42 @@ fn the_last_room_of_a_dead_one_is_waited_for() {
             let store = Store::last(2, slab);
             store.add(DEAD, record(1, 1), steps);
             let other = store.clone();
-            let recovering = thread::spawn(move || other.recover(DEAD));
+            let theirs = thread::spawn(move || {
+                other.recover(DEAD);
+                other.add(SECOND, record(1, 1), NEVER)
+            });
+            let mine = store.add(PRODUCER, record(1, 1), NEVER);
             let stands = Some((u32::from(slab), record(1, 1)));
-            assert_eq!(store.add(PRODUCER, record(1, 1), NEVER), stands, "died after {steps}");
-            recovering.join().unwrap();
+            assert_eq!((mine, theirs.join().unwrap()), (stands, stands), "died after {steps}");
+            assert_eq!(store.settled().len(), 1 + usize::from(slab));
+        });
+    }
+}
+
+/// P11, C24: one holds the last room again and again and keeps nothing of it, as who meets its record after the claim,
+/// or lacks a chunk for its run; another one gets it.
+#[test]
+fn what_is_held_for_a_moment_is_not_missed() {
+    for (slab, whole) in [(true, true), (false, true), (false, false)] {
+        model(move || {
+            let store = Store::last(2, slab);
+            let other = store.clone();
+            let passing = thread::spawn(move || {
+                for nonce in 1..=2 {
+                    let (pool, by) = (other.pool(), by(SECOND, nonce));
+                    if !whole {
+                        pool.take_chunk(0, &by, true);
+                        // Gives back what it has taken, as `claim_run`.
+                        pool.recover(SECOND, &|| true);
+                    } else if let Ok((place, word)) = pool.claim(other.len, &by, &mut [0; CLASSES])
+                    {
+                        pool.release(place, word);
+                    }
+                }
+            });
+            let stands = Some((u32::from(slab), record(1, 1)));
+            assert_eq!(store.add(PRODUCER, record(1, 1), NEVER), stands);
+            passing.join().unwrap();
             assert_eq!(store.settled().len(), 1 + usize::from(slab));
         });
     }
