@@ -195,7 +195,7 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
         Error::SchemasFull { limit } => {
             make(py, intern!(py, "SchemasFull"), message, |e| e.setattr("limit", limit))
         }
-        Error::NoRoomForSchema { len, limit } => {
+        Error::NoRoomForSchema { len, limit, .. } => {
             make(py, intern!(py, "NoRoomForSchema"), message, |e| {
                 e.setattr("len", len)?;
                 e.setattr("limit", limit)

@@ -139,6 +139,9 @@ pub enum Error {
         len: u64,
         /// Bytes for all schemas of the ring.
         limit: u64,
+        /// Others were adding schemas all the while, or are stopped at it: there may be room once they are
+        /// done, or dead.
+        adding: bool,
     },
     /// A schema of this size never fits.
     SchemaTooLarge {
@@ -331,7 +334,12 @@ impl fmt::Display for Error {
                 "the ring's table holds {limit} schemas and has no entry left: schemas stay as long as \
                  the ring; create it with more (schemas), or send without a schema"
             ),
-            Self::NoRoomForSchema { len, limit } => write!(
+            Self::NoRoomForSchema { len, adding: true, .. } => write!(
+                f,
+                "no room for a schema of {len} bytes while other processes add theirs, which they are doing \
+                 just now: try again; if one of them is stopped, let it go on or end it"
+            ),
+            Self::NoRoomForSchema { len, limit, .. } => write!(
                 f,
                 "no room for a schema of {len} bytes beside those that there are, {limit} bytes are \
                  theirs in all: create the ring with more (schemas), or send without a schema"

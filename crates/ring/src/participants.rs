@@ -155,6 +155,15 @@ impl<K: Kernel> Participants<'_, K> {
         Entry(self.entries[id as usize].state.load(Ordering::Acquire))
     }
 
+    /// Whether a tag is that of a process that is here, or that nobody has recovered yet.
+    pub(crate) fn has(&self, tag: u16) -> bool {
+        let id = tag as u8;
+        usize::from(id) < self.entries.len() && {
+            let entry = self.entry(id);
+            !entry.is_free() && entry.tag(id) == tag
+        }
+    }
+
     /// Takes a free entry. `None`: there is none.
     pub(crate) fn join(&self, me: Me, now: u64) -> Result<Option<(u8, Entry)>, Error> {
         for id in (1..self.entries.len()).map(|id| id as u8) {

@@ -25,6 +25,7 @@
 use crate::block::{Block, Phase, Word};
 use crate::layout::{CLASSES, LINES};
 use crate::sync::{AtomicU64, Ordering};
+use std::ops::Range;
 
 const STATE: u32 = 61;
 const OWNER: u32 = 53;
@@ -95,6 +96,12 @@ impl Chunk {
 
     fn backed(self) -> bool {
         self.0 & BACKED != 0
+    }
+
+    /// Whether it is free, and a claim of one of these nonces was the last one to take it.
+    pub(crate) fn given_back_by(self, nonces: &Range<u64>) -> bool {
+        let after = self.0.wrapping_sub(nonces.start) & GENERATION;
+        self.state() == State::Free && after < nonces.end - nonces.start
     }
 }
 
@@ -618,8 +625,12 @@ impl<'a> Pool<'a> {
             .sum()
     }
 
+    pub(crate) fn words(&self) -> impl Iterator<Item = Chunk> + '_ {
+        (0..self.chunks.len() as u64).map(|chunk| self.chunk(chunk))
+    }
+
     pub(crate) fn states(&self) -> impl Iterator<Item = State> + '_ {
-        (0..self.chunks.len() as u64).map(|chunk| self.chunk(chunk).state())
+        self.words().map(Chunk::state)
     }
 }
 

@@ -9,7 +9,8 @@
 //!    again. (Among many, others may be about to move the head on from it.)
 //! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
 //!    A record of the schema table likewise: `Filling` becomes `Free`, and `Offered` unless an entry of the
-//!    table holds just this block and generation.
+//!    table holds just this block and generation. Where an entry is damaged it may be the one, and living
+//!    processes read the record: then all that are `Offered` stay.
 //! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
 //! 6. Words name an id and eight bits of its incarnation, which come again. So who recovers looks, after
 //!    it has read a word and before it changes it, whether the dead one's entry still stands: an id has
@@ -121,8 +122,9 @@ pub(crate) fn recover_records(
             Some(Phase::Filling) => true,
             // Looked up after its death, so that nothing is missing.
             Some(Phase::Offered) => {
-                let placed: &HashSet<_> = placed.get_or_insert_with(|| table.placed().collect());
-                !placed.contains(&schemas::Entry { block, generation: found.generation() })
+                let placed = placed.get_or_insert_with(|| table.placed());
+                let entry = schemas::Entry { block, generation: found.generation() };
+                placed.as_ref().is_some_and(|placed| !placed.contains(&entry))
             }
             _ => false,
         };

@@ -270,7 +270,7 @@ fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     assert_eq!(left.processes.len(), 1, "{left}");
     // Each schema once, with the id that was answered, and no room lost to those who died adding them.
     let schemas = segment.schemas();
-    assert_eq!(schemas.readable(3, "death"), None);
+    assert_eq!(schemas.readable(3, "death").unwrap(), None);
     assert_eq!(left.schema_room[2], schemas.iter().count() as u64, "{left}");
     let mut found = vec![0; VERSIONS.into()];
     for schema in schemas.iter().map(Result::unwrap).filter(|schema| schema.version() > 0) {

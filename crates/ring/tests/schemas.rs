@@ -61,7 +61,7 @@ fn segments_of_each_version_are_read() {
             let point = (VALUE, "point".into(), 0, vec![]);
             let first = weather(1, b"the first version");
             assert_eq!(found, [first, weather(2, &[9; 600]), point]);
-            assert_eq!(schemas.readable(VALUE, "point"), None, "who wanted it is gone");
+            assert_eq!(schemas.readable(VALUE, "point").unwrap(), None, "who wanted it is gone");
             assert_eq!(schemas.add(TABLE, "weather", 2, &[9; 600]).unwrap().id().get(), 2);
             assert_eq!(schemas.add(VALUE, "point", 1, b"new").unwrap().id().get(), 4);
         }
@@ -316,7 +316,7 @@ fn producers_see_what_consumers_want() {
     let name = name();
     let ring = small().mode(Mode::Mpmc).create(name.0.as_str()).unwrap();
     let (schemas, other) = (ring.schemas(), Segment::open(name.0.as_str()).unwrap());
-    let readable = || schemas.readable(TABLE, "weather");
+    let readable = || schemas.readable(TABLE, "weather").unwrap();
     assert_eq!(readable(), None);
     // Before there is a version.
     let first = other.schemas().want(TABLE, "weather", 1..=3).unwrap();
@@ -330,7 +330,7 @@ fn producers_see_what_consumers_want() {
     let elsewhere = other.schemas().want(VALUE, "weather", 9..=9).unwrap();
     let mine = schemas.want(TABLE, "weather", 2..=5).unwrap();
     assert_eq!(readable(), Some(2..=3));
-    assert_eq!(schemas.readable(VALUE, "weather"), Some(9..=9));
+    assert_eq!(schemas.readable(VALUE, "weather").unwrap(), Some(9..=9));
     let wanted = schemas.wanted(TABLE, "weather").unwrap();
     let said: Vec<_> = wanted.iter().map(|one| (one.pid, one.oldest, one.newest)).collect();
     let pid = std::process::id();
@@ -347,10 +347,9 @@ fn producers_see_what_consumers_want() {
     let mut second = Some(second);
     let killed = in_child(|| {
         drop(second.take());
-        assert_eq!(readable(), Some(2..=u16::MAX));
         let own = Segment::open(name.0.as_str()).unwrap().schemas();
         let _theirs = own.want(TABLE, "weather", 3..=4).unwrap();
-        assert_eq!(own.readable(TABLE, "weather"), Some(3..=4));
+        assert_eq!(own.readable(TABLE, "weather").unwrap(), Some(3..=4));
         // SAFETY: ends this child at once, with its place in the segment.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }
     });
@@ -358,7 +357,8 @@ fn producers_see_what_consumers_want() {
     drop(Segment::open(name.0.as_str()).unwrap());
     drop(elsewhere);
     drop(other);
-    assert_eq!((readable(), schemas.readable(VALUE, "weather")), (Some(2..=u16::MAX), None));
+    let of_value = schemas.readable(VALUE, "weather").unwrap();
+    assert_eq!((readable(), of_value), (Some(2..=u16::MAX), None));
 }
 
 /// R2.4: a process can speak of ten names, and of an eleventh once it has let go of one.
@@ -374,10 +374,11 @@ fn what_one_process_wants_is_limited() {
     drop(wants.remove(0));
     wants.push(want(10).unwrap());
     for n in 1..=10 {
-        assert_eq!(schemas.readable(TABLE, &format!("name {n}")), Some(1..=n + 1));
+        assert_eq!(schemas.readable(TABLE, &format!("name {n}")).unwrap(), Some(1..=n + 1));
     }
     drop((wants, again));
-    assert!((0..=10).all(|n| schemas.readable(TABLE, &format!("name {n}")).is_none()));
+    let readable = |n| schemas.readable(TABLE, &format!("name {n}")).unwrap();
+    assert!((0..=10).all(|n| readable(n).is_none()));
     #[expect(clippy::reversed_empty_ranges, reason = "on purpose")]
     for wrong in [0..=3, 4..=3] {
         assert!(matches!(schemas.want(TABLE, "x", wrong), Err(Error::InvalidOption { .. })));
@@ -440,6 +441,7 @@ fn garbage_in_the_schema_table_ends_in_an_error() {
         let _ =
             (schemas.add(TABLE, "weather", 9, &[1; 5000]), schemas.add(TABLE, "x", 1, &[1; 70000]));
         let _ = (schemas.latest(TABLE, "weather"), schemas.wanted(VALUE, "point"));
+        let _ = (schemas.find(TABLE, "weather", 8), schemas.readable(VALUE, "point"));
         let _ = (schemas.want(VALUE, "other", 1..=3), late.inspect().to_string());
     }
     assert!(corrupt > 50 && right > 500, "{corrupt} corrupt, {right} right");

@@ -266,7 +266,7 @@ impl From<Error> for Fault {
             Error::SchemasFull { limit } => {
                 fault(reasons::schemas_full()).facts(Fact::Number(limit.into()), Fact::None)
             }
-            Error::NoRoomForSchema { len, limit } => {
+            Error::NoRoomForSchema { len, limit, .. } => {
                 fault(reasons::no_room_for_schema()).facts(Fact::Number(limit), Fact::Number(len))
             }
             Error::SchemaTooLarge { len, limit } => {

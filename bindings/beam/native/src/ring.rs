@@ -311,8 +311,8 @@ fn add_schema<'a>(
     answer(env, added().map(|id| (atoms::ok(), id).encode(env)))
 }
 
-/// `{:ok, bytes}` of the schema of an id, or `{:ok, nil}`.
-#[rustler::nif]
+/// `{:ok, bytes}` of the schema of an id, or `{:ok, nil}`. On a dirty scheduler: they may be mebibytes to copy.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn schema<'a>(env: Env<'a>, ring: ResourceArc<Ring>, id: u32) -> Term<'a> {
     let found = || match SchemaId::new(id) {
         Some(id) => Ok(ring.hold()?.segment.schemas().get(id)?),

@@ -60,7 +60,8 @@ fuzz_target!(|data: &[u8]| {
                 for schema in late.schemas().iter().flatten() {
                     std::hint::black_box(schema.iter().fold(0u8, |sum, byte| sum ^ byte));
                 }
-                drop((late.schemas().wanted(1, "wanted"), late.schemas().latest(3, "name")));
+                drop((late.schemas().readable(1, "wanted"), late.schemas().wanted(1, "wanted")));
+                drop((late.schemas().find(3, "name", 2), late.schemas().latest(3, "name")));
             }
             _ => {
                 for frame in frames.drain(..) {

@@ -1,10 +1,11 @@
-//! The schema table: adders that race, die after any step and are recovered; and what processes want,
-//! whose id others take.
+//! The schema table: adders that race, lack what others hold, die after any step and are recovered; and what
+//! processes want, whose id others take.
 
 use super::joining::Members;
 use super::*;
 use crate::recovery::recover_records;
-use crate::schemas::{self, Settled, Table};
+use crate::schemas::{self, Room, Settled, Table};
+use std::ops::Range;
 
 const DEAD: u16 = 7;
 /// Deaths: with a block claimed, with the record written, with it offered, and after its place was taken,
@@ -16,6 +17,9 @@ const NEVER: usize = 5;
 static RECORDS: Measures = Measures::new(2048, 4);
 
 struct Store {
+    measures: &'static Measures,
+    /// Of each record.
+    len: u64,
     entries: Vec<AtomicU64>,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
@@ -32,6 +36,8 @@ impl Store {
     /// With room for so many, and a slab for them.
     fn new(limit: usize) -> Arc<Self> {
         let store = Self {
+            measures: &RECORDS,
+            len: 64,
             entries: (0..limit).map(|_| AtomicU64::new(0)).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..4).map(|_| Block::new(Word::free(0))).collect(),
@@ -43,13 +49,32 @@ impl Store {
         Arc::new(store)
     }
 
+    /// With room for one record and no more: the last block of a slab, beside `before`, or a chunk that is to
+    /// be taken for it.
+    fn last(limit: usize, slab: bool) -> Arc<Self> {
+        let len = if slab { 64 } else { 600 };
+        let store = Self {
+            measures: &MEASURES,
+            len,
+            entries: (0..limit).map(|_| AtomicU64::new(0)).collect(),
+            chunks: vec![AtomicU64::new(0)],
+            blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
+            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
+            bytes: (0..2).map(|_| UnsafeCell::new(0)).collect(),
+        };
+        if slab {
+            assert_eq!(store.add(9, record(9, 9), NEVER), Some((0, record(9, 9))));
+        }
+        Arc::new(store)
+    }
+
     fn table(&self) -> Table<'_> {
         Table { entries: &self.entries }
     }
 
     fn pool(&self) -> Pool<'_> {
         let (chunks, blocks, hints) = (&self.chunks, &self.blocks, &self.hints);
-        Pool { measures: &RECORDS, alone: false, chunks, blocks, hints }
+        Pool { measures: self.measures, alone: false, chunks, blocks, hints }
     }
 
     fn read(&self, entry: schemas::Entry) -> u64 {
@@ -65,13 +90,39 @@ impl Store {
             let there = self.read(entry);
             Ok((there >> 8 == mine >> 8).then_some((index, there)))
         };
-        let vacant = match self.table().settle(0, None, meet).unwrap() {
-            Settled::Met(found) => return Some(found),
-            Settled::Vacant(index) => index,
-            _ => return None,
+        let mut vacant = 0;
+        let mut look = || match self.table().settle(vacant, None, meet)? {
+            Settled::Met(found) => Ok(Some(Some(found))),
+            Settled::Vacant(index) => {
+                vacant = index;
+                Ok(None)
+            }
+            _ => Ok(Some(None)),
         };
-        let (place, word) =
-            self.pool().claim(64, &by(me, u64::from(me)), &mut [0; CLASSES]).ok()?;
+        if let Some(found) = look().unwrap() {
+            return found;
+        }
+        let mut count = u64::from(me) * 16;
+        let nonces = || {
+            count += 1;
+            count..count + 1
+        };
+        let claim = |nonces: Range<u64>| {
+            self.pool().claim(self.len, &by(me, nonces.start), &mut [0; CLASSES])
+        };
+        let pause = || {
+            thread::yield_now();
+            true
+        };
+        let room = self.table().room(self.pool(), &|_| true, nonces, claim, look, pause);
+        let (place, word) = match room.unwrap() {
+            Room::Claimed(claimed) => claimed,
+            Room::Met(found) => return found,
+            Room::None { adding, .. } => {
+                assert!(!adding, "patience has no end here");
+                return None;
+            }
+        };
         if steps < 2 {
             return None;
         }
@@ -103,7 +154,8 @@ impl Store {
 
     /// The records, after a check that no two have the same key and that nothing else is in use.
     fn settled(&self) -> Vec<u64> {
-        let all: Vec<u64> = self.table().placed().map(|entry| self.read(entry)).collect();
+        let placed = (0..self.table().len()).filter_map(|index| self.table().read(index).unwrap());
+        let all: Vec<u64> = placed.map(|entry| self.read(entry)).collect();
         let mut keys: Vec<u64> = all.iter().map(|record| record >> 8).collect();
         keys.sort();
         keys.dedup();
@@ -111,6 +163,110 @@ impl Store {
         let used = self.blocks.iter().filter(|word| !word.load().is_free()).count();
         assert_eq!(used, all.len(), "a block is neither a record's nor free");
         all
+    }
+}
+
+/// P2, P11, C24: room for one record, and two who add the same: each learns where it stands, though one of them
+/// lacks what the other one has claimed, or takes and gives back.
+#[test]
+fn adders_of_the_same_share_the_last_room() {
+    for slab in [true, false] {
+        model(move || {
+            let store = Store::last(2, slab);
+            let other = store.clone();
+            let theirs = thread::spawn(move || other.add(SECOND, record(1, 1), NEVER));
+            let mine = store.add(PRODUCER, record(1, 1), NEVER);
+            let stands = Some((u32::from(slab), record(1, 1)));
+            assert_eq!((mine, theirs.join().unwrap()), (stands, stands));
+            assert_eq!(store.settled().len(), 1 + usize::from(slab));
+        });
+    }
+}
+
+/// P2, P11, C24: the same with a record each: one gets the room, and only the other one is told that there is
+/// none.
+#[test]
+fn one_of_two_gets_the_last_room() {
+    for slab in [true, false] {
+        model(move || {
+            let store = Store::last(3, slab);
+            let other = store.clone();
+            let theirs = thread::spawn(move || other.add(SECOND, record(2, 2), NEVER));
+            let mine = store.add(PRODUCER, record(1, 1), NEVER);
+            assert!(mine.is_some() != theirs.join().unwrap().is_some());
+            assert_eq!(store.settled().len(), 1 + usize::from(slab));
+        });
+    }
+}
+
+/// P6, P11, C24: one dies with the last room, after any step. Who adds the same record waits until it is recovered,
+/// and gets the id, also beside another one who claims as soon as that is done.
+#[test]
+fn the_last_room_of_a_dead_one_is_waited_for() {
+    for (steps, slab) in STEPS.flat_map(|steps| [(steps, true), (steps, false)]) {
+        model(move || {
+            let store = Store::last(2, slab);
+            store.add(DEAD, record(1, 1), steps);
+            let other = store.clone();
+            let theirs = thread::spawn(move || {
+                other.recover(DEAD);
+                other.add(SECOND, record(1, 1), NEVER)
+            });
+            let mine = store.add(PRODUCER, record(1, 1), NEVER);
+            let stands = Some((u32::from(slab), record(1, 1)));
+            assert_eq!((mine, theirs.join().unwrap()), (stands, stands), "died after {steps}");
+            assert_eq!(store.settled().len(), 1 + usize::from(slab));
+        });
+    }
+}
+
+/// P11, C24: one holds the last room again and again and keeps nothing of it, as who meets its record after the claim,
+/// or lacks a chunk for its run; another one gets it.
+#[test]
+fn what_is_held_for_a_moment_is_not_missed() {
+    for (slab, whole) in [(true, true), (false, true), (false, false)] {
+        model(move || {
+            let store = Store::last(2, slab);
+            let other = store.clone();
+            let passing = thread::spawn(move || {
+                for nonce in 1..=2 {
+                    let (pool, by) = (other.pool(), by(SECOND, nonce));
+                    if !whole {
+                        pool.take_chunk(0, &by, true);
+                        // Gives back what it has taken, as `claim_run`.
+                        pool.recover(SECOND, &|| true);
+                    } else if let Ok((place, word)) = pool.claim(other.len, &by, &mut [0; CLASSES])
+                    {
+                        pool.release(place, word);
+                    }
+                }
+            });
+            let stands = Some((u32::from(slab), record(1, 1)));
+            assert_eq!(store.add(PRODUCER, record(1, 1), NEVER), stands);
+            passing.join().unwrap();
+            assert_eq!(store.settled().len(), 1 + usize::from(slab));
+        });
+    }
+}
+
+/// P6, P9, C22: an entry is damaged. What is offered may be what it named, and stays; what is being written is freed.
+#[test]
+fn a_damaged_entry_frees_only_what_is_written() {
+    for steps in STEPS {
+        model(move || {
+            let store = Store::new(2);
+            store.add(DEAD, record(1, 1), steps);
+            store.add(DEAD, record(2, 2), NEVER);
+            let entry = &store.entries[0];
+            let placed = entry.load(Ordering::Acquire);
+            entry.compare_exchange(placed, 5, Ordering::AcqRel, Ordering::Relaxed).unwrap();
+            let other = store.clone();
+            let racing = thread::spawn(move || other.recover(DEAD));
+            store.recover(DEAD);
+            racing.join().unwrap();
+            let used = store.blocks.iter().filter(|word| !word.load().is_free()).count();
+            assert_eq!(used, if steps > 2 { 2 } else { 1 }, "died after {steps}");
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 //! participant's place among the others.
 
 use super::os;
-use super::schemas::{Asks, Seen};
+use super::schemas::{Asks, Names, Seen};
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::Error;
@@ -17,6 +17,7 @@ use crate::slots::{Cursors, Slots};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{EventCount, Spinning, TICK};
 use memmap2::{MmapOptions, MmapRaw};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -34,7 +35,7 @@ pub(crate) struct Control {
     /// Who produces and who consumes, for rings of one each: `id(8) | incarnation(24) | number(32)`.
     pub producer: AtomicU64,
     pub consumer: AtomicU64,
-    /// Producer and consumer handles ever made, and claims of room for a schema.
+    /// Producer and consumer handles ever made.
     pub handles: AtomicU32,
     /// The last look at all participants: `count(24) | id(8)` of who began it. Who waits meanwhile
     /// leaves the others to that one, and looks at that one alone.
@@ -86,8 +87,12 @@ pub(crate) struct Mapping {
     pub spinning: Spinning,
     /// The schemas that this process has looked at.
     pub(super) seen: Seen,
+    /// Which schema stands for a name, as far as this process has looked.
+    pub(super) names: Mutex<Names>,
     /// What this process's handles want of schemas.
     pub(super) asks: Mutex<Asks>,
+    /// Claims of room for a schema that this process has begun.
+    claims: AtomicU64,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -131,7 +136,9 @@ impl Mapping {
             looked_at,
             spinning: Spinning::new(),
             seen: Seen::new(),
+            names: Mutex::default(),
             asks: Mutex::default(),
+            claims: AtomicU64::new(0),
         })
     }
 
@@ -153,6 +160,16 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn tag(&self) -> u16 {
         self.entry.tag(self.id)
+    }
+
+    /// Nonces for so many claims of room for a schema. Each life of each id counts from a number of its own,
+    /// so that it is not the last one's words that come back.
+    pub(super) fn nonces(&self, count: u64) -> Range<u64> {
+        let life = self.entry.incarnation() << 8 | u64::from(self.id);
+        let first = life.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        // Relaxed: a count.
+        let first = first + self.claims.fetch_add(count, Ordering::Relaxed);
+        first..first + count
     }
 
     /// Whether this process may claim so many bytes more of the pool. What it holds is counted when the
@@ -395,11 +412,9 @@ impl Mapping {
             return true;
         }
         let participants = self.participants();
-        self.words().map(|(_, word)| word.load()).any(|word| {
-            let (owner, id) = (word.owner(), word.owner() as u8);
-            let entry = participants.entry(id);
-            word.phase() == Some(Phase::Offered) && !entry.is_free() && entry.tag(id) == owner
-        })
+        self.words()
+            .map(|(_, word)| word.load())
+            .any(|word| word.phase() == Some(Phase::Offered) && participants.has(word.owner()))
     }
 
     /// Recovers a participant if it is dead.
@@ -457,6 +472,14 @@ impl Mapping {
         match begun {
             None => self.look_around(),
             Some(round) => self.look_at(round as u8),
+        }
+    }
+
+    /// Sees to the dead once per tick, for who asks what the living want and does not wait: it knows of no
+    /// round that another one may have begun for it.
+    pub(crate) fn look_around_at_times(&self) {
+        if self.due(&self.looked, TICK) {
+            self.look_around();
         }
     }
 

@@ -2,23 +2,23 @@
 //! business.
 //!
 //! The order of entries is the matter of `crate::schemas`, the memory of records that of `pool`; here
-//! they meet, and records are read. `wants` is what consumers say of the versions that they read.
+//! they meet, and records are read. `adding` is how one comes in; `wants` is what consumers say of the versions that they read.
 
+mod adding;
 mod wants;
 
-pub(super) use wants::Asks;
+use adding::New;
 #[cfg(test)]
 pub(crate) use wants::want_word;
+pub(super) use wants::{Asks, Names};
 pub use wants::{Want, Wanted};
 
 use super::{Mapping, Segment};
 use crate::block::{Block, Phase};
-use crate::clock::realtime;
-use crate::error::{Conflict, Error};
-use crate::layout::{CLASSES, Header, RECORD_HEADER, Record};
-use crate::pool::{Claimer, NoBlock, Place, Pool};
-use crate::schemas::{Entry, Settled, Table};
-use crate::sync::Ordering;
+use crate::error::Error;
+use crate::layout::{Header, RECORD_HEADER, Record};
+use crate::pool::Pool;
+use crate::schemas::{Entry, Table};
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -66,7 +66,8 @@ pub(super) struct Known {
     pub len: usize,
 }
 
-/// The records that a process has looked at, by index.
+/// The records that a process has looked at, by index. Not for a forked child: a thread that it has not may
+/// have been at a cell.
 #[derive(Debug)]
 pub(super) struct Seen(OnceLock<Box<[OnceLock<Arc<Known>>]>>);
 
@@ -160,41 +161,39 @@ pub struct Described {
 }
 
 impl Mapping {
-    /// The schemas that can be read.
+    /// The schemas that can be read; each is read anew, so a forked child may ask.
     pub(super) fn described(&self) -> Vec<Described> {
         let all = (0..self.geometry.rules.schemas).map_while(|index| {
-            self.known(index).transpose().map(|known| known.ok().map(|known| (index + 1, known)))
+            self.look_at_record(index).transpose().map(|known| Some((index + 1, known.ok()?)))
         });
         let wanted = self.all_wanted();
         // What is wanted is said of the first one of a name.
         let mut first = HashMap::new();
-        let describe = |(id, known): (u32, &Arc<Known>)| {
-            let Known { kind, version, ref name, created_ns, len, .. } = **known;
+        let describe = |(id, known)| {
+            let Known { kind, version, name, created_ns, len, .. } = known;
             let named = *first.entry((kind, name.clone())).or_insert(id);
             let wanted = wanted.get(&named).copied();
-            Described {
-                id,
-                kind,
-                name: name.to_string(),
-                version,
-                size: len as u64,
-                created_ns,
-                wanted,
-            }
+            Described { id, kind, name: name.into(), version, size: len as u64, created_ns, wanted }
         };
         all.flatten().map(describe).collect()
     }
 
     /// What is known of the record at an index. `None`: there is none yet.
     pub(super) fn known(&self, index: u32) -> Result<Option<&Arc<Known>>, Error> {
-        let Some((table, pool)) = self.schemas() else { return Ok(None) };
+        self.own()?;
+        let Some((table, _)) = self.schemas() else { return Ok(None) };
         let Some(cell) = self.seen.cell(table, index) else { return Ok(None) };
         if let Some(known) = cell.get() {
             return Ok(Some(known));
         }
-        let Some(entry) = table.read(index)? else { return Ok(None) };
-        let known = self.read_record(pool, index, entry)?;
-        Ok(Some(cell.get_or_init(|| Arc::new(known))))
+        let known = self.look_at_record(index)?;
+        Ok(known.map(|known| cell.get_or_init(|| Arc::new(known))))
+    }
+
+    fn look_at_record(&self, index: u32) -> Result<Option<Known>, Error> {
+        let Some((table, pool)) = self.schemas() else { return Ok(None) };
+        let entry = table.read(index)?;
+        entry.map(|entry| self.read_record(pool, index, entry)).transpose()
     }
 
     /// Reads a record that was placed: its words once, checked, and its name into memory of its own.
@@ -262,6 +261,8 @@ impl Schemas {
     ///
     /// [`Error::SchemaConflict`] if there is one with other bytes; [`Error::SchemasFull`],
     /// [`Error::NoRoomForSchema`], [`Error::SchemaTooLarge`], [`Error::OutOfMemory`] where there is no room.
+    /// Where others are adding just now, and hold what this one lacks, it waits for them, a tenth of a second
+    /// at most.
     pub fn add(&self, kind: u16, name: &str, version: u16, bytes: &[u8]) -> Result<Schema, Error> {
         if version == 0 {
             let (option, expected) = ("version", "1 to 65535");
@@ -278,7 +279,11 @@ impl Schemas {
     /// The schemas that there are, in the order in which they were added. One that is damaged is an error,
     /// and the others follow.
     pub fn iter(&self) -> impl Iterator<Item = Result<Schema, Error>> + '_ {
-        (0..self.limit()).map_while(|index| self.at(index).transpose())
+        // Said once, not of each.
+        let forked = self.mapping.own().err();
+        let all = if forked.is_some() { 0 } else { self.limit() };
+        let all = (0..all).map_while(|index| self.at(index).transpose());
+        forked.map(Err).into_iter().chain(all)
     }
 
     /// What there is, for people who look at it; what is damaged is left out.
@@ -286,170 +291,51 @@ impl Schemas {
         self.mapping.described()
     }
 
-    /// All versions of a schema, in the order in which they were added.
+    /// All versions of a schema, in the order in which they were added. An error, if any schema of the ring
+    /// is damaged: it may be one of them.
     pub fn versions(&self, kind: u16, name: &str) -> Result<Vec<Schema>, Error> {
-        let named = |schema: &Schema| {
+        self.of_name(kind, name).collect()
+    }
+
+    /// A version of a schema. What is damaged elsewhere in the table is an error only if it is not found.
+    pub fn find(&self, kind: u16, name: &str, version: u16) -> Result<Option<Schema>, Error> {
+        let mut damaged = None;
+        for found in self.of_name(kind, name) {
+            match found {
+                Ok(schema) if schema.version() == version => return Ok(Some(schema)),
+                Ok(_) => {}
+                Err(error) => damaged = damaged.or(Some(error)),
+            }
+        }
+        damaged.map_or(Ok(None), Err)
+    }
+
+    /// The latest version of a schema, of those that can be read. What is damaged is an error only if there
+    /// is none.
+    pub fn latest(&self, kind: u16, name: &str) -> Result<Option<Schema>, Error> {
+        let (mut latest, mut damaged) = (None::<Schema>, None);
+        for found in self.of_name(kind, name) {
+            match found {
+                Ok(schema) => {
+                    latest = latest.into_iter().chain([schema]).max_by_key(Schema::version)
+                }
+                Err(error) => damaged = damaged.or(Some(error)),
+            }
+        }
+        damaged.filter(|_| latest.is_none()).map_or(Ok(latest), Err)
+    }
+
+    /// The versions of a schema, and what is damaged.
+    fn of_name(&self, kind: u16, name: &str) -> impl Iterator<Item = Result<Schema, Error>> {
+        let named = move |schema: &Schema| {
             (schema.kind(), schema.name()) == (kind, name) && schema.version() > 0
         };
-        self.iter().filter(|found| found.as_ref().map_or(true, named)).collect()
-    }
-
-    /// A version of a schema.
-    pub fn find(&self, kind: u16, name: &str, version: u16) -> Result<Option<Schema>, Error> {
-        Ok(self.versions(kind, name)?.into_iter().find(|schema| schema.version() == version))
-    }
-
-    /// The latest version of a schema.
-    pub fn latest(&self, kind: u16, name: &str) -> Result<Option<Schema>, Error> {
-        Ok(self.versions(kind, name)?.into_iter().max_by_key(Schema::version))
+        self.iter().filter(move |found| found.as_ref().map_or(true, named))
     }
 
     fn at(&self, index: u32) -> Result<Option<Schema>, Error> {
         let known = self.mapping.known(index)?;
         let (mapping, id) = (self.mapping.clone(), SchemaId::at(index));
         Ok(known.map(|known| Schema { mapping, known: known.clone(), id }))
-    }
-
-    /// The record that says the same as `new`, which is added if there is none.
-    fn enter(&self, new: &New<'_>) -> Result<Schema, Error> {
-        let mapping = &*self.mapping;
-        mapping.own()?;
-        let body_at = Record::body_at(new.name.len() as u64);
-        let Some(body_at) = body_at else {
-            let (option, value) = ("name of a schema", format!("{:?}", new.name));
-            return Err(Error::InvalidOption { option, value, expected: "1 to 1024 bytes" });
-        };
-        let (table, pool) = mapping.schemas().ok_or(Error::NoSchemas)?;
-        let meet = |index, _| match mapping.known(index)? {
-            Some(there) if new.is(there) => {
-                self.at(index)?.map_or(Ok(None), |there| new.met(there))
-            }
-            _ => Ok(None),
-        };
-        let vacant = match table.settle(0, None, meet)? {
-            Settled::Met(there) => return Ok(there),
-            Settled::Vacant(index) => index,
-            _ => return Err(Error::SchemasFull { limit: table.len() }),
-        };
-        let len = body_at + new.bytes.len() as u64;
-        let mine = Claimed::claim(mapping, pool, len)?;
-        // SAFETY: `len` bytes of the block, which is this claim's.
-        unsafe { new.write(mapping, mine.place, body_at) };
-        let entry = mine.offer();
-        match table.settle(vacant, Some(entry), meet)? {
-            Settled::Placed(index) => {
-                std::mem::forget(mine);
-                self.at(index)?.ok_or(Error::NoSchemas)
-            }
-            Settled::Met(there) => Ok(there),
-            _ => Err(Error::SchemasFull { limit: table.len() }),
-        }
-    }
-}
-
-/// A record on its way.
-struct New<'a> {
-    kind: u16,
-    name: &'a str,
-    version: u16,
-    bytes: &'a [u8],
-}
-
-impl New<'_> {
-    /// Whether a record has the same kind, name and version.
-    fn is(&self, there: &Known) -> bool {
-        (there.version, there.kind, &*there.name) == (self.version, self.kind, self.name)
-    }
-
-    /// A record that is, if it is this one.
-    fn met(&self, there: Schema) -> Result<Option<Schema>, Error> {
-        if *there == *self.bytes {
-            return Ok(Some(there));
-        }
-        let same = there.iter().zip(self.bytes).take_while(|(a, b)| a == b).count();
-        Err(Error::SchemaConflict(Box::new(Conflict {
-            kind: self.kind,
-            name: self.name.to_owned(),
-            version: self.version,
-            id: there.id().get(),
-            there: there.len() as u64,
-            given: self.bytes.len() as u64,
-            differs_at: same as u64,
-        })))
-    }
-
-    /// # Safety
-    /// The place is the caller's, and holds the record, whose body begins at `body_at`.
-    unsafe fn write(&self, mapping: &Mapping, place: Place, body_at: u64) {
-        let pointer = mapping.record(place.offset);
-        let record = Record {
-            body_len: self.bytes.len() as u64,
-            name_len: self.name.len() as u32,
-            kind: self.kind,
-            version: self.version,
-            created_ns: realtime(),
-            reserved: [0; 8],
-        };
-        // SAFETY: by the function's contract; blocks are aligned to 64.
-        unsafe { pointer.cast::<Record>().write(record) };
-        for (at, bytes) in [(RECORD_HEADER, self.name.as_bytes()), (body_at as usize, self.bytes)] {
-            let to = pointer.wrapping_add(at);
-            // SAFETY: within the place, by the function's contract, and nobody else's.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        }
-    }
-}
-
-/// A block for a record, given back unless the record is placed.
-struct Claimed<'a> {
-    mapping: &'a Mapping,
-    pool: Pool<'a>,
-    place: Place,
-    word: crate::block::Word,
-}
-
-impl<'a> Claimed<'a> {
-    fn claim(mapping: &'a Mapping, pool: Pool<'a>, len: u64) -> Result<Self, Error> {
-        let limit = mapping.geometry.records();
-        if len > limit {
-            return Err(Error::SchemaTooLarge { len, limit });
-        }
-        let back = |offset, len| mapping.back_records(offset, len);
-        // Relaxed: a number that no other claim has.
-        let nonce = || mapping.control().handles.fetch_add(1, Ordering::Relaxed).into();
-        let by = |back| Claimer { owner: mapping.tag(), nonce: nonce(), back };
-        // In few sizes: records come in all lengths and stay, and each size of blocks takes a chunk.
-        let most = pool.measures.chunk_len / 2;
-        let need = if len > most { len } else { len.next_power_of_two() };
-        let claim = |by| pool.claim(need, &by, &mut [0; CLASSES]);
-        let mut claimed = claim(by(Some(&back)));
-        if claimed.is_err() {
-            // The dead may have been adding some, and no more memory be needed than there is.
-            mapping.look_around();
-            claimed = match claim(by(Some(&back))) {
-                Err(NoBlock::Unbacked) => claim(by(None)).map_err(|_| NoBlock::Unbacked),
-                other => other,
-            };
-        }
-        match claimed {
-            Ok((place, word)) => Ok(Self { mapping, pool, place, word }),
-            Err(NoBlock::Exhausted) => Err(Error::NoRoomForSchema { len, limit }),
-            Err(NoBlock::Unbacked) => {
-                Err(Error::OutOfMemory { path: mapping.path.clone(), needed: len })
-            }
-        }
-    }
-
-    /// Step *offer*: the record is complete.
-    fn offer(&self) -> Entry {
-        let offered = self.word.with(Phase::Offered, self.mapping.tag());
-        self.pool.blocks[self.place.block as usize].set(offered);
-        Entry { block: self.place.block, generation: offered.generation() }
-    }
-}
-
-impl Drop for Claimed<'_> {
-    fn drop(&mut self) {
-        self.pool.release(self.place, self.word);
     }
 }

@@ -32,6 +32,20 @@ fn both(one: (u16, u16), other: (u16, u16)) -> (u16, u16) {
     (one.0.max(other.0), one.1.min(other.1))
 }
 
+/// The first schema of each kind and name, of those that a process has gone through to find one.
+#[derive(Debug, Default)]
+pub(in crate::segment) struct Names {
+    first: HashMap<u16, HashMap<Box<str>, SchemaId>>,
+    /// Index up to which it has gone.
+    looked: u32,
+}
+
+impl Names {
+    fn get(&self, kind: u16, name: &str) -> Option<SchemaId> {
+        self.first.get(&kind)?.get(name).copied()
+    }
+}
+
 /// What the handles of a process want.
 #[derive(Debug, Default)]
 pub(in crate::segment) struct Asks {
@@ -85,7 +99,7 @@ impl Schemas {
     /// the oldest to the newest. Producers see it ([`Schemas::readable`]), and may send an older version
     /// than they would. Nobody is kept from sending another one.
     ///
-    /// [`Error::TooManyWanted`]: a process can say so of 10 names. Where the name is new to the ring it is
+    /// [`Error::TooManyWanted`]: a process can say so of 10 names, and nothing is added then. Where the name is new to the ring it is
     /// added, as a schema of version 0 without bytes, and the errors of [`Schemas::add`] may come.
     pub fn want(
         &self,
@@ -103,14 +117,17 @@ impl Schemas {
                 expected: "from 1 on, the oldest first",
             });
         }
+        // Held all along: a word that is free now is free when the name has its id.
+        let mut asks = mapping.asks();
         let id = match mapping.named(kind, name)? {
             Some(id) => id,
             None => {
+                // A name that was added stays, so not for one who then can't speak of it.
+                mapping.may_want()?;
                 self.enter(&New { kind, name, version: 0, bytes: &[] })?;
                 mapping.named(kind, name)?.ok_or(Error::NoSchemas)?
             }
         };
-        let mut asks = mapping.asks();
         asks.last += 1;
         let number = asks.last;
         asks.all.push(Ask { number, id: id.get(), versions: (oldest, newest) });
@@ -123,17 +140,25 @@ impl Schemas {
     }
 
     /// What each process reads that has said so of a schema. One that has died counts until it is
-    /// recovered, a few milliseconds later where there is traffic.
+    /// recovered: a tenth of a second at most, since that often this looks for the dead, and a few
+    /// milliseconds where there is traffic.
     pub fn wanted(&self, kind: u16, name: &str) -> Result<Vec<Wanted>, Error> {
+        self.mapping.own()?;
+        self.mapping.look_around_at_times();
         let id = self.mapping.named(kind, name)?;
         Ok(id.map_or(Vec::new(), |id| self.mapping.wanted(id.get()).collect()))
     }
 
     /// The versions, from the oldest to the newest, that all read who have said so; empty
-    /// ([`RangeInclusive::is_empty`]) where there is none. `None`: nobody has. It takes a look at each
-    /// place for a process, some microseconds: ask once for a batch, not for a small frame.
-    pub fn readable(&self, kind: u16, name: &str) -> Option<RangeInclusive<u16>> {
-        self.mapping.read_by_all(kind, name).map(|(oldest, newest)| oldest..=newest)
+    /// ([`RangeInclusive::is_empty`]) where there is none. `None`: nobody has. The dead count as in
+    /// [`Schemas::wanted`]. It takes a look at each place for a process, some microseconds: ask once for a
+    /// batch, not for a small frame.
+    ///
+    /// [`Error::Corrupt`]: a damaged schema may have been the first one of this name, and then it is not
+    /// known what was said of it.
+    pub fn readable(&self, kind: u16, name: &str) -> Result<Option<RangeInclusive<u16>>, Error> {
+        let all = self.mapping.read_by_all(kind, name)?;
+        Ok(all.map(|(oldest, newest)| oldest..=newest))
     }
 }
 
@@ -142,18 +167,31 @@ impl Mapping {
         self.asks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The first record of a name.
+    /// The first record of a name. Once it is found it is known: it never becomes another one.
     fn named(&self, kind: u16, name: &str) -> Result<Option<SchemaId>, Error> {
-        for index in 0..self.geometry.rules.schemas {
-            match self.known(index)? {
-                Some(known) if known.kind == kind && &*known.name == name => {
-                    return Ok(Some(SchemaId::at(index)));
-                }
-                Some(_) => {}
-                None => break,
+        // A forked child may never get the lock.
+        self.own()?;
+        let mut names = self.names.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        loop {
+            if let Some(id) = names.get(kind, name) {
+                return Ok(Some(id));
             }
+            let index = names.looked;
+            // A damaged one may be the first of this name: nobody gets past it.
+            let Some(known) = self.known(index)? else { return Ok(None) };
+            let of_kind = names.first.entry(known.kind).or_default();
+            of_kind.entry(known.name.clone()).or_insert(SchemaId::at(index));
+            names.looked += 1;
         }
-        Ok(None)
+    }
+
+    /// An error if this process has no word left to say what it reads.
+    fn may_want(&self) -> Result<(), Error> {
+        let wants = self.participants().wants(self.id);
+        if wants.is_some_and(|(_, words)| !words.contains(&0)) {
+            return Err(Error::TooManyWanted { limit: WANTS as u32 });
+        }
+        Ok(())
     }
 
     /// What of a schema all handles of this process read, said anew.
@@ -194,8 +232,10 @@ impl Mapping {
         all
     }
 
-    fn read_by_all(&self, kind: u16, name: &str) -> Option<(u16, u16)> {
-        let id = self.named(kind, name).ok().flatten()?;
-        self.wanted(id.get()).map(|wanted| (wanted.oldest, wanted.newest)).reduce(both)
+    fn read_by_all(&self, kind: u16, name: &str) -> Result<Option<(u16, u16)>, Error> {
+        self.own()?;
+        self.look_around_at_times();
+        let Some(id) = self.named(kind, name)? else { return Ok(None) };
+        Ok(self.wanted(id.get()).map(|wanted| (wanted.oldest, wanted.newest)).reduce(both))
     }
 }
