@@ -111,20 +111,21 @@ fuzz-if-possible:
 # sanitizer's frames don't fit.
 checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py bindings/python/tests/test_json.py -k 'not twice and not leaks and not small_stack'
 
-asan: ## the crates and the Python package's codec under the address sanitizer (nightly)
+asan: setup ## the crates and both bindings' codecs under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@scripts/asan-python $(checked)
+	@scripts/asan-beam
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
 asan-if-possible: setup
-	$(say) 'Address sanitizer, unit tests and the codec of the Python package'
+	$(say) 'Address sanitizer, unit tests and the codecs of the bindings'
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
-	  scripts/asan-python $(checked); \
+	  scripts/asan-python $(checked) && scripts/asan-beam; \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/

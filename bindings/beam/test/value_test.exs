@@ -680,7 +680,7 @@ defmodule Slipring.ValueTest do
       end)
     end
 
-    defp copied(frame), do: Slipring.Native.content(frame.lease)
+    defp copied(frame), do: Slipring.Native.content(frame.lease, false)
   end
 
   describe "explain" do

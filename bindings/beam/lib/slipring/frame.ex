@@ -95,7 +95,7 @@ defmodule Slipring.Frame do
 
   def value(%__MODULE__{content: content, lease: lease}, options) do
     Value.decode_options(options)
-    present(content || Native.content(lease))
+    present(content || Native.content(lease, true))
   end
 
   def value(other, _options), do: wrong!("value/2", other)
@@ -214,7 +214,7 @@ defmodule Slipring.Frame do
 
   def in_place?(%__MODULE__{lease: lease}) do
     bytes =
-      case present(Native.content(lease)) do
+      case present(Native.content(lease, false)) do
         %Tensor{data: data} -> data
         {_flags, _type, body} -> body
         data -> data

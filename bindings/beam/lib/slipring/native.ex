@@ -32,6 +32,9 @@ defmodule Slipring.Native do
   def check_large(_terms, _limit, _how, _registry), do: not_loaded()
   def watch_room(_tx, _tag), do: not_loaded()
   def why_full(_tx), do: not_loaded()
+  def log_choices(_on?), do: not_loaded()
+  def choices_logged, do: not_loaded()
+  def stats, do: not_loaded()
   def trim(_tx), do: not_loaded()
   def close_producer(_tx, _tag), do: not_loaded()
   def hand_over_producer(_tx, _pid), do: not_loaded()
@@ -53,7 +56,7 @@ defmodule Slipring.Native do
   def dtype(_type, _byte_order), do: not_loaded()
   def select(_nature, _refused), do: not_loaded()
 
-  def content(_lease), do: not_loaded()
+  def content(_lease, _asked?), do: not_loaded()
   def copy_out(_lease), do: not_loaded()
   def read_meta(_lease), do: not_loaded()
   def release(_lease), do: not_loaded()

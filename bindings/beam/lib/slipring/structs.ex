@@ -6,7 +6,7 @@ defmodule Slipring.Structs do
   # term, put anew when a type is added. That happens once for each, when its first value is sent, when
   # its name arrives first, or by `Slipring.register/2`.
 
-  alias Slipring.{Encodable, Object, Tensor}
+  alias Slipring.{Choices, Encodable, Object, Tensor}
 
   @key __MODULE__
 
@@ -91,7 +91,7 @@ defmodule Slipring.Structs do
       end)
 
     case {types, names} do
-      {%{^module => ^type}, _names} -> :ok
+      {%{^module => ^type}, _names} -> Choices.registered(module, type)
       {_types, %{^name => {%{__struct__: other}, _version, _loads?}}} -> {:taken, other}
     end
   end
@@ -167,7 +167,9 @@ defmodule Slipring.Structs do
           # From now on the native part knows it.
           []
         else
-          _own_form -> [{:as, impl.encode(struct), []}]
+          _own_form ->
+            Choices.prepared(module)
+            [{:as, impl.encode(struct), []}]
         end
     end
   end
@@ -246,6 +248,7 @@ defmodule Slipring.Structs do
 
     case Map.get(names, object.name) do
       {%{__struct__: module}, version, true} when version != object.version ->
+        Choices.loaded(module, object.name, object.version)
         module.load(object.version, object.fields)
 
       _not_ours ->

@@ -12,6 +12,7 @@
 //! 4. A written value for which the ring has no slot yet is kept ([`Pending`]) and not written again.
 
 use crate::attachment::Hold;
+use crate::counts::Tally;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
@@ -20,7 +21,7 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
-use crate::{atoms, charge, meta, ring};
+use crate::{atoms, charge, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::{ndarray, raw};
@@ -45,16 +46,18 @@ const SMALL: usize = 256;
 /// Room that a value may leave unused without being moved, beside as much as it takes itself.
 const WASTE: usize = 4096;
 
-/// A producer, and what its values took of late.
+/// A producer, what its values took of late, and what it has sent.
 pub(crate) struct Writer {
     producer: Producer,
     room: Room,
+    tally: Tally,
 }
 
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
-        Self { producer, room: Room { limit, bytes: 0, buffers: 0, large: false } }
+        let room = Room { limit, bytes: 0, buffers: 0, large: false };
+        Self { producer, room, tally: Tally::new() }
     }
 }
 
@@ -149,6 +152,7 @@ impl<'a> Sent<'a> {
 
     fn term(self, env: Env<'a>, hold: &Hold) -> Term<'a> {
         match self {
+            Self::Done(atom) if atom == atoms::ok() => select::sent().encode(env),
             Self::Done(atom) => atom.encode(env),
             Self::Pending(grant, header) => {
                 let grant = Mutex::new(Some((grant, header)));
@@ -216,12 +220,15 @@ impl<'a> Payload<'a> {
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {
         let wait = how.wait();
-        let tx = &mut writer.producer;
+        let Writer { producer: tx, tally, .. } = &mut *writer;
         Sent::of(match self {
-            Self::Bytes(bytes) if meta.is_none() => tx.send(Header::raw(), bytes.as_slice(), &wait),
-            Self::Bytes(bytes) => place(tx, &raw::plan(bytes.len(), meta)?, bytes, &wait),
+            Self::Bytes(bytes) if meta.is_none() => {
+                let sent = tx.send(Header::raw(), bytes.as_slice(), &wait);
+                tally.sent(Format::Raw.code(), bytes.len(), sent)
+            }
+            Self::Bytes(bytes) => place(tx, tally, &raw::plan(bytes.len(), meta)?, bytes, &wait),
             Self::Tensor(tensor) => {
-                place(tx, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
+                place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
             Self::Value(term, rules) => {
                 return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
@@ -340,7 +347,7 @@ impl<'a> Value<'a, '_> {
 
     fn send_by(
         &self,
-        Writer { producer: tx, room }: &mut Writer,
+        Writer { producer: tx, room, tally }: &mut Writer,
         wait: &Wait<'_>,
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {
@@ -357,7 +364,8 @@ impl<'a> Value<'a, '_> {
             let len = written.layout.body_len();
             if written.fitted && len <= SMALL {
                 let header = self.complete(&mut body, at, &written)?;
-                return Sent::of(tx.send(header, &body[..len], wait));
+                let sent = tx.send(header, &body[..len], wait);
+                return Sent::of(tally.sent(header.format, len, sent));
             }
             exact = Some(written.layout);
         }
@@ -398,10 +406,11 @@ impl<'a> Value<'a, '_> {
             }
             let header = self.complete(&mut grant, at, &written)?;
             if grant.len() > 2 * took + WASTE {
-                return Sent::of(tx.send(header, &grant[..took], wait));
+                let sent = tx.send(header, &grant[..took], wait);
+                return Sent::of(tally.sent(header.format, took, sent));
             }
             grant.truncate(took);
-            return match tx.commit(grant, header, wait) {
+            return match tally.sent(header.format, took, tx.commit(grant, header, wait)) {
                 Ok(()) => Ok(Sent::Done(atoms::ok())),
                 Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
                     Ok(Sent::Pending(grant, header))
@@ -413,7 +422,13 @@ impl<'a> Value<'a, '_> {
 }
 
 /// Writes a planned body in the segment and sends it.
-fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
+fn place(
+    tx: &mut Producer,
+    tally: &mut Tally,
+    plan: &Plan<'_>,
+    data: &[u8],
+    wait: &Wait<'_>,
+) -> Result<(), Error> {
     let header = Header {
         format: plan.format().code(),
         format_version: FORMAT_VERSION,
@@ -425,10 +440,11 @@ fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Re
         Ok(place) => place.copy_from_slice(data),
         Err(_) => unreachable!("the body has the planned length"),
     };
-    tx.send_with(header, plan.body_len(), fill, wait)
+    let sent = tx.send_with(header, plan.body_len(), fill, wait);
+    tally.sent(header.format, plan.body_len(), sent)
 }
 
-/// `:ok`, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
+/// `:ok`, `:told` where the log is to say so, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
 /// for `send_large`.
 #[rustler::nif]
 fn send<'a>(
@@ -502,14 +518,16 @@ fn read<'a>(
     Ok((Payload::parse(env, payload, how, rules)?, meta::encode(metadata, most)?))
 }
 
-/// Sends what `send` has written: `:ok`, `:full`, `:busy` or `{:error, fault}`.
+/// Sends what `send` has written: `:ok`, `:told`, `:full`, `:busy` or `{:error, fault}`.
 #[rustler::nif]
 fn commit<'a>(env: Env<'a>, tx: Sender, pending: ResourceArc<Pending>, how: u32) -> Term<'a> {
     tx.answer(env, |Live { handle, .. }| {
         let mut place = pending.grant.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some((grant, header)) = place.take() else { return Ok(atoms::ok().encode(env)) };
-        match handle.producer.commit(grant, header, &How(how).wait()) {
-            Ok(()) => Ok(atoms::ok().encode(env)),
+        let Some((grant, header)) = place.take() else { return Ok(select::sent().encode(env)) };
+        let len = grant.len();
+        let sent = handle.producer.commit(grant, header, &How(how).wait());
+        match handle.tally.sent(header.format, len, sent) {
+            Ok(()) => Ok(select::sent().encode(env)),
             Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
                 *place = Some((grant, header));
                 Ok(atoms::full().encode(env))
@@ -519,7 +537,7 @@ fn commit<'a>(env: Env<'a>, tx: Sender, pending: ResourceArc<Pending>, how: u32)
     })
 }
 
-/// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` (enough for
+/// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` or `:told` (enough for
 /// one call) or what `send` answers of the next one.
 #[rustler::nif]
 fn send_many<'a>(

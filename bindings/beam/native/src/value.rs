@@ -10,7 +10,7 @@ pub(crate) mod terms;
 
 use crate::error::{Fault, answer};
 use crate::producer::needs;
-use crate::{atoms, charge};
+use crate::{atoms, charge, counts};
 use decode::{Forms, Input, Options, Read, form};
 use describe::Description;
 use encode::{Rules, Written};
@@ -157,18 +157,18 @@ pub(crate) enum Most {
     All,
 }
 
-/// Reads a value: `{term, notes}`, or `:large`.
-pub(crate) fn read<'a>(
+/// Reads a value: `{term, notes}`, or `None` where that is more than it may.
+fn read<'a>(
     env: Env<'a>,
     input: &Input<'a, '_, '_>,
     options: u32,
     forms: Option<Forms<'a>>,
     most: Most,
-) -> Result<Term<'a>, Fault> {
+) -> Result<Option<Term<'a>>, Fault> {
     let forms = forms.ok_or_else(Fault::other_library)?;
     let items = if most == Most::Normal { ITEMS_MOST } else { usize::MAX };
     if most == Most::Normal && input.head.bytes.len() > DECODE_MOST {
-        return Ok(atoms::large().encode(env));
+        return Ok(None);
     }
     let read = decode::decode(env, input, Options(options), forms, items);
     let left = read.as_ref().map_or(0, |read| read.left);
@@ -176,8 +176,8 @@ pub(crate) fn read<'a>(
         charge(env, 0, (items - left) * ITEM_COSTS);
     }
     match read {
-        Ok(Read { term, notes, .. }) => Ok((term.term(env), notes).encode(env)),
-        Err(decode::Stop::Large) => Ok(atoms::large().encode(env)),
+        Ok(Read { term, notes, .. }) => Ok(Some((term.term(env), notes).encode(env))),
+        Err(decode::Stop::Large) => Ok(None),
         Err(decode::Stop::Refused(refused)) => Err(refused.into()),
     }
 }
@@ -191,12 +191,14 @@ fn read_binary<'a>(
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(bytes);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
+    let read = || {
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
+        let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
+        let read = read(env, &input, options, forms(env, given), most)?;
+        Ok(read.unwrap_or_else(|| atoms::large().encode(env)))
     };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
-    let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
-    answer(env, read(env, &input, options, forms(env, given), most))
+    answer(env, read())
 }
 
 /// A part of a binary that has these bytes.
@@ -225,21 +227,20 @@ fn read_copied<'a>(
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(body);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
-    };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
     let read = || {
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
         let body = Body::open(Format::Value.code(), flags, type_code, bytes)?;
-        read_body(env, &body, &view, options, forms(env, given), most)
+        read_body(env, &body, bytes.len(), &view, options, forms(env, given), most)
     };
     answer(env, read())
 }
 
-/// Reads the value of a body.
+/// Reads the value of a body of so many bytes: `{term, notes}`, or `:large`.
 pub(crate) fn read_body<'a, 'b>(
     env: Env<'a>,
     body: &Body<'b>,
+    len: usize,
     view: &dyn Fn(&'b [u8]) -> Word<'a>,
     options: u32,
     forms: Option<Forms<'a>>,
@@ -248,7 +249,13 @@ pub(crate) fn read_body<'a, 'b>(
     match body.content()? {
         Content::Value(headed) => {
             let input = Input { head: headed.head, buffers: &headed.buffers, view };
-            read(env, &input, options, forms, most)
+            match read(env, &input, options, forms, most)? {
+                Some(read) => {
+                    counts::here(|tally| tally.decoded(Format::Value.code(), len));
+                    Ok(read)
+                }
+                None => Ok(atoms::large().encode(env)),
+            }
         }
         other => Err(Fault::unreadable(format!("content of another kind: {other:?}"), "$.format")),
     }
