@@ -2,7 +2,7 @@ defmodule Slipring.Frame do
   @moduledoc """
   A frame that was received.
 
-    * `format` - `:raw`, `:ndarray`, `:value`, or another that this version can't decode
+    * `format` - `:raw`, `:ndarray`, `:arrow`, `:value`, or another that this version can't decode
     * `meta` - the sender's metadata, a map with binaries as keys, or `nil`
     * `sequence` - the frame's number with its producer
     * `timestamp` - when it was sent, in nanoseconds since 1970
@@ -23,7 +23,7 @@ defmodule Slipring.Frame do
   is by then. A leased one whose value somebody still has goes back when that is garbage.
   """
 
-  alias Slipring.{Error, Native, Structs, Tensor, Value}
+  alias Slipring.{Error, Native, Structs, Table, Tensor, Value}
 
   @type t :: %__MODULE__{
           format: atom,
@@ -39,12 +39,12 @@ defmodule Slipring.Frame do
   defstruct [:format, :meta, :sequence, :timestamp, :content, :lease, redeliveries: 0]
 
   @doc """
-  What was sent: a binary, a `Slipring.Tensor`, or any other term.
+  What was sent: a binary, a `Slipring.Tensor`, a `Slipring.Table`, or any other term.
 
   Of a leased frame, binaries lie in the segment and keep it: those that were sent as they are, and of
-  other terms the large ones, and the data of tensors.
+  other terms the large ones, the data of tensors, and the columns of tables.
 
-  Terms that are neither are decoded each time, as the options say:
+  Terms that are none of these are decoded each time, as the options say:
 
     * `:keys` - keys of maps that are text: `:strings`, the default, or `:existing_atoms`, where there is
       such an atom
@@ -93,6 +93,16 @@ defmodule Slipring.Frame do
     |> bang()
   end
 
+  def value(%__MODULE__{format: :arrow, content: nil, lease: lease}, options) do
+    Value.decode_options(options)
+    Table.read(fn -> Native.table_lease(lease) end, fn -> Native.table_lease_large(lease) end)
+  end
+
+  def value(%__MODULE__{format: :arrow, content: {_flags, _type, _body} = content}, options) do
+    Value.decode_options(options)
+    Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+  end
+
   def value(%__MODULE__{content: content, lease: lease}, options) do
     Value.decode_options(options)
     present(content || Native.content(lease, true))
@@ -106,12 +116,13 @@ defmodule Slipring.Frame do
   @doc """
   What the frame holds, without decoding it: a map with `:format`, and
 
-    * `:kind` - `:bytes`, `:tensor`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
+    * `:kind` - `:bytes`, `:tensor`, `:table`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
       `:tuple`, `:map`, `:set`, `:range`, `:date`, `:time`, `:naive_datetime`, `:datetime`, `:duration`, `:decimal`,
       `:uuid`, `:object`, `:tag`, `:element`, `:pickle`
     * `:length` - of bytes and text in bytes, of lists, tuples, sets and maps in items
     * `:keys` - of maps and objects, up to 64 of them
     * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
+    * `:rows`, `:columns` - of tables, the second as `{name, type}` each
     * `:name`, `:version` - of objects; `:number` of tags
     * `:buffers` - of values, how many pieces lie out of line
 
@@ -124,6 +135,12 @@ defmodule Slipring.Frame do
       %{format: :value, kind: :map, length: 2, keys: ["id", "tags"], buffers: 0}
   """
   @spec describe(t) :: map
+  def describe(%__MODULE__{format: :arrow} = frame) do
+    table = value(frame)
+    columns = for field <- table.fields, do: {field.name, field.type}
+    %{format: :arrow, kind: :table, rows: table.rows, columns: columns}
+  end
+
   def describe(%__MODULE__{format: format}) when format not in [:raw, :ndarray, :value],
     do: %{format: format}
 

@@ -15,11 +15,16 @@ defmodule Slipring.Sending do
   @drop 1
   @value 2
   @bytes 4
+  @first 8
+  @last 16
 
   def how(options) do
     bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
       bit(options.binaries == :bytes, @bytes)
   end
+
+  # A frame of a stream.
+  def stream(first?, last?), do: bit(first?, @first) ||| bit(last?, @last)
 
   defp bit(true, bit), do: bit
   defp bit(false, _bit), do: 0

@@ -1,7 +1,7 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
 //! `Slipring.Frame` is made.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value or a table as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -62,7 +62,7 @@ pub(crate) fn open(frame: &slipring::Frame) -> Result<Body<'_>, Fault> {
     Ok(Body::open(header.format, header.flags, header.type_code, frame)?)
 }
 
-/// The content, its bytes made a term by `data`. A value is decoded when it is asked for: till then it is
+/// The content, its bytes made a term by `data`. A value or a table is decoded when it is asked for: till then it is
 /// the `whole` body, and what the header says of it.
 pub(crate) fn content<'a, 'b>(
     env: Env<'a>,
@@ -70,7 +70,7 @@ pub(crate) fn content<'a, 'b>(
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    if body.format() == Format::Value {
+    if matches!(body.format(), Format::Value | Format::Arrow) {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
     }
@@ -98,7 +98,7 @@ pub(crate) fn copied<'a>(
 
 /// Counts a frame of which the content was made a term; a value is one only when it is decoded.
 pub(crate) fn count(frame: &slipring::Frame, body: &Body<'_>, tally: &mut Tally) {
-    if body.format() != Format::Value {
+    if !matches!(body.format(), Format::Value | Format::Arrow) {
         tally.decoded(body.format().code(), frame.len());
     }
 }

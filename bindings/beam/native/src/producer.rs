@@ -1,6 +1,6 @@
 //! Sending.
 //!
-//! A binary goes as it is, a tensor as an array, every other term as a value. A value is written straight
+//! A binary goes as it is, a tensor as an array, a table as one, every other term as a value. A value is written straight
 //! into the segment, and how much of it that takes is known only afterwards:
 //!
 //! 1. Room is reserved by what earlier values of the same producer took. What does not fit is counted to
@@ -21,11 +21,13 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
+use crate::table::arrays::Parsed;
 use crate::{atoms, charge, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
+use slipring_codec::format::arrow::Plan as TablePlan;
 use slipring_codec::format::{ndarray, raw};
-use slipring_codec::frame::Layout;
+use slipring_codec::frame::{Layout, flags};
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
 
@@ -112,6 +114,11 @@ impl How {
     fn bytes(self) -> bool {
         self.0 & 4 != 0
     }
+    /// What the header says of a stream that the frame is a part of.
+    fn stream(self) -> u16 {
+        let first = if self.0 & 8 != 0 { flags::STREAM_FIRST } else { 0 };
+        first | if self.0 & 16 != 0 { flags::STREAM_LAST } else { 0 }
+    }
     fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
     }
@@ -121,6 +128,7 @@ impl How {
 enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
+    Table(Parsed<'a>),
     Value(Word<'a>, Rules<'a>),
 }
 
@@ -193,6 +201,9 @@ impl<'a> Payload<'a> {
         if !how.value() && is(names::all().tensor) {
             return Tensor::parse(env, word).map(Self::Tensor);
         }
+        if is(names::all().table) {
+            return Parsed::of(env, word).map(Self::Table);
+        }
         if is(names::all().prepared) {
             let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
             let prepared = field(names::prepared());
@@ -206,6 +217,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
+            Self::Table(table) => table.size(),
             Self::Value(..) => 0,
         }
     }
@@ -230,6 +242,7 @@ impl<'a> Payload<'a> {
             Self::Tensor(tensor) => {
                 place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
+            Self::Table(table) => return send_table(tx, tally, table, meta, how),
             Self::Value(term, rules) => {
                 return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
             }
@@ -242,6 +255,10 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
+            Self::Table(table) if table.size() > COPY_MOST && *most == ENCODE_MOST => {
+                return Ok(Sent::Done(atoms::large()));
+            }
+            Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
             Self::Value(term, rules) => {
                 let value = Value { env, term: *term, rules: *rules, meta: None };
                 match value.write(&mut [], 0, most)? {
@@ -442,6 +459,38 @@ fn place(
     };
     let sent = tx.send_with(header, plan.body_len(), fill, wait);
     tally.sent(header.format, plan.body_len(), sent)
+}
+
+/// Writes a table straight into the segment. One that waits for a slot is not written again.
+fn send_table<'a>(
+    tx: &mut Producer,
+    tally: &mut Tally,
+    table: &Parsed<'a>,
+    meta: Option<&[u8]>,
+    how: How,
+) -> Result<Sent<'a>, Fault> {
+    let wait = how.wait();
+    table.outgoing()?.planned(meta.map(<[u8]>::len), |plan| {
+        let header = Header {
+            format: plan.format().code(),
+            format_version: FORMAT_VERSION,
+            flags: plan.flags() | how.stream(),
+            type_code: plan.type_code(),
+            ..Header::default()
+        };
+        let mut grant = match tx.reserve(plan.body_len(), &wait) {
+            Ok(grant) => grant,
+            Err(error) => return Sent::not(error),
+        };
+        plan.write(&mut grant, meta)?;
+        match tally.sent(header.format, plan.body_len(), tx.commit(grant, header, &wait)) {
+            Ok(()) => Ok(Sent::Done(atoms::ok())),
+            Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
+                Ok(Sent::Pending(grant, header))
+            }
+            Err(rejected) => Sent::not(rejected.error),
+        }
+    })?
 }
 
 /// `:ok`, `:told` where the log is to say so, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is

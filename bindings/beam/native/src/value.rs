@@ -1,8 +1,8 @@
 //! Values: any term of `docs/types.md`, straight to CBOR and back.
 
 pub(crate) mod array;
-mod big;
-mod calendar;
+pub(crate) mod big;
+pub(crate) mod calendar;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
@@ -62,7 +62,7 @@ pub(crate) mod names {
             own_decimal = "Elixir.Slipring.Decimal", own_duration = "Elixir.Slipring.Duration",
             uuid = "Elixir.Slipring.UUID", tensor = "Elixir.Slipring.Tensor", tag = "Elixir.Slipring.Tag",
             object = "Elixir.Slipring.Object", text = "Elixir.Slipring.Text", bytes = "Elixir.Slipring.Bytes",
-            prepared = "Elixir.Slipring.Prepared",
+            prepared = "Elixir.Slipring.Prepared", table = "Elixir.Slipring.Table",
         }
     }
 
@@ -78,7 +78,7 @@ pub(crate) mod names {
     }
     modules! {
         map_set range date time naive datetime decimal duration iso own_decimal own_duration uuid tensor
-        tag object text bytes prepared
+        tag object text bytes prepared table
     }
 }
 
