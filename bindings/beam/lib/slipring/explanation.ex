@@ -8,7 +8,7 @@ defmodule Slipring.Explanation do
       those that hold the term, `size` in bytes and `time` in microseconds, measured by writing it once
   """
 
-  alias Slipring.{Native, Tensor}
+  alias Slipring.{Error, Native, Table, Tensor}
 
   @type candidate :: %{
           format: atom,
@@ -22,35 +22,59 @@ defmodule Slipring.Explanation do
   defstruct [:format, :reason, candidates: []]
 
   @doc false
+  def of(%Table{} = table) do
+    {spent, size} = :timer.tc(fn -> Native.table_size(table) end)
+
+    candidates =
+      case size do
+        {:error, fault} -> raise Error.new(fault, :explain, nil)
+        size -> candidates("table", nil, nil, fn :arrow -> {size, spent} end)
+      end
+
+    first(candidates)
+  end
+
   def of(term) do
     {spent, encoded} = :timer.tc(fn -> Slipring.encode(term) end)
 
+    {looked, records} =
+      :timer.tc(fn -> if is_list(term), do: Native.records(term), else: :other end)
+
     {nature, refused} =
-      case {term, encoded} do
-        {term, _} when is_binary(term) -> {"bytes", nil}
-        {%Tensor{}, {:ok, _}} -> {"array", nil}
-        {_, {:ok, _}} -> {"value", nil}
-        {_, {:error, error}} -> {"other", Exception.message(error)}
+      case {term, encoded, records} do
+        {term, _, _} when is_binary(term) -> {"bytes", nil}
+        {%Tensor{}, {:ok, _}, _} -> {"array", nil}
+        {_, _, {:ok, _}} -> {"records", nil}
+        {_, {:ok, _}, _} -> {"value", nil}
+        {_, {:error, error}, _} -> {"other", Exception.message(error)}
       end
 
-    candidates =
-      for {format, fits, reason} <- Native.select(nature, refused) do
-        {size, time} = if fits, do: cost(format, term, encoded, spent), else: {nil, nil}
-        %{format: format, fits: fits, reason: reason, size: size, time: time}
-      end
+    table = with {:no, why} <- records, do: why, else: (_ -> nil)
 
-    [first | _] = candidates
+    first(
+      candidates(nature, refused, table, fn
+        :value -> {byte_size(elem(encoded, 1)), spent}
+        :raw -> copied(term)
+        :ndarray -> copied(term.data)
+        :arrow -> {elem(records, 1), looked}
+      end)
+    )
+  end
 
+  defp candidates(nature, refused, table, cost) do
+    for {format, fits, reason} <- Native.select(nature, refused, table) do
+      {size, time} = if fits, do: cost.(format), else: {nil, nil}
+      %{format: format, fits: fits, reason: reason, size: size, time: time}
+    end
+  end
+
+  defp first([first | _] = candidates) do
     %__MODULE__{
       format: if(first.fits, do: first.format),
       reason: first.reason,
       candidates: candidates
     }
   end
-
-  defp cost(:value, _term, {:ok, bytes}, spent), do: {byte_size(bytes), spent}
-  defp cost(:raw, bytes, _encoded, _spent), do: copied(bytes)
-  defp cost(:ndarray, tensor, _encoded, _spent), do: copied(tensor.data)
 
   defp copied(bytes) do
     {spent, copy} = :timer.tc(fn -> :binary.copy(bytes) end)

@@ -7,6 +7,7 @@ defmodule Slipring.Frame do
     * `sequence` - the frame's number with its producer
     * `timestamp` - when it was sent, in nanoseconds since 1970
     * `redeliveries` - how often it was delivered before, and not acknowledged
+    * `stream` - `:first`, `:last` or `:only`, where a stream begins or ends with it; see `Slipring.Table.stream/2`
 
   What was sent comes from `value/1`.
 
@@ -31,12 +32,13 @@ defmodule Slipring.Frame do
           sequence: non_neg_integer,
           timestamp: non_neg_integer,
           redeliveries: 0..255,
+          stream: :first | :last | :only | nil,
           content: term,
           lease: reference | nil
         }
 
   @derive {Inspect, only: [:format, :meta, :sequence, :timestamp, :redeliveries]}
-  defstruct [:format, :meta, :sequence, :timestamp, :content, :lease, redeliveries: 0]
+  defstruct [:format, :meta, :sequence, :timestamp, :stream, :content, :lease, redeliveries: 0]
 
   @doc """
   What was sent: a binary, a `Slipring.Tensor`, a `Slipring.Table`, or any other term.
@@ -93,14 +95,9 @@ defmodule Slipring.Frame do
     |> bang()
   end
 
-  def value(%__MODULE__{format: :arrow, content: nil, lease: lease}, options) do
+  def value(%__MODULE__{format: :arrow} = frame, options) do
     Value.decode_options(options)
-    Table.read(fn -> Native.table_lease(lease) end, fn -> Native.table_lease_large(lease) end)
-  end
-
-  def value(%__MODULE__{format: :arrow, content: {_flags, _type, _body} = content}, options) do
-    Value.decode_options(options)
-    Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+    frame |> table() |> Table.value(options)
   end
 
   def value(%__MODULE__{content: content, lease: lease}, options) do
@@ -112,6 +109,31 @@ defmodule Slipring.Frame do
 
   defp bang({:ok, term}), do: term
   defp bang({:error, error}), do: raise(error)
+
+  @doc """
+  The table of a frame of the format `:arrow`: what `value/2` gives, unless that is records or a column, which travel as tables too.
+
+      iex> ring = Slipring.create!("frame-table-doc")
+      iex> :ok = Slipring.send(Slipring.producer!(ring), for(n <- 1..1000, do: %{"n" => n}))
+      iex> {:ok, frame} = Slipring.recv(Slipring.consumer!(ring))
+      iex> {length(Slipring.Frame.value(frame)), Slipring.Frame.table(frame).rows}
+      {1000, 1000}
+  """
+  @spec table(t) :: Table.t()
+  def table(%__MODULE__{format: :arrow, content: {:error, fault}}),
+    do: raise(Error.new(fault, :table, nil))
+
+  def table(%__MODULE__{format: :arrow, content: nil, lease: lease}),
+    do: Table.read(fn -> Native.table_lease(lease) end, fn -> Native.table_lease_large(lease) end)
+
+  def table(%__MODULE__{format: :arrow, content: content}),
+    do: Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+
+  def table(%__MODULE__{format: format}) do
+    raise ArgumentError, "a frame of the format #{inspect(format)} holds no table"
+  end
+
+  def table(other), do: wrong!("table/1", other)
 
   @doc """
   What the frame holds, without decoding it: a map with `:format`, and
@@ -136,7 +158,7 @@ defmodule Slipring.Frame do
   """
   @spec describe(t) :: map
   def describe(%__MODULE__{format: :arrow} = frame) do
-    table = value(frame)
+    table = table(frame)
     columns = for field <- table.fields, do: {field.name, field.type}
     %{format: :arrow, kind: :table, rows: table.rows, columns: columns}
   end
@@ -245,28 +267,28 @@ defmodule Slipring.Frame do
 
   @doc false
   # From what the native part tells. What takes too long for a normal scheduler was left to be done now.
-  def new({format, nil, nil, sequence, timestamp, redeliveries, {later, lease}}) do
+  def new({format, nil, nil, sequence, timestamp, redeliveries, {later, lease}, stream}) do
     {content, meta, lease} =
       case later do
         :copy -> Native.copy_out(lease)
         :meta -> Native.read_meta(lease)
       end
 
-    new({format, content, meta, sequence, timestamp, redeliveries, lease})
+    new({format, content, meta, sequence, timestamp, redeliveries, lease, stream})
   end
 
   # Metadata with more than plain values in it.
-  def new({format, content, {:cbor, bytes}, sequence, timestamp, redeliveries, lease}) do
+  def new({format, content, {:cbor, bytes}, sequence, timestamp, redeliveries, lease, stream}) do
     {content, meta} =
       case Value.decode(bytes, []) do
         {:ok, meta} -> {content, meta}
         {:error, error} -> {{:error, Error.fault(error, "$.meta")}, nil}
       end
 
-    new({format, content, meta, sequence, timestamp, redeliveries, lease})
+    new({format, content, meta, sequence, timestamp, redeliveries, lease, stream})
   end
 
-  def new({format, content, meta, sequence, timestamp, redeliveries, lease}) do
+  def new({format, content, meta, sequence, timestamp, redeliveries, lease, stream}) do
     %__MODULE__{
       format: format,
       content: content,
@@ -274,7 +296,8 @@ defmodule Slipring.Frame do
       sequence: sequence,
       timestamp: timestamp,
       redeliveries: redeliveries,
-      lease: lease
+      lease: lease,
+      stream: elem({nil, :first, :last, :only}, stream)
     }
   end
 

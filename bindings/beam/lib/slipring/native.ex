@@ -59,6 +59,8 @@ defmodule Slipring.Native do
   def table_lease_large(_lease), do: not_loaded()
   def table_rows(_columns, _rows, _options, _forms), do: not_loaded()
   def table_rows_large(_columns, _rows, _options, _forms), do: not_loaded()
+  def table_size(_table), do: not_loaded()
+  def records(_list), do: not_loaded()
   def table_build(_maps, _types), do: not_loaded()
   def table_build_large(_maps, _types), do: not_loaded()
   def column_values(_column, _rows, _options, _forms), do: not_loaded()
@@ -73,7 +75,7 @@ defmodule Slipring.Native do
   def column_build_large(_name, _list, _type), do: not_loaded()
 
   def dtype(_type, _byte_order), do: not_loaded()
-  def select(_nature, _refused), do: not_loaded()
+  def select(_nature, _value, _table), do: not_loaded()
 
   def content(_lease, _asked?), do: not_loaded()
   def copy_out(_lease), do: not_loaded()

@@ -33,7 +33,7 @@ defmodule Slipring.Table do
 
   @behaviour Access
 
-  alias Slipring.{Column, Error, Native, Options, Producer, Sending}
+  alias Slipring.{Column, Error, Frame, Native, Options, Producer, Sending}
 
   @type t :: %__MODULE__{
           fields: [Column.t()],
@@ -176,6 +176,40 @@ defmodule Slipring.Table do
   end
 
   @doc false
+  # What `format: :arrow` makes of a term.
+  def asked(%__MODULE__{} = table), do: {:ok, table}
+  def asked([first | _] = maps) when is_map(first), do: from_maps(maps)
+
+  def asked(columns) when is_map(columns) and not is_struct(columns), do: columns_asked(columns)
+
+  def asked(columns) when is_list(columns) do
+    if columns != [] and Enum.all?(columns, &match?({_name, _elements}, &1)),
+      do: columns_asked(columns),
+      else: no_table(columns)
+  end
+
+  def asked(other), do: no_table(other)
+
+  defp columns_asked(columns) do
+    {:ok, new(columns)}
+  rescue
+    error in Error -> {:error, %{error | operation: :send}}
+    error in ArgumentError -> no_table(columns, Exception.message(error))
+  end
+
+  defp no_table(term, why \\ "this term is no table") do
+    hint = "give a Slipring.Table, a list of maps, or a map of columns"
+    fault = {:encode, "#{why}, at $; #{hint}", "$", nil, kind(term), hint, nil}
+    {:error, Error.new(fault, :send, nil)}
+  end
+
+  defp kind(%module{}), do: inspect(module)
+  defp kind(term) when is_map(term), do: "map"
+  defp kind(term) when is_list(term), do: "list"
+  defp kind(term) when is_binary(term), do: "binary"
+  defp kind(_other), do: "term"
+
+  @doc false
   # What the native part has read.
   def read(read, read_large) do
     case with(:large <- read.(), do: read_large.()) do
@@ -186,6 +220,16 @@ defmodule Slipring.Table do
         %__MODULE__{fields: fields, metadata: metadata, rows: rows, batches: batches}
     end
   end
+
+  @doc false
+  # What a frame's value is: the table, or what was sent as one.
+  def value(%__MODULE__{metadata: %{"slipring.records" => _}} = table, options),
+    do: to_maps(table, options)
+
+  def value(%__MODULE__{metadata: %{"slipring.column" => _}, fields: [_one]} = table, _options),
+    do: at(table, 0)
+
+  def value(table, _options), do: table
 
   # Columns ------------------------------------------------------------------------------------------
 
@@ -419,7 +463,7 @@ defmodule Slipring.Table do
   than the receiver leaves there. Tables may be a stream, of which one is held at a time.
 
     * `:rows` - at most so many in a frame; default as the batches are
-    * `:meta`, `:timeout` - of each frame, as in `Slipring.send/3`
+    * `:meta` - goes with the first frame; `:timeout` - for each; as in `Slipring.send/3`
 
   The first frame says in its header that a stream begins, the last that it ends. Answers `{:ok, frames}`, or an error whose
   `sent` says how many went before it.
@@ -449,7 +493,7 @@ defmodule Slipring.Table do
         next, {part, sent} ->
           flags = Sending.stream(sent == 0, next == :last)
 
-          case Sending.one(producer, part, meta, flags, timeout) do
+          case Sending.one(producer, part, if(sent == 0, do: meta), flags, timeout) do
             :ok -> {:cont, {next, sent + 1}}
             {:error, error} -> {:halt, {:error, %{error | sent: sent}}}
           end
@@ -459,6 +503,69 @@ defmodule Slipring.Table do
       {:last, sent} -> {:ok, sent}
       error -> error
     end
+  end
+
+  @doc """
+  The tables of one stream that somebody sends batch by batch, in Elixir or Python, one at a time: of what was taken only the
+  table at hand is held. A table that was sent by itself is a stream of one.
+
+  `:timeout` is how long each frame is waited for; default `:infinity`. Raises a `Slipring.Error` when none comes, or when
+  what comes is no part of the stream.
+
+      iex> ring = Slipring.create!("table-stream-doc")
+      iex> {:ok, 2} = Slipring.Table.send_batches(Slipring.producer!(ring), Slipring.Table.new(id: [1, 2, 3]), rows: 2)
+      iex> rx = Slipring.consumer!(ring)
+      iex> rx |> Slipring.Table.stream() |> Enum.map(&Slipring.Column.sum(&1["id"]))
+      [3, 3]
+  """
+  @spec stream(Slipring.Consumer.t(), keyword) :: Enumerable.t()
+  def stream(%Slipring.Consumer{} = consumer, options \\ []) do
+    %{timeout: timeout} = Options.check!(options, timeout: {:infinity, &Options.timeout/1})
+
+    Stream.resource(
+      fn -> :begin end,
+      fn
+        :ended -> {:halt, :ended}
+        at -> next(Slipring.recv!(consumer, timeout), at, consumer)
+      end,
+      fn _at -> :ok end
+    )
+  end
+
+  defp next(%Frame{format: :arrow, stream: part} = frame, at, consumer) do
+    case {at, part} do
+      {:within, first} when first in [:first, :only] ->
+        broken!("another stream began before this one ended", consumer)
+
+      {:begin, :last} ->
+        broken!("the first frames of the stream are missing", consumer)
+
+      _ ->
+        :ok
+    end
+
+    table = Frame.table(frame)
+    # What is to be acknowledged has arrived.
+    with {:error, error} <- Frame.ack(frame), do: raise(error)
+    {[table], if(part == :first or {at, part} == {:within, nil}, do: :within, else: :ended)}
+  end
+
+  defp next(frame, _at, consumer),
+    do:
+      broken!(
+        "a frame of the format #{inspect(frame.format)} came where a table should",
+        consumer
+      )
+
+  @spec broken!(String.t(), Slipring.Consumer.t()) :: no_return
+  defp broken!(what, consumer) do
+    hint = "let one producer send the stream, and one consumer take it"
+
+    raise Error.new(
+            {:decode, "#{what}; #{hint}", nil, nil, nil, hint, nil},
+            :stream,
+            consumer.ring
+          )
   end
 
   defp tables(%__MODULE__{} = table), do: [table]

@@ -1,5 +1,5 @@
-//! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
-//! `Slipring.Frame` is made.
+//! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease, stream}`, of which
+//! `Slipring.Frame` is made; the last is 1 for the first frame of a stream, 2 for the last, 3 for its only one.
 //!
 //! The content is a binary, a tensor as a tuple of five, a value or a table as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
+use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
 
 /// The most that one call copies on a normal scheduler, and the most of metadata that it decodes, in
@@ -169,5 +170,17 @@ pub(crate) fn term<'a>(
         nil
     };
     let format = format(Format::from_code(header.format));
-    (format, content, meta, header.sequence, header.created_ns, redeliveries, lease).encode(env)
+    // What is told of a frame by itself, so that most have nothing to tell.
+    let stream = (header.flags & (flags::STREAM_FIRST | flags::STREAM_LAST)) >> 4;
+    let told = [
+        format.encode(env),
+        content,
+        meta,
+        header.sequence.encode(env),
+        header.created_ns.encode(env),
+        redeliveries.encode(env),
+        lease,
+        stream.encode(env),
+    ];
+    rustler::types::tuple::make_tuple(env, &told)
 }

@@ -21,13 +21,15 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
-use crate::table::arrays::Parsed;
+use crate::table::arrays::{Outgoing, Parsed};
+use crate::table::records::{self, Look};
 use crate::{atoms, charge, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::arrow::Plan as TablePlan;
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::{Layout, flags};
+use slipring_codec::infer::WORTH;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
 
@@ -40,6 +42,8 @@ const META_MOST: usize = 128 << 10;
 /// takes, as bytes copied.
 const BACK_MOST: u64 = 1 << 20;
 const BACK_COSTS: u64 = 2;
+/// The most entries of records that one call puts into columns on a normal scheduler.
+const RECORDS_MOST: usize = 16 << 10;
 /// The most frames that one call sends, or looks at.
 const BATCH: usize = 256;
 
@@ -97,6 +101,11 @@ pub(crate) fn register(env: Env<'_>) -> bool {
     env.register::<Pending>().is_ok()
 }
 
+/// The entries of records that work left for a call is enough for.
+fn entries(most: usize) -> usize {
+    if most > ENCODE_MOST { usize::MAX } else { most / (ENCODE_MOST / RECORDS_MOST) }
+}
+
 /// How a term is sent, by the bits that `Slipring.Sending` gives.
 #[derive(Clone, Copy)]
 struct How(u32);
@@ -129,6 +138,9 @@ enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
     Table(Parsed<'a>),
+    Records(Outgoing<'a>),
+    /// For a dirty scheduler, as was seen when it was looked at.
+    Large,
     Value(Word<'a>, Rules<'a>),
 }
 
@@ -189,13 +201,27 @@ fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn parse(env: Env<'a>, term: Term<'a>, how: How, rules: Rules<'a>) -> Result<Self, Fault> {
+    /// Looks at what is sent; at so many entries of records at `most`.
+    fn parse(
+        env: Env<'a>,
+        term: Term<'a>,
+        how: How,
+        rules: Rules<'a>,
+        most: usize,
+    ) -> Result<Self, Fault> {
         if !how.value()
             && let Ok(bytes) = Binary::from_term(term)
         {
             return Ok(Self::Bytes(bytes));
         }
         let word = Word::from(term);
+        if !how.value() && term.is_list() {
+            return Ok(match records::look(env, word, how.bytes(), WORTH, most) {
+                Look::Table(schema, rows) => Self::Records(Outgoing::owned(schema, rows)),
+                Look::Large => Self::Large,
+                Look::Not(_) | Look::Other => Self::Value(word, rules),
+            });
+        }
         let module = terms::get(env, word, atoms::struct_().into());
         let is = |atom: Atom| module == Some(atom.into());
         if !how.value() && is(names::all().tensor) {
@@ -218,7 +244,7 @@ impl<'a> Payload<'a> {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
             Self::Table(table) => table.size(),
-            Self::Value(..) => 0,
+            Self::Value(..) | Self::Records(_) | Self::Large => 0,
         }
     }
 
@@ -242,7 +268,9 @@ impl<'a> Payload<'a> {
             Self::Tensor(tensor) => {
                 place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
-            Self::Table(table) => return send_table(tx, tally, table, meta, how),
+            Self::Table(table) => return send_table(tx, tally, &table.outgoing()?, meta, how),
+            Self::Records(records) => return send_table(tx, tally, records, meta, how),
+            Self::Large => return Ok(Sent::Done(atoms::large())),
             Self::Value(term, rules) => {
                 return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
             }
@@ -259,6 +287,8 @@ impl<'a> Payload<'a> {
                 return Ok(Sent::Done(atoms::large()));
             }
             Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
+            Self::Records(records) => records.planned(None, TablePlan::body_len)?,
+            Self::Large => return Ok(Sent::Done(atoms::large())),
             Self::Value(term, rules) => {
                 let value = Value { env, term: *term, rules: *rules, meta: None };
                 match value.write(&mut [], 0, most)? {
@@ -465,12 +495,12 @@ fn place(
 fn send_table<'a>(
     tx: &mut Producer,
     tally: &mut Tally,
-    table: &Parsed<'a>,
+    table: &Outgoing<'a>,
     meta: Option<&[u8]>,
     how: How,
 ) -> Result<Sent<'a>, Fault> {
     let wait = how.wait();
-    table.outgoing()?.planned(meta.map(<[u8]>::len), |plan| {
+    table.planned(meta.map(<[u8]>::len), |plan| {
         let header = Header {
             format: plan.format().code(),
             format_version: FORMAT_VERSION,
@@ -564,7 +594,8 @@ fn read<'a>(
     rules: Rules<'a>,
     most: usize,
 ) -> Result<(Payload<'a>, Meta), Fault> {
-    Ok((Payload::parse(env, payload, how, rules)?, meta::encode(metadata, most)?))
+    let entries = if most == usize::MAX { usize::MAX } else { RECORDS_MOST };
+    Ok((Payload::parse(env, payload, how, rules, entries)?, meta::encode(metadata, most)?))
 }
 
 /// Sends what `send` has written: `:ok`, `:told`, `:full`, `:busy` or `{:error, fault}`.
@@ -604,7 +635,7 @@ fn send_many<'a>(
         let mut send = || {
             while sent < BATCH && bytes < COPY_MOST {
                 let Ok((front, behind)) = rest.list_get_cell() else { break };
-                let payload = Payload::parse(env, front, how, rules)?;
+                let payload = Payload::parse(env, front, how, rules, entries(most))?;
                 if payload.len() > COPY_MOST {
                     return Ok(Sent::Done(atoms::large()));
                 }
@@ -676,7 +707,7 @@ fn check<'a>(
         while seen < batch {
             let Ok((front, behind)) = rest.list_get_cell() else { break };
             let left = *most;
-            match Payload::parse(env, front, how, rules)?.check(env, limit, most)? {
+            match Payload::parse(env, front, how, rules, entries(*most))?.check(env, limit, most)? {
                 Sent::Done(done) if done == atoms::ok() => {}
                 Sent::Done(done) if done == atoms::large() && left < all => break,
                 Sent::Needs(met) => return Ok(needs(env, &met)),

@@ -33,15 +33,18 @@ fn nature(name: &str) -> Nature {
     match name {
         "bytes" => Nature::Bytes,
         "array" => Nature::Array,
+        "table" => Nature::Table,
+        "records" => Nature::Records,
         "value" => Nature::Value,
         _ => Nature::Opaque,
     }
 }
 
-/// `[{format, fits?, reason}]`, the one that is taken first. `refused` says why it is no value, if it is none.
+/// `[{format, fits?, reason}]`, the one that is taken first. `value` and `table` say why it is none, if that is known.
 #[rustler::nif]
-fn select<'a>(env: Env<'a>, of: &str, refused: Option<String>) -> Term<'a> {
-    let refused: Vec<_> = refused.into_iter().map(|why| (Format::Value, why)).collect();
+fn select<'a>(env: Env<'a>, of: &str, value: Option<String>, table: Option<String>) -> Term<'a> {
+    let value = value.map(|why| (Format::Value, why));
+    let refused: Vec<_> = value.into_iter().chain(table.map(|why| (Format::Arrow, why))).collect();
     let candidates = rules(nature(of), &refused, false).candidates;
     let rows: Vec<_> =
         candidates.into_iter().map(|c| (format(Some(c.format)), c.fits, c.reason)).collect();

@@ -11,6 +11,7 @@ pub(crate) mod arrays;
 mod build;
 mod column;
 mod decode;
+pub(crate) mod records;
 mod slice;
 mod sum;
 mod types;
@@ -27,6 +28,7 @@ use decode::{Stop, Walk};
 use rustler::{Encoder, Env, Term};
 use slipring_codec::error::Segment as Step;
 use slipring_codec::format::arrow::{self, Checks};
+use slipring_codec::infer::WORTH;
 use slipring_codec::{Body, Content, Format};
 
 /// Elements that one call makes terms of, or columns, on a normal scheduler, and what one takes as bytes copied.
@@ -54,7 +56,7 @@ pub(crate) mod names {
         millisecond, nanosecond, list, large_list, list_view, large_list_view, fixed_list,
         struct_ = "struct", map, union, sparse, dense, dictionary, run_end_encoded,
         // what is done with columns
-        sum, min, max,
+        sum, min, max, no, other,
     }
 }
 
@@ -257,7 +259,9 @@ fn maps<'a>(
                     (array, &**field.name())
                 });
                 let rows = from..from + count;
-                let done = walk.maps_of(&keys, named, rows, false, |_| true, out);
+                let missing: Vec<bool> =
+                    arrays.iter().map(|(field, _)| records::is_missing(field)).collect();
+                let done = walk.maps_of(&keys, named, rows, Some(&missing), |_| true, out);
                 // What is wrong with a row as a whole is in no column.
                 failed.set(failed.get().filter(|_| walk.in_column));
                 done
@@ -289,6 +293,35 @@ fn table_rows_large<'a>(
     forms: Term<'a>,
 ) -> Term<'a> {
     maps(env, columns, rows, options, forms, Most::All)
+}
+
+/// Whether a list is worth a table, unasked: `{:ok, bytes}`, `{:no, why}`, or `:other` for what is no list of maps.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn records<'a>(env: Env<'a>, list: Term<'a>) -> Term<'a> {
+    let no = |why: String| (names::no(), why).encode(env);
+    match records::look(env, list.into(), false, 1, usize::MAX) {
+        records::Look::Table(_, rows) if rows.len < WORTH => {
+            no(format!("{} records: a table is worth it from {WORTH} on", rows.len))
+        }
+        records::Look::Table(schema, rows) => {
+            match arrow::plan(&schema, &[rows], arrow::SchemaPlace::Frame, None) {
+                Ok(plan) => (atoms::ok(), plan.body_len()).encode(env),
+                Err(error) => no(error.to_string()),
+            }
+        }
+        records::Look::Not(why) => no(why),
+        records::Look::Other | records::Look::Large => names::other().encode(env),
+    }
+}
+
+/// The bytes of a table's frame, or `{:error, fault}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn table_size<'a>(env: Env<'a>, table: Term<'a>) -> Term<'a> {
+    let size = || {
+        let parsed = arrays::Parsed::of(env, table.into())?;
+        Ok(parsed.outgoing()?.planned(None, arrow::Plan::body_len)?.encode(env))
+    };
+    answer(env, size())
 }
 
 // Columns ------------------------------------------------------------------------------------------

@@ -95,8 +95,6 @@ fn borrowed<'a>(
 pub(crate) struct Outgoing<'a> {
     schema: Schema,
     batches: Borrowed<'a, Vec<Rows>>,
-    /// Bytes of its binaries.
-    size: usize,
 }
 
 /// A table that was read and not looked into.
@@ -177,14 +175,14 @@ impl<'a> Parsed<'a> {
             batches.push(Rows { len: *len, columns });
         }
         let batches = Borrowed(batches, PhantomData);
-        Ok(Outgoing { schema: self.schema.clone(), batches, size: self.size })
+        Ok(Outgoing { schema: self.schema.clone(), batches })
     }
 }
 
 impl Outgoing<'_> {
-    /// Bytes of its binaries.
-    pub(crate) fn size(&self) -> usize {
-        self.size
+    /// Of arrays that have memory of their own.
+    pub(crate) fn owned(schema: Schema, rows: Rows) -> Self {
+        Outgoing { schema, batches: Borrowed(vec![rows], PhantomData) }
     }
 
     /// Plans its frame and does something with the plan, which shares the arrays and is gone with them.

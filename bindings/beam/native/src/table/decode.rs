@@ -426,7 +426,7 @@ impl<'a> Walk<'a> {
             }
         };
         let columns = array.children.iter().zip(fields).map(|(child, field)| (child, &**field.name()));
-        self.maps_of(&keys, columns, rows, true, |row| array.is_valid(row), out)
+        self.maps_of(&keys, columns, rows, None, |row| array.is_valid(row), out)
     }
 
     /// The key of a name: a binary, or an atom that exists.
@@ -439,13 +439,14 @@ impl<'a> Walk<'a> {
         atom.unwrap_or_else(|| terms::make_binary(self.env, name.as_bytes()))
     }
 
-    /// A map of each of these rows, of columns that all have them. Errors say the field where it is `named`.
+    /// A map of each of these rows, of columns that all have them. Of a table's rows it is said which
+    /// columns have no key where they are null; errors in other ones say the field.
     pub(crate) fn maps_of<'c, 'n>(
         &mut self,
         keys: &[Word<'a>],
         columns: impl Iterator<Item = (&'c Array<'a>, &'n str)>,
         rows: Range<usize>,
-        named: bool,
+        missing: Option<&[bool]>,
         is_valid: impl Fn(usize) -> bool,
         out: &mut Out<'a>,
     ) -> Result<(), Stop>
@@ -457,7 +458,7 @@ impl<'a> Walk<'a> {
         for (column, name) in columns {
             self.in_column = true;
             let done = self.values(column, rows.clone(), &mut gathered);
-            done.map_err(|stop| if named { stop.of_field(name) } else { stop })?;
+            done.map_err(|stop| if missing.is_none() { stop.of_field(name) } else { stop })?;
         }
         self.in_column = false;
         let mut values = Vec::with_capacity(keys.len());
@@ -467,9 +468,23 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let at = row - rows.start;
+            let value = |column: usize| gathered[column * count + at];
             values.clear();
-            values.extend((0..keys.len()).map(|column| gathered[column * count + at]));
-            let map = terms::make_map(self.env, keys, &values).ok_or_else(|| {
+            let map = match missing {
+                Some(missing) if missing.contains(&true) => {
+                    let there =
+                        |&column: &usize| !(missing[column] && value(column) == nil());
+                    let there: Vec<usize> = (0..keys.len()).filter(there).collect();
+                    let keys: Vec<Word<'a>> = there.iter().map(|&column| keys[column]).collect();
+                    values.extend(there.into_iter().map(value));
+                    terms::make_map(self.env, &keys, &values)
+                }
+                _ => {
+                    values.extend((0..keys.len()).map(value));
+                    terms::make_map(self.env, keys, &values)
+                }
+            };
+            let map = map.ok_or_else(|| {
                 let hint = "take the columns one by one, or rename them";
                 Stop::at(row, Bad("two columns of one name".into(), hint))
             })?;
