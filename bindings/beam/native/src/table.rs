@@ -175,10 +175,14 @@ fn walked<'a>(
     }
 }
 
-fn rows_of(array: &Array<'_>, from: usize, count: usize) -> Result<std::ops::Range<usize>, Fault> {
-    let rows = from.checked_add(count).filter(|&end| end <= array.len).map(|end| from..end);
-    rows.ok_or_else(|| {
-        let what = format!("rows {from} and {count} more of a column of {}", array.len);
+/// Rows as Elixir asks for them: the first, and how many.
+type Asked = (i64, i64);
+
+fn rows_of(len: usize, (from, count): Asked) -> Result<std::ops::Range<usize>, Fault> {
+    let rows = usize::try_from(from).ok().zip(usize::try_from(count).ok());
+    let rows = rows.and_then(|(from, count)| Some(from..from.checked_add(count)?));
+    rows.filter(|rows| rows.end <= len).ok_or_else(|| {
+        let what = format!("rows {from} and {count} more of a column of {len}");
         Fault::table(&what, "$", "ask for rows that are there")
     })
 }
@@ -186,14 +190,14 @@ fn rows_of(array: &Array<'_>, from: usize, count: usize) -> Result<std::ops::Ran
 fn elements<'a>(
     env: Env<'a>,
     column: Term<'a>,
-    (from, count): (usize, usize),
+    asked: Asked,
     options: u32,
     forms: Term<'a>,
     most: Most,
 ) -> Term<'a> {
     let made = || {
         let (field, array) = parse(env, column)?;
-        let rows = rows_of(&array, from, count)?;
+        let rows = rows_of(array.len, asked)?;
         walked(
             env,
             options,
@@ -211,7 +215,7 @@ fn elements<'a>(
 fn column_values<'a>(
     env: Env<'a>,
     column: Term<'a>,
-    rows: (usize, usize),
+    rows: Asked,
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
@@ -222,7 +226,7 @@ fn column_values<'a>(
 fn column_values_large<'a>(
     env: Env<'a>,
     column: Term<'a>,
-    rows: (usize, usize),
+    rows: Asked,
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
@@ -232,7 +236,7 @@ fn column_values_large<'a>(
 fn maps<'a>(
     env: Env<'a>,
     columns: Vec<Term<'a>>,
-    (from, count): (usize, usize),
+    asked: Asked,
     options: u32,
     forms: Term<'a>,
     most: Most,
@@ -241,9 +245,11 @@ fn maps<'a>(
         let mut arrays = Vec::with_capacity(columns.len());
         for column in columns {
             let (field, array) = parse(env, column)?;
-            rows_of(&array, from, count)?;
+            rows_of(array.len, asked)?;
             arrays.push((field, array));
         }
+        // Without columns there are as many as are said.
+        let rows = rows_of(usize::MAX, asked)?;
         // The column that an error is in.
         let failed = std::cell::Cell::new(None);
         walked(
@@ -258,7 +264,6 @@ fn maps<'a>(
                     failed.set(Some(field.name()));
                     (array, &**field.name())
                 });
-                let rows = from..from + count;
                 let missing: Vec<bool> =
                     arrays.iter().map(|(field, _)| records::is_missing(field)).collect();
                 let done = walk.maps_of(&keys, named, rows, Some(&missing), |_| true, out);
@@ -277,7 +282,7 @@ fn maps<'a>(
 fn table_rows<'a>(
     env: Env<'a>,
     columns: Vec<Term<'a>>,
-    rows: (usize, usize),
+    rows: Asked,
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
@@ -288,7 +293,7 @@ fn table_rows<'a>(
 fn table_rows_large<'a>(
     env: Env<'a>,
     columns: Vec<Term<'a>>,
-    rows: (usize, usize),
+    rows: Asked,
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
@@ -328,10 +333,10 @@ fn table_size<'a>(env: Env<'a>, table: Term<'a>) -> Term<'a> {
 
 /// These rows of a column, or `{:error, fault}`.
 #[rustler::nif]
-fn column_slice<'a>(env: Env<'a>, column: Term<'a>, from: usize, count: usize) -> Term<'a> {
+fn column_slice<'a>(env: Env<'a>, column: Term<'a>, from: i64, count: i64) -> Term<'a> {
     let made = || {
         let (_, array) = parse(env, column)?;
-        let rows = rows_of(&array, from, count)?;
+        let rows = rows_of(array.len, (from, count))?;
         // What is not a view is bits, and the ends of runs.
         charge(env, 0, rows.len() / 8);
         Ok(slice::slice(env, &array, rows.start, rows.len()).term(env))
@@ -350,8 +355,11 @@ fn column_concat<'a>(env: Env<'a>, columns: Vec<Term<'a>>) -> Term<'a> {
         let (fields, arrays): (Vec<Field>, Vec<Array<'a>>) = parsed.into_iter().unzip();
         let field = fields.first().ok_or_else(Fault::other_library)?;
         if let Some(other) = fields.iter().find(|other| other.data_type() != field.data_type()) {
-            let what =
-                format!("a column of the type {} after one of {}", other.data_type(), field.data_type());
+            let what = format!(
+                "a column of the type {} after one of {}",
+                other.data_type(),
+                field.data_type()
+            );
             return Err(Fault::no_column(&what, &format!("$.columns.{}", field.name())));
         }
         Ok(arrays::concat(env, field, &arrays)?.term(env))
@@ -431,7 +439,10 @@ fn column_of<'a>(env: Env<'a>, name: &str, list: Term<'a>, of: Term<'a>, most: M
             Some(data_type) => Some(data_type),
             None => {
                 let hint = "give a type that Slipring.Column lists";
-                return answer(env, Err(Fault::unsendable("no type of a column", &path, "type", hint)));
+                return answer(
+                    env,
+                    Err(Fault::unsendable("no type of a column", &path, "type", hint)),
+                );
             }
         },
     };

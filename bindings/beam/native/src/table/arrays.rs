@@ -66,9 +66,10 @@ unsafe fn to_data(array: &Array<'_>) -> Result<ArrayData, ArrowError> {
         }
         _ => vec![data],
     };
-    let nulls = array.validity.as_ref().map(|bits| {
-        NullBuffer::new(BooleanBuffer::new(of(bits), 0, array.len))
-    });
+    let nulls = array
+        .validity
+        .as_ref()
+        .map(|bits| NullBuffer::new(BooleanBuffer::new(of(bits), 0, array.len)));
     let children = array.children.iter().chain(array.dictionary.as_deref());
     // SAFETY: as asked for.
     let children: Result<Vec<_>, _> = children.map(|child| unsafe { to_data(child) }).collect();
@@ -81,13 +82,11 @@ unsafe fn to_data(array: &Array<'_>) -> Result<ArrayData, ArrowError> {
         .build()
 }
 
-fn borrowed<'a>(
-    array: &Array<'a>,
-    name: &str,
-) -> Result<Borrowed<'a, ArrayData>, Fault> {
+fn borrowed<'a>(array: &Array<'a>, name: &str) -> Result<Borrowed<'a, ArrayData>, Fault> {
     // SAFETY: what is made keeps the lifetime of the terms, and hands no array out.
     let data = unsafe { to_data(array) };
-    let data = data.map_err(|error| Fault::no_column(&error.to_string(), &format!("$.columns.{name}")))?;
+    let data =
+        data.map_err(|error| Fault::no_column(&error.to_string(), &format!("$.columns.{name}")))?;
     Ok(Borrowed(data, PhantomData))
 }
 
@@ -117,7 +116,8 @@ impl<'a> Parsed<'a> {
         };
         let mut fields = Vec::new();
         for word in columns(get(n::fields(), "fields")?, "fields")? {
-            fields.push(column::field(env, word).map_err(|wrong| wrong.within(Step::key("fields")))?);
+            fields
+                .push(column::field(env, word).map_err(|wrong| wrong.within(Step::key("fields")))?);
         }
         let metadata: HashMap<String, String> = get(n::metadata(), "metadata")?
             .term(env)
@@ -128,7 +128,8 @@ impl<'a> Parsed<'a> {
             schema = schema.with_metadata(metadata);
         }
         let (mut batches, mut size) = (Vec::new(), 0usize);
-        for (number, batch) in columns(get(n::batches(), "batches")?, "batches")?.into_iter().enumerate()
+        for (number, batch) in
+            columns(get(n::batches(), "batches")?, "batches")?.into_iter().enumerate()
         {
             let place = format!("batches[{number}]");
             let no_batch = || wrong(&place, "no {rows, columns}");
@@ -136,20 +137,32 @@ impl<'a> Parsed<'a> {
             let rows = terms::uint(env, rows).ok_or_else(no_batch)? as usize;
             let words = columns(list, &place)?;
             if words.len() != schema.fields().len() {
-                let what = format!("{} columns, where the table has {}", words.len(), schema.fields().len());
+                let what = format!(
+                    "{} columns, where the table has {}",
+                    words.len(),
+                    schema.fields().len()
+                );
                 return Err(wrong(&place, &what));
             }
             let mut arrays = Vec::with_capacity(words.len());
             for (word, of) in words.into_iter().zip(schema.fields()) {
-                let place = |wrong: Wrong| wrong.within(Step::key(of.name())).within(Step::key("columns"));
+                let place =
+                    |wrong: Wrong| wrong.within(Step::key(of.name())).within(Step::key("columns"));
                 let (field, array) = Array::parse(env, word).map_err(place)?;
                 let path = format!("columns.{}", of.name());
                 if field.data_type() != of.data_type() {
-                    let what = format!("a column of the type {}, where the table has {}", field.data_type(), of.data_type());
+                    let what = format!(
+                        "a column of the type {}, where the table has {}",
+                        field.data_type(),
+                        of.data_type()
+                    );
                     return Err(wrong(&path, &what));
                 }
                 if array.len != rows {
-                    return Err(wrong(&path, &format!("{} elements, where the batch has {rows}", array.len)));
+                    return Err(wrong(
+                        &path,
+                        &format!("{} elements, where the batch has {rows}", array.len),
+                    ));
                 }
                 size = size.saturating_add(array.size());
                 arrays.push(array);
@@ -256,7 +269,8 @@ fn own<'a>(env: Env<'a>, field: &Field, data: &ArrayData) -> Result<Word<'a>, Fa
         parts.dictionary = own(env, &values_field(of), &data.child_data()[0])?;
     } else {
         let children = data.child_data().iter().zip(children_of(field.data_type()));
-        let children: Result<_, _> = children.map(|(child, field)| own(env, field, child)).collect();
+        let children: Result<_, _> =
+            children.map(|(child, field)| own(env, field, child)).collect();
         parts.children = children?;
     }
     Ok(parts.column(env, field))

@@ -63,7 +63,8 @@ impl Unfit {
     }
 }
 
-const HINT: &str = "give the column elements of one type, say its type by :types, or send the terms as a value";
+const HINT: &str =
+    "give the column elements of one type, say its type by :types, or send the terms as a value";
 
 impl Stop {
     #[cold]
@@ -458,10 +459,14 @@ fn float<'a>(env: Env<'a>, word: Word<'a>) -> Option<f64> {
     if let Some(value) = terms::int(env, word) {
         return is_exact(value).then_some(value as f64);
     }
-    [(atoms::nan(), f64::NAN), (atoms::infinity(), f64::INFINITY), (atoms::neg_infinity(), -f64::INFINITY)]
-        .into_iter()
-        .find(|&(atom, _)| word == atom.into())
-        .map(|(_, value)| value)
+    [
+        (atoms::nan(), f64::NAN),
+        (atoms::infinity(), f64::INFINITY),
+        (atoms::neg_infinity(), -f64::INFINITY),
+    ]
+    .into_iter()
+    .find(|&(atom, _)| word == atom.into())
+    .map(|(_, value)| value)
 }
 
 /// Whether a float has just this value.
@@ -475,7 +480,9 @@ pub(super) fn digits<'a>(env: Env<'a>, word: Word<'a>) -> Option<(i128, i64)> {
         return Some((Big::read(env, word)?.to_i128()?, 0));
     }
     let get = |name: rustler::Atom| terms::get(env, word, name.into());
-    let digits = Big::read(env, get(n::coef())?).filter(|_| terms::kind(env, get(n::coef()).unwrap_or(word)) == Kind::Integer)?.to_i128()?;
+    let digits = Big::read(env, get(n::coef())?)
+        .filter(|_| terms::kind(env, get(n::coef()).unwrap_or(word)) == Kind::Integer)?
+        .to_i128()?;
     let sign = terms::int(env, get(n::sign())?)?;
     Some((if sign < 0 { -digits } else { digits }, terms::int(env, get(n::exp())?)?))
 }
@@ -578,8 +585,9 @@ impl Made {
             return Err(Stop::unfit(0, "more than 2^31 items in the lists of a column", "list"));
         }
         let ends = starts.iter().chain([&end]);
-        self.offsets =
-            Some(ends.flat_map(|&end| (end as u64).to_le_bytes().into_iter().take(WIDTH)).collect());
+        self.offsets = Some(
+            ends.flat_map(|&end| (end as u64).to_le_bytes().into_iter().take(WIDTH)).collect(),
+        );
         Ok(())
     }
 
@@ -638,7 +646,8 @@ impl Made {
     ) -> Result<(), Stop> {
         let (mut known, mut values) = (HashMap::new(), Vec::new());
         let width = key.primitive_width().unwrap_or(8);
-        let signed = matches!(key, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
+        let signed =
+            matches!(key, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
         // The bits of an index, one less where there is a sign.
         let most = 1u128 << (8 * width as u32 - u32::from(signed));
         for (row, &word) in words.iter().enumerate() {
@@ -651,7 +660,11 @@ impl Made {
                 });
             }
             if index as u128 >= most {
-                return Err(Stop::unfit(row, format!("more different elements than {key} counts"), "list"));
+                return Err(Stop::unfit(
+                    row,
+                    format!("more different elements than {key} counts"),
+                    "list",
+                ));
             }
             self.data.extend_from_slice(&(index as u64).to_le_bytes()[..width]);
         }

@@ -147,8 +147,7 @@ impl<'a> Array<'a> {
                 false => terms::bytes(env, word),
             };
             let bytes = bytes.ok_or_else(|| Wrong::new("neither a binary nor nil", field))?;
-            let needed =
-                needed.ok_or_else(|| Wrong::new("more than an address can say", field))?;
+            let needed = needed.ok_or_else(|| Wrong::new("more than an address can say", field))?;
             if bytes.len() < needed {
                 let what = format!("{} bytes, where {needed} are needed", bytes.len());
                 return Err(Wrong::new(what, field));
@@ -194,7 +193,8 @@ impl<'a> Array<'a> {
             dictionary: None,
         };
         if matches!(data_type, Utf8View | BinaryView) {
-            for (number, word) in list(env, column, n::buffers(), "buffers")?.into_iter().enumerate()
+            for (number, word) in
+                list(env, column, n::buffers(), "buffers")?.into_iter().enumerate()
             {
                 let bytes = terms::bytes(env, word).ok_or_else(|| {
                     let wrong = Wrong { what: "no binary".into(), path: Path::default() };
@@ -381,7 +381,9 @@ pub(crate) fn of_frame<'a>(
     use DataType::*;
     let len = column.len;
     // Writers may fill buffers up: what is behind the last element is nobody's.
-    let cut = |place: &Range<usize>, needed: usize| view(place.start..place.end.min(place.start + needed));
+    let cut = |place: &Range<usize>, needed: usize| {
+        view(place.start..place.end.min(place.start + needed))
+    };
     let mut parts = Parts::new();
     (parts.len, parts.null_count) = (len, column.null_count);
     if let Some(place) = &column.validity {

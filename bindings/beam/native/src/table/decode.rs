@@ -166,12 +166,11 @@ impl<'a> Walk<'a> {
             UInt64 => self.fixed::<8>(array, rows, out, |_, b| {
                 Ok(terms::make_uint(env, u64::from_le_bytes(b)))
             }),
-            Float16 => self.fixed::<2>(array, rows, out, |walk, b| {
-                walk.float(half(u16::from_le_bytes(b)))
-            }),
-            Float32 => self.fixed::<4>(array, rows, out, |walk, b| {
-                walk.float(f32::from_le_bytes(b).into())
-            }),
+            Float16 => {
+                self.fixed::<2>(array, rows, out, |walk, b| walk.float(half(u16::from_le_bytes(b))))
+            }
+            Float32 => self
+                .fixed::<4>(array, rows, out, |walk, b| walk.float(f32::from_le_bytes(b).into())),
             Float64 => {
                 self.fixed::<8>(array, rows, out, |walk, b| walk.float(f64::from_le_bytes(b)))
             }
@@ -210,8 +209,7 @@ impl<'a> Walk<'a> {
                     walk.binary(array.data.word, array.data.bytes, bytes)
                 })
             }
-            Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..) | Duration(_)
-            | Interval(_) => {
+            Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..) | Duration(_) | Interval(_) => {
                 self.spend(STRUCT * rows.len())?;
                 self.moments(array, rows, out)
             }
@@ -425,7 +423,8 @@ impl<'a> Walk<'a> {
                 keys
             }
         };
-        let columns = array.children.iter().zip(fields).map(|(child, field)| (child, &**field.name()));
+        let columns =
+            array.children.iter().zip(fields).map(|(child, field)| (child, &**field.name()));
         self.maps_of(&keys, columns, rows, None, |row| array.is_valid(row), out)
     }
 
@@ -454,6 +453,8 @@ impl<'a> Walk<'a> {
         'a: 'c,
     {
         let (first, count) = (out.len(), rows.len());
+        // Also where there is no column to pay for them.
+        self.spend(count)?;
         let mut gathered = Vec::with_capacity(keys.len() * count);
         for (column, name) in columns {
             self.in_column = true;
@@ -472,8 +473,7 @@ impl<'a> Walk<'a> {
             values.clear();
             let map = match missing {
                 Some(missing) if missing.contains(&true) => {
-                    let there =
-                        |&column: &usize| !(missing[column] && value(column) == nil());
+                    let there = |&column: &usize| !(missing[column] && value(column) == nil());
                     let there: Vec<usize> = (0..keys.len()).filter(there).collect();
                     let keys: Vec<Word<'a>> = there.iter().map(|&column| keys[column]).collect();
                     values.extend(there.into_iter().map(value));
@@ -587,7 +587,9 @@ impl<'a> Walk<'a> {
 pub(crate) fn run_end(ends: &Array<'_>, run: usize) -> i64 {
     let bytes = ends.data.bytes;
     match ends.data_type {
-        DataType::Int16 => bytes.as_chunks::<2>().0.get(run).map_or(0, |&b| i16::from_le_bytes(b).into()),
+        DataType::Int16 => {
+            bytes.as_chunks::<2>().0.get(run).map_or(0, |&b| i16::from_le_bytes(b).into())
+        }
         DataType::Int32 => signed(bytes, 4, run),
         _ => signed(bytes, 8, run),
     }

@@ -88,9 +88,8 @@ fn bits<'a>(env: Env<'a>, of: &Bytes<'a>, from: usize, count: usize) -> Word<'a>
     }
     let shift = from % 8;
     let byte = |at: usize| of.bytes.get(at).copied().unwrap_or(0);
-    let moved: Vec<u8> = (start..start + len)
-        .map(|at| byte(at) >> shift | byte(at + 1) << (8 - shift))
-        .collect();
+    let moved: Vec<u8> =
+        (start..start + len).map(|at| byte(at) >> shift | byte(at + 1) << (8 - shift)).collect();
     binary(env, moved)
 }
 

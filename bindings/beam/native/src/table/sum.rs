@@ -20,9 +20,7 @@ pub(crate) fn reduce<'a>(env: Env<'a>, array: &Array<'a>, how: Atom) -> Option<W
     use DataType::*;
     macro_rules! ints {
         ($type:ty) => {
-            of(array, how, Sum::Int(0), |bytes| {
-                Sum::Int(<$type>::from_le_bytes(bytes).into())
-            })
+            of(array, how, Sum::Int(0), |bytes| Sum::Int(<$type>::from_le_bytes(bytes).into()))
         };
     }
     let found = match &array.data_type {

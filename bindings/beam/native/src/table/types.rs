@@ -84,9 +84,7 @@ pub(crate) fn term<'a>(env: Env<'a>, data_type: &DataType) -> Term<'a> {
         LargeList(field) => item(n::large_list(), field),
         ListView(field) => item(n::list_view(), field),
         LargeListView(field) => item(n::large_list_view(), field),
-        FixedSizeList(field, size) => {
-            (n::fixed_list(), *size, short(env, field, ITEM)).encode(env)
-        }
+        FixedSizeList(field, size) => (n::fixed_list(), *size, short(env, field, ITEM)).encode(env),
         Struct(fields) => (n::struct_(), self::fields(env, fields)).encode(env),
         Map(entries, sorted) => match entries.data_type() {
             Struct(pair) if is_usual(entries, *sorted) => {
@@ -101,9 +99,7 @@ pub(crate) fn term<'a>(env: Env<'a>, data_type: &DataType) -> Term<'a> {
                 fields.iter().map(|(id, of)| (id, field(env, of)).encode(env)).collect();
             (n::union(), mode, fields).encode(env)
         }
-        Dictionary(key, values) => {
-            (n::dictionary(), term(env, key), term(env, values)).encode(env)
-        }
+        Dictionary(key, values) => (n::dictionary(), term(env, key), term(env, values)).encode(env),
         RunEndEncoded(ends, values) => {
             let ends = term(env, ends.data_type());
             (n::run_end_encoded(), ends, short(env, values, VALUES)).encode(env)

@@ -153,7 +153,8 @@ pub(crate) fn infer<'a>(
         Class::Nothing => DataType::Null,
         Class::Boolean => DataType::Boolean,
         Class::Integer if facts.large && facts.negative => {
-            let row = words.iter().position(|&word| terms::int(env, word).is_none() && !is_nil(word));
+            let row =
+                words.iter().position(|&word| terms::int(env, word).is_none() && !is_nil(word));
             let what = "an integer of 64 bits without a sign among negative ones";
             return Err(Stop::unfit(row.unwrap_or(0), what, "integer"));
         }
@@ -228,7 +229,8 @@ pub(crate) fn fields<'a>(
         let of = infer(env, column, depth, work).map_err(|stop| stop.of_field(name))?;
         Ok(Field::new(name, of, true))
     };
-    let fields: Result<Vec<Field>, Stop> = rows.names.iter().zip(&rows.columns).map(field).collect();
+    let fields: Result<Vec<Field>, Stop> =
+        rows.names.iter().zip(&rows.columns).map(field).collect();
     Ok(fields?.into())
 }
 
@@ -274,7 +276,11 @@ fn look<'a>(
         }
         Class::Decimal => {
             let Some((value, exponent)) = digits(env, word) else {
-                return Err(Stop::unfit(row, "a decimal that is no number, or too long", "Decimal"));
+                return Err(Stop::unfit(
+                    row,
+                    "a decimal that is no number, or too long",
+                    "Decimal",
+                ));
             };
             let places = value.unsigned_abs().checked_ilog10().map_or(1, |log| i64::from(log) + 1);
             let scale = exponent.checked_neg().unwrap_or(i64::MAX).max(0);

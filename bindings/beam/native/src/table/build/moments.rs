@@ -60,7 +60,8 @@ pub(super) fn precision<'a>(env: Env<'a>, map: Word<'a>) -> Option<u8> {
 
 /// Microseconds of a day.
 fn of_day(time: &Time) -> i64 {
-    let seconds = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second);
+    let seconds =
+        i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second);
     seconds * 1_000_000 + i64::from(time.microsecond)
 }
 
@@ -97,7 +98,8 @@ pub(super) fn count<'a>(env: Env<'a>, map: Word<'a>, data_type: &DataType) -> Op
             let mut microseconds = i128::from(fields.date()?.to_days()) * 86_400_000_000;
             microseconds += i128::from(of_day(&fields.time()?));
             if zone.is_some() {
-                let east = fields.int(n::utc_offset())?.checked_add(fields.int(n::std_offset())?)?;
+                let east =
+                    fields.int(n::utc_offset())?.checked_add(fields.int(n::std_offset())?)?;
                 microseconds -= i128::from(east) * 1_000_000;
             }
             in_steps(microseconds, *unit)

@@ -58,9 +58,11 @@ impl<'a> Walk<'a> {
             Duration(unit) => self.fixed::<8>(array, rows, out, |walk, bytes| {
                 walk.duration(i64::from_le_bytes(bytes), *unit)
             }),
-            Interval(IntervalUnit::YearMonth) => self.fixed::<4>(array, rows, out, |walk, bytes| {
-                walk.interval(&[(n::months(), i32::from_le_bytes(bytes).into())])
-            }),
+            Interval(IntervalUnit::YearMonth) => {
+                self.fixed::<4>(array, rows, out, |walk, bytes| {
+                    walk.interval(&[(n::months(), i32::from_le_bytes(bytes).into())])
+                })
+            }
             Interval(IntervalUnit::DayTime) => self.fixed::<8>(array, rows, out, |walk, bytes| {
                 let both = i64::from_le_bytes(bytes);
                 let (days, milliseconds) = (both as i32, (both >> 32) as i32);
@@ -105,8 +107,14 @@ impl<'a> Walk<'a> {
             Some((date, time)) if date.to_days() == 0 => time,
             _ => return Err(beyond()),
         };
-        let keys =
-            [atoms::struct_(), n::calendar(), n::hour(), n::minute(), n::second(), n::microsecond()];
+        let keys = [
+            atoms::struct_(),
+            n::calendar(),
+            n::hour(),
+            n::minute(),
+            n::second(),
+            n::microsecond(),
+        ];
         let [hour, minute, second] =
             [self.int(time.hour), self.int(time.minute), self.int(time.second)];
         let microsecond = self.microsecond(&time);
@@ -141,9 +149,9 @@ impl<'a> Walk<'a> {
             Some(Zone::Offset(seconds, _)) => i128::from(*seconds) * i128::from(steps(unit).0),
             _ => 0,
         };
-        let (date, time) = self
-            .split(i128::from(count) + shift, unit)
-            .ok_or_else(|| Bad(format!("a time {count} steps from 1970, beyond Elixir's"), BEYOND))?;
+        let (date, time) = self.split(i128::from(count) + shift, unit).ok_or_else(|| {
+            Bad(format!("a time {count} steps from 1970, beyond Elixir's"), BEYOND)
+        })?;
         let of_day = [
             self.int(date.year),
             self.int(date.month),
@@ -153,7 +161,15 @@ impl<'a> Walk<'a> {
             self.int(time.second),
             self.microsecond(&time),
         ];
-        let keys = [n::year(), n::month(), n::day(), n::hour(), n::minute(), n::second(), n::microsecond()];
+        let keys = [
+            n::year(),
+            n::month(),
+            n::day(),
+            n::hour(),
+            n::minute(),
+            n::second(),
+            n::microsecond(),
+        ];
         let (mut names, mut values) = (keys.to_vec(), of_day.to_vec());
         names.extend([atoms::struct_(), n::calendar()]);
         let Some(zone) = zone else {
