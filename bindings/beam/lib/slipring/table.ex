@@ -324,7 +324,7 @@ defmodule Slipring.Table do
       lists =
         for {_, columns} <- batches, do: columns |> Enum.at(index) |> Column.to_list(options)
 
-      {key(field.name, options), lists |> Enum.concat()}
+      {key(field.name, options), joined(lists)}
     end
   end
 
@@ -344,13 +344,19 @@ defmodule Slipring.Table do
   def to_maps(%__MODULE__{batches: batches}, options \\ []) do
     bits = Slipring.Value.decode_options(options)
 
-    Enum.flat_map(batches, fn {rows, columns} ->
-      Column.read(
-        &Native.table_rows(columns, {0, rows}, bits, &1),
-        &Native.table_rows_large(columns, {0, rows}, bits, &1)
-      )
-    end)
+    joined(
+      for {rows, columns} <- batches do
+        Column.read(
+          &Native.table_rows(columns, {0, rows}, bits, &1),
+          &Native.table_rows_large(columns, {0, rows}, bits, &1)
+        )
+      end
+    )
   end
+
+  # The list of most tables is not made anew.
+  defp joined([list]), do: list
+  defp joined(lists), do: Enum.concat(lists)
 
   @doc false
   # Some rows of a table of one batch.
