@@ -200,7 +200,8 @@ defmodule Slipring do
   `:capacity`, `:finished`, `:head` and `:tail` (frames ever taken and sent), `:waiting`, the pool's
   chunks, frames that are `:filling`, `:offered` and `:held`, that wait to be delivered again
   (`:returned`), that are `:dead` letters, and that were ever `:dropped`; and the `:processes`, each with
-  its OS `:pid`, whether it is `:alive`, and whether it `:produces` or `:consumes`.
+  its OS `:pid`, whether it is `:alive`, and whether it `:produces` or `:consumes`; and the `:schemas`, as
+  `schemas/1` gives them.
 
   And what this VM has out of it: `:leases` and `:leased`, how many frames and bytes are held in
   place, and `:copied`, how many large ones were copied because too much was held (see `:lease` in
@@ -222,6 +223,27 @@ defmodule Slipring do
   def info(address) do
     {named?, text} = address(address)
     result(Native.inspect(named?, text), :info, text)
+  end
+
+  @doc """
+  The schemas that a ring keeps for its frames, in the order in which they were added. Each has its
+  `:id`, which frames name, `:kind` (the number of the format whose bodies it describes), `:name`, `:version`
+  (0 for a name of which there is no version yet), `:size` in bytes, `:created_ns`, and `:wanted`: the
+  oldest and the newest version that all consumers read which have said so, or `nil`.
+
+      iex> ring = Slipring.create!("schemas-doc")
+      iex> Slipring.schemas(ring)
+      {:ok, []}
+      iex> Slipring.unlink!("schemas-doc")
+      :ok
+  """
+  @spec schemas(Ring.t() | address) :: {:ok, [map]} | failure
+  def schemas(%Ring{ref: ref, name: name}), do: result(Native.schemas(ref), :schemas, name)
+
+  def schemas(address) do
+    {named?, text} = address(address)
+    found = result(Native.inspect(named?, text), :schemas, text)
+    with {:ok, info} <- found, do: {:ok, info.schemas}
   end
 
   @doc """
@@ -377,10 +399,10 @@ defmodule Slipring do
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
-    * `:format` - `:auto`, the default: a binary, a `Slipring.Tensor` and a `Slipring.Table` go as they are, and a list of 128
-      maps and more as a table where it comes back the same: the same text keys, and under each plain values of one type.
-      `:value`: a value in any case (but a table). `:arrow`: as a table, of a list of maps or a map of columns; it
-      arrives as a `Slipring.Table`
+    * `:format` - `:auto`, the default: a binary, a `Slipring.Tensor` and a `Slipring.Table` go as they are, `Slipring.JSON.Raw` as
+      the JSON that it is, and a list of 128 maps and more as a table where it comes back the same: the same text keys, and
+      under each plain values of one type. `:value`: all but tables go as values. `:json`: as JSON, as `Slipring.JSON.encode/1` writes
+      it. `:arrow`: as a table, of a list of maps or a map of columns; it arrives as a `Slipring.Table`
     * `:binaries` - within a value, `:auto`, the default: as text where they are UTF-8, else as bytes.
       `:bytes`: all as bytes. `Slipring.Text` and `Slipring.Bytes` say it of one
 
@@ -973,6 +995,10 @@ defmodule Slipring do
   @doc "As `info/1`, or raises."
   @spec info!(Ring.t() | address) :: map
   def info!(ring), do: bang(info(ring))
+
+  @doc "As `schemas/1`, or raises."
+  @spec schemas!(Ring.t() | address) :: [map]
+  def schemas!(ring), do: bang(schemas(ring))
 
   @doc "As `finish/1`, or raises."
   @spec finish!(Ring.t() | address) :: :ok

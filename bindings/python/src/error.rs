@@ -186,6 +186,31 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
                 e.setattr("available", available)
             })
         }
+        Error::NoSchemas => plain(intern!(py, "NoSchemas")),
+        Error::SchemasFull { limit } => {
+            make(py, intern!(py, "SchemasFull"), message, |e| e.setattr("limit", limit))
+        }
+        Error::NoRoomForSchema { len, limit } => {
+            make(py, intern!(py, "NoRoomForSchema"), message, |e| {
+                e.setattr("len", len)?;
+                e.setattr("limit", limit)
+            })
+        }
+        Error::SchemaTooLarge { len, limit } => {
+            make(py, intern!(py, "SchemaTooLarge"), message, |e| {
+                e.setattr("len", len)?;
+                e.setattr("limit", limit)
+            })
+        }
+        Error::SchemaConflict(conflict) => make(py, intern!(py, "SchemaConflict"), message, |e| {
+            e.setattr("kind", conflict.kind)?;
+            e.setattr("name", &conflict.name)?;
+            e.setattr("version", conflict.version)?;
+            e.setattr("id", conflict.id)
+        }),
+        Error::TooManyWanted { limit } => {
+            make(py, intern!(py, "TooManyWanted"), message, |e| e.setattr("limit", limit))
+        }
         Error::Os { operation, path, source } => make(py, intern!(py, "Refused"), message, |e| {
             e.setattr("operation", operation)?;
             e.setattr("path", path.as_os_str())?;
@@ -262,6 +287,18 @@ pub(crate) fn malformed(py: Python<'_>, what: &str, path: &str, at: Place, hint:
         e.setattr("type", "json")?;
         e.setattr("hint", hint)
     })
+}
+
+/// Data that are not valid for a type; `messages` say what is wrong where.
+#[cold]
+pub(crate) fn validation(
+    py: Python<'_>,
+    messages: Bound<'_, PyAny>,
+    target: &Bound<'_, PyAny>,
+) -> PyErr {
+    let made = class(py, intern!(py, "ValidationError"))
+        .and_then(|class| class.call_method1(intern!(py, "_of"), (messages, target)));
+    made.map_or_else(|error| error, PyErr::from_value)
 }
 
 /// A handle that was closed is used.

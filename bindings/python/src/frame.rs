@@ -7,16 +7,17 @@
 
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
-use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
-use pyo3::exceptions::PyTypeError;
+use crate::{array, counts, error, export, foreign, fork, json, meta, pickle, table};
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
 use slipring_codec::format::arrow::Checks;
 use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::frame::flags;
+use slipring_codec::json::kind;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
 use std::ops::{Deref, Range};
@@ -147,6 +148,7 @@ impl Lease {
                 Ok(found(view.head, None, view.buffers))
             }
             Content::Arrow(view) => Ok(found(view.head, None, view.buffers)),
+            Content::Json(part) => Ok(found(part, None, Vec::new())),
             _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
         let frame = match frame.header().format == Format::Arrow.code() {
@@ -364,6 +366,20 @@ impl Frame {
         Ok((self.lease(py)?.0, header))
     }
 
+    /// A method of its table.
+    fn of_table<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if !self.is_table() {
+            let format = self::name(&self.header);
+            let what = format!("a frame of format {format} has no {name}");
+            return Err(PyAttributeError::new_err(what));
+        }
+        Bound::new(py, self.table(py)?)?.getattr(name)
+    }
+
     fn settle(
         &self,
         py: Python<'_>,
@@ -400,14 +416,22 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
     let found = lease.get().found(py)?;
     match Format::from_code(lease.get().frame.header().format) {
         Some(Format::Value) => {
-            let head = lease.get().data(py)?;
+            let shared = lease.get().data(py)?;
+            // Who asks for a copy gets what no peer can change between a look and the next.
+            let own = taking.copy.then(|| shared.to_vec());
+            let head = own.as_deref().unwrap_or(shared);
             let place = Place::Frame { lease, buffers: &found.buffers, copy: taking.copy };
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
+        Some(Format::Json) => return json::read_shared(py, lease.get().data(py)?),
         Some(Format::Pickle) => {
             let parts = [&found.data].into_iter().chain(&found.buffers);
-            let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
+            let part = |range: &Range<usize>| match taking.copy {
+                true => Ok(PyBytes::new(py, &lease.get().body()[range.clone()]).into_any()),
+                false => Window::view(lease, range),
+            };
+            let parts: PyResult<_> = parts.map(part).collect();
             return pickle::load(py, parts?, taking.pickle);
         }
         Some(Format::Arrow) => return decode_table(py, lease.get(), taking)?.into_object(py),
@@ -476,17 +500,15 @@ impl Frame {
         decode_table(py, self.lease(py)?.0.get(), self.taking)
     }
 
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_stream__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.table(py)?.__arrow_c_stream__(py, requested_schema)
+    /// Of tables only, so that no library takes another frame for one.
+    #[getter]
+    fn __arrow_c_stream__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_table(py, intern!(py, "__arrow_c_stream__"))
     }
 
+    #[getter]
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.table(py)?.__arrow_c_schema__(py)
+        self.of_table(py, intern!(py, "__arrow_c_schema__"))
     }
 
     #[getter]
@@ -561,6 +583,7 @@ impl Frame {
             Some(Format::Raw) => intern!(py, "raw"),
             Some(Format::Value) => intern!(py, "value"),
             Some(Format::Ndarray) => intern!(py, "ndarray"),
+            Some(Format::Json) => intern!(py, "json"),
             _ => return pyo3::types::PyString::new(py, name(&self.header)).into_any().unbind(),
         };
         name.clone().into_any().unbind()
@@ -590,6 +613,10 @@ impl Frame {
             told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
         } else if self.header.format == Format::Value.code() {
             value::describe(lease.get().data(py)?, &told)?;
+        } else if self.header.format == Format::Json.code() {
+            let text = lease.get().data(py)?;
+            told.set_item(intern!(py, "kind"), kind(text))?;
+            told.set_item(intern!(py, "len"), text.len())?;
         }
         if !found.buffers.is_empty() {
             let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();

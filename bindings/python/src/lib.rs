@@ -8,6 +8,7 @@ mod array;
 mod buffer;
 mod consumer;
 mod counts;
+mod dataclass;
 mod dtype;
 mod end;
 mod error;
@@ -52,9 +53,11 @@ mod _native {
     #[pymodule_export]
     use crate::consumer::Consumer;
     #[pymodule_export]
+    use crate::dataclass::_dataclass;
+    #[pymodule_export]
     use crate::frame::{Frame, Header};
     #[pymodule_export]
-    use crate::inspection::{Inspection, Process};
+    use crate::inspection::{Inspection, Process, Schema};
     #[pymodule_export]
     use crate::json::_json;
     #[pymodule_export]

@@ -7,13 +7,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
-//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`arrow`](format::arrow) |
+//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`json`](format::json), [`arrow`](format::arrow) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`infer`] | records as tables |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
+//! | [`json`] | JSON, piece by piece and as a tree |
 //! | [`error`] | what went wrong, where, and what to do |
 //!
 //! Three rules hold everywhere:
@@ -62,6 +63,7 @@ pub mod format;
 pub mod frame;
 #[cfg(feature = "arrow")]
 pub mod infer;
+pub mod json;
 pub mod select;
 pub mod tag;
 pub mod token;

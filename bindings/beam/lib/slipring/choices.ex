@@ -80,7 +80,7 @@ defmodule Slipring.Choices do
   defp choice(:asked), do: {:value, "it was asked for by format: :value"}
 
   defp choice(nature) do
-    [{format, true, reason} | _others] = Native.select(nature, nil, nil)
+    [{format, true, reason} | _others] = Native.select(nature, nil, nil, nil)
     {format, reason}
   end
 end

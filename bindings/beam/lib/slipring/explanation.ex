@@ -28,41 +28,42 @@ defmodule Slipring.Explanation do
     candidates =
       case size do
         {:error, fault} -> raise Error.new(fault, :explain, nil)
-        size -> candidates("table", nil, nil, fn :arrow -> {size, spent} end)
+        size -> candidates("table", {nil, nil, nil}, fn :arrow -> {size, spent} end)
       end
 
     first(candidates)
   end
 
   def of(term) do
-    {spent, encoded} = :timer.tc(fn -> Slipring.encode(term) end)
+    value = :timer.tc(fn -> Slipring.encode(term) end)
+    json = :timer.tc(fn -> Slipring.JSON.encode(term) end)
 
     {looked, records} =
       :timer.tc(fn -> if is_list(term), do: Native.records(term), else: :other end)
 
-    {nature, refused} =
-      case {term, encoded, records} do
-        {term, _, _} when is_binary(term) -> {"bytes", nil}
-        {%Tensor{}, {:ok, _}, _} -> {"array", nil}
-        {_, _, {:ok, _}} -> {"records", nil}
-        {_, {:ok, _}, _} -> {"value", nil}
-        {_, {:error, error}, _} -> {"other", Exception.message(error)}
+    nature =
+      case {term, value, records} do
+        {%Slipring.JSON.Raw{}, _, _} -> "json"
+        {term, _, _} when is_binary(term) -> "bytes"
+        {%Tensor{}, {_, {:ok, _}}, _} -> "array"
+        {_, _, {:ok, _}} -> "records"
+        {_, {_, {:ok, _}}, _} -> "value"
+        _ -> "other"
       end
 
     table = with {:no, why} <- records, do: why, else: (_ -> nil)
+    refused = {refusal(value), refusal(json), table}
 
     first(
-      candidates(nature, refused, table, fn
-        :value -> {byte_size(elem(encoded, 1)), spent}
-        :raw -> copied(term)
-        :ndarray -> copied(term.data)
+      candidates(nature, refused, fn
         :arrow -> {elem(records, 1), looked}
+        format -> cost(format, term, value, json)
       end)
     )
   end
 
-  defp candidates(nature, refused, table, cost) do
-    for {format, fits, reason} <- Native.select(nature, refused, table) do
+  defp candidates(nature, {no_value, no_json, no_table}, cost) do
+    for {format, fits, reason} <- Native.select(nature, no_value, no_json, no_table) do
       {size, time} = if fits, do: cost.(format), else: {nil, nil}
       %{format: format, fits: fits, reason: reason, size: size, time: time}
     end
@@ -75,6 +76,14 @@ defmodule Slipring.Explanation do
       candidates: candidates
     }
   end
+
+  defp refusal({_spent, {:ok, _bytes}}), do: nil
+  defp refusal({_spent, {:error, error}}), do: Exception.message(error)
+
+  defp cost(:value, _term, {spent, {:ok, bytes}}, _json), do: {byte_size(bytes), spent}
+  defp cost(:json, _term, _value, {spent, {:ok, text}}), do: {byte_size(text), spent}
+  defp cost(:raw, bytes, _value, _json), do: copied(bytes)
+  defp cost(:ndarray, tensor, _value, _json), do: copied(tensor.data)
 
   defp copied(bytes) do
     {spent, copy} = :timer.tc(fn -> :binary.copy(bytes) end)

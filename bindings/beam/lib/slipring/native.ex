@@ -23,6 +23,9 @@ defmodule Slipring.Native do
   def unlink(_named, _text), do: not_loaded()
   def info(_ring), do: not_loaded()
   def inspect(_named, _text), do: not_loaded()
+  def schemas(_ring), do: not_loaded()
+  def add_schema(_ring, _kind, _name, _version, _data), do: not_loaded()
+  def schema(_ring, _id), do: not_loaded()
 
   def send(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
   def send_large(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
@@ -75,7 +78,7 @@ defmodule Slipring.Native do
   def column_build_large(_name, _list, _type), do: not_loaded()
 
   def dtype(_type, _byte_order), do: not_loaded()
-  def select(_nature, _value, _table), do: not_loaded()
+  def select(_nature, _no_value, _no_json, _no_table), do: not_loaded()
 
   def content(_lease, _asked?), do: not_loaded()
   def copy_out(_lease), do: not_loaded()
@@ -89,12 +92,17 @@ defmodule Slipring.Native do
   def encode_large(_term, _bytes?, _registry, _prepared), do: not_loaded()
   def decode(_bytes, _options, _forms), do: not_loaded()
   def decode_large(_bytes, _options, _forms), do: not_loaded()
-  def decode_frame(_content, _options, _forms), do: not_loaded()
-  def decode_frame_large(_content, _options, _forms), do: not_loaded()
+  def decode_frame(_format, _content, _options, _forms), do: not_loaded()
+  def decode_frame_large(_format, _content, _options, _forms), do: not_loaded()
   def decode_lease(_lease, _options, _forms), do: not_loaded()
   def decode_lease_large(_lease, _options, _forms), do: not_loaded()
-  def describe_frame(_content, _forms), do: not_loaded()
+  def describe_frame(_format, _content, _forms), do: not_loaded()
   def describe_lease(_lease, _forms), do: not_loaded()
+
+  def json_encode(_term, _registry, _prepared), do: not_loaded()
+  def json_encode_large(_term, _registry, _prepared), do: not_loaded()
+  def json_decode(_text, _options, _forms), do: not_loaded()
+  def json_decode_large(_text, _options, _forms), do: not_loaded()
 
   defp not_loaded, do: :erlang.nif_error(:nif_not_loaded)
 end

@@ -15,12 +15,13 @@ defmodule Slipring.Sending do
   @drop 1
   @value 2
   @bytes 4
-  @first 8
-  @last 16
+  @json 8
+  @first 16
+  @last 32
 
   def how(options) do
     bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
-      bit(options.binaries == :bytes, @bytes)
+      bit(options.binaries == :bytes, @bytes) ||| bit(options.format == :json, @json)
   end
 
   # A frame of a stream.
@@ -38,7 +39,7 @@ defmodule Slipring.Sending do
   defp value?(how), do: (how &&& @value) != 0
 
   # A tensor of Nx alone is an array.
-  defp plain(%{__struct__: Nx.Tensor} = tensor, how) when (how &&& @value) == 0 do
+  defp plain(%{__struct__: Nx.Tensor} = tensor, how) when (how &&& (@value ||| @json)) == 0 do
     case Tensor.of_nx(tensor) do
       {:ok, tensor} -> tensor
       {:error, _type} -> tensor
@@ -49,9 +50,10 @@ defmodule Slipring.Sending do
 
   # The terms of a list, all of them looked at; with what their structs become.
   def checked(%Producer{limit: limit}, terms, how) do
-    if (how &&& @value) == 0 and Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)),
-      do: {:ok, terms},
-      else: check(terms, limit, how, 0)
+    if (how &&& (@value ||| @json)) == 0 and
+         Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)),
+       do: {:ok, terms},
+       else: check(terms, limit, how, 0)
   end
 
   defp check([], _limit, _how, _index), do: {:ok, []}

@@ -189,7 +189,12 @@ defmodule Slipring.Structs do
   defp hint(module) do
     name = inspect(module)
 
-    "derive Slipring.Encodable in #{name}, call Slipring.register(#{name}), or send Map.from_struct/1 of it"
+    # An implementation that nobody asks.
+    if Code.ensure_loaded?(Module.concat(Encodable, module)),
+      do:
+        "Slipring.Encodable was consolidated before #{name} was compiled: call Slipring.register(#{name})",
+      else:
+        "derive Slipring.Encodable in #{name}, call Slipring.register(#{name}), or send Map.from_struct/1 of it"
   end
 
   # Receiving --------------------------------------------------------------------------------------

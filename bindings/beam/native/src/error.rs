@@ -1,5 +1,5 @@
 //! Errors as terms: `{reason, message, path, expected, got, hint, offset}`, of which `Slipring.Error` is
-//! made.
+//! made. Of a text the offset is `{offset, line, column}`.
 
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
@@ -11,7 +11,8 @@ mod reasons {
     rustler::atoms! {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
-        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, other,
+        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, no_schemas, schemas_full, no_room_for_schema,
+        schema_too_large, schema_conflict, too_many_wanted, other,
     }
 }
 
@@ -47,11 +48,17 @@ struct Facts {
     hint: Option<Cow<'static, str>>,
     /// Within what was decoded, in bytes.
     offset: Option<usize>,
+    /// Line and column, of a text.
+    place: Option<(usize, usize)>,
 }
 
 impl Encoder for Fault {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let Facts { reason, message, path, expected, got, hint, offset } = &*self.0;
+        let Facts { reason, message, path, expected, got, hint, offset, place } = &*self.0;
+        let offset = match place {
+            Some((line, column)) => (offset, line, column).encode(env),
+            None => offset.encode(env),
+        };
         (reason, message, path, expected, got, hint.as_deref(), offset).encode(env)
     }
 }
@@ -59,8 +66,8 @@ impl Encoder for Fault {
 impl Fault {
     fn new(reason: Atom, message: impl Into<String>) -> Self {
         let (path, expected, got) = (None, Fact::None, Fact::None);
-        let (message, hint, offset) = (message.into(), None, None);
-        Self(Box::new(Facts { reason, message, path, expected, got, hint, offset }))
+        let (message, hint, offset, place) = (message.into(), None, None, None);
+        Self(Box::new(Facts { reason, message, path, expected, got, hint, offset, place }))
     }
 
     fn path(mut self, path: impl std::fmt::Display) -> Self {
@@ -80,6 +87,12 @@ impl Fault {
 
     fn offset(mut self, offset: usize) -> Self {
         self.0.offset = Some(offset);
+        self
+    }
+
+    /// Of a text, where in it.
+    pub(crate) fn place(mut self, line: usize, column: usize) -> Self {
+        self.0.place = Some((line, column));
         self
     }
 
@@ -260,6 +273,22 @@ impl From<Error> for Fault {
             Error::TooLittleMemory { path, needed, available } => fault(reasons::out_of_memory())
                 .path(path.display())
                 .facts(Fact::Number(available), Fact::Number(needed)),
+            Error::NoSchemas => fault(reasons::no_schemas()),
+            Error::SchemasFull { limit } => {
+                fault(reasons::schemas_full()).facts(Fact::Number(limit.into()), Fact::None)
+            }
+            Error::NoRoomForSchema { len, limit } => {
+                fault(reasons::no_room_for_schema()).facts(Fact::Number(limit), Fact::Number(len))
+            }
+            Error::SchemaTooLarge { len, limit } => {
+                fault(reasons::schema_too_large()).facts(Fact::Number(limit), Fact::Number(len))
+            }
+            Error::SchemaConflict(conflict) => {
+                fault(reasons::schema_conflict()).path(&conflict.name)
+            }
+            Error::TooManyWanted { limit } => {
+                fault(reasons::too_many_wanted()).facts(Fact::Number(limit.into()), Fact::None)
+            }
             Error::Os { path, .. } => fault(reasons::os()).path(path.display()),
             // Kinds that this binding is older than, or that the BEAM can't meet.
             _ => fault(reasons::other()),

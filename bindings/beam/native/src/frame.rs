@@ -1,7 +1,7 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease, stream}`, of which
 //! `Slipring.Frame` is made; the last is 1 for the first frame of a stream, 2 for the last, 3 for its only one.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value or a table as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value, a table or JSON as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -71,7 +71,7 @@ pub(crate) fn content<'a, 'b>(
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    if matches!(body.format(), Format::Value | Format::Arrow) {
+    if matches!(body.format(), Format::Value | Format::Arrow | Format::Json) {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
     }

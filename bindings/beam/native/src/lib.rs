@@ -24,6 +24,7 @@ mod dtype;
 mod end;
 mod error;
 mod frame;
+mod json;
 mod lease;
 mod meta;
 mod producer;

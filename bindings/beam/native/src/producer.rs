@@ -23,13 +23,14 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
-use crate::{atoms, charge, meta, ring, select};
+use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::arrow::Plan as TablePlan;
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::{Layout, flags};
 use slipring_codec::infer::WORTH;
+use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
 
@@ -123,10 +124,14 @@ impl How {
     fn bytes(self) -> bool {
         self.0 & 4 != 0
     }
+    /// As JSON.
+    fn json(self) -> bool {
+        self.0 & 8 != 0
+    }
     /// What the header says of a stream that the frame is a part of.
     fn stream(self) -> u16 {
-        let first = if self.0 & 8 != 0 { flags::STREAM_FIRST } else { 0 };
-        first | if self.0 & 16 != 0 { flags::STREAM_LAST } else { 0 }
+        let first = if self.0 & 16 != 0 { flags::STREAM_FIRST } else { 0 };
+        first | if self.0 & 32 != 0 { flags::STREAM_LAST } else { 0 }
     }
     fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
@@ -141,7 +146,7 @@ enum Payload<'a> {
     Records(Outgoing<'a>),
     /// For a dirty scheduler, as was seen when it was looked at.
     Large,
-    Value(Word<'a>, Rules<'a>),
+    Value(Word<'a>, Rules<'a>, Format),
 }
 
 /// What became of it.
@@ -209,33 +214,34 @@ impl<'a> Payload<'a> {
         rules: Rules<'a>,
         most: usize,
     ) -> Result<Self, Fault> {
-        if !how.value()
-            && let Ok(bytes) = Binary::from_term(term)
-        {
+        let plain = !how.value() && !how.json();
+        if plain && let Ok(bytes) = Binary::from_term(term) {
             return Ok(Self::Bytes(bytes));
         }
         let word = Word::from(term);
-        if !how.value() && term.is_list() {
+        if plain && term.is_list() {
             return Ok(match records::look(env, word, how.bytes(), WORTH, most) {
                 Look::Table(schema, rows) => Self::Records(Outgoing::owned(schema, rows)),
                 Look::Large => Self::Large,
-                Look::Not(_) | Look::Other => Self::Value(word, rules),
+                Look::Not(_) | Look::Other => Self::Value(word, rules, Format::Value),
             });
         }
         let module = terms::get(env, word, atoms::struct_().into());
         let is = |atom: Atom| module == Some(atom.into());
-        if !how.value() && is(names::all().tensor) {
+        if plain && is(names::all().tensor) {
             return Tensor::parse(env, word).map(Self::Tensor);
         }
         if is(names::all().table) {
             return Parsed::of(env, word).map(Self::Table);
         }
+        let json = how.json() || plain && is(names::all().json_raw);
+        let format = if json { Format::Json } else { Format::Value };
         if is(names::all().prepared) {
             let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
             let prepared = field(names::prepared());
-            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }));
+            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }, format));
         }
-        Ok(Self::Value(word, rules))
+        Ok(Self::Value(word, rules, format))
     }
 
     /// Bytes that are known to be copied.
@@ -271,8 +277,8 @@ impl<'a> Payload<'a> {
             Self::Table(table) => return send_table(tx, tally, &table.outgoing()?, meta, how),
             Self::Records(records) => return send_table(tx, tally, records, meta, how),
             Self::Large => return Ok(Sent::Done(atoms::large())),
-            Self::Value(term, rules) => {
-                return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
+            &Self::Value(term, rules, format) => {
+                return Value { env, term, rules, format, meta }.send(writer, &wait, most);
             }
         })
     }
@@ -289,8 +295,8 @@ impl<'a> Payload<'a> {
             Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
             Self::Records(records) => records.planned(None, TablePlan::body_len)?,
             Self::Large => return Ok(Sent::Done(atoms::large())),
-            Self::Value(term, rules) => {
-                let value = Value { env, term: *term, rules: *rules, meta: None };
+            &Self::Value(term, rules, format) => {
+                let value = Value { env, term, rules, format, meta: None };
                 match value.write(&mut [], 0, most)? {
                     Ok(written) => written.layout.body_len(),
                     Err(stopped) => return Ok(stopped),
@@ -305,11 +311,12 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A value to be sent.
+/// A value to be sent, or what is to be sent as JSON.
 struct Value<'a, 'm> {
     env: Env<'a>,
     term: Word<'a>,
     rules: Rules<'a>,
+    format: Format,
     meta: Option<&'m [u8]>,
 }
 
@@ -331,6 +338,9 @@ impl<'a> Value<'a, '_> {
         most: &mut usize,
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
         let place = body.get_mut(at..).unwrap_or_default();
+        if self.format == Format::Json {
+            return self.write_json(Place::new(place), most);
+        }
         let out = slipring_codec::Encoder::into_sink(Place::new(place));
         let written = match encode::encode(self.env, self.term, self.rules, out, 0, true, *most) {
             Ok(written) => written,
@@ -350,6 +360,31 @@ impl<'a> Value<'a, '_> {
         let (head_len, buffers) = (written.out.len(), written.buffers);
         let fitted = written.out.sink().fitted();
         Ok(Ok(Written { layout, head_len, fitted, buffers }))
+    }
+
+    fn write_json(
+        &self,
+        place: Place<'_>,
+        most: &mut usize,
+    ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
+        let written =
+            json::encode::encode(self.env, self.term, self.rules, Json::new(place), *most);
+        let written = match written {
+            Ok(written) => written,
+            Err(Stop::Large) => {
+                *most = 0;
+                return Ok(Err(Sent::Done(atoms::large())));
+            }
+            Err(Stop::Refused(refused)) => return Err(refused.into()),
+        };
+        *most = written.left;
+        if !written.needs.is_empty() {
+            return Ok(Err(Sent::Needs(written.needs)));
+        }
+        let head_len = written.out.len();
+        let layout = Layout::new(Format::Json, head_len, self.meta.map(<[u8]>::len), [])?;
+        let fitted = written.out.into_sink().fitted();
+        Ok(Ok(Written { layout, head_len, fitted, buffers: Vec::new() }))
     }
 
     /// Writes the rest around the head at `at`, and all that is out of line.

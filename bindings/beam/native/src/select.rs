@@ -36,15 +36,23 @@ fn nature(name: &str) -> Nature {
         "table" => Nature::Table,
         "records" => Nature::Records,
         "value" => Nature::Value,
+        "json" => Nature::Json,
         _ => Nature::Opaque,
     }
 }
 
-/// `[{format, fits?, reason}]`, the one that is taken first. `value` and `table` say why it is none, if that is known.
+/// `[{format, fits?, reason}]`, the one that is taken first. `no_value`, `no_json` and `no_table` say why it is none, where that
+/// is known.
 #[rustler::nif]
-fn select<'a>(env: Env<'a>, of: &str, value: Option<String>, table: Option<String>) -> Term<'a> {
-    let value = value.map(|why| (Format::Value, why));
-    let refused: Vec<_> = value.into_iter().chain(table.map(|why| (Format::Arrow, why))).collect();
+fn select<'a>(
+    env: Env<'a>,
+    of: &str,
+    no_value: Option<String>,
+    no_json: Option<String>,
+    no_table: Option<String>,
+) -> Term<'a> {
+    let refused = [(Format::Value, no_value), (Format::Json, no_json), (Format::Arrow, no_table)];
+    let refused: Vec<_> = refused.into_iter().filter_map(|(f, why)| Some((f, why?))).collect();
     let candidates = rules(nature(of), &refused, false).candidates;
     let rows: Vec<_> =
         candidates.into_iter().map(|c| (format(Some(c.format)), c.fits, c.reason)).collect();

@@ -19,7 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
-from . import json
+from . import dataclass, json
 from ._explain import Candidate, Explanation, explain
 from ._native import (
     Column,
@@ -31,6 +31,7 @@ from ._native import (
     Producer,
     Reservation,
     Ring,
+    Schema,
     Table,
     TableReader,
     __version__,
@@ -59,17 +60,24 @@ from .errors import (
     InvalidName,
     InvalidOption,
     LossyWarning,
+    NoRoomForSchema,
+    NoSchemas,
     NotFound,
     NotOwner,
     OutOfMemory,
     Refused,
     RoleTaken,
+    SchemaConflict,
+    SchemaTooLarge,
+    SchemasFull,
     SegmentError,
     Timeout,
     TooLarge,
     TooManyParticipants,
+    TooManyWanted,
     Unacknowledged,
     UntrustedPickle,
+    ValidationError,
 )
 from .values import Atom, Object, Tag, register
 
@@ -98,6 +106,8 @@ __all__ = [
     "InvalidName",
     "InvalidOption",
     "LossyWarning",
+    "NoRoomForSchema",
+    "NoSchemas",
     "NotFound",
     "NotOwner",
     "Object",
@@ -108,6 +118,10 @@ __all__ = [
     "Reservation",
     "Ring",
     "RoleTaken",
+    "Schema",
+    "SchemaConflict",
+    "SchemaTooLarge",
+    "SchemasFull",
     "SegmentError",
     "Table",
     "TableReader",
@@ -115,10 +129,13 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TooManyParticipants",
+    "TooManyWanted",
     "Unacknowledged",
     "UntrustedPickle",
+    "ValidationError",
     "__version__",
     "create",
+    "dataclass",
     "decode",
     "encode",
     "explain",

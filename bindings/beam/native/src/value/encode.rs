@@ -51,14 +51,14 @@ pub(crate) struct Refused {
 
 impl Stop {
     #[cold]
-    fn refused(what: impl Into<String>, kind: impl Into<String>, hint: &str) -> Self {
+    pub(crate) fn refused(what: impl Into<String>, kind: impl Into<String>, hint: &str) -> Self {
         let (what, kind, hint) = (what.into(), kind.into(), hint.to_owned());
         let (unsupported, path) = (false, Path::default());
         Stop::Refused(Box::new(Refused { unsupported, what, kind, hint, path }))
     }
 
     #[cold]
-    fn unsupported(kind: &str, hint: &str) -> Self {
+    pub(crate) fn unsupported(kind: &str, hint: &str) -> Self {
         let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         let mut stop = Stop::refused(format!("{article} {kind} has no form"), kind, hint);
         if let Stop::Refused(refused) = &mut stop {
@@ -68,7 +68,7 @@ impl Stop {
     }
 
     #[cold]
-    fn within(mut self, step: impl FnOnce() -> Step) -> Self {
+    pub(crate) fn within(mut self, step: impl FnOnce() -> Step) -> Self {
         if let Stop::Refused(refused) = &mut self {
             refused.path.enclose(step());
         }

@@ -7,7 +7,7 @@ use crate::value::calendar::{self, Date};
 use crate::value::names;
 use crate::value::terms::{self, Word};
 use rustler::Atom;
-use slipring_codec::format::ndarray::{Descriptor, Order};
+use slipring_codec::format::ndarray::{Descriptor, Element, Order};
 use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, Bytes, is_array, read_array};
 use slipring_codec::{DecodeError, Token, tag};
 
@@ -358,7 +358,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         Ok(term)
     }
 
-    /// One element of an array: a number, or the tensor of it.
+    /// One element of an array: a number, a text or bytes, else the tensor of it.
     fn element(&mut self, start: usize, depth: usize) -> Result<Word<'a>, Stop> {
         self.enter(depth, start)?;
         let (array, data) = match self.input.token()? {
@@ -367,6 +367,16 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         };
         if array.len() != 1 {
             return Err(unfit(tag::ELEMENT, start));
+        }
+        let text = match *array.element() {
+            Element::Bytes { .. } => Some(self.binary(array::filled(data))),
+            Element::Text { byte_order, .. } => array::text(byte_order, data)
+                .map(|text| terms::make_binary(self.env, text.as_bytes())),
+            _ => None,
+        };
+        if let Some(text) = text {
+            self.notes |= notes::ELEMENT;
+            return Ok(text);
         }
         let element = array.dtype().and_then(|dtype| array::element(dtype, data));
         self.note(element.is_some(), notes::ELEMENT);
