@@ -43,6 +43,10 @@ const META_MOST: usize = 128 << 10;
 /// takes, as bytes copied.
 const BACK_MOST: u64 = 1 << 20;
 const BACK_COSTS: u64 = 2;
+/// A table's bytes are looked at, checked and copied, and an entry of records is put into a column and copied: what that takes,
+/// as bytes copied.
+const TABLE_COSTS: usize = 4;
+const ENTRY_COSTS: usize = 128;
 /// The most entries of records that one call puts into columns on a normal scheduler.
 const RECORDS_MOST: usize = 16 << 10;
 /// The most frames that one call sends, or looks at.
@@ -244,13 +248,14 @@ impl<'a> Payload<'a> {
         Ok(Self::Value(word, rules, format))
     }
 
-    /// Bytes that are known to be copied.
+    /// What is known to be done for it, as bytes copied.
     fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
-            Self::Table(table) => table.size(),
-            Self::Value(..) | Self::Records(_) | Self::Large => 0,
+            Self::Table(table) => table.size().saturating_mul(TABLE_COSTS),
+            Self::Records(records) => records.elements().saturating_mul(ENTRY_COSTS),
+            Self::Value(..) | Self::Large => 0,
         }
     }
 
@@ -289,7 +294,7 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
-            Self::Table(table) if table.size() > COPY_MOST && *most == ENCODE_MOST => {
+            Self::Table(_) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
                 return Ok(Sent::Done(atoms::large()));
             }
             Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,

@@ -198,6 +198,11 @@ impl Outgoing<'_> {
         Outgoing { schema, batches: Borrowed(vec![rows], PhantomData) }
     }
 
+    /// In all columns.
+    pub(crate) fn elements(&self) -> usize {
+        self.batches.0.iter().map(|rows| rows.len.saturating_mul(rows.columns.len())).sum()
+    }
+
     /// Plans its frame and does something with the plan, which shares the arrays and is gone with them.
     pub(crate) fn planned<R>(
         &self,
