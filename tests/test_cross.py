@@ -13,6 +13,7 @@ import warnings
 import zoneinfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import slipring
 
@@ -447,3 +448,127 @@ def test_a_pickle_keeps_its_metadata(echo):
         frame = echo(slice(b"x" * size), {"job": 7})
         assert frame.meta["meta"] == {"job": 7}
         assert frame.meta["about"]["reason"] == "untrusted_pickle"
+
+
+DAY = dt.date(2026, 11, 21)
+NAIVE = dt.datetime(2026, 11, 21, 10, 46, 28)
+MOMENT = NAIVE.replace(tzinfo=dt.timezone.utc)
+STRUCT = pa.struct([pa.field("a", pa.int8(), nullable=False), ("b", pa.list_(pa.string()))])
+# Types, and elements that Elixir reads as what they are.
+TABLES = [
+    (pa.null(), [None, None, None]),
+    (pa.bool_(), [True, None, False] * 7),
+    *[(kind, [1, None, 127]) for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())],
+    *[(kind, [1, None, 255]) for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())],
+    (pa.int64(), [-(2**63), 2**63 - 1]),
+    (pa.uint64(), [2**64 - 1]),
+    *[(kind, [1.5, None, -0.25]) for kind in (pa.float16(), pa.float32(), pa.float64())],
+    *[
+        (kind, [decimal.Decimal("-1234.56"), None, decimal.Decimal("0.01")])
+        for kind in (pa.decimal32(9, 2), pa.decimal64(18, 2), pa.decimal128(38, 2), pa.decimal256(76, 2))
+    ],
+    (pa.decimal256(76, 0), [decimal.Decimal(-(10**75)), decimal.Decimal(10**75)]),
+    *[(kind, ["", None, "\u00e9", "x" * 70_000]) for kind in (pa.string(), pa.large_string(), pa.string_view())],
+    *[(kind, [b"\xff", None, b"\xfe" * 70_000]) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())],
+    (pa.binary(2), [b"\xff\x00", None]),
+    (pa.date32(), [DAY, None, dt.date(1, 1, 1)]),
+    (pa.date64(), [DAY, None, dt.date(1969, 12, 31)]),
+    *[(kind, [dt.time(10, 46, 28), None]) for kind in (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))],
+    *[(pa.timestamp(unit), [NAIVE, None, dt.datetime(1900, 1, 1)]) for unit in ("s", "ms", "us", "ns")],
+    *[(pa.timestamp(unit, "Europe/Berlin"), [MOMENT, None]) for unit in ("s", "ms", "us", "ns")],
+    (pa.timestamp("us", "+05:30"), [MOMENT, None]),
+    *[(pa.duration(unit), [dt.timedelta(days=-3, seconds=5), None]) for unit in ("s", "ms", "us", "ns")],
+    (pa.month_day_nano_interval(), [pa.MonthDayNano([1, -2, 3]), None]),
+    (pa.list_(pa.int16()), [[1, None], None, [], [2]]),
+    (pa.large_list(pa.string()), [["a"], None, [], ["b", None]]),
+    (pa.list_(pa.int16(), 2), [[1, 2], None, [3, None]]),
+    (pa.list_view(pa.int16()), [[1, None], None, [], [2]]),
+    (pa.large_list_view(pa.int16()), [[1, None], None, [], [2]]),
+    (STRUCT, [{"a": 1, "b": ["x", None]}, None, {"a": -1, "b": None}]),
+    (pa.list_(STRUCT), [[{"a": 1, "b": []}], None, []]),
+    (pa.map_(pa.string(), pa.list_(pa.int8())), [[("k", [1]), ("l", None)], None, []]),
+    (pa.dictionary(pa.int8(), pa.string()), ["x", None, "y", "x"]),
+    (pa.dictionary(pa.uint16(), pa.int64(), ordered=True), [5, None, 7, 5]),
+]
+
+
+def of_type(kind, values):
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode().cast(kind)
+    return pa.array(values, kind)
+
+
+def special():
+    """Arrays that are not made of a list, and their elements."""
+    ids = pa.array([0, 1, 0, 1], pa.int8())
+    ints, texts = pa.array([1, 2, 3, 4]), pa.array(["p", None, "q", "r"])
+    yield pa.UnionArray.from_sparse(ids, [ints, texts]), [1, None, 3, "r"]
+    offsets = pa.array([3, 0, 0, 2], pa.int32())
+    yield pa.UnionArray.from_dense(ids, offsets, [ints, texts]), [4, "p", 1, "q"]
+    ends = pa.array([2, 3, 6], pa.int32())
+    yield pa.RunEndEncodedArray.from_arrays(ends, pa.array(["x", None, "y"])), ["x", "x", None, "y", "y", "y"]
+    yield pa.array(["a", "bb", "ccc", None, "e"] * 5).slice(3, 17), (["a", "bb", "ccc", None, "e"] * 5)[3:20]
+
+
+def as_elixir_has_it(value):
+    return dict(zip(("months", "days", "nanoseconds"), value)) if isinstance(value, pa.MonthDayNano) else value
+
+
+def test_tables_of_every_type(echo):
+    """R2.2, R2.3, R6.1: Elixir reads what pyarrow wrote, whole and from the middle, and pyarrow what goes on from there."""
+    cases = [(of_type(kind, values), values) for kind, values in TABLES] + list(special())
+    for array, values in cases:
+        for length in (len(array), 0):
+            table = pa.table({"c": array.slice(0, length)})
+            frame = echo(table)
+            got = pa.table(frame.value)
+            assert got.schema.equals(table.schema, check_metadata=True), array.type
+            assert got.equals(table), array.type
+            expected = [as_elixir_has_it(value) for value in values[:length]]
+            about = frame.meta["about"]
+            assert about["columns"] == {"c": expected}, array.type
+            assert about["half"] == {"c": expected[length // 2 :]}, array.type
+
+
+def test_tables_of_many_batches_with_metadata(echo):
+    """R2.2: batches stay batches, and what the schema says of itself stays."""
+    schema = pa.schema([pa.field("id", pa.int64(), False, {"unit": "m"}), ("d", pa.dictionary(pa.int8(), pa.string()))])
+    schema = schema.with_metadata({"made": "here"})
+    batches = [
+        pa.record_batch([pa.array(ids), pa.array(names).dictionary_encode().cast(schema.field("d").type)], schema)
+        for ids, names in [([1, 2], ["a", "b"]), ([3], ["c"]), ([], pa.array([], pa.string())), ([4, 5], ["b", None])]
+        for ids, names in [(pa.array(ids, pa.int64()), names)]
+    ]
+    table = pa.Table.from_batches(batches)
+    frame = echo(table)
+    got = pa.table(frame.value)
+    assert got.schema.equals(table.schema, check_metadata=True)
+    assert got.equals(table) and got.column("id").num_chunks == 4
+    assert frame.meta["about"]["columns"] == {"id": [1, 2, 3, 4, 5], "d": ["a", "b", "c", "b", None]}
+
+
+def test_records_stay_records(echo):
+    """R2.2, R6.1: what Python sends as a table unasked is the same list in Elixir, and is one when it comes back."""
+    for records in (
+        [{"id": i, "name": f"n{i}", "x": i / 2, "ok": i % 2 == 0, "no": None} for i in range(500)],
+        [{"id": i} if i % 2 else {"id": i, "even": "yes"} for i in range(500)],
+    ):
+        frame = echo(records)
+        assert frame.format == "arrow"
+        assert frame.value == records
+        assert "%Slipring.Table" not in frame.meta["about"]["term"]
+
+
+def test_streams_of_batches_to_elixir(name, elixir):
+    """R2.2, P5: a table larger than the ring goes through it batch by batch, and back as another."""
+    there, back = (slipring.create(f"{name}-{end}", capacity="1 MiB") for end in ("there", "back"))
+    process = elixir("batches.exs", name)
+    table = pa.table({"id": pa.array(range(500_000)), "x": pa.array(np.arange(500_000) / 2)})
+    tx, rx = there.producer(), back.consumer()
+    assert tx.send_batches(table, rows=10_000, timeout=20) == 50
+    got = pa.table(rx.recv(timeout=20).value)
+    assert got.column("rows").to_pylist() == [10_000] * 50
+    assert sum(got.column("sum").to_pylist()) == sum(range(500_000))
+    assert (process.wait(20), process.end()) == (0, "")
+    there.close()
+    back.close()

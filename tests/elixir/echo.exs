@@ -30,6 +30,14 @@ describe = fn
   binary when is_binary(binary) ->
     %{"size" => byte_size(binary)}
 
+  %Slipring.Table{} = table ->
+    half = div(table.rows, 2)
+
+    %{
+      "columns" => Slipring.Table.to_columns(table),
+      "half" => table |> Slipring.Table.slice(half, table.rows - half) |> Slipring.Table.to_columns()
+    }
+
   term ->
     %{"term" => inspect(term, limit: :infinity)}
 end

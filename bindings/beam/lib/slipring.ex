@@ -16,7 +16,7 @@ defmodule Slipring do
       {"hello", %{"site" => 4}}
 
   What can be sent: any term but pids, ports, references, functions and bitstrings of odd bits. A
-  binary goes as it is, a `Slipring.Tensor` as an array, everything else as a value, in which Python and
+  binary goes as it is, a `Slipring.Tensor` as an array, a `Slipring.Table` as one, everything else as a value, in which Python and
   Rust find their own types: numbers of any size, binaries, atoms, lists, tuples, maps, sets, ranges,
   dates and times, decimals, tensors. Structs of your own take part by `Slipring.Encodable`.
 
@@ -59,6 +59,7 @@ defmodule Slipring do
     Ring,
     Sending,
     Structs,
+    Table,
     Value,
     Waiting
   }
@@ -398,8 +399,10 @@ defmodule Slipring do
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
-    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are, `Slipring.JSON.Raw` as the JSON that it
-      is. `:value`: they, too, go as values. `:json`: as JSON, as `Slipring.JSON.encode/1` writes it
+    * `:format` - `:auto`, the default: a binary, a `Slipring.Tensor` and a `Slipring.Table` go as they are, `Slipring.JSON.Raw` as
+      the JSON that it is, and a list of 128 maps and more as a table where it comes back the same: the same text keys, and
+      under each plain values of one type. `:value`: all but tables go as values. `:json`: as JSON, as `Slipring.JSON.encode/1` writes
+      it. `:arrow`: as a table, of a list of maps or a map of columns; it arrives as a `Slipring.Table`
     * `:binaries` - within a value, `:auto`, the default: as text where they are UTF-8, else as bytes.
       `:bytes`: all as bytes. `Slipring.Text` and `Slipring.Bytes` say it of one
 
@@ -425,10 +428,29 @@ defmodule Slipring do
 
   def send(%Producer{} = producer, term, options) do
     %{meta: meta, timeout: timeout} = options = checked(options, @send)
-    Sending.one(producer, term, meta, Sending.how(options), timeout)
+
+    with {:ok, term} <- asked(term, options),
+         do: Sending.one(producer, term, meta, Sending.how(options), timeout)
   end
 
   def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
+
+  defp asked(term, %{format: :arrow}), do: Table.asked(term)
+  defp asked(term, _options), do: {:ok, term}
+
+  defp all_asked(terms, %{format: :arrow}) do
+    terms
+    |> Enum.with_index()
+    |> Enum.reduce_while({:ok, []}, fn {term, index}, {:ok, tables} ->
+      case Table.asked(term) do
+        {:ok, table} -> {:cont, {:ok, [table | tables]}}
+        {:error, error} -> {:halt, {:error, Error.under(error, "$[#{index}]")}}
+      end
+    end)
+    |> then(&with({:ok, tables} <- &1, do: {:ok, Enum.reverse(tables)}))
+  end
+
+  defp all_asked(terms, _options), do: {:ok, terms}
 
   # Who drops does not wait.
   defp checked(options, schema) do
@@ -472,8 +494,11 @@ defmodule Slipring do
     %{timeout: timeout} = options = checked(options, @send_many)
     how = Sending.how(options)
 
-    case Sending.checked(producer, Enum.to_list(terms), how) do
-      {:ok, terms} -> Sending.many(producer, terms, how, timeout)
+    with {:ok, terms} <- all_asked(Enum.to_list(terms), options),
+         {:ok, terms} <- Sending.checked(producer, terms, how) do
+      Sending.many(producer, terms, how, timeout)
+    else
+      {:error, %Error{} = error} -> {:error, %{error | operation: :send_many, sent: 0}}
       {:error, fault} -> {:error, %{Error.new(fault, :send_many, ring) | sent: 0}}
     end
   end
@@ -683,7 +708,7 @@ defmodule Slipring do
   end
 
   defp take(_consumer, frame, _attempt, _deadline, _poll?, _operation)
-       when tuple_size(frame) == 7,
+       when tuple_size(frame) == 8,
        do: {:ok, Frame.new(frame)}
 
   defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),

@@ -8,4 +8,6 @@ defmodule Slipring.DocTest do
   doctest Slipring.UUID
   doctest Slipring.Tag
   doctest Slipring.Tensor
+  doctest Slipring.Table
+  doctest Slipring.Column
 end

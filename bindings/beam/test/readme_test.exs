@@ -22,6 +22,18 @@ defmodule Slipring.ReadmeTest do
     assert Tensor.size(bindings[:image]) == 921_600
   end
 
+  test "its table of the weather is summed up by month (R2.1, R2.2)", %{name: name} do
+    {_ring, tx, rx} = pair(name)
+    days = [~D[2026-01-01], ~D[2026-01-02], ~D[2026-02-01]]
+    Slipring.send!(tx, Slipring.Table.new(date: days, temp_max: [1.0, 2.0, 5.5]))
+    Code.eval_string(block("temp_max"), tx: tx, rx: rx)
+
+    assert Slipring.Table.to_maps(Frame.value(Slipring.recv!(rx, 1_000))) == [
+             %{"month" => 1, "days" => 2, "mean" => 1.5},
+             %{"month" => 2, "days" => 1, "mean" => 5.5}
+           ]
+  end
+
   test "its terms and structs go through a ring, and are loaded (R6.1, R5.2)", %{name: name} do
     {_ring, tx, rx} = pair(name)
     Code.eval_string(block("order = %{id: 17"), tx: tx, rx: rx)

@@ -22,7 +22,7 @@ defmodule Slipring.SchedulerTest do
       :erlang.garbage_collect()
       assert Native.send(tx.ref, "x", meta, 0, %{}, []) == send
       if send == :large, do: assert(Native.send_large(tx.ref, "x", meta, 0, %{}, []) == :ok)
-      assert {:raw, _, _, _, _, _, later} = frame = Native.recv(rx.ref)
+      assert {:raw, _, _, _, _, _, later, _} = frame = Native.recv(rx.ref)
       assert match?({^recv, _}, later) or later == recv
       assert %{meta: ^meta} = frame = Frame.new(frame)
       assert Frame.value(frame) == "x"
@@ -40,7 +40,7 @@ defmodule Slipring.SchedulerTest do
     {_ring, tx, rx} = pair(name, [], lease: :always)
     meta = %{"value" => Enum.to_list(1..100_000)}
     Slipring.send!(tx, "x", meta: meta)
-    assert {:raw, nil, nil, _, _, _, {:meta, _}} = frame = Native.recv(rx.ref)
+    assert {:raw, nil, nil, _, _, _, {:meta, _}, _} = frame = Native.recv(rx.ref)
     assert %{meta: ^meta} = frame = Frame.new(frame)
     assert Frame.in_place?(frame)
     assert Frame.value(frame) == "x"
@@ -71,7 +71,7 @@ defmodule Slipring.SchedulerTest do
     huge = :crypto.strong_rand_bytes(5_000_000)
     assert Native.send(tx.ref, huge, nil, 0, %{}, []) == :large
     Slipring.send!(tx, huge)
-    assert {:raw, nil, nil, _, _, _, {:copy, _}} = frame = Native.recv(rx.ref)
+    assert {:raw, nil, nil, _, _, _, {:copy, _}, _} = frame = Native.recv(rx.ref)
     assert Frame.value(Frame.new(frame)) == huge
   end
 

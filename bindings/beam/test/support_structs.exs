@@ -52,6 +52,19 @@ end
 
 defmodule Nx do
   def to_binary(%Nx.Tensor{data: data}), do: data
+
+  def from_binary(data, {_kind, bits} = type),
+    do: %Nx.Tensor{data: data, type: type, shape: {div(bit_size(data), bits)}}
+end
+
+defmodule Explorer.Series do
+  def from_binary(data, type), do: {:binary, data, type}
+  def from_list(list), do: {:list, list}
+end
+
+defmodule Explorer.DataFrame do
+  defstruct [:columns]
+  def new(columns), do: %__MODULE__{columns: columns}
 end
 
 defmodule Slipring.Test.Terms do

@@ -880,7 +880,7 @@ defmodule Slipring.ValueTest do
         assert Frame.value(one) == Frame.value(two)
       end
 
-      assert_raise ArgumentError, ~r/:auto, :value or :json/, fn ->
+      assert_raise ArgumentError, ~r/:auto, :value, :json or :arrow/, fn ->
         Slipring.send(tx, 1, format: :raw)
       end
 

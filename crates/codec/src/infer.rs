@@ -21,6 +21,9 @@ pub const RECORDS: &str = "slipring.records";
 /// In the metadata of a field: where it is null, the record had no such key.
 pub const MISSING: &str = "slipring.missing";
 
+/// Records that are worth a table: with fewer, the schema takes more bytes than the columns save.
+pub const WORTH: usize = 128;
+
 /// What stands under a key.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]

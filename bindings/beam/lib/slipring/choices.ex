@@ -8,7 +8,7 @@ defmodule Slipring.Choices do
 
   require Logger
 
-  alias Slipring.{Native, Tensor}
+  alias Slipring.{Native, Table, Tensor}
 
   defmacrop if_asked(do: block) do
     quote do
@@ -67,15 +67,21 @@ defmodule Slipring.Choices do
   defp count(frames), do: "sent #{frames} frames"
 
   # As `Slipring.Explanation` names them.
+  defp nature(%Table{}, _value?), do: "table"
   defp nature(_term, true), do: :asked
   defp nature(term, false) when is_binary(term), do: "bytes"
   defp nature(%Tensor{}, false), do: "array"
+
+  defp nature(terms, false) when is_list(terms),
+    do: if(match?({:ok, _bytes}, Native.records(terms)), do: "records", else: "value")
+
   defp nature(_term, false), do: "value"
 
   defp choice(:asked), do: {:value, "it was asked for by format: :value"}
 
   defp choice(nature) do
-    [{format, true, reason} | _others] = Native.select(nature, nil)
+    selected = Native.select(nil, nature, {nil, nil, nil}, {0, 0, 0, 0})
+    [{format, true, reason, _size, _time} | _others] = selected
     {format, reason}
   end
 end

@@ -119,6 +119,11 @@ defmodule Slipring.Error do
   end
 
   @doc false
+  # With the place of the value that it is about.
+  def under(%__MODULE__{} = error, path),
+    do: %{error | path: path <> String.replace_prefix(error.path || "$", "$", "")}
+
+  @doc false
   def empty(operation, ring) do
     %__MODULE__{reason: :empty, operation: operation, ring: ring, message: "no frame waits"}
   end

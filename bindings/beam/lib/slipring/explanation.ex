@@ -9,7 +9,7 @@ defmodule Slipring.Explanation do
       find that out. What is only copied is not: its time is what such frames took before
   """
 
-  alias Slipring.{Native, Tensor}
+  alias Slipring.{Error, Native, Table, Tensor}
 
   @type candidate :: %{
           format: atom,
@@ -24,33 +24,51 @@ defmodule Slipring.Explanation do
   defstruct [:format, :reason, candidates: []]
 
   @doc false
+  def of(%Table{} = table) do
+    case Native.table_size(table) do
+      {:error, fault} -> raise Error.new(fault, :explain, nil)
+      size -> first(table, "table", {nil, nil, nil}, {0, 0, 0, size}, nil)
+    end
+  end
+
   def of(term) do
     value = :timer.tc(fn -> Slipring.encode(term) end)
     json = :timer.tc(fn -> Slipring.JSON.encode(term) end)
 
+    records = if is_list(term), do: Native.records(term), else: :other
+
     nature =
-      case {term, value} do
-        {%Slipring.JSON.Raw{}, _} -> "json"
-        {term, _} when is_binary(term) -> "bytes"
-        {%Tensor{}, {_, {:ok, _}}} -> "array"
-        {_, {_, {:ok, _}}} -> "value"
+      case {term, value, records} do
+        {%Slipring.JSON.Raw{}, _, _} -> "json"
+        {term, _, _} when is_binary(term) -> "bytes"
+        {%Tensor{}, {_, {:ok, _}}, _} -> "array"
+        {_, _, {:ok, _}} -> "records"
+        {_, {_, {:ok, _}}, _} -> "value"
         _ -> "other"
       end
 
-    sizes = {plain(term), size(value), size(json)}
-    selected = Native.select(term, nature, refusal(value), refusal(json), sizes)
+    refused =
+      {refusal(value), refusal(json), with({:no, why} <- records, do: why, else: (_ -> nil))}
 
+    table = with {:ok, bytes} <- records, do: bytes, else: (_ -> 0)
+    sizes = {plain(term), size(value), size(json), table}
+    first(term, nature, refused, sizes, {value, json})
+  end
+
+  defp first(term, nature, refused, sizes, written) do
     candidates =
-      for {format, fits, reason, size, estimate} <- selected do
-        {spent, measured} = spent(format, value, json, estimate)
+      for {format, fits, reason, size, estimate} <- Native.select(term, nature, refused, sizes) do
+        {spent, measured} = if fits, do: spent(format, written, estimate), else: {nil, false}
+        size = if fits, do: size
 
-        if fits do
-          cost = %{size: size, time: spent, measured: measured}
-          Map.merge(%{format: format, fits: true, reason: reason}, cost)
-        else
-          cost = %{size: nil, time: nil, measured: false}
-          Map.merge(%{format: format, fits: false, reason: reason}, cost)
-        end
+        %{
+          format: format,
+          fits: fits,
+          reason: reason,
+          size: size,
+          time: spent,
+          measured: measured
+        }
       end
 
     [first | _] = candidates
@@ -72,7 +90,7 @@ defmodule Slipring.Explanation do
   defp plain(%Tensor{data: data}) when is_binary(data), do: byte_size(data)
   defp plain(_term), do: 0
 
-  defp spent(:value, {spent, _}, _json, _estimate), do: {spent, true}
-  defp spent(:json, _value, {spent, _}, _estimate), do: {spent, true}
-  defp spent(_format, _value, _json, estimate), do: {estimate / 1000, false}
+  defp spent(:value, {{spent, _}, _json}, _estimate), do: {spent, true}
+  defp spent(:json, {_value, {spent, _}}, _estimate), do: {spent, true}
+  defp spent(_format, _written, estimate), do: {estimate / 1000, false}
 end

@@ -2,11 +2,12 @@ defmodule Slipring.Frame do
   @moduledoc """
   A frame that was received.
 
-    * `format` - `:raw`, `:ndarray`, `:value`, `:json`, or another that this version can't decode
+    * `format` - `:raw`, `:ndarray`, `:arrow`, `:value`, `:json`, or another that this version can't decode
     * `meta` - the sender's metadata, a map with binaries as keys, or `nil`
     * `sequence` - the frame's number with its producer
     * `timestamp` - when it was sent, in nanoseconds since 1970
     * `redeliveries` - how often it was delivered before, and not acknowledged
+    * `stream` - `:first`, `:last` or `:only`, where a stream begins or ends with it; see `Slipring.Table.stream/2`
 
   What was sent comes from `value/1`.
 
@@ -23,7 +24,7 @@ defmodule Slipring.Frame do
   is by then. A leased one whose value somebody still has goes back when that is garbage.
   """
 
-  alias Slipring.{Error, Native, Structs, Tensor, Value}
+  alias Slipring.{Error, Native, Structs, Table, Tensor, Value}
 
   @type t :: %__MODULE__{
           format: atom,
@@ -31,20 +32,21 @@ defmodule Slipring.Frame do
           sequence: non_neg_integer,
           timestamp: non_neg_integer,
           redeliveries: 0..255,
+          stream: :first | :last | :only | nil,
           content: term,
           lease: reference | nil
         }
 
   @derive {Inspect, only: [:format, :meta, :sequence, :timestamp, :redeliveries]}
-  defstruct [:format, :meta, :sequence, :timestamp, :content, :lease, redeliveries: 0]
+  defstruct [:format, :meta, :sequence, :timestamp, :stream, :content, :lease, redeliveries: 0]
 
   @doc """
-  What was sent: a binary, a `Slipring.Tensor`, or any other term.
+  What was sent: a binary, a `Slipring.Tensor`, a `Slipring.Table`, or any other term.
 
   Of a leased frame, binaries lie in the segment and keep it: those that were sent as they are, and of
-  other terms the large ones, and the data of tensors.
+  other terms the large ones, the data of tensors, and the columns of tables.
 
-  Terms that are neither are decoded each time, as the options say:
+  Terms that are none of these are decoded each time, as the options say:
 
     * `:keys` - keys of maps that are text: `:strings`, the default, or `:existing_atoms`, where there is
       such an atom
@@ -97,6 +99,11 @@ defmodule Slipring.Frame do
     |> bang()
   end
 
+  def value(%__MODULE__{format: :arrow} = frame, options) do
+    Value.decode_options(options)
+    frame |> table() |> Table.value(options)
+  end
+
   def value(%__MODULE__{content: content, lease: lease}, options) do
     Value.decode_options(options)
     present(content || Native.content(lease, true))
@@ -112,14 +119,40 @@ defmodule Slipring.Frame do
   defp bang({:error, error}), do: raise(error)
 
   @doc """
+  The table of a frame of the format `:arrow`: what `value/2` gives, unless that is records or a column, which travel as tables too.
+
+      iex> ring = Slipring.create!("frame-table-doc")
+      iex> :ok = Slipring.send(Slipring.producer!(ring), for(n <- 1..1000, do: %{"n" => n}))
+      iex> {:ok, frame} = Slipring.recv(Slipring.consumer!(ring))
+      iex> {length(Slipring.Frame.value(frame)), Slipring.Frame.table(frame).rows}
+      {1000, 1000}
+  """
+  @spec table(t) :: Table.t()
+  def table(%__MODULE__{format: :arrow, content: {:error, fault}}),
+    do: raise(Error.new(fault, :table, nil))
+
+  def table(%__MODULE__{format: :arrow, content: nil, lease: lease}),
+    do: Table.read(fn -> Native.table_lease(lease) end, fn -> Native.table_lease_large(lease) end)
+
+  def table(%__MODULE__{format: :arrow, content: content}),
+    do: Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+
+  def table(%__MODULE__{format: format}) do
+    raise ArgumentError, "a frame of the format #{inspect(format)} holds no table"
+  end
+
+  def table(other), do: wrong!("table/1", other)
+
+  @doc """
   What the frame holds, without decoding it: a map with `:format`, and
 
-    * `:kind` - `:bytes`, `:tensor`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
+    * `:kind` - `:bytes`, `:tensor`, `:table`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
       `:tuple`, `:map`, `:set`, `:range`, `:date`, `:time`, `:naive_datetime`, `:datetime`, `:duration`, `:decimal`,
       `:uuid`, `:object`, `:tag`, `:element`, `:pickle`
     * `:length` - of bytes, text and JSON in bytes, of lists, tuples, sets and maps in items
     * `:keys` - of maps and objects, up to 64 of them
     * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
+    * `:rows`, `:columns` - of tables, the second as `{name, type}` each
     * `:name`, `:version` - of objects; `:number` of tags
     * `:buffers` - of values, how many pieces lie out of line
 
@@ -132,6 +165,12 @@ defmodule Slipring.Frame do
       %{format: :value, kind: :map, length: 2, keys: ["id", "tags"], buffers: 0}
   """
   @spec describe(t) :: map
+  def describe(%__MODULE__{format: :arrow} = frame) do
+    table = table(frame)
+    columns = for field <- table.fields, do: {field.name, field.type}
+    %{format: :arrow, kind: :table, rows: table.rows, columns: columns}
+  end
+
   def describe(%__MODULE__{format: format}) when format not in [:raw, :ndarray, :value, :json],
     do: %{format: format}
 
@@ -236,28 +275,28 @@ defmodule Slipring.Frame do
 
   @doc false
   # From what the native part tells. What takes too long for a normal scheduler was left to be done now.
-  def new({format, nil, nil, sequence, timestamp, redeliveries, {later, lease}}) do
+  def new({format, nil, nil, sequence, timestamp, redeliveries, {later, lease}, stream}) do
     {content, meta, lease} =
       case later do
         :copy -> Native.copy_out(lease)
         :meta -> Native.read_meta(lease)
       end
 
-    new({format, content, meta, sequence, timestamp, redeliveries, lease})
+    new({format, content, meta, sequence, timestamp, redeliveries, lease, stream})
   end
 
   # Metadata with more than plain values in it.
-  def new({format, content, {:cbor, bytes}, sequence, timestamp, redeliveries, lease}) do
+  def new({format, content, {:cbor, bytes}, sequence, timestamp, redeliveries, lease, stream}) do
     {content, meta} =
       case Value.decode(bytes, []) do
         {:ok, meta} -> {content, meta}
         {:error, error} -> {{:error, Error.fault(error, "$.meta")}, nil}
       end
 
-    new({format, content, meta, sequence, timestamp, redeliveries, lease})
+    new({format, content, meta, sequence, timestamp, redeliveries, lease, stream})
   end
 
-  def new({format, content, meta, sequence, timestamp, redeliveries, lease}) do
+  def new({format, content, meta, sequence, timestamp, redeliveries, lease, stream}) do
     %__MODULE__{
       format: format,
       content: content,
@@ -265,7 +304,8 @@ defmodule Slipring.Frame do
       sequence: sequence,
       timestamp: timestamp,
       redeliveries: redeliveries,
-      lease: lease
+      lease: lease,
+      stream: elem({nil, :first, :last, :only}, stream)
     }
   end
 

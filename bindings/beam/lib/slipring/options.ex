@@ -83,8 +83,8 @@ defmodule Slipring.Options do
   def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}
   def meta(_value), do: {:error, "a map"}
 
-  def format(format) when format in [:auto, :value, :json], do: {:ok, format}
-  def format(_value), do: {:error, ":auto, :value or :json"}
+  def format(format) when format in [:auto, :value, :json, :arrow], do: {:ok, format}
+  def format(_value), do: {:error, ":auto, :value, :json or :arrow"}
 
   def binaries(binaries) when binaries in [:auto, :bytes], do: {:ok, binaries}
   def binaries(_value), do: {:error, ":auto or :bytes"}

@@ -16,11 +16,16 @@ defmodule Slipring.Sending do
   @value 2
   @bytes 4
   @json 8
+  @first 16
+  @last 32
 
   def how(options) do
     bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
       bit(options.binaries == :bytes, @bytes) ||| bit(options.format == :json, @json)
   end
+
+  # A frame of a stream.
+  def stream(first?, last?), do: bit(first?, @first) ||| bit(last?, @last)
 
   defp bit(true, bit), do: bit
   defp bit(false, _bit), do: 0

@@ -155,6 +155,17 @@ impl Fault {
             .hint(hint.to_owned())
     }
 
+    /// A struct that is no column or table: what, and where.
+    pub(crate) fn no_column(what: &str, path: &str) -> Self {
+        let hint = "make columns and tables by the functions of their modules";
+        Self::new(reasons::encode(), format!("{what}, at {path}; {hint}")).path(path).hint(hint)
+    }
+
+    /// An element of a column that can't be read.
+    pub(crate) fn table(what: &str, path: &str, hint: &'static str) -> Self {
+        Self::new(reasons::decode(), format!("{what}, at {path}; {hint}")).path(path).hint(hint)
+    }
+
     /// Bytes that are no value.
     pub(crate) fn undecodable(what: &str, path: &str, offset: usize, hint: &'static str) -> Self {
         Self::new(reasons::decode(), format!("{what}, at {path} (offset {offset}); {hint}"))

@@ -1,7 +1,7 @@
-//! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
-//! `Slipring.Frame` is made.
+//! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease, stream}`, of which
+//! `Slipring.Frame` is made; the last is 1 for the first frame of a stream, 2 for the last, 3 for its only one.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value or JSON as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value, a table or JSON as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
+use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
 
 /// The most that one call copies on a normal scheduler, and the most of metadata that it decodes, in
@@ -62,7 +63,7 @@ pub(crate) fn open(frame: &slipring::Frame) -> Result<Body<'_>, Fault> {
     Ok(Body::open(header.format, header.flags, header.type_code, frame)?)
 }
 
-/// The content, its bytes made a term by `data`. A value is decoded when it is asked for: till then it is
+/// The content, its bytes made a term by `data`. A value or a table is decoded when it is asked for: till then it is
 /// the `whole` body, and what the header says of it.
 pub(crate) fn content<'a, 'b>(
     env: Env<'a>,
@@ -70,7 +71,7 @@ pub(crate) fn content<'a, 'b>(
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    if matches!(body.format(), Format::Value | Format::Json) {
+    if matches!(body.format(), Format::Value | Format::Arrow | Format::Json) {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
     }
@@ -98,7 +99,7 @@ pub(crate) fn copied<'a>(
 
 /// Counts a frame of which the content was made a term; a value is one only when it is decoded.
 pub(crate) fn count(frame: &slipring::Frame, body: &Body<'_>, tally: &mut Tally) {
-    if body.format() != Format::Value {
+    if !matches!(body.format(), Format::Value | Format::Arrow) {
         tally.decoded(body.format().code(), frame.len());
     }
 }
@@ -169,5 +170,17 @@ pub(crate) fn term<'a>(
         nil
     };
     let format = format(Format::from_code(header.format));
-    (format, content, meta, header.sequence, header.created_ns, redeliveries, lease).encode(env)
+    // What is told of a frame by itself, so that most have nothing to tell.
+    let stream = (header.flags & (flags::STREAM_FIRST | flags::STREAM_LAST)) >> 4;
+    let told = [
+        format.encode(env),
+        content,
+        meta,
+        header.sequence.encode(env),
+        header.created_ns.encode(env),
+        redeliveries.encode(env),
+        lease,
+        stream.encode(env),
+    ];
+    rustler::types::tuple::make_tuple(env, &told)
 }

@@ -19,7 +19,7 @@ use crate::credit::Credit;
 use crate::error::{Fault, answer};
 use crate::value::terms::Word;
 use crate::value::{self, Most};
-use crate::{atoms, counts, frame};
+use crate::{atoms, counts, frame, table};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::Error;
 use std::cell::OnceCell;
@@ -351,6 +351,33 @@ fn decoded<'a>(env: Env<'a>, lease: &Lease, options: u32, forms: Term<'a>, most:
         };
         let len = leased.frame.len();
         value::read_body(env, &body, len, &view, options, value::forms(env, forms), most)
+    };
+    answer(env, read())
+}
+
+/// The table, its columns views on the segment: as `table` gives it, `:large` for `table_lease_large`, or
+/// `{:error, fault}`.
+#[rustler::nif]
+fn table_lease<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
+    tabled(env, &lease, Most::Normal)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn table_lease_large<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
+    tabled(env, &lease, Most::All)
+}
+
+fn tabled<'a>(env: Env<'a>, lease: &Lease, most: Most) -> Term<'a> {
+    let read = || {
+        let leased = lease.share.leased()?;
+        let body = frame::open(&leased.frame)?;
+        // One pin for all columns.
+        let pin = OnceCell::new();
+        let view = |bytes: &[u8]| {
+            let whole = *pin.get_or_init(|| Word::from(pinned(env, &leased, &leased.frame)));
+            value::view_of(env, whole, &leased.frame, bytes)
+        };
+        table::read_body(env, &body, &leased.frame, &view, most)
     };
     answer(env, read())
 }

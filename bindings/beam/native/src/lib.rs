@@ -30,6 +30,7 @@ mod meta;
 mod producer;
 mod ring;
 mod select;
+mod table;
 mod tensor;
 mod value;
 mod waiter;
@@ -71,6 +72,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && end::register(env)
         && lease::register(env)
         && producer::register(env)
+        && table::register(env)
         && attachment::start()
         && waiter::start()
 }

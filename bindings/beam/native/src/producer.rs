@@ -1,6 +1,6 @@
 //! Sending.
 //!
-//! A binary goes as it is, a tensor as an array, every other term as a value. A value is written straight
+//! A binary goes as it is, a tensor as an array, a table as one, every other term as a value. A value is written straight
 //! into the segment, and how much of it that takes is known only afterwards:
 //!
 //! 1. Room is reserved by what earlier values of the same producer took. What does not fit is counted to
@@ -16,6 +16,8 @@ use crate::counts::Tally;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
+use crate::table::arrays::{Outgoing, Parsed};
+use crate::table::records::{self, Look};
 use crate::tensor::Tensor;
 use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
@@ -25,8 +27,10 @@ use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::cost::{Class, EVERY};
+use slipring_codec::format::arrow::Plan as TablePlan;
 use slipring_codec::format::{ndarray, raw};
-use slipring_codec::frame::Layout;
+use slipring_codec::frame::{Layout, flags};
+use slipring_codec::infer::WORTH;
 use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
@@ -41,6 +45,12 @@ const META_MOST: usize = 128 << 10;
 /// takes, as bytes copied.
 const BACK_MOST: u64 = 1 << 20;
 const BACK_COSTS: u64 = 2;
+/// A table's bytes are looked at, checked and copied, and an entry of records is put into a column and copied: what that takes,
+/// as bytes copied.
+const TABLE_COSTS: usize = 4;
+const ENTRY_COSTS: usize = 128;
+/// The most entries of records that one call puts into columns on a normal scheduler.
+const RECORDS_MOST: usize = 16 << 10;
 /// The most frames that one call sends, or looks at.
 const BATCH: usize = 256;
 
@@ -103,6 +113,11 @@ pub(crate) fn register(env: Env<'_>) -> bool {
     env.register::<Pending>().is_ok()
 }
 
+/// The entries of records that work left for a call is enough for.
+fn entries(most: usize) -> usize {
+    if most > ENCODE_MOST { usize::MAX } else { most / (ENCODE_MOST / RECORDS_MOST) }
+}
+
 /// How a term is sent, by the bits that `Slipring.Sending` gives.
 #[derive(Clone, Copy)]
 struct How(u32);
@@ -124,6 +139,11 @@ impl How {
     fn json(self) -> bool {
         self.0 & 8 != 0
     }
+    /// What the header says of a stream that the frame is a part of.
+    fn stream(self) -> u16 {
+        let first = if self.0 & 16 != 0 { flags::STREAM_FIRST } else { 0 };
+        first | if self.0 & 32 != 0 { flags::STREAM_LAST } else { 0 }
+    }
     fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
     }
@@ -133,6 +153,10 @@ impl How {
 enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
+    Table(Parsed<'a>),
+    Records(Outgoing<'a>),
+    /// For a dirty scheduler, as was seen when it was looked at.
+    Large,
     Value(Word<'a>, Rules<'a>, Format),
 }
 
@@ -193,16 +217,33 @@ fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn parse(env: Env<'a>, term: Term<'a>, how: How, rules: Rules<'a>) -> Result<Self, Fault> {
+    /// Looks at what is sent; at so many entries of records at `most`.
+    fn parse(
+        env: Env<'a>,
+        term: Term<'a>,
+        how: How,
+        rules: Rules<'a>,
+        most: usize,
+    ) -> Result<Self, Fault> {
         let plain = !how.value() && !how.json();
         if plain && let Ok(bytes) = Binary::from_term(term) {
             return Ok(Self::Bytes(bytes));
         }
         let word = Word::from(term);
+        if plain && term.is_list() {
+            return Ok(match records::look(env, word, how.bytes(), WORTH, most) {
+                Look::Table(schema, rows) => Self::Records(Outgoing::owned(schema, rows)),
+                Look::Large => Self::Large,
+                Look::Not(_) | Look::Other => Self::Value(word, rules, Format::Value),
+            });
+        }
         let module = terms::get(env, word, atoms::struct_().into());
         let is = |atom: Atom| module == Some(atom.into());
         if plain && is(names::all().tensor) {
             return Tensor::parse(env, word).map(Self::Tensor);
+        }
+        if is(names::all().table) {
+            return Parsed::of(env, word).map(Self::Table);
         }
         let json = how.json() || plain && is(names::all().json_raw);
         let format = if json { Format::Json } else { Format::Value };
@@ -214,12 +255,14 @@ impl<'a> Payload<'a> {
         Ok(Self::Value(word, rules, format))
     }
 
-    /// Bytes that are known to be copied.
+    /// What is known to be done for it, as bytes copied.
     fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
-            Self::Value(..) => 0,
+            Self::Table(table) => table.size().saturating_mul(TABLE_COSTS),
+            Self::Records(records) => records.elements().saturating_mul(ENTRY_COSTS),
+            Self::Value(..) | Self::Large => 0,
         }
     }
 
@@ -242,6 +285,9 @@ impl<'a> Payload<'a> {
             let (format, class) = self.kind(env);
             let bytes = match self {
                 Self::Value(..) => writer.room.took,
+                Self::Table(table) => table.size(),
+                // About.
+                Self::Records(records) => 8 * records.elements(),
                 _ => self.len(),
             };
             select::record(began, format, class, bytes);
@@ -253,7 +299,11 @@ impl<'a> Payload<'a> {
         match *self {
             Self::Bytes(_) => (Format::Raw, Class::Bytes),
             Self::Tensor(_) => (Format::Ndarray, Class::Arrays),
+            Self::Table(_) => (Format::Arrow, Class::Arrays),
+            Self::Records(_) => (Format::Arrow, Class::Records),
             Self::Value(term, _, format) => (format, select::class(env, term)),
+            // It is sent elsewhere.
+            Self::Large => (Format::Value, Class::Scalar),
         }
     }
 
@@ -276,6 +326,9 @@ impl<'a> Payload<'a> {
             Self::Tensor(tensor) => {
                 place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
+            Self::Table(table) => return send_table(tx, tally, &table.outgoing()?, meta, how),
+            Self::Records(records) => return send_table(tx, tally, records, meta, how),
+            Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
                 return Value { env, term, rules, format, meta }.send(writer, &wait, most);
             }
@@ -288,6 +341,12 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
+            Self::Table(_) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
+                return Ok(Sent::Done(atoms::large()));
+            }
+            Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
+            Self::Records(records) => records.planned(None, TablePlan::body_len)?,
+            Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
                 let value = Value { env, term, rules, format, meta: None };
                 match value.write(&mut [], 0, most)? {
@@ -519,6 +578,38 @@ fn place(
     tally.sent(header.format, plan.body_len(), sent)
 }
 
+/// Writes a table straight into the segment. One that waits for a slot is not written again.
+fn send_table<'a>(
+    tx: &mut Producer,
+    tally: &mut Tally,
+    table: &Outgoing<'a>,
+    meta: Option<&[u8]>,
+    how: How,
+) -> Result<Sent<'a>, Fault> {
+    let wait = how.wait();
+    table.planned(meta.map(<[u8]>::len), |plan| {
+        let header = Header {
+            format: plan.format().code(),
+            format_version: FORMAT_VERSION,
+            flags: plan.flags() | how.stream(),
+            type_code: plan.type_code(),
+            ..Header::default()
+        };
+        let mut grant = match tx.reserve(plan.body_len(), &wait) {
+            Ok(grant) => grant,
+            Err(error) => return Sent::not(error),
+        };
+        plan.write(&mut grant, meta)?;
+        match tally.sent(header.format, plan.body_len(), tx.commit(grant, header, &wait)) {
+            Ok(()) => Ok(Sent::Done(atoms::ok())),
+            Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
+                Ok(Sent::Pending(grant, header))
+            }
+            Err(rejected) => Sent::not(rejected.error),
+        }
+    })?
+}
+
 /// `:ok`, `:told` where the log is to say so, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
 /// for `send_large`.
 #[rustler::nif]
@@ -590,7 +681,8 @@ fn read<'a>(
     rules: Rules<'a>,
     most: usize,
 ) -> Result<(Payload<'a>, Meta), Fault> {
-    Ok((Payload::parse(env, payload, how, rules)?, meta::encode(metadata, most)?))
+    let entries = if most == usize::MAX { usize::MAX } else { RECORDS_MOST };
+    Ok((Payload::parse(env, payload, how, rules, entries)?, meta::encode(metadata, most)?))
 }
 
 /// Sends what `send` has written: `:ok`, `:told`, `:full`, `:busy` or `{:error, fault}`.
@@ -630,7 +722,7 @@ fn send_many<'a>(
         let mut send = || {
             while sent < BATCH && bytes < COPY_MOST {
                 let Ok((front, behind)) = rest.list_get_cell() else { break };
-                let payload = Payload::parse(env, front, how, rules)?;
+                let payload = Payload::parse(env, front, how, rules, entries(most))?;
                 if payload.len() > COPY_MOST {
                     return Ok(Sent::Done(atoms::large()));
                 }
@@ -702,7 +794,7 @@ fn check<'a>(
         while seen < batch {
             let Ok((front, behind)) = rest.list_get_cell() else { break };
             let left = *most;
-            match Payload::parse(env, front, how, rules)?.check(env, limit, most)? {
+            match Payload::parse(env, front, how, rules, entries(*most))?.check(env, limit, most)? {
                 Sent::Done(done) if done == atoms::ok() => {}
                 Sent::Done(done) if done == atoms::large() && left < all => break,
                 Sent::Needs(met) => return Ok(needs(env, &met)),

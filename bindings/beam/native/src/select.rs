@@ -110,6 +110,8 @@ fn nature(name: &str) -> Nature {
     match name {
         "bytes" => Nature::Bytes,
         "array" => Nature::Array,
+        "table" => Nature::Table,
+        "records" => Nature::Records,
         "value" => Nature::Value,
         "json" => Nature::Json,
         _ => Nature::Opaque,
@@ -126,31 +128,32 @@ fn costs(env: Env<'_>) -> Term<'_> {
     rows.encode(env)
 }
 
-/// `[{format, fits?, reason, bytes, nanoseconds}]`, the one that is taken first; the nanoseconds are an estimate. The numbers are the bytes
-/// that it takes raw or as an array, as a value, as JSON. `no_value` and `no_json` say why it is none, if it is none.
+/// `[{format, fits?, reason, bytes, nanoseconds}]`, the one that is taken first; the nanoseconds are an estimate. `refused` says
+/// why it is no value, no JSON, no table, where that is known; the numbers are the bytes that it takes raw or as an array, as a
+/// value, as JSON, as a table.
 #[rustler::nif]
 fn select<'a>(
     env: Env<'a>,
     term: Term<'a>,
     of: &str,
-    no_value: Option<String>,
-    no_json: Option<String>,
-    (plain, value, json): (usize, usize, usize),
+    (no_value, no_json, no_table): (Option<String>, Option<String>, Option<String>),
+    (plain, value, json, table): (usize, usize, usize, usize),
 ) -> Term<'a> {
     let nature = nature(of);
     let class = match nature {
         Nature::Bytes => Class::Bytes,
-        Nature::Array => Class::Arrays,
+        Nature::Array | Nature::Table => Class::Arrays,
         _ => class(env, term.into()),
     };
     let bytes = |format| match format {
         Format::Value => value,
         Format::Json => json,
+        Format::Arrow => table,
         _ => plain,
     };
     let cost = |format| COSTS.estimate(format, class, bytes(format));
 
-    let refused = [(Format::Value, no_value), (Format::Json, no_json)];
+    let refused = [(Format::Value, no_value), (Format::Json, no_json), (Format::Arrow, no_table)];
     let refused: Vec<_> = refused.into_iter().filter_map(|(f, why)| Some((f, why?))).collect();
     let candidates = select_by_cost(nature, &refused, false, cost).candidates;
     let rows: Vec<_> = candidates

@@ -2,7 +2,7 @@
 
 pub(crate) mod array;
 pub(crate) mod big;
-mod calendar;
+pub(crate) mod calendar;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
@@ -63,6 +63,7 @@ pub(crate) mod names {
             uuid = "Elixir.Slipring.UUID", tensor = "Elixir.Slipring.Tensor", tag = "Elixir.Slipring.Tag",
             object = "Elixir.Slipring.Object", text = "Elixir.Slipring.Text", bytes = "Elixir.Slipring.Bytes",
             prepared = "Elixir.Slipring.Prepared", json_raw = "Elixir.Slipring.JSON.Raw",
+            table = "Elixir.Slipring.Table",
         }
     }
 
@@ -78,7 +79,7 @@ pub(crate) mod names {
     }
     modules! {
         map_set range date time naive datetime decimal duration iso own_decimal own_duration uuid tensor
-        tag object text bytes prepared json_raw
+        tag object text bytes prepared json_raw table
     }
 }
 

@@ -17,8 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Records that are worth a table: with fewer, the schema takes more bytes than the columns save.
-pub(crate) const WORTH: usize = 128;
+pub(crate) use slipring_codec::infer::WORTH;
 
 /// What became of a look at records.
 pub(crate) enum Look {

@@ -48,7 +48,7 @@ pub(crate) fn element(dtype: Dtype, bytes: &[u8]) -> Option<Number> {
 }
 
 /// A float of 16 bits, which CBOR has as well.
-fn half(bits: u16) -> f64 {
+pub(crate) fn half(bits: u16) -> f64 {
     let [high, low] = bits.to_be_bytes();
     match slipring_codec::Decoder::new(&[0xF9, high, low]).token() {
         Ok(slipring_codec::Token::Float(value)) => value,

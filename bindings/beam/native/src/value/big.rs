@@ -32,7 +32,7 @@ impl Big {
         })
     }
 
-    fn new(negative: bool, mut magnitude: Vec<u8>) -> Self {
+    pub(crate) fn new(negative: bool, mut magnitude: Vec<u8>) -> Self {
         let len = magnitude.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         magnitude.truncate(len);
         Big { negative: negative && len > 0, magnitude }
@@ -44,6 +44,18 @@ impl Big {
         let big = Big::new(false, magnitude);
         // -1 - n is -(n + 1).
         if negative { Big::new(true, big.plus(1).magnitude) } else { big }
+    }
+
+    pub(crate) fn from_magnitude(magnitude: u128) -> Self {
+        Big::new(false, magnitude.to_le_bytes().to_vec())
+    }
+
+    /// `None` if it takes more bits.
+    pub(crate) fn to_i128(&self) -> Option<i128> {
+        let mut bytes = [0; 16];
+        bytes.get_mut(..self.magnitude.len())?.copy_from_slice(&self.magnitude);
+        let magnitude = i128::try_from(u128::from_le_bytes(bytes)).ok()?;
+        Some(if self.negative { -magnitude } else { magnitude })
     }
 
     /// Of a minus, if there is one, and decimal digits, in time that grows with the square.

@@ -52,10 +52,10 @@ pub(crate) mod notes {
 pub(crate) struct Options(pub(crate) u32);
 
 impl Options {
-    fn atom_keys(self) -> bool {
+    pub(crate) fn atom_keys(self) -> bool {
         self.0 & 1 != 0
     }
-    fn nan_is_error(self) -> bool {
+    pub(crate) fn nan_is_error(self) -> bool {
         self.0 & 2 != 0
     }
     fn uuid_text(self) -> bool {

@@ -1,0 +1,282 @@
+//! Columns as arrow-rs has them: to be sent, and to be put together.
+
+use super::build::binary;
+use super::column::{self, Array, Bytes, Parts, Wrong, children_of, values_field};
+use super::names as n;
+use crate::error::Fault;
+use crate::value::terms::{self, Word};
+use arrow_array::{ArrayRef, make_array};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use rustler::Env;
+use slipring_codec::EncodeError;
+use slipring_codec::error::Segment as Step;
+use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Arrays over the memory of terms, for as long as these are there.
+pub(crate) struct Borrowed<'a, T>(T, PhantomData<&'a [u8]>);
+
+/// A buffer over the bytes of a binary.
+///
+/// # Safety
+///
+/// It must be gone, with all that shares it, when the bytes are.
+unsafe fn buffer(bytes: &[u8]) -> Buffer {
+    match NonNull::new(bytes.as_ptr().cast_mut()) {
+        // SAFETY: the bytes are there for as long as the buffer is, as the caller has promised. Nobody writes by it: it is
+        // never the only one, having an owner that is not arrow-rs's.
+        Some(place) if !bytes.is_empty() => unsafe {
+            Buffer::from_custom_allocation(place, bytes.len(), Arc::new(()))
+        },
+        _ => Buffer::default(),
+    }
+}
+
+/// The array, checked by arrow-rs: also what stands in its buffers, and texts.
+///
+/// # Safety
+///
+/// It must be gone when the terms are.
+unsafe fn to_data(array: &Array<'_>) -> Result<ArrayData, ArrowError> {
+    use DataType::*;
+    let of = |bytes: &Bytes<'_>| {
+        // SAFETY: as asked for.
+        unsafe { buffer(bytes.bytes) }
+    };
+    // arrow-rs wants an offset also where there is nothing to count.
+    let offsets = match array.offsets.bytes.is_empty() {
+        true => Buffer::from_vec(vec![0u64]),
+        false => of(&array.offsets),
+    };
+    let data = of(&array.data);
+    let buffers = match &array.data_type {
+        Null | Struct(_) | FixedSizeList(..) | RunEndEncoded(..) => vec![],
+        Utf8 | Binary | LargeUtf8 | LargeBinary => vec![offsets, data],
+        List(_) | LargeList(_) | Map(..) => vec![offsets],
+        ListView(_) | LargeListView(_) => vec![of(&array.offsets), of(&array.sizes)],
+        Union(_, arrow_schema::UnionMode::Dense) => vec![data, of(&array.offsets)],
+        Utf8View | BinaryView => {
+            let more = array.buffers.iter().map(of);
+            [data].into_iter().chain(more).collect()
+        }
+        _ => vec![data],
+    };
+    let nulls = array
+        .validity
+        .as_ref()
+        .map(|bits| NullBuffer::new(BooleanBuffer::new(of(bits), 0, array.len)));
+    let children = array.children.iter().chain(array.dictionary.as_deref());
+    // SAFETY: as asked for.
+    let children: Result<Vec<_>, _> = children.map(|child| unsafe { to_data(child) }).collect();
+    ArrayData::builder(array.data_type.clone())
+        .len(array.len)
+        .nulls(nulls)
+        .buffers(buffers)
+        .child_data(children?)
+        .align_buffers(true)
+        .build()
+}
+
+fn borrowed<'a>(array: &Array<'a>, name: &str) -> Result<Borrowed<'a, ArrayData>, Fault> {
+    // SAFETY: what is made keeps the lifetime of the terms, and hands no array out.
+    let data = unsafe { to_data(array) };
+    let data =
+        data.map_err(|error| Fault::no_column(&error.to_string(), &format!("$.columns.{name}")))?;
+    Ok(Borrowed(data, PhantomData))
+}
+
+/// A table to be sent.
+pub(crate) struct Outgoing<'a> {
+    schema: Schema,
+    batches: Borrowed<'a, Vec<Rows>>,
+}
+
+/// A table that was read and not looked into.
+pub(crate) struct Parsed<'a> {
+    schema: Schema,
+    batches: Vec<(usize, Vec<Array<'a>>)>,
+    size: usize,
+}
+
+impl<'a> Parsed<'a> {
+    /// Reads a `Slipring.Table`.
+    pub(crate) fn of(env: Env<'a>, table: Word<'a>) -> Result<Self, Fault> {
+        let wrong = |field: &str, what: &str| Fault::no_column(what, &format!("$.{field}"));
+        let get = |name: rustler::Atom, field: &str| {
+            let word = terms::get(env, table, name.into());
+            word.ok_or_else(|| wrong(field, "no Slipring.Table: this field is missing"))
+        };
+        let columns = |list: Word<'a>, field: &str| {
+            super::build::items(env, list).ok_or_else(|| wrong(field, "no list"))
+        };
+        let mut fields = Vec::new();
+        for word in columns(get(n::fields(), "fields")?, "fields")? {
+            fields
+                .push(column::field(env, word).map_err(|wrong| wrong.within(Step::key("fields")))?);
+        }
+        let metadata: HashMap<String, String> = get(n::metadata(), "metadata")?
+            .term(env)
+            .decode()
+            .map_err(|_| wrong("metadata", "no map of texts"))?;
+        let mut schema = Schema::new(fields);
+        if !metadata.is_empty() {
+            schema = schema.with_metadata(metadata);
+        }
+        let (mut batches, mut size) = (Vec::new(), 0usize);
+        for (number, batch) in
+            columns(get(n::batches(), "batches")?, "batches")?.into_iter().enumerate()
+        {
+            let place = format!("batches[{number}]");
+            let no_batch = || wrong(&place, "no {rows, columns}");
+            let Some(&[rows, list]) = terms::tuple(env, batch) else { return Err(no_batch()) };
+            let rows = terms::uint(env, rows).ok_or_else(no_batch)? as usize;
+            let words = columns(list, &place)?;
+            if words.len() != schema.fields().len() {
+                let what = format!(
+                    "{} columns, where the table has {}",
+                    words.len(),
+                    schema.fields().len()
+                );
+                return Err(wrong(&place, &what));
+            }
+            let mut arrays = Vec::with_capacity(words.len());
+            for (word, of) in words.into_iter().zip(schema.fields()) {
+                let place =
+                    |wrong: Wrong| wrong.within(Step::key(of.name())).within(Step::key("columns"));
+                let (field, array) = Array::parse(env, word).map_err(place)?;
+                let path = format!("columns.{}", of.name());
+                if field.data_type() != of.data_type() {
+                    let what = format!(
+                        "a column of the type {}, where the table has {}",
+                        field.data_type(),
+                        of.data_type()
+                    );
+                    return Err(wrong(&path, &what));
+                }
+                if array.len != rows {
+                    return Err(wrong(
+                        &path,
+                        &format!("{} elements, where the batch has {rows}", array.len),
+                    ));
+                }
+                size = size.saturating_add(array.size());
+                arrays.push(array);
+            }
+            batches.push((rows, arrays));
+        }
+        Ok(Parsed { schema, batches, size })
+    }
+
+    /// Bytes of its binaries.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// With its arrays checked.
+    pub(crate) fn outgoing(&self) -> Result<Outgoing<'a>, Fault> {
+        let mut batches = Vec::with_capacity(self.batches.len());
+        for (len, arrays) in &self.batches {
+            let mut columns = Vec::with_capacity(arrays.len());
+            for (array, field) in arrays.iter().zip(self.schema.fields()) {
+                columns.push(borrowed(array, field.name())?.0);
+            }
+            batches.push(Rows { len: *len, columns });
+        }
+        let batches = Borrowed(batches, PhantomData);
+        Ok(Outgoing { schema: self.schema.clone(), batches })
+    }
+}
+
+impl Outgoing<'_> {
+    /// Of arrays that have memory of their own.
+    pub(crate) fn owned(schema: Schema, rows: Rows) -> Self {
+        Outgoing { schema, batches: Borrowed(vec![rows], PhantomData) }
+    }
+
+    /// In all columns.
+    pub(crate) fn elements(&self) -> usize {
+        self.batches.0.iter().map(|rows| rows.len.saturating_mul(rows.columns.len())).sum()
+    }
+
+    /// Plans its frame and does something with the plan, which shares the arrays and is gone with them.
+    pub(crate) fn planned<R>(
+        &self,
+        meta_len: Option<usize>,
+        then: impl FnOnce(&Plan) -> R,
+    ) -> Result<R, EncodeError> {
+        let plan = arrow::plan(&self.schema, &self.batches.0, SchemaPlace::Frame, meta_len)?;
+        Ok(then(&plan))
+    }
+}
+
+/// Columns of one type, one after the other.
+pub(crate) fn concat<'a>(
+    env: Env<'a>,
+    field: &Field,
+    columns: &[Array<'a>],
+) -> Result<Word<'a>, Fault> {
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
+    for column in columns {
+        arrays.push(make_array(borrowed(column, field.name())?.0));
+    }
+    let arrays: Vec<&dyn arrow_array::Array> = arrays.iter().map(|array| &**array).collect();
+    let path = format!("$.columns.{}", field.name());
+    let joined = arrow_select::concat::concat(&arrays)
+        .map_err(|error| Fault::no_column(&error.to_string(), &path))?;
+    let data = joined.to_data();
+    // What it shares with its pieces has to be its own before they go: views keep their data as it is.
+    own(env, field, &data)
+}
+
+/// A column whose buffers are its own.
+fn own<'a>(env: Env<'a>, field: &Field, data: &ArrayData) -> Result<Word<'a>, Fault> {
+    use DataType::*;
+    let copied = |buffer: &Buffer| binary(env, Buffer::from_slice_ref(buffer.as_slice()));
+    let mut parts = Parts::new();
+    let buffers = data.buffers();
+    (parts.len, parts.null_count) = (data.len(), data.null_count());
+    if let Some(nulls) = data.nulls().filter(|nulls| nulls.null_count() > 0) {
+        parts.validity = copied(&nulls.inner().sliced());
+    }
+    if data.offset() != 0 {
+        return Err(Fault::no_column("columns that can't be put together", "$.columns"));
+    }
+    match data.data_type() {
+        Utf8 | Binary | LargeUtf8 | LargeBinary => {
+            (parts.offsets, parts.data) = (copied(&buffers[0]), copied(&buffers[1]));
+        }
+        List(_) | LargeList(_) | Map(..) => parts.offsets = copied(&buffers[0]),
+        ListView(_) | LargeListView(_) => {
+            (parts.offsets, parts.sizes) = (copied(&buffers[0]), copied(&buffers[1]));
+        }
+        Union(..) => {
+            parts.data = copied(&buffers[0]);
+            if let Some(offsets) = buffers.get(1) {
+                parts.offsets = copied(offsets);
+            }
+        }
+        _ => {
+            if let Some((first, more)) = buffers.split_first() {
+                parts.data = copied(first);
+                parts.buffers = more.iter().map(copied).collect();
+            }
+        }
+    }
+    if let Null = data.data_type() {
+        parts.null_count = data.len();
+    }
+    if let Dictionary(_, of) = data.data_type() {
+        parts.dictionary = own(env, &values_field(of), &data.child_data()[0])?;
+    } else {
+        let children = data.child_data().iter().zip(children_of(field.data_type()));
+        let children: Result<_, _> =
+            children.map(|(child, field)| own(env, field, child)).collect();
+        parts.children = children?;
+    }
+    Ok(parts.column(env, field))
+}
