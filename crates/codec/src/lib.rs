@@ -11,6 +11,7 @@
 //! | [`select`] | which format an object goes in, and why |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
+//! | [`evolution`] | schemas that change: what may, and how the old is read as the new |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
 //! | [`error`] | what went wrong, where, and what to do |
@@ -56,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod evolution;
 pub mod extension;
 pub mod format;
 pub mod frame;
