@@ -4,6 +4,7 @@ use crate::end::{Close, End, Timeout};
 use crate::error;
 use crate::frame::{Frame, Taking};
 use crate::size;
+use crate::table::stream::TableReader;
 use crate::watcher::{self, Watch, coroutine};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -31,6 +32,16 @@ impl Consumer {
         Frame::new(frame, self.taking)
     }
 
+    /// A frame as the ring has it.
+    pub(crate) fn receive(&self, py: Python<'_>, timeout: Timeout) -> PyResult<slipring::Frame> {
+        self.end.run(py, timeout, |rx, wait| rx.recv(wait))
+    }
+
+    /// What was said of what it takes.
+    pub(crate) fn taking(&self) -> Taking {
+        self.taking
+    }
+
     #[inline]
     fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
         self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(|frame| self.frame(frame))
@@ -39,6 +50,12 @@ impl Consumer {
 
 #[pymethods]
 impl Consumer {
+    /// One stream of tables, frame by frame.
+    #[pyo3(signature = (*, timeout=None))]
+    fn tables(slf: Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<TableReader> {
+        Ok(TableReader::new(slf.unbind(), Timeout::parse(timeout)?))
+    }
+
     #[pyo3(signature = (timeout=None))]
     fn recv(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Frame> {
         self.take(py, Timeout::parse(timeout)?)

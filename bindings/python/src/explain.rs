@@ -2,9 +2,11 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
+use crate::table::records::{self, Look};
+use crate::table::{send, take};
 use crate::{error, pickle, value};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
 use slipring_codec::Format;
 use slipring_codec::select::{Nature, Selection, select};
 use std::time::Instant;
@@ -19,11 +21,13 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let mut refused = Vec::new();
     let nature = nature(object, &mut refused)?;
     let mut costs = Vec::new();
-    for format in [Format::Raw, Format::Ndarray, Format::Value, Format::Pickle] {
+    for format in [Format::Raw, Format::Ndarray, Format::Arrow, Format::Value, Format::Pickle] {
         let holds = match nature {
-            Nature::Bytes => format != Format::Ndarray,
-            Nature::Array => format != Format::Raw,
-            _ => !matches!(format, Format::Raw | Format::Ndarray),
+            Nature::Bytes => !matches!(format, Format::Ndarray | Format::Arrow),
+            Nature::Array => !matches!(format, Format::Raw | Format::Arrow),
+            Nature::Table => matches!(format, Format::Arrow | Format::Pickle),
+            Nature::Records => !matches!(format, Format::Raw | Format::Ndarray),
+            _ => !matches!(format, Format::Raw | Format::Ndarray | Format::Arrow),
         };
         if holds && !refused.iter().any(|tried: &(Format, String)| tried.0 == format) {
             let start = Instant::now();
@@ -52,6 +56,19 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
         || object.is_instance_of::<PyMemoryView>();
     if bytes_like {
         return Ok(Nature::Bytes);
+    }
+    let len = object.cast::<PyList>().map_or(0, |list| list.len());
+    match records::of_list(object, 1)? {
+        Look::Table(_) if len >= records::WORTH => return Ok(Nature::Records),
+        Look::Table(_) => {
+            let why = format!("{len} records: a table is worth it from {} on", records::WORTH);
+            refused.push((Format::Arrow, why));
+        }
+        Look::Not(why) => refused.push((Format::Arrow, why)),
+        Look::Other => {}
+    }
+    if !value::is_basic(object) && take::shows(object)? {
+        return Ok(Nature::Table);
     }
     match array::look(object) {
         Ok(Candidate::Array(_)) => Ok(Nature::Array),
@@ -83,6 +100,16 @@ fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
             }
             _ => Ok(0),
         },
+        Format::Arrow => {
+            let table = match records::of_list(object, 1)? {
+                Look::Table(table) => table,
+                _ => take::whole(object)?,
+            };
+            let plan = send::planned(py, &table, None)?;
+            let mut out = vec![0; plan.body_len()];
+            let written = py.detach(|| plan.write(&mut out, None));
+            written.map_err(|refused| error::encode(py, &refused, "arrow")).map(|()| out.len())
+        }
         Format::Value => value::encode(object).map(|bytes| bytes.as_bytes().len()),
         Format::Pickle => pickle::dump(object).map(|pickled| {
             pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()

@@ -7,18 +7,20 @@
 
 use crate::export::Layout;
 use crate::value::{self, Place, Reader};
-use crate::{array, counts, error, export, foreign, fork, meta, pickle};
+use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
+use slipring_codec::format::arrow::Checks;
 use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
-use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::ops::{Deref, Range};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A frame's fixed 64 bytes, as named fields.
 #[pyclass(frozen, get_all, module = "slipring")]
@@ -69,8 +71,26 @@ impl Header {
 /// Owns a frame in the segment and lends its data, read-only.
 #[pyclass(frozen, freelist = 64, module = "slipring._native")]
 pub(crate) struct Lease {
-    frame: slipring::Frame,
+    frame: Held,
     content: Result<Found, DecodeError>,
+}
+
+/// The frame of a lease. That of a table is shared with what libraries hold of it, which outlives the lease and may be
+/// let go of by threads that are attached to no interpreter.
+enum Held {
+    Alone(slipring::Frame),
+    Shared(Arc<slipring::Frame>),
+}
+
+impl Deref for Held {
+    type Target = slipring::Frame;
+    #[inline]
+    fn deref(&self) -> &slipring::Frame {
+        match self {
+            Held::Alone(frame) => frame,
+            Held::Shared(frame) => frame,
+        }
+    }
 }
 
 /// What was found in a frame, once.
@@ -126,8 +146,13 @@ impl Lease {
             Content::Value(view) | Content::Pickle(view) => {
                 Ok(found(view.head, None, view.buffers))
             }
+            Content::Arrow(view) => Ok(found(view.head, None, view.buffers)),
             _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
+        let frame = match frame.header().format == Format::Arrow.code() {
+            true => Held::Shared(Arc::new(frame)),
+            false => Held::Alone(frame),
+        };
         Self { frame, content }
     }
 
@@ -196,10 +221,12 @@ pub(crate) struct Taking {
     pub(crate) pickle: bool,
     /// Values refer to nothing in the segment.
     pub(crate) copy: bool,
+    /// What of a table is looked at.
+    pub(crate) checks: Checks,
 }
 
 #[cold]
-fn other_version(py: Python<'_>, header: &slipring::Header) -> PyErr {
+pub(crate) fn other_version(py: Python<'_>, header: &slipring::Header) -> PyErr {
     let what = format!("the frame is of format version {}", header.format_version);
     let hint = "the sender may be newer or older: bring both to one version";
     let class = intern!(py, "DecodeError");
@@ -306,6 +333,11 @@ impl Frame {
         self.header.format == Format::Ndarray.code()
     }
 
+    /// Whether its format is that of a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.header.format == Format::Arrow.code()
+    }
+
     /// The name of its dtype, where that is no number.
     pub(crate) fn unlike_number(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let lease = self.lease(py)?.0;
@@ -378,6 +410,7 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
             let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
             return pickle::load(py, parts?, taking.pickle);
         }
+        Some(Format::Arrow) => return decode_table(py, lease.get(), taking)?.into_object(py),
         _ => {}
     }
     if taking.copy {
@@ -385,6 +418,17 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
     }
     let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
     array::received(descriptor, lease.get().data(py)?, lease.clone().into_any())
+}
+
+/// The table of a frame.
+fn decode_table(py: Python<'_>, lease: &Lease, taking: Taking) -> PyResult<table::Table> {
+    lease.found(py)?;
+    let Held::Shared(frame) = &lease.frame else {
+        let what = format!("a frame of format {} is no table", name(lease.frame.header()));
+        return Err(PyTypeError::new_err(what));
+    };
+    let (memory, table) = table::open(py, Arc::clone(frame), taking)?;
+    Ok(table::Table::new(memory, table))
 }
 
 /// Bytes or an array of one's own.
@@ -424,6 +468,25 @@ impl Frame {
         }
         drop(state);
         Err(error::released(py))
+    }
+
+    /// The table of a frame of format `arrow`, also where its value is a list of records or a column.
+    #[getter]
+    fn table(&self, py: Python<'_>) -> PyResult<table::Table> {
+        decode_table(py, self.lease(py)?.0.get(), self.taking)
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.table(py)?.__arrow_c_stream__(py, requested_schema)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.table(py)?.__arrow_c_schema__(py)
     }
 
     #[getter]

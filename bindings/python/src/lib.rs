@@ -25,6 +25,7 @@ mod producer;
 mod reservation;
 mod ring;
 mod size;
+mod table;
 mod texts;
 mod value;
 mod watcher;
@@ -62,6 +63,10 @@ mod _native {
     use crate::reservation::Reservation;
     #[pymodule_export]
     use crate::ring::Ring;
+    #[pymodule_export]
+    use crate::table::stream::TableReader;
+    #[pymodule_export]
+    use crate::table::{Column, Table};
 
     /// Between two looks at signals while a ring is waited for.
     const TICK: Duration = Duration::from_millis(50);

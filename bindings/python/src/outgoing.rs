@@ -49,6 +49,7 @@ pub(crate) enum Form {
     Raw,
     Ndarray,
     Value,
+    Arrow,
     Pickle,
 }
 
@@ -60,9 +61,10 @@ impl FromPyObject<'_, '_> for Form {
             "raw" => Self::Raw,
             "ndarray" => Self::Ndarray,
             "value" => Self::Value,
+            "arrow" => Self::Arrow,
             "pickle" => Self::Pickle,
             other => {
-                let expected = "raw, ndarray, value, pickle, or None for what fits";
+                let expected = "raw, ndarray, value, arrow, pickle, or None for what fits";
                 return Err(size::refused(name.py(), "format", other, expected));
             }
         })
@@ -138,6 +140,13 @@ pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
     let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
     let reason = fault.to_string();
     log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
+}
+
+/// The same of an exception.
+pub(crate) fn log_pickle(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
+    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
+    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", refusal.value(py).str()?))
+        .map(drop)
 }
 
 /// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is

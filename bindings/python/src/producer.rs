@@ -6,8 +6,9 @@ use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Unsent};
 use crate::reservation::{Reservation, Shape};
+use crate::table::records::{self, Look};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{counts, error, meta, size, value};
+use crate::{counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
@@ -121,6 +122,9 @@ impl Producer {
     ) -> PyResult<()> {
         let py = object.py();
         if value::is_basic(object) {
+            if let Look::Table(table) = records::of_list(object, records::WORTH)? {
+                return table::send::send(py, &self.end, &table, meta, timeout, 0);
+            }
             return self.send_value(object, meta, timeout);
         }
         if let Ok(frame) = object.cast::<Frame>()
@@ -141,6 +145,17 @@ impl Producer {
             }
             Err(error) => Err(error),
             Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
+            Ok(Candidate::Other) if !bytes_like && table::take::shows(object)? => {
+                // A table that does not come as Arrow may still be a pickle.
+                self.send_table(object, meta, timeout).or_else(|refusal| {
+                    if !error::is_refusal(py, &refusal) {
+                        return Err(refusal);
+                    }
+                    outgoing::log_pickle(py, &refusal)?;
+                    let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                    tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+                })
+            }
             Ok(Candidate::Other) => {
                 let shown = if bytes_like { Candidate::Other } else { array::shown(object)? };
                 if let Candidate::Array(array) = shown {
@@ -180,6 +195,20 @@ impl Producer {
             Some(bytes) => copy(py, bytes, data),
             None => array.copy_to(py, data),
         })
+    }
+
+    /// As a table, which it shows, or not at all.
+    fn send_table(
+        &self,
+        object: &Bound<'_, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        let table = match table::take::shows(object)? {
+            true => table::take::whole(object)?,
+            false => records::asked(object)?,
+        };
+        table::send::send(object.py(), &self.end, &table, meta, timeout, 0)
     }
 
     fn send_buffer(
@@ -224,6 +253,7 @@ impl Producer {
                     Unsent::Raised(error) => error,
                 })
             }
+            Form::Arrow => self.send_table(object, meta, timeout),
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
         }
     }
@@ -441,6 +471,30 @@ impl Producer {
         match send() {
             Ok(()) => Ok(sent),
             Err(error) => Err(error::after(py, error, sent)),
+        }
+    }
+
+    /// A table of any length, in frames of `rows` rows at most: how many frames that were.
+    #[pyo3(signature = (source, *, rows=None, meta=None, timeout=None))]
+    fn send_batches(
+        &self,
+        source: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        meta: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let timeout = Timeout::parse(timeout)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        let rows = rows.map(|rows| size::count(rows, "rows", "a number of rows from 1 on"));
+        let rows = rows.transpose()?.map(|rows| rows as usize);
+        if !table::take::shows(source)? {
+            return Err(unsupported(source, "give a data frame, or a reader of batches"));
+        }
+        let mut sent = 0;
+        let meta = meta.as_deref();
+        match table::stream::send_batches(&self.end, source, rows, meta, timeout, &mut sent) {
+            Ok(()) => Ok(sent),
+            Err(error) => Err(error::after(source.py(), error, sent)),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use slipring::{Delivery, Error, Segment};
+use slipring_codec::format::arrow::Checks;
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -76,8 +77,9 @@ impl Ring {
         })
     }
 
-    #[pyo3(signature = (*, ack="auto", limit=None, pickle=false, copy=false),
-           text_signature = "(*, ack='auto', limit=1024, pickle=False, copy=False)")]
+    #[pyo3(signature = (*, ack="auto", limit=None, pickle=false, copy=false, checks="safe"),
+           text_signature = "(*, ack='auto', limit=1024, pickle=False, copy=False, checks='safe')")]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn consumer(
         &self,
         py: Python<'_>,
@@ -85,6 +87,7 @@ impl Ring {
         limit: Option<&Bound<'_, PyAny>>,
         pickle: bool,
         copy: bool,
+        checks: &str,
     ) -> PyResult<Consumer> {
         const LIMIT: &str = "a number of frames from 1 to 4294967295, with ack=\"manual\"";
         let limit = limit.map(|limit| size::count(limit, "limit", LIMIT)).transpose()?;
@@ -99,13 +102,18 @@ impl Ring {
             }
             _ => return Err(size::refused(py, "ack", ack, "auto or manual")),
         };
+        let checks = match checks {
+            "safe" => Checks::Safe,
+            "full" => Checks::Full,
+            other => return Err(size::refused(py, "checks", other, "safe or full")),
+        };
         self.with(py, |hold| {
             let handle = hold.segment.consumer_with(delivery)?;
             let end = End::new(handle, hold.segment.clone(), "consumer");
             let end = Arc::new(end);
             hold.consumers.retain(|end| end.strong_count() > 0);
             hold.consumers.push(Arc::downgrade(&end));
-            Ok(Consumer::new(end, Taking { pickle, copy }))
+            Ok(Consumer::new(end, Taking { pickle, copy, checks }))
         })
     }
 

@@ -32,6 +32,8 @@ def parameters(node):
         (argument, inspect.Parameter.KEYWORD_ONLY, default)
         for argument, default in zip(given.kwonlyargs, given.kw_defaults)
     ]
+    if given.kwarg:
+        rows.append((given.kwarg, inspect.Parameter.VAR_KEYWORD, None))
     return [
         (argument.arg, kind, empty if default is None else ast.literal_eval(default))
         for argument, kind, default in rows

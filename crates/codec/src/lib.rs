@@ -9,6 +9,7 @@
 //! | [`frame`] | the body: part table, head, buffers, metadata |
 //! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`arrow`](format::arrow) |
 //! | [`select`] | which format an object goes in, and why |
+//! | [`infer`] | records as tables |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
 //! | [`evolution`] | schemas that change: what may, and how the old is read as the new |
@@ -61,6 +62,8 @@ pub mod evolution;
 pub mod extension;
 pub mod format;
 pub mod frame;
+#[cfg(feature = "arrow")]
+pub mod infer;
 pub mod select;
 pub mod tag;
 pub mod token;

@@ -15,6 +15,10 @@ pub enum Nature {
     Bytes,
     /// An array of elements of one dtype.
     Array,
+    /// A table: a data frame, or what shows itself as Arrow.
+    Table,
+    /// Records with the same keys and types, as many as are worth a table.
+    Records,
     /// What the types of values are made of, or what is registered.
     Value,
     /// Any other object.
@@ -77,6 +81,24 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
             (Format::Pickle, true, "holds it too, and is read only by who trusts the sender"),
             (Format::Raw, false, "would lose dtype and shape"),
         ],
+        Nature::Table => &[
+            (Format::Arrow, true, "keeps columns, types and nulls, and is read in place"),
+            (Format::Pickle, true, "holds it too, and is read only by who trusts the sender"),
+            (Format::Value, false, "it is a table, and none of the types of values"),
+            (Format::Raw, false, "would lose columns and types"),
+            (Format::Ndarray, false, "it has columns of several types"),
+        ],
+        Nature::Records => &[
+            (
+                Format::Arrow,
+                true,
+                "the same keys and types throughout: columns are smaller and read in place",
+            ),
+            (Format::Value, true, "holds them too, with every key in every record"),
+            (Format::Pickle, true, "holds them too, and is read only by who trusts the sender"),
+            (Format::Raw, false, "they are not bytes"),
+            (Format::Ndarray, false, "they are not an array"),
+        ],
         Nature::Value => &[
             (
                 Format::Value,
@@ -84,6 +106,8 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
                 "every language reads it, and large bytes and arrays in it in place",
             ),
             (Format::Pickle, true, "holds it too, and is read only by who trusts the sender"),
+            // Only of what might have been a table, with what kept it from being one.
+            (Format::Arrow, false, ""),
             (Format::Raw, false, "it is not bytes"),
             (Format::Ndarray, false, "it is not an array"),
         ],
@@ -101,6 +125,7 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
     let mut candidates: Vec<Candidate> = rules
         .iter()
         .filter(|rule| pickles || rule.0 != Format::Pickle)
+        .filter(|rule| !rule.2.is_empty() || refused.iter().any(|tried| tried.0 == rule.0))
         .map(|&(format, fits, reason)| match refused.iter().find(|tried| tried.0 == format) {
             Some((_, why)) => Candidate { format, fits: false, reason: why.clone() },
             None => Candidate { format, fits, reason: reason.to_owned() },

@@ -10,7 +10,7 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, i256};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit, UnionFields};
 use slipring_codec::format::arrow::{self, Checks, Rows, SchemaPlace, Table};
-use slipring_codec::{ArrowFault, Body, Content, DecodeError, DecodeErrorKind, Format};
+use slipring_codec::{ArrowFault, Body, Content, DecodeError, DecodeErrorKind, Format, Parts};
 
 fn write(schema: &Schema, batches: &[RecordBatch], place: SchemaPlace) -> (u16, Vec<u8>) {
     let rows: Vec<Rows> = batches.iter().map(Rows::from).collect();
@@ -403,4 +403,224 @@ fn broken_arrays_are_not_written() {
     let empty = ArrayData::new_empty(&deep);
     let schema = Schema::new(vec![Field::new("t", deep, true)]);
     assert!(refused(columns(vec![empty], 0), &schema).contains("64 types"));
+}
+
+/// A golden body, which pyarrow wrote: see `golden/arrow.py`.
+fn golden() -> Vec<u8> {
+    let path = format!("{}/tests/golden/arrow-mixed.hex", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let digits: String = file
+        .lines()
+        .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace())
+        .collect();
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// P3: what another writer of Arrow's messages has laid out is read, buffers at multiples of 8 included.
+#[test]
+fn the_golden_body_is_read() {
+    let body = golden();
+    let table = open(1, &body, None, Checks::Full).unwrap();
+    let [batch] = &table.record_batches(&Buffer::from_slice_ref(&body)).unwrap()[..] else {
+        panic!("one batch")
+    };
+    let names: Vec<&str> =
+        table.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["id", "name", "tags", "kind", "at", "view"]);
+    let ids = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
+    assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(1), None, Some(-3)]);
+    let text = batch.column(1).as_any().downcast_ref::<StringArray>().unwrap();
+    assert_eq!(text.iter().collect::<Vec<_>>(), [Some("a"), None, Some("éé")]);
+    let view = batch.column(5).as_any().downcast_ref::<StringViewArray>().unwrap();
+    let expected = [Some("short"), Some("longer than twelve bytes"), None];
+    assert_eq!(view.iter().collect::<Vec<_>>(), expected);
+    // Written again and read again it is the same.
+    round_trip(std::slice::from_ref(batch));
+}
+
+/// Walks a table as a consumer would that trusts what was checked: every place, offset, view and index. The address
+/// sanitizer, or a panic of an index, tells where that leads outside.
+fn walk(body: &[u8], column: &arrow::Column) {
+    let at = |number: usize| &body[column.buffers[number].clone()];
+    let signed = |bytes: &[u8], wide: bool, row: usize| -> usize {
+        match wide {
+            true => i64::from_le_bytes(bytes[row * 8..][..8].try_into().unwrap()) as usize,
+            false => i32::from_le_bytes(bytes[row * 4..][..4].try_into().unwrap()) as usize,
+        }
+    };
+    let valid = |row: usize| {
+        column
+            .validity
+            .as_ref()
+            .is_none_or(|place| body[place.clone()][row / 8] >> (row % 8) & 1 == 1)
+    };
+    let rows = if column.buffers.is_empty() && column.validity.is_none() { 0 } else { column.len };
+    use DataType::*;
+    let mut nulls = 0;
+    for row in 0..rows {
+        nulls += usize::from(!valid(row));
+        match &column.data_type {
+            Utf8 | Binary | List(_) | Map(..) | LargeUtf8 | LargeBinary | LargeList(_) => {
+                let wide = matches!(column.data_type, LargeUtf8 | LargeBinary | LargeList(_));
+                let (start, end) = (signed(at(0), wide, row), signed(at(0), wide, row + 1));
+                match column.children.first() {
+                    Some(child) => assert!(start <= end && end <= child.len),
+                    None => drop(at(1)[start..end].to_vec()),
+                }
+            }
+            ListView(_) | LargeListView(_) => {
+                let wide = matches!(column.data_type, LargeListView(_));
+                let end = signed(at(0), wide, row) + signed(at(1), wide, row);
+                assert!(end <= column.children[0].len);
+            }
+            Utf8View | BinaryView if valid(row) => {
+                let len = signed(&at(0)[row * 16..], false, 0);
+                if len > 12 {
+                    let (buffer, offset) = (
+                        signed(&at(0)[row * 16..], false, 2),
+                        signed(&at(0)[row * 16..], false, 3),
+                    );
+                    drop(at(1 + buffer)[offset..][..len].to_vec());
+                }
+            }
+            Dictionary(key, _) if valid(row) => {
+                let width = key.primitive_width().unwrap();
+                let mut index = [0; 8];
+                index[..width].copy_from_slice(&at(0)[row * width..][..width]);
+                assert!(u64::from_le_bytes(index) < column.dictionary.as_ref().unwrap().len as u64);
+            }
+            Union(fields, mode) => {
+                let id = at(0)[row] as i8;
+                let child = fields.iter().position(|(known, _)| known == id).unwrap();
+                let place = match mode {
+                    arrow_schema::UnionMode::Dense => signed(at(1), false, row),
+                    arrow_schema::UnionMode::Sparse => row,
+                };
+                assert!(place < column.children[child].len);
+            }
+            other => {
+                if let Some(width) = other.primitive_width() {
+                    drop(at(0)[row * width..][..width].to_vec());
+                }
+            }
+        }
+    }
+    assert!(rows == 0 || nulls == column.null_count);
+    column.children.iter().chain(column.dictionary.as_deref()).for_each(|child| walk(body, child));
+}
+
+/// P9: a body with any four bytes changed is refused with a path, or every place in it can be followed; arrow-rs,
+/// which checks all by itself, never panics over it either.
+#[test]
+fn mutations_of_good_bodies_end_well() {
+    let bodies =
+        [write(&batch(columns()).schema(), &[batch(columns())], SchemaPlace::Frame).1, golden()];
+    let (mut refused, mut read) = (0, 0);
+    for good in bodies {
+        let head_end = Parts::parse(&good).unwrap().buffers().next().unwrap().offset;
+        // Every word of the head, some of the data.
+        for at in (0..head_end).step_by(4).chain((head_end..good.len()).step_by(28)) {
+            for to in [0u32, 1, 0xFF, 0x1_0000, i32::MAX as u32, u32::MAX] {
+                let mut body = good.clone();
+                let end = (at + 4).min(body.len());
+                body[at..end].copy_from_slice(&to.to_le_bytes()[..end - at]);
+                match open(1, &body, None, Checks::Safe) {
+                    Err(error) => {
+                        assert!(error.to_string().contains("$"), "{error}");
+                        refused += 1;
+                    }
+                    Ok(table) => {
+                        table.batches.iter().flat_map(|b| &b.columns).for_each(|c| walk(&body, c));
+                        read += 1;
+                    }
+                }
+                let _ = open(1, &body, None, Checks::Full);
+            }
+        }
+    }
+    assert!(refused > 1000 && read > 1000, "{refused} {read}");
+}
+
+/// P9: what is wrong with one buffer is told by its path, by default where a consumer would follow it, in full where it
+/// would trip over it.
+#[test]
+fn faults_name_their_buffer() {
+    let (body, table) = round_trip(&[batch(columns())]);
+    let names: Vec<String> = table.schema.fields().iter().map(|f| f.name().clone()).collect();
+    let column = |name: &str| {
+        &table.batches[0].columns[names.iter().position(|found| found == name).unwrap()]
+    };
+    let place = |name: &str, number: usize| column(name).buffers[number].start;
+    let big = i32::MAX.to_le_bytes();
+    let cases: &[(&str, usize, &[u8], Checks, &str)] = &[
+        ("utf8", place("utf8", 0) + 8, &big, Checks::Safe, "offsets"),
+        ("utf8", place("utf8", 0) + 4 * 40, &[0; 4], Checks::Safe, "offsets"),
+        ("large", place("large", 0), &[0xFF; 8], Checks::Safe, "offsets"),
+        ("list", place("list", 0) + 16, &big, Checks::Safe, "offsets"),
+        ("map", place("map", 0) + 16, &big, Checks::Safe, "offsets"),
+        ("list_view", place("list_view", 1) + 4 * 5, &big, Checks::Safe, "offsets"),
+        ("view", place("view", 0) + 16 * 2 + 8, &big, Checks::Safe, "views"),
+        ("dictionary", place("dictionary", 0), &[0x70], Checks::Safe, "indices"),
+        ("dictionary", place("dictionary", 0), &[0xFF], Checks::Safe, "indices"),
+        ("sparse", place("sparse", 0) + 1, &[6], Checks::Safe, "types"),
+        ("dense", place("dense", 1) + 4, &big, Checks::Safe, "offsets"),
+        (
+            "runs",
+            column("runs").children[0].buffers[0].start + 2,
+            &[1, 0],
+            Checks::Safe,
+            "run_ends",
+        ),
+        ("i64", column("i64").validity.clone().unwrap().start, &[0], Checks::Safe, "validity"),
+        ("utf8", place("utf8", 1) + 4, &[0xFF], Checks::Full, "values"),
+        ("view", place("view", 0) + 16 * 2 + 4, &[0xFF], Checks::Full, "views"),
+    ];
+    for (name, at, to, checks, what) in cases {
+        let mut spoilt = body.clone();
+        spoilt[*at..at + to.len()].copy_from_slice(to);
+        let error = open(1, &spoilt, None, *checks).expect_err(name);
+        assert_eq!(
+            error.path().to_string(),
+            format!("$.batches[0].columns.{name}.{what}"),
+            "{error}"
+        );
+        assert!(error.offset() >= 64 && error.offset() < body.len(), "{error}");
+        if *checks == Checks::Full {
+            assert!(open(1, &spoilt, None, Checks::Safe).is_ok(), "{name}");
+        }
+    }
+}
+
+/// P9: what can't be read in place is refused by name: compressed buffers, another version, schemas that nest too deep.
+#[test]
+fn what_can_not_be_read_is_named() {
+    let fault = |body: &[u8]| match open(1, body, None, Checks::Safe).unwrap_err().kind() {
+        DecodeErrorKind::Arrow { fault, .. } => fault,
+        other => panic!("{other:?}"),
+    };
+    let framed = |head: &[u8]| {
+        let layout =
+            slipring_codec::frame::Layout::new(Format::Arrow, head.len(), None, [64]).unwrap();
+        let mut body = vec![0; layout.body_len()];
+        let at = slipring_codec::frame::Layout::front(1, false);
+        body[at..at + head.len()].copy_from_slice(head);
+        layout.write(&mut body, at, None).unwrap();
+        body
+    };
+    assert_eq!(fault(&framed(b"")), ArrowFault::SchemaMissing);
+    assert_eq!(fault(&framed(&[0xFF; 32])), ArrowFault::Message);
+    let schema = Schema::new(vec![Field::new("a", DataType::Int8, true)]);
+    let message = arrow::schema_message(&schema);
+    // A body that no message asks for.
+    assert_eq!(fault(&framed(&message)), ArrowFault::Count);
+    let mut deep = DataType::Int8;
+    for _ in 0..100 {
+        deep = DataType::List(Arc::new(Field::new("item", deep, true)));
+    }
+    let message = arrow::schema_message(&Schema::new(vec![Field::new("a", deep, true)]));
+    assert!(matches!(
+        fault(&framed(&message)),
+        ArrowFault::TooDeep { limit: arrow::MAX_NESTING, .. } | ArrowFault::Message
+    ));
 }

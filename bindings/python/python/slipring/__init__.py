@@ -22,6 +22,7 @@ from __future__ import annotations
 from . import json
 from ._explain import Candidate, Explanation, explain
 from ._native import (
+    Column,
     Consumer,
     Frame,
     Header,
@@ -30,6 +31,8 @@ from ._native import (
     Producer,
     Reservation,
     Ring,
+    Table,
+    TableReader,
     __version__,
     create,
     decode,
@@ -76,6 +79,7 @@ __all__ = [
     "Atom",
     "Candidate",
     "Closed",
+    "Column",
     "Consumer",
     "Corrupt",
     "DecodeError",
@@ -105,6 +109,8 @@ __all__ = [
     "Ring",
     "RoleTaken",
     "SegmentError",
+    "Table",
+    "TableReader",
     "Tag",
     "Timeout",
     "TooLarge",

@@ -111,6 +111,7 @@ class Ring:
         limit: int = 1024,
         pickle: bool = False,
         copy: bool = False,
+        checks: Literal["safe", "full"] = "safe",
     ) -> Consumer:
         """A consuming end. Where there is one at a time, ``RoleTaken`` while another one lives.
 
@@ -121,6 +122,9 @@ class Ring:
 
         With ``pickle`` pickles are loaded, which runs code that the sender chose: only where you trust whoever
         can write to the ring. With ``copy`` values have memory of their own, and no view keeps the frame.
+
+        ``checks`` is for tables. ``"safe"`` looks at all that a library follows without asking, such as offsets, so
+        that none reads outside of the frame; ``"full"`` also at what it may trip over, such as texts that are not UTF-8.
         """
     def share(self) -> int:
         """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
@@ -178,7 +182,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -191,9 +195,26 @@ class Producer:
         large bytes among them out of line; dataclasses and what ``slipring.register`` knows by name and
         fields. What has no form as a value goes as a pickle, which the consumer must want to load.
 
+        What shows itself by Arrow's capsules goes as a table: data frames of pandas (with pyarrow) and polars, tables,
+        batches and readers of pyarrow, DuckDB's relations, and single columns. So do lists of 128 dicts or more
+        that have the same types under the same text keys; their ``value`` is a list of dicts again. With
+        ``format="arrow"`` a dict of columns and shorter lists of dicts or dataclasses are tables, too.
+
         Shape, dtype, byte order, and C or Fortran order are kept; a strided array arrives in C
         order. ``meta`` is a dict with text keys, of anything that a value may be.
         """
+    def send_batches(
+        self,
+        source: object,
+        *,
+        rows: int | None = None,
+        meta: _Meta = None,
+        timeout: _Timeout = None,
+    ) -> int:
+        """Sends a table of any length in frames of ``rows`` rows at most, or of a batch each: how many frames that were.
+        No more than two batches of a reader are in memory at a time. ``timeout`` is for each frame, ``meta`` goes with
+        the first. An error has the number of frames sent as ``sent``. The other side takes them with
+        ``Consumer.tables``; on a ring with several producers, other frames must not come between."""
     def send_many(
         self,
         objects: Iterable[object],
@@ -229,7 +250,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
@@ -317,6 +338,9 @@ class Consumer:
     def recv(self, timeout: _Timeout = None) -> Frame:
         """The next frame. ``None`` waits for ever; 0 raises ``Empty`` at once, seconds raise
         ``Timeout`` when they are over. ``Closed`` when there will be no more."""
+    def tables(self, *, timeout: _Timeout = None) -> TableReader:
+        """The next stream of tables, as ``Producer.send_batches`` sends it, or a single table: frames are taken as they
+        are asked for, each in ``timeout``, and acknowledged when they are taken."""
     def try_recv(self) -> Frame | None:
         """The next frame if one is there."""
     def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:
@@ -348,6 +372,85 @@ class _Watch:
     def cancel(self) -> None: ...
 
 @final
+class Table:
+    """A table in the memory of its frame. pyarrow, polars, pandas, DuckDB and others take it without a copy:
+    ``pyarrow.table(table)``, ``polars.DataFrame(table)``. What they make of it keeps the frame's memory."""
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def num_columns(self) -> int: ...
+    @property
+    def num_batches(self) -> int:
+        """Pieces that it lies in; each is a record batch of Arrow's."""
+    @property
+    def column_names(self) -> list[str]: ...
+    @property
+    def schema(self) -> str:
+        """Name and type of each column, a line each."""
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The schema's own, as the library that made it has left it."""
+    def column(self, name: str | int) -> Column: ...
+    def batches(self) -> list[Table]:
+        """Each batch as a table of its own, over the same memory. Iterating gives the same."""
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Each row as a dict. Needs no other package."""
+    def to_pydict(self) -> dict[str, list[Any]]:
+        """Each column as a list. Needs no other package."""
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Each column as an array, in place; all must be numbers or times without nulls."""
+    def to_pyarrow(self) -> Any:
+        """A ``pyarrow.Table``, in place."""
+    def to_polars(self) -> Any:
+        """A ``polars.DataFrame``, in place."""
+    def to_pandas(self, **options: Any) -> Any:
+        """A ``pandas.DataFrame`` by way of pyarrow, whose options are taken; with its index, where it had one."""
+    def __getitem__(self, name: str | int) -> Column: ...
+    def __iter__(self) -> Iterator[Table]: ...
+    def __len__(self) -> int:
+        """Rows."""
+    def __bool__(self) -> bool: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
+        """Of a table of one batch."""
+
+class Column:
+    """A column of a table, in the memory of its frame. ``numpy.asarray(column)`` and ``memoryview(column)`` are
+    views of numbers without nulls; Arrow's libraries take any column."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def null_count(self) -> int: ...
+    def to_pylist(self) -> list[Any]: ...
+    def to_pyarrow(self) -> Any:
+        """A ``pyarrow.ChunkedArray``, in place."""
+    def to_polars(self) -> Any:
+        """A ``polars.Series``, in place."""
+    def __len__(self) -> int: ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
+        """Of a table of one batch."""
+
+class TableReader:
+    """One stream of tables, taken off a ring frame by frame: iterate over it, or give it to a library,
+    as in ``pyarrow.RecordBatchReader.from_stream(reader)`` and ``polars.DataFrame(reader)``."""
+
+    @property
+    def schema(self) -> str:
+        """Name and type of each column, a line each. Waits for the first frame."""
+    def __iter__(self) -> TableReader: ...
+    def __next__(self) -> Table: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+    def __arrow_c_schema__(self) -> Any: ...
+
 class Frame:
     """A frame that was received, in place. It and each of its views keep its memory; the last of
     them to go gives it back. Views are read-only.
@@ -358,8 +461,13 @@ class Frame:
 
     @property
     def value(self) -> Any:
-        """What was sent: an ndarray or, for raw bytes, a memoryview; decoded on first use. Texts of any length
-        (``StringDType``) are copied, all else is a view."""
+        """What was sent: an ndarray, a :class:`Table` or, for raw bytes, a memoryview; decoded on first use. Texts of any
+        length (``StringDType``) are copied, and records made anew from their columns; all else is a view."""
+    @property
+    def table(self) -> Table:
+        """The table of a frame of format ``arrow``, also where its value is a list of records or a column."""
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+    def __arrow_c_schema__(self) -> Any: ...
     @property
     def view(self) -> memoryview:
         """The data's bytes, without what the format and the metadata add."""

@@ -1,0 +1,256 @@
+//! A column of a table, in the memory of its frame.
+
+use super::give::{self, Memory};
+use super::{capsule, objects, only_batch, package, schema_capsule, stream_capsule};
+use crate::array;
+use crate::export::Layout;
+use arrow_schema::{DataType, TimeUnit};
+use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+use pyo3::{ffi, intern};
+use slipring_codec::format::arrow;
+use slipring_codec::format::ndarray::{
+    ByteOrder, Descriptor, Dtype, Element, Order, TimeUnit as Unit,
+};
+use std::ffi::c_int;
+use std::sync::{Arc, OnceLock};
+
+/// A column, all its batches.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Column {
+    memory: Memory,
+    table: Arc<arrow::Table>,
+    number: usize,
+    /// For those who ask for a buffer.
+    layout: OnceLock<Layout>,
+}
+
+/// A piece of memory with its owner, as the base of an array.
+#[pyclass(frozen, module = "slipring._native")]
+pub(crate) struct Owner {
+    #[allow(dead_code, reason = "it is held, not read")]
+    memory: Memory,
+}
+
+impl Column {
+    /// `number` is that of a column of the table.
+    pub(super) fn new(memory: Memory, table: Arc<arrow::Table>, number: usize) -> Self {
+        Self { memory, table, number, layout: OnceLock::new() }
+    }
+
+    fn field(&self) -> &arrow_schema::Field {
+        self.table.schema.field(self.number)
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &arrow::Column> {
+        self.table.batches.iter().map(|batch| &batch.columns[self.number])
+    }
+
+    fn count(&self) -> usize {
+        self.chunks().map(|chunk| chunk.len).sum()
+    }
+
+    /// The NumPy element of its numbers and times, where they lie as NumPy has them.
+    fn element(&self) -> Option<Element> {
+        use DataType::*;
+        let named = match self.field().data_type() {
+            Int8 => "|i1",
+            Int16 => "<i2",
+            Int32 => "<i4",
+            Int64 => "<i8",
+            UInt8 => "|u1",
+            UInt16 => "<u2",
+            UInt32 => "<u4",
+            UInt64 => "<u8",
+            Float16 => "<f2",
+            Float32 => "<f4",
+            Float64 => "<f8",
+            Timestamp(unit, _) => return Some(time(*unit, true)),
+            Duration(unit) => return Some(time(*unit, false)),
+            _ => return None,
+        };
+        named.parse::<Dtype>().ok().map(Element::from)
+    }
+
+    /// Why its elements have no array in place: its type, or nulls.
+    fn no_array(&self) -> PyErr {
+        let (name, kind) = (self.field().name(), self.field().data_type());
+        match self.chunks().map(|chunk| chunk.null_count).sum::<usize>() {
+            0 => PyTypeError::new_err(format!(
+                "column {name:?} of type {kind} has no NumPy array in place: take to_pylist(), or pyarrow's"
+            )),
+            nulls => PyValueError::new_err(format!(
+                "column {name:?} has {nulls} nulls, which NumPy has no place for: take to_pylist(), or pandas'"
+            )),
+        }
+    }
+
+    /// One chunk of it as an array over its memory.
+    fn array_of<'py>(
+        &self,
+        py: Python<'py>,
+        chunk: &arrow::Column,
+        element: &Element,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (len, width) = (chunk.len, element.item_size());
+        let descriptor = Descriptor::new(element.clone(), Order::C, &[len as u64])
+            .map_err(|refused| crate::error::encode(py, &refused, "ndarray"))?;
+        let start = chunk.buffers[0].start;
+        let data = &self.memory.bytes()[start..start + len * width];
+        let owner = Bound::new(py, Owner { memory: self.memory.clone() })?;
+        array::received(&descriptor, data, owner.into_any())
+    }
+}
+
+fn time(unit: TimeUnit, since_1970: bool) -> Element {
+    let unit = match unit {
+        TimeUnit::Second => Unit::Second,
+        TimeUnit::Millisecond => Unit::Milli,
+        TimeUnit::Microsecond => Unit::Micro,
+        TimeUnit::Nanosecond => Unit::Nano,
+    };
+    Element::Time { since_1970, unit, count: 1, byte_order: ByteOrder::Little }
+}
+
+#[pymethods]
+impl Column {
+    #[getter]
+    fn name(&self) -> &str {
+        self.field().name()
+    }
+
+    /// Its type, as text.
+    #[getter]
+    fn r#type(&self) -> String {
+        self.field().data_type().to_string()
+    }
+
+    #[getter]
+    fn null_count(&self) -> usize {
+        self.chunks().map(|chunk| chunk.null_count).sum()
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        stream_capsule(py, &self.memory, &self.table, Some(self.number))
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        schema_capsule(py, &self.table, Some(self.number))
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let _ = requested_schema;
+        let chunk = &only_batch(&self.table)?.columns[self.number];
+        let schema = schema_capsule(py, &self.table, Some(self.number))?;
+        let array = give::array(&self.memory, chunk);
+        PyTuple::new(py, [schema, capsule::capsule(py, array, capsule::ARRAY)?])
+    }
+
+    /// Numbers and times without nulls, in place where they are of one batch.
+    #[pyo3(signature = (dtype=None, copy=None))]
+    pub(super) fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, column) = (slf.py(), slf.get());
+        if column.null_count() != 0 {
+            return Err(column.no_array());
+        }
+        let element = column.element().ok_or_else(|| column.no_array())?;
+        let chunks: Vec<_> = column.chunks().collect();
+        let array = match &chunks[..] {
+            [only] => column.array_of(py, only, &element)?,
+            chunks if copy == Some(false) => {
+                return Err(PyValueError::new_err(format!(
+                    "the column lies in {} batches: an array of all is a copy",
+                    chunks.len()
+                )));
+            }
+            [] => {
+                let empty = [];
+                let descriptor = Descriptor::new(element, Order::C, &[0])
+                    .map_err(|refused| crate::error::encode(py, &refused, "ndarray"))?;
+                array::copied(py, &descriptor, &empty)?
+            }
+            chunks => {
+                let each: PyResult<Vec<_>> =
+                    chunks.iter().map(|chunk| column.array_of(py, chunk, &element)).collect();
+                package(py, "numpy", "__array__")?
+                    .call_method1(intern!(py, "concatenate"), (each?,))?
+            }
+        };
+        array::of(&array, dtype, copy)
+    }
+
+    /// # Safety
+    /// As the buffer protocol says: `view` is null or a structure to be filled.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let column = slf.get();
+        let chunks: Vec<_> = column.chunks().collect();
+        let dtype = column.element().and_then(|element| element.dtype());
+        let ([chunk], 0, Some(dtype)) = (&chunks[..], column.null_count(), dtype) else {
+            return Err(PyBufferError::new_err(
+                "only a column of numbers without nulls, of one batch, has a buffer",
+            ));
+        };
+        let len = chunk.len * dtype.item_size();
+        let start = chunk.buffers[0].start;
+        let data = &column.memory.bytes()[start..start + len];
+        let descriptor = Descriptor::new(dtype, Order::C, &[chunk.len as u64])
+            .map_err(|refused| PyBufferError::new_err(refused.to_string()))?;
+        let layout = column.layout.get_or_init(|| Layout::new(&descriptor, dtype));
+        // SAFETY: the column owns the memory and the layout, and the view refers to it.
+        unsafe { layout.fill(slf.clone().into_any(), data, view, flags) }
+    }
+
+    /// Its elements. Needs no other package.
+    pub(super) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let reader = objects::Reader::new(py, self.memory.bytes());
+        let list = PyList::empty(py);
+        for chunk in self.chunks() {
+            for row in 0..chunk.len {
+                list.append(reader.element(chunk, row)?)?;
+            }
+        }
+        Ok(list)
+    }
+
+    fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let pyarrow = package(slf.py(), "pyarrow", "to_pyarrow")?;
+        pyarrow.call_method1(intern!(slf.py(), "chunked_array"), (slf,))
+    }
+
+    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, name) = (slf.py(), slf.get().field().name());
+        package(py, "polars", "to_polars")?.getattr(intern!(py, "Series"))?.call1((name, slf))
+    }
+
+    fn __len__(&self) -> usize {
+        self.count()
+    }
+
+    fn __repr__(&self) -> String {
+        let (name, kind): (String, String) = (
+            self.field().name().chars().take(80).collect(),
+            self.field().data_type().to_string().chars().take(200).collect(),
+        );
+        format!("<slipring.Column {name:?} of {} x {kind}>", self.count())
+    }
+}

@@ -1,0 +1,353 @@
+//! Tables: frames of Arrow record batches, in place.
+//!
+//! Any library's tables come in by Arrow's capsules and go out by them; no library is imported for it.
+
+mod capsule;
+mod column;
+mod give;
+mod objects;
+pub(crate) mod records;
+pub(crate) mod send;
+pub(crate) mod stream;
+pub(crate) mod take;
+
+pub(crate) use column::Column;
+pub(crate) use give::Memory;
+
+use crate::error;
+use crate::frame::{Taking, other_version};
+use arrow_buffer::Buffer;
+use give::Received;
+use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use slipring_codec::format::arrow::{self, Batch};
+use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
+use std::sync::Arc;
+
+/// A table in the memory of a frame.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct Table {
+    memory: Memory,
+    table: Arc<arrow::Table>,
+}
+
+/// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
+pub(crate) fn open(
+    py: Python<'_>,
+    frame: impl Into<Arc<slipring::Frame>>,
+    taking: Taking,
+) -> PyResult<(Memory, Arc<arrow::Table>)> {
+    let frame = frame.into();
+    let header = frame.header();
+    if header.format_version != FORMAT_VERSION {
+        return Err(other_version(py, header));
+    }
+    let schema = schema_message(py, header.schema_id, header.schema_version)?;
+    let read = py.detach(|| {
+        let memory = match taking.copy {
+            false => Memory::Frame(Arc::clone(&frame)),
+            true => Memory::Copy(Buffer::from_slice_ref(&**frame)),
+        };
+        let body = Body::open(header.format, header.flags, header.type_code, memory.bytes())?;
+        let Content::Arrow(headed) = body.content()? else {
+            unreachable!("the frame header says that it is a table")
+        };
+        let table = arrow::read(&headed, schema.as_deref(), taking.checks)?;
+        Ok((memory.clone(), Arc::new(table)))
+    });
+    read.map_err(|found: DecodeError| error::decode(py, &found, "arrow"))
+}
+
+/// The schema message that the segment has under an id, `None` where the frame has its own.
+///
+/// This is where a schema table of the segment joins in; as long as there is none, only the id 0 can be followed.
+pub(crate) fn schema_message(py: Python<'_>, id: u32, version: u16) -> PyResult<Option<Vec<u8>>> {
+    if id == 0 {
+        return Ok(None);
+    }
+    let what = format!("the segment has no schema {id} of version {version}");
+    let hint = "the sender may be newer: upgrade this side";
+    Err(error::undecodable(py, intern!(py, "DecodeError"), &what, "$.schema_id", "arrow", hint))
+}
+
+impl Table {
+    pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
+        Self { memory, table }
+    }
+
+    /// What was sent: the table itself, the column that was sent alone, or records.
+    pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        if records::is_records(&self.table.schema) {
+            return Ok(self.to_pylist(py)?.into_any());
+        }
+        if self.table.schema.metadata().get(take::COLUMN).is_some()
+            && self.table.schema.fields().len() == 1
+        {
+            let column = Column::new(self.memory, self.table, 0);
+            return Ok(Bound::new(py, column)?.into_any());
+        }
+        Ok(Bound::new(py, self)?.into_any())
+    }
+
+    fn number_of(&self, key: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let fields = self.table.schema.fields();
+        if let Ok(name) = key.extract::<String>() {
+            let mut named = (0..fields.len()).filter(|&number| *fields[number].name() == name);
+            return match (named.next(), named.next()) {
+                (Some(number), None) => Ok(number),
+                (None, _) => Err(PyKeyError::new_err(name)),
+                _ => Err(PyValueError::new_err(format!(
+                    "several columns are named {name:?}: give a number"
+                ))),
+            };
+        }
+        let number: isize = key.extract().map_err(|_| {
+            PyTypeError::new_err("a column is named by its text, or counted from 0")
+        })?;
+        let counted = if number < 0 { number + fields.len() as isize } else { number };
+        match usize::try_from(counted) {
+            Ok(counted) if counted < fields.len() => Ok(counted),
+            _ => Err(pyo3::exceptions::PyIndexError::new_err(format!(
+                "column {number} of {}",
+                fields.len()
+            ))),
+        }
+    }
+
+    fn columns(&self) -> impl Iterator<Item = Column> + '_ {
+        (0..self.table.schema.fields().len())
+            .map(|number| Column::new(self.memory.clone(), Arc::clone(&self.table), number))
+    }
+
+    fn rows(&self) -> usize {
+        self.table.batches.iter().map(|batch| batch.len).sum()
+    }
+}
+
+/// Name and type of each column, a line each.
+fn told(schema: &arrow_schema::Schema) -> String {
+    let line = |field: &arrow_schema::FieldRef| {
+        let nulls = if field.is_nullable() { "" } else { " not null" };
+        format!("{}: {}{nulls}", field.name(), field.data_type())
+    };
+    schema.fields().iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A stream of Arrow's, as a capsule.
+fn stream_capsule<'py>(
+    py: Python<'py>,
+    memory: &Memory,
+    table: &Arc<arrow::Table>,
+    column: Option<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let source = Received { memory: memory.clone(), table: Arc::clone(table), column, next: 0 };
+    capsule::capsule(py, give::stream(Box::new(source)), capsule::STREAM)
+}
+
+fn schema_capsule<'py>(
+    py: Python<'py>,
+    table: &arrow::Table,
+    column: Option<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let schema = give::schema_of(table, column).map_err(PyValueError::new_err)?;
+    capsule::capsule(py, schema, capsule::SCHEMA)
+}
+
+/// What the one batch of a table is, for the interface of a single array.
+fn only_batch(table: &arrow::Table) -> PyResult<&Batch> {
+    match &table.batches[..] {
+        [only] => Ok(only),
+        batches => Err(PyTypeError::new_err(format!(
+            "it is {} batches and not one array: take __arrow_c_stream__, or each of batches()",
+            batches.len()
+        ))),
+    }
+}
+
+/// A package for a conversion, which the caller must have installed.
+fn package<'py>(py: Python<'py>, name: &str, method: &str) -> PyResult<Bound<'py, PyModule>> {
+    py.import(name).map_err(|cause| {
+        let error = PyImportError::new_err(format!(
+            "{method} needs the package {name}: pip install {name}"
+        ));
+        error.set_cause(py, Some(cause));
+        error
+    })
+}
+
+#[pymethods]
+impl Table {
+    #[getter]
+    fn num_rows(&self) -> usize {
+        self.rows()
+    }
+
+    #[getter]
+    fn num_columns(&self) -> usize {
+        self.table.schema.fields().len()
+    }
+
+    #[getter]
+    fn num_batches(&self) -> usize {
+        self.table.batches.len()
+    }
+
+    #[getter]
+    fn column_names(&self) -> Vec<String> {
+        self.table.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// Name and type of each column, a line each.
+    #[getter]
+    fn schema(&self) -> String {
+        told(&self.table.schema)
+    }
+
+    /// The schema's own metadata.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let told = PyDict::new(py);
+        for (key, value) in self.table.schema.metadata().iter() {
+            told.set_item(key, value)?;
+        }
+        Ok(told)
+    }
+
+    fn column(&self, name: &Bound<'_, PyAny>) -> PyResult<Column> {
+        let number = self.number_of(name)?;
+        Ok(Column::new(self.memory.clone(), Arc::clone(&self.table), number))
+    }
+
+    fn __getitem__(&self, name: &Bound<'_, PyAny>) -> PyResult<Column> {
+        self.column(name)
+    }
+
+    /// Each batch as a table of its own, over the same memory.
+    fn batches(&self) -> Vec<Table> {
+        let one = |batch: &Batch| {
+            let mut table = (*self.table).clone();
+            table.batches = vec![batch.clone()];
+            Table { memory: self.memory.clone(), table: Arc::new(table) }
+        };
+        self.table.batches.iter().map(one).collect()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let batches = PyList::new(py, self.batches())?;
+        Ok(batches.try_iter()?.into_any())
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    pub(crate) fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        // The interface lets a producer give what it has.
+        let _ = requested_schema;
+        stream_capsule(py, &self.memory, &self.table, None)
+    }
+
+    pub(crate) fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        schema_capsule(py, &self.table, None)
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let _ = requested_schema;
+        let array = give::batch(&self.memory, only_batch(&self.table)?);
+        let schema = schema_capsule(py, &self.table, None)?;
+        let array = capsule::capsule(py, array, capsule::ARRAY)?;
+        PyTuple::new(py, [schema, array])
+    }
+
+    /// Each row as a dict. Needs no other package.
+    fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let records = records::is_records(&self.table.schema);
+        let name = |field: &arrow_schema::FieldRef| {
+            let name = pyo3::types::PyString::new(py, field.name());
+            (name, records && records::is_missing(field))
+        };
+        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
+        let rows = PyList::empty(py);
+        let reader = objects::Reader::new(py, self.memory.bytes());
+        for batch in &self.table.batches {
+            for row in 0..batch.len {
+                let dict = PyDict::new(py);
+                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
+                    if !may_be_missing || reader.is_valid(column, row) {
+                        dict.set_item(name, reader.element(column, row)?)?;
+                    }
+                }
+                rows.append(dict)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Each column as a list. Needs no other package.
+    fn to_pydict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let columns = PyDict::new(py);
+        for (field, column) in self.table.schema.fields().iter().zip(self.columns()) {
+            columns.set_item(field.name(), column.to_pylist(py)?)?;
+        }
+        Ok(columns)
+    }
+
+    fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        package(slf.py(), "pyarrow", "to_pyarrow")?.call_method1(intern!(slf.py(), "table"), (slf,))
+    }
+
+    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        package(slf.py(), "polars", "to_polars")?
+            .getattr(intern!(slf.py(), "DataFrame"))?
+            .call1((slf,))
+    }
+
+    /// By pyarrow, which also brings back an index that pandas had.
+    #[pyo3(signature = (**options))]
+    fn to_pandas<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        package(slf.py(), "pandas", "to_pandas")?;
+        Self::to_pyarrow(slf)?.call_method(intern!(slf.py(), "to_pandas"), (), options)
+    }
+
+    /// Each column as a NumPy array, in place where it has no nulls.
+    fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        let (py, table) = (slf.py(), slf.get());
+        let columns = PyDict::new(py);
+        for (field, column) in table.table.schema.fields().iter().zip(table.columns()) {
+            columns
+                .set_item(field.name(), Column::__array__(&Bound::new(py, column)?, None, None)?)?;
+        }
+        Ok(columns)
+    }
+
+    fn __len__(&self) -> usize {
+        self.rows()
+    }
+
+    fn __bool__(&self) -> bool {
+        self.rows() != 0
+    }
+
+    fn __repr__(&self) -> String {
+        let (rows, columns) = (self.rows(), self.table.schema.fields().len());
+        let fields = self.table.schema.fields().iter().take(8);
+        let mut names: Vec<String> =
+            fields.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+        if columns > names.len() {
+            names.push("...".to_owned());
+        }
+        let names: String = names.join(", ").chars().take(400).collect();
+        format!("<slipring.Table {rows} rows x {columns} columns: {names}>")
+    }
+}

@@ -1,0 +1,304 @@
+//! Elements of columns as Python's objects, without another package.
+//!
+//! The data was checked when the table was read, but a peer can have written to it since. So nothing is taken from it
+//! that is not held against what is there.
+
+use arrow_schema::{DataType, IntervalUnit, TimeUnit, UnionMode};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple};
+use pyo3::{IntoPyObjectExt, sync::PyOnceLock};
+use slipring_codec::format::arrow::Column;
+
+/// Reads elements of the columns in one body.
+pub(super) struct Reader<'a, 'py> {
+    py: Python<'py>,
+    body: &'a [u8],
+}
+
+#[cold]
+fn changed() -> PyErr {
+    PyValueError::new_err("the frame was changed while it was read")
+}
+
+impl<'a, 'py> Reader<'a, 'py> {
+    pub(super) fn new(py: Python<'py>, body: &'a [u8]) -> Self {
+        Self { py, body }
+    }
+
+    /// `N` bytes of a buffer, those with this number.
+    fn fixed<const N: usize>(
+        &self,
+        column: &Column,
+        buffer: usize,
+        row: usize,
+    ) -> PyResult<[u8; N]> {
+        let bytes = column.buffers.get(buffer).and_then(|place| self.body.get(place.clone()));
+        let bytes = bytes.and_then(|bytes| bytes.get(row * N..)?.first_chunk::<N>());
+        bytes.copied().ok_or_else(changed)
+    }
+
+    /// An offset or index of this many bytes, as a place.
+    fn place(&self, column: &Column, buffer: usize, row: usize, wide: bool) -> PyResult<usize> {
+        let place = match wide {
+            true => i64::from_le_bytes(self.fixed(column, buffer, row)?),
+            false => i32::from_le_bytes(self.fixed(column, buffer, row)?).into(),
+        };
+        usize::try_from(place).map_err(|_| changed())
+    }
+
+    /// The bytes of one element of texts or bytes.
+    fn bytes(&self, column: &Column, row: usize, wide: bool) -> PyResult<&'a [u8]> {
+        let (start, end) =
+            (self.place(column, 0, row, wide)?, self.place(column, 0, row + 1, wide)?);
+        let values = self.body.get(column.buffers[1].clone()).ok_or_else(changed)?;
+        values.get(start..end).ok_or_else(changed)
+    }
+
+    fn viewed(&self, column: &Column, row: usize) -> PyResult<&'a [u8]> {
+        let view: [u8; 16] = self.fixed(column, 0, row)?;
+        let word =
+            |at: usize| i32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]);
+        let (len, buffer, offset) = (word(0), word(8), word(12));
+        let part = |n: i32| usize::try_from(n).map_err(|_| changed());
+        let len = part(len)?;
+        let (range, offset) = match len {
+            0..=12 => (column.buffers[0].clone(), row * 16 + 4),
+            _ => {
+                let range = column.buffers.get(1 + part(buffer)?).ok_or_else(changed)?;
+                (range.clone(), part(offset)?)
+            }
+        };
+        let values = self.body.get(range).ok_or_else(changed)?;
+        values.get(offset..).and_then(|values| values.get(..len)).ok_or_else(changed)
+    }
+
+    fn text(&self, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let text = str::from_utf8(bytes)
+            .map_err(|_| PyValueError::new_err("a text of the table is not UTF-8"))?;
+        Ok(PyString::new(self.py, text).into_any())
+    }
+
+    fn list(&self, child: &Column, start: usize, len: usize) -> PyResult<Bound<'py, PyAny>> {
+        if start.checked_add(len).is_none_or(|end| end > child.len) {
+            return Err(changed());
+        }
+        let list = PyList::empty(self.py);
+        for row in start..start + len {
+            list.append(self.element(child, row)?)?;
+        }
+        Ok(list.into_any())
+    }
+
+    /// A function of `slipring._arrow`.
+    fn helper(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+        let module = MODULE
+            .get_or_try_init(self.py, || self.py.import("slipring._arrow").map(Bound::unbind))?;
+        module.bind(self.py).getattr(name)
+    }
+
+    fn decimal(&self, digits: Bound<'py, PyAny>, scale: i8) -> PyResult<Bound<'py, PyAny>> {
+        self.helper(intern!(self.py, "number"))?.call1((digits, scale))
+    }
+
+    pub(super) fn is_valid(&self, column: &Column, row: usize) -> bool {
+        column.validity.as_ref().is_none_or(|place| {
+            let byte = self.body.get(place.start + row / 8);
+            byte.is_none_or(|byte| byte >> (row % 8) & 1 == 1)
+        })
+    }
+
+    /// The element of a column with this number.
+    pub(super) fn element(&self, column: &Column, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        use DataType::*;
+        let py = self.py;
+        if !self.is_valid(column, row) {
+            return Ok(py.None().into_bound(py));
+        }
+        macro_rules! number {
+            ($kind:ty) => {
+                <$kind>::from_le_bytes(self.fixed(column, 0, row)?).into_bound_py_any(py)
+            };
+        }
+        let int = |wide: bool| -> PyResult<i64> {
+            Ok(match wide {
+                true => i64::from_le_bytes(self.fixed(column, 0, row)?),
+                false => i32::from_le_bytes(self.fixed(column, 0, row)?).into(),
+            })
+        };
+        match &column.data_type {
+            Null => Ok(py.None().into_bound(py)),
+            Boolean => {
+                let byte = self.fixed::<1>(column, 0, row / 8)?[0];
+                (byte >> (row % 8) & 1 == 1).into_bound_py_any(py)
+            }
+            Int8 => number!(i8),
+            Int16 => number!(i16),
+            Int32 => number!(i32),
+            Int64 => number!(i64),
+            UInt8 => number!(u8),
+            UInt16 => number!(u16),
+            UInt32 => number!(u32),
+            UInt64 => number!(u64),
+            Float16 => half(u16::from_le_bytes(self.fixed(column, 0, row)?)).into_bound_py_any(py),
+            Float32 => number!(f32),
+            Float64 => number!(f64),
+            Utf8 => self.text(self.bytes(column, row, false)?),
+            LargeUtf8 => self.text(self.bytes(column, row, true)?),
+            Utf8View => self.text(self.viewed(column, row)?),
+            Binary => Ok(PyBytes::new(py, self.bytes(column, row, false)?).into_any()),
+            LargeBinary => Ok(PyBytes::new(py, self.bytes(column, row, true)?).into_any()),
+            BinaryView => Ok(PyBytes::new(py, self.viewed(column, row)?).into_any()),
+            FixedSizeBinary(width) => {
+                let width = *width as usize;
+                let values = self.body.get(column.buffers[0].clone()).ok_or_else(changed)?;
+                let bytes = values.get(row * width..(row + 1) * width).ok_or_else(changed)?;
+                Ok(PyBytes::new(py, bytes).into_any())
+            }
+            Date32 => self.helper(intern!(py, "date"))?.call1((int(false)?,)),
+            Date64 => self.helper(intern!(py, "date"))?.call1((int(true)?.div_euclid(86_400_000),)),
+            Time32(unit) => {
+                self.helper(intern!(py, "time"))?.call1((int(false)?, unit_name(*unit)))
+            }
+            Time64(unit) => self.helper(intern!(py, "time"))?.call1((int(true)?, unit_name(*unit))),
+            Timestamp(unit, zone) => {
+                let arguments = (int(true)?, unit_name(*unit), zone.as_deref());
+                self.helper(intern!(py, "timestamp"))?.call1(arguments)
+            }
+            Duration(unit) => {
+                self.helper(intern!(py, "duration"))?.call1((int(true)?, unit_name(*unit)))
+            }
+            Decimal32(_, scale) => self.decimal(number!(i32)?, *scale),
+            Decimal64(_, scale) => self.decimal(number!(i64)?, *scale),
+            Decimal128(_, scale) => self.decimal(number!(i128)?, *scale),
+            Decimal256(_, scale) => {
+                let bytes = PyBytes::new(py, &self.fixed::<32>(column, 0, row)?);
+                let signed = PyDict::new(py);
+                signed.set_item(intern!(py, "signed"), true)?;
+                let digits = py.get_type::<PyInt>().call_method(
+                    intern!(py, "from_bytes"),
+                    (bytes, intern!(py, "little")),
+                    Some(&signed),
+                )?;
+                self.decimal(digits, *scale)
+            }
+            Interval(IntervalUnit::YearMonth) => int(false)?.into_bound_py_any(py),
+            Interval(IntervalUnit::DayTime) => {
+                let parts: [u8; 8] = self.fixed(column, 0, row)?;
+                let [a, b, c, d, e, f, g, h] = parts;
+                let parts = [i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h])];
+                Ok(PyTuple::new(py, parts)?.into_any())
+            }
+            Interval(IntervalUnit::MonthDayNano) => {
+                let months: [u8; 4] = self.fixed(column, 0, row * 4)?;
+                let days: [u8; 4] = self.fixed(column, 0, row * 4 + 1)?;
+                let nanos: [u8; 8] = self.fixed(column, 0, row * 2 + 1)?;
+                let (months, days) = (i32::from_le_bytes(months), i32::from_le_bytes(days));
+                (months, days, i64::from_le_bytes(nanos)).into_bound_py_any(py)
+            }
+            List(_) | LargeList(_) => {
+                let wide = matches!(column.data_type, LargeList(_));
+                let start = self.place(column, 0, row, wide)?;
+                let end = self.place(column, 0, row + 1, wide)?;
+                self.list(&column.children[0], start, end.checked_sub(start).ok_or_else(changed)?)
+            }
+            ListView(_) | LargeListView(_) => {
+                let wide = matches!(column.data_type, LargeListView(_));
+                let start = self.place(column, 0, row, wide)?;
+                self.list(&column.children[0], start, self.place(column, 1, row, wide)?)
+            }
+            FixedSizeList(_, size) => {
+                let size = *size as usize;
+                self.list(&column.children[0], row * size, size)
+            }
+            Map(..) => {
+                let (start, end) =
+                    (self.place(column, 0, row, false)?, self.place(column, 0, row + 1, false)?);
+                let entries = &column.children[0];
+                if end > entries.len || entries.children.len() != 2 {
+                    return Err(changed());
+                }
+                let pairs = PyList::empty(py);
+                for at in start..end {
+                    let key = self.element(&entries.children[0], at)?;
+                    pairs.append((key, self.element(&entries.children[1], at)?))?;
+                }
+                Ok(pairs.into_any())
+            }
+            Struct(fields) => {
+                let dict = PyDict::new(py);
+                for (field, child) in fields.iter().zip(&column.children) {
+                    dict.set_item(field.name(), self.element(child, row)?)?;
+                }
+                Ok(dict.into_any())
+            }
+            Union(fields, mode) => {
+                let id = i8::from_le_bytes(self.fixed(column, 0, row)?);
+                let number = fields.iter().position(|(known, _)| known == id);
+                let child = number.and_then(|number| column.children.get(number));
+                let at = match mode {
+                    UnionMode::Sparse => row,
+                    UnionMode::Dense => self.place(column, 1, row, false)?,
+                };
+                let child = child.filter(|child| at < child.len).ok_or_else(changed)?;
+                self.element(child, at)
+            }
+            Dictionary(key, _) => {
+                let index = match **key {
+                    Int8 => i64::from(i8::from_le_bytes(self.fixed(column, 0, row)?)),
+                    UInt8 => i64::from(u8::from_le_bytes(self.fixed(column, 0, row)?)),
+                    Int16 => i64::from(i16::from_le_bytes(self.fixed(column, 0, row)?)),
+                    UInt16 => i64::from(u16::from_le_bytes(self.fixed(column, 0, row)?)),
+                    Int32 => i64::from(i32::from_le_bytes(self.fixed(column, 0, row)?)),
+                    UInt32 => i64::from(u32::from_le_bytes(self.fixed(column, 0, row)?)),
+                    _ => i64::from_le_bytes(self.fixed(column, 0, row)?),
+                };
+                let values = column.dictionary.as_deref().ok_or_else(changed)?;
+                let index = usize::try_from(index).ok().filter(|&index| index < values.len);
+                self.element(values, index.ok_or_else(changed)?)
+            }
+            RunEndEncoded(ends, _) => {
+                let [runs, values] = &column.children[..] else { return Err(changed()) };
+                let end = |run: usize| -> PyResult<i64> {
+                    Ok(match ends.data_type() {
+                        Int16 => i16::from_le_bytes(self.fixed(runs, 0, run)?).into(),
+                        Int32 => i32::from_le_bytes(self.fixed(runs, 0, run)?).into(),
+                        _ => i64::from_le_bytes(self.fixed(runs, 0, run)?),
+                    })
+                };
+                let (mut low, mut high) = (0, runs.len);
+                while low < high {
+                    let middle = low.midpoint(high);
+                    if end(middle)? > row as i64 { high = middle } else { low = middle + 1 }
+                }
+                if low >= values.len {
+                    return Err(changed());
+                }
+                self.element(values, low)
+            }
+        }
+    }
+}
+
+fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    }
+}
+
+/// IEEE 754's binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
+    match exponent {
+        0 => sign * fraction * 2f64.powi(-24),
+        0x1F if fraction == 0.0 => sign * f64::INFINITY,
+        0x1F => f64::NAN,
+        _ => sign * (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    }
+}

@@ -1,0 +1,253 @@
+//! Lists of dicts, and dicts of columns, as tables.
+
+use super::take::{self, Incoming};
+use crate::array::{self, Candidate};
+use crate::error;
+use crate::value::fault::type_name;
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, Field, Schema};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use slipring_codec::format::arrow::Rows;
+use slipring_codec::format::ndarray::{ByteOrder, Kind};
+use slipring_codec::infer::{self, Records, Scalar};
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Records that are worth a table: with fewer, the schema takes more bytes than the columns save.
+pub(crate) const WORTH: usize = 128;
+
+/// What became of a look at records.
+pub(crate) enum Look {
+    Table(Incoming),
+    /// They are none, and why.
+    Not(String),
+    /// It is no list of so many dicts.
+    Other,
+}
+
+/// The list as a table, if it holds `least` dicts or more that are alike.
+pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look> {
+    let Ok(list) = object.cast_exact::<PyList>() else { return Ok(Look::Other) };
+    if list.len() < least
+        || !list.get_item(0).is_ok_and(|first| first.is_exact_instance_of::<PyDict>())
+    {
+        return Ok(Look::Other);
+    }
+    let mut records = Records::new();
+    for (row, item) in list.iter().enumerate() {
+        let Ok(dict) = item.cast_exact::<PyDict>() else {
+            return Ok(Look::Not(format!("record {row} is of type {}", type_name(&item))));
+        };
+        records.begin();
+        for (key, value) in dict.iter() {
+            let Some(text) = exact_text(&key) else {
+                return Ok(Look::Not(format!("record {row} has a key that is no text")));
+            };
+            let Some(scalar) = scalar(&value) else {
+                return Ok(Look::Not(format!(
+                    "record {row} has an object of type {} under {text:?}",
+                    type_name(&value)
+                )));
+            };
+            if let Err(misfit) = records.entry(text, scalar) {
+                return Ok(Look::Not(misfit.to_string()));
+            }
+        }
+    }
+    Ok(match records.finish() {
+        Ok((schema, rows)) => Look::Table(Incoming { schema, batches: vec![rows] }),
+        Err(misfit) => Look::Not(misfit.to_string()),
+    })
+}
+
+fn exact_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+    let text = object.cast_exact::<PyString>().ok()?;
+    // A lone surrogate is no text: the value says so better.
+    text.to_str().ok()
+}
+
+/// What goes into a column and comes back as the same: of these types, and of none derived from them.
+fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
+    if let Some(text) = exact_text(object) {
+        return Some(Scalar::Text(text));
+    }
+    if let Ok(float) = object.cast_exact::<PyFloat>() {
+        return Some(Scalar::Float(float.value()));
+    }
+    if object.is_exact_instance_of::<PyInt>() {
+        return match object.extract::<i64>() {
+            Ok(int) => Some(Scalar::Int(int)),
+            Err(_) => object.extract::<u64>().ok().map(Scalar::Unsigned),
+        };
+    }
+    if let Ok(value) = object.cast_exact::<PyBool>() {
+        return Some(Scalar::Bool(value.is_true()));
+    }
+    if object.is_none() {
+        return Some(Scalar::Null);
+    }
+    object.cast_exact::<PyBytes>().ok().map(|bytes| Scalar::Bytes(bytes.as_bytes()))
+}
+
+/// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
+pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
+    let py = object.py();
+    let refused = |what: String| {
+        let hint = "give a data frame, a list of dicts with values of one type under each key, or a dict \
+                    of columns of one length; format=\"value\" takes any of them as they are";
+        error::unsendable(py, &what, "$", &type_name(object), hint)
+    };
+    if let Ok(columns) = object.cast::<PyDict>() {
+        return of_columns(columns)?.map_err(refused);
+    }
+    let object = match object.cast::<PyList>() {
+        Ok(list) => py
+            .import(intern!(py, "slipring._arrow"))?
+            .call_method1(intern!(py, "records"), (list,))?,
+        Err(_) => object.clone(),
+    };
+    match of_list(&object, 1)? {
+        Look::Table(table) => Ok(table),
+        Look::Not(why) => Err(refused(why)),
+        Look::Other => {
+            Err(refused(format!("an object of type {} is no table", type_name(&object))))
+        }
+    }
+}
+
+/// A dict of columns as a table; the inner error says why it is none.
+fn of_columns(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, String>> {
+    let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayData>::new());
+    for (name, column) in columns.iter() {
+        let Some(name) = exact_text(&name) else {
+            return Ok(Err("a column has a name that is no text".to_owned()));
+        };
+        let (field, data) = match one_column(name, &column)? {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
+        };
+        if arrays.first().is_some_and(|first| first.len() != data.len()) {
+            let first = arrays.first().map_or(0, ArrayData::len);
+            return Ok(Err(format!(
+                "column {name:?} has {} elements, the first {first}",
+                data.len()
+            )));
+        }
+        fields.push(field);
+        arrays.push(data);
+    }
+    let len = arrays.first().map_or(0, ArrayData::len);
+    let batches = vec![Rows { len, columns: arrays }];
+    Ok(Ok(Incoming { schema: Schema::new(fields), batches }))
+}
+
+type One = Result<(Field, ArrayData), String>;
+
+fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
+    if take::shows(column)? {
+        let Incoming { schema, mut batches } = take::whole(column)?;
+        let marked = schema.metadata().get(take::COLUMN).is_some();
+        return Ok(match (batches.len(), marked) {
+            (1, true) => {
+                let field = schema.field(0).clone().with_name(name);
+                Ok((field, batches.remove(0).columns.remove(0)))
+            }
+            (_, true) => {
+                Err(format!("column {name:?} is in several pieces: put them together first"))
+            }
+            _ => Err(format!("column {name:?} is a table of its own")),
+        });
+    }
+    if let Candidate::Array(array) = array::look(column)? {
+        return numbers(name, column, &array);
+    }
+    let Ok(items) = column.cast::<PyList>() else {
+        return Ok(Err(format!("column {name:?} is of type {}", type_name(column))));
+    };
+    let mut records = Records::new();
+    for item in items.iter() {
+        let Some(scalar) = scalar(&item) else {
+            return Ok(Err(format!("column {name:?} has an object of type {}", type_name(&item))));
+        };
+        records.begin();
+        if let Err(misfit) = records.entry(name, scalar) {
+            return Ok(Err(misfit.to_string()));
+        }
+    }
+    if items.is_empty() {
+        return Ok(Ok((
+            Field::new(name, DataType::Null, true),
+            ArrayData::new_empty(&DataType::Null),
+        )));
+    }
+    Ok(match records.finish() {
+        Ok((schema, mut rows)) => Ok((schema.field(0).clone(), rows.columns.remove(0))),
+        Err(misfit) => Err(misfit.to_string()),
+    })
+}
+
+/// An array of numbers with one dimension, over NumPy's memory where it lies in one piece.
+fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> PyResult<One> {
+    let no = || Ok(Err(format!("column {name:?} is an array of {}", array.descriptor.element())));
+    let [len] = *array.descriptor.shape() else {
+        return Ok(Err(format!(
+            "column {name:?} has {} dimensions",
+            array.descriptor.shape().len()
+        )));
+    };
+    let Some(dtype) = array.descriptor.element().dtype() else { return no() };
+    let data_type = match (dtype.kind(), dtype.item_size()) {
+        (Kind::Int, 1) => DataType::Int8,
+        (Kind::Int, 2) => DataType::Int16,
+        (Kind::Int, 4) => DataType::Int32,
+        (Kind::Int, 8) => DataType::Int64,
+        (Kind::Uint, 1) => DataType::UInt8,
+        (Kind::Uint, 2) => DataType::UInt16,
+        (Kind::Uint, 4) => DataType::UInt32,
+        (Kind::Uint, 8) => DataType::UInt64,
+        (Kind::Float, 2) => DataType::Float16,
+        (Kind::Float, 4) => DataType::Float32,
+        (Kind::Float, 8) => DataType::Float64,
+        (Kind::Bool, _) => DataType::Boolean,
+        _ => return no(),
+    };
+    if dtype.byte_order() == ByteOrder::Big {
+        return no();
+    }
+    let whole = match array.bytes() {
+        Some(bytes) if !bytes.is_empty() => {
+            let owner = Arc::new(AssertUnwindSafe(object.clone().unbind()));
+            // SAFETY: the bytes are the array's, which the owner keeps; that nobody writes to them while they
+            // are sent is the caller's affair, as for every array that is sent.
+            unsafe { Buffer::from_custom_allocation(NonNull::from(&bytes[0]), bytes.len(), owner) }
+        }
+        _ => {
+            let mut bytes = MutableBuffer::from_len_zeroed(array.descriptor.byte_len());
+            array.copy_to(object.py(), &mut bytes)?;
+            bytes.into()
+        }
+    };
+    let buffer = match data_type {
+        DataType::Boolean => whole.iter().map(|&byte| byte != 0).collect(),
+        _ => whole,
+    };
+    let data = ArrayData::builder(data_type.clone()).len(len as usize).add_buffer(buffer);
+    let data = data.align_buffers(true).build();
+    Ok(data
+        .map(|data| (Field::new(name, data_type, false), data))
+        .map_err(|error| error.to_string()))
+}
+
+/// Whether a table was made of records.
+pub(super) fn is_records(schema: &Schema) -> bool {
+    schema.metadata().get(infer::RECORDS).is_some()
+}
+
+/// Whether nulls of a field stand for keys that are missing.
+pub(super) fn is_missing(field: &Field) -> bool {
+    field.metadata().get(infer::MISSING).is_some()
+}

@@ -1,0 +1,248 @@
+//! Tables of any length, a frame for each piece: as many rows in memory as two pieces have.
+//!
+//! The first frame of a stream has the flag STREAM_FIRST, the last one STREAM_LAST. A table that was sent by itself has
+//! neither, and is a stream of one.
+
+use super::give::{self, Memory, Source};
+use super::take::{Batches, Incoming};
+use super::{Table, capsule, open, send};
+use crate::consumer::Consumer;
+use crate::end::{End, Timeout};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use slipring::Producer;
+use slipring_codec::Format;
+use slipring_codec::format::arrow::{self, Rows};
+use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sends the batches of an object, each as frames of at most `rows` rows. Returns how many frames that were; of an error,
+/// how many were sent before it is told.
+pub(crate) fn send_batches(
+    end: &End<Producer>,
+    object: &Bound<'_, PyAny>,
+    rows: Option<usize>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+    sent: &mut usize,
+) -> PyResult<()> {
+    let py = object.py();
+    let mut batches = Batches::of(object)?;
+    let mut table = Incoming { schema: batches.schema.clone(), batches: Vec::new() };
+    let mut pieces = VecDeque::new();
+    let mut first = STREAM_FIRST;
+    let mut ended = false;
+    loop {
+        // One piece ahead: only then it is known which is the last.
+        while pieces.len() < 2 && !ended {
+            match batches.next(py)? {
+                Some(batch) => cut(batch, rows, &mut pieces),
+                None => ended = true,
+            }
+        }
+        table.batches = pieces.pop_front().into_iter().collect();
+        let last = if pieces.is_empty() { STREAM_LAST } else { 0 };
+        // Metadata is the stream's, and goes with its first frame.
+        let meta = meta.filter(|_| first != 0);
+        send::send(py, end, &table, meta, timeout, first | last)?;
+        *sent += 1;
+        first = 0;
+        if last != 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn cut(batch: Rows, rows: Option<usize>, pieces: &mut VecDeque<Rows>) {
+    let most = rows.unwrap_or(usize::MAX).max(1);
+    if batch.len <= most {
+        return pieces.push_back(batch);
+    }
+    for start in (0..batch.len).step_by(most) {
+        let len = most.min(batch.len - start);
+        let columns = batch.columns.iter().map(|column| column.slice(start, len)).collect();
+        pieces.push_back(Rows { len, columns });
+    }
+}
+
+/// Takes the frames of one stream of tables off a ring, one at a time.
+#[pyclass(frozen, module = "slipring")]
+pub(crate) struct TableReader {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    consumer: Py<Consumer>,
+    timeout: Timeout,
+    /// What was read ahead for the schema.
+    ahead: Option<(Memory, Arc<arrow::Table>)>,
+    schema: Option<arrow_schema::SchemaRef>,
+    producer: u32,
+    ended: bool,
+}
+
+impl State {
+    /// The next table of the stream.
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<(Memory, Arc<arrow::Table>)>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let consumer = self.consumer.get();
+        let frame = consumer.receive(py, self.timeout)?;
+        let header = *frame.header();
+        if header.format != Format::Arrow.code() {
+            let found = Format::from_code(header.format).map_or("unknown", Format::name);
+            return Err(broken(format!("a frame of format {found} came where a table should")));
+        }
+        let flags = header.flags;
+        match &self.schema {
+            // A table by itself is first and last.
+            None if flags & (STREAM_FIRST | STREAM_LAST) == 0 => self.ended = true,
+            None if flags & STREAM_FIRST == 0 => {
+                return Err(broken("the stream's first frames are missing".to_owned()));
+            }
+            None => {}
+            Some(_) if flags & STREAM_FIRST != 0 => {
+                return Err(broken("another stream began before this one ended".to_owned()));
+            }
+            Some(_) if header.producer != self.producer => {
+                return Err(broken("a frame of another producer came into the stream".to_owned()));
+            }
+            Some(_) => {}
+        }
+        self.producer = header.producer;
+        self.ended |= flags & STREAM_LAST != 0;
+        if frame.acknowledged() == Some(false) {
+            frame.ack().map_err(|error| crate::error::raise(py, error))?;
+        }
+        let (memory, table) = open(py, frame, consumer.taking())?;
+        match &self.schema {
+            Some(schema) if *schema != table.schema => {
+                return Err(broken("a frame has another schema than the stream".to_owned()));
+            }
+            Some(_) => {}
+            None => self.schema = Some(Arc::clone(&table.schema)),
+        }
+        Ok(Some((memory, table)))
+    }
+
+    /// The schema, for which the first frame is waited for.
+    fn schema(&mut self, py: Python<'_>) -> PyResult<arrow_schema::SchemaRef> {
+        if self.schema.is_none() {
+            self.ahead = self.next(py)?;
+        }
+        self.schema.clone().ok_or_else(|| broken("the stream has no frame".to_owned()))
+    }
+}
+
+#[cold]
+fn broken(what: String) -> PyErr {
+    PyValueError::new_err(what)
+}
+
+impl TableReader {
+    pub(crate) fn new(consumer: Py<Consumer>, timeout: Timeout) -> Self {
+        let state =
+            State { consumer, timeout, ahead: None, schema: None, producer: 0, ended: false };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// A turn with the state, waited for detached: the one who has it may wait for a frame.
+    fn with<T>(
+        &self,
+        py: Python<'_>,
+        turn: impl FnOnce(Python<'_>, &mut State) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let state = self.state.lock_py_attached(py);
+        turn(py, &mut state.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The reader as a stream of Arrow's.
+struct FromRing {
+    state: Arc<Mutex<State>>,
+    /// Batches of a frame that has several.
+    waiting: Option<(Memory, Arc<arrow::Table>, usize)>,
+}
+
+impl FromRing {
+    fn turn<T>(
+        &self,
+        turn: impl FnOnce(Python<'_>, &mut State) -> PyResult<T>,
+    ) -> Result<T, String> {
+        let attached = Python::try_attach(|py| {
+            let state = self.state.lock_py_attached(py);
+            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            turn(py, &mut state).map_err(|error| error.to_string())
+        });
+        attached.unwrap_or_else(|| Err("the interpreter is gone".to_owned()))
+    }
+}
+
+impl Source for FromRing {
+    fn schema(&mut self) -> Result<capsule::Schema, String> {
+        let schema = self.turn(|py, state| state.schema(py))?;
+        capsule::Schema::try_from(&*schema).map_err(|error| error.to_string())
+    }
+
+    fn next(&mut self) -> Result<Option<capsule::Array>, String> {
+        loop {
+            if let Some((memory, table, number)) = &mut self.waiting {
+                if let Some(batch) = table.batches.get(*number) {
+                    *number += 1;
+                    return Ok(Some(give::batch(memory, batch)));
+                }
+                self.waiting = None;
+            }
+            match self.turn(|py, state| state.next(py))? {
+                None => return Ok(None),
+                Some((memory, table)) => self.waiting = Some((memory, table, 0)),
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl TableReader {
+    /// Name and type of each column, a line each. Waits for the first frame.
+    #[getter]
+    fn schema(&self, py: Python<'_>) -> PyResult<String> {
+        self.with(py, |py, state| state.schema(py)).map(|schema| super::told(&schema))
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Table>> {
+        let next = self.with(py, |py, state| state.next(py))?;
+        Ok(next.map(|(memory, table)| Table::new(memory, table)))
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        let source = FromRing { state: Arc::clone(&self.state), waiting: None };
+        capsule::capsule(py, give::stream(Box::new(source)), capsule::STREAM)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let schema = self.with(py, |py, state| state.schema(py))?;
+        let schema = capsule::Schema::try_from(&*schema);
+        let schema = schema.map_err(|error| broken(error.to_string()))?;
+        capsule::capsule(py, schema, capsule::SCHEMA)
+    }
+
+    fn __repr__(&self) -> String {
+        "<slipring.TableReader>".to_owned()
+    }
+}

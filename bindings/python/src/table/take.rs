@@ -1,0 +1,182 @@
+//! Tables on their way in: whatever shows itself by Arrow's capsules, without a look at the library it is of.
+
+use super::capsule::{self, Array, Schema, Stream, Structure};
+use crate::error;
+use crate::frame::Frame;
+use crate::value::fault::type_name;
+use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, DataType, Field};
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use slipring_codec::format::arrow::Rows;
+use std::ffi::CStr;
+
+/// In the metadata of a schema: the table is one column, sent alone.
+pub(crate) const COLUMN: &str = "slipring.column";
+
+/// A table that an object shows.
+pub(crate) struct Incoming {
+    pub(crate) schema: arrow_schema::Schema,
+    pub(crate) batches: Vec<Rows>,
+}
+
+/// Whether an object shows itself as a table or a column of one.
+pub(crate) fn shows(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let (py, kind) = (object.py(), object.get_type());
+    if let Ok(frame) = object.cast::<Frame>() {
+        return Ok(frame.get().is_table());
+    }
+    Ok(kind.hasattr(intern!(py, "__arrow_c_stream__"))?
+        || kind.hasattr(intern!(py, "__arrow_c_array__"))?)
+}
+
+/// The table of an object that [`shows`] one. That it can't be had in this form is an `EncodeError`, with the
+/// library's own exception as its cause.
+pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
+    let batches = || {
+        let mut batches = Batches::of(object)?;
+        let mut all = Vec::new();
+        while let Some(rows) = batches.next(object.py())? {
+            all.push(rows);
+        }
+        Ok(Incoming { schema: batches.schema, batches: all })
+    };
+    batches().map_err(|cause| refusal(object, cause))
+}
+
+/// The library could not make Arrow of it: as the refusal of a format, so that another is tried.
+fn refusal(object: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
+    let py = object.py();
+    let ours = error::is(py, &cause, intern!(py, "Error"));
+    if ours || !cause.is_instance_of::<PyException>(py) {
+        return cause;
+    }
+    let kind = type_name(object);
+    let what = format!("an object of type {kind} does not come as Arrow: {cause}");
+    let hint = "give its columns types of Arrow's, or send it with format=\"pickle\"";
+    let error = error::unsendable(py, &what, "$", &kind, hint);
+    error.set_cause(py, Some(cause));
+    error
+}
+
+/// The batches of an object, one at a time.
+pub(crate) struct Batches {
+    pub(crate) schema: arrow_schema::Schema,
+    /// Of what the arrays are: of structs that are the rows, or a column.
+    data_type: DataType,
+    from: From,
+}
+
+enum From {
+    Stream(Stream),
+    Array(Option<Array>),
+}
+
+impl Batches {
+    /// Asks the object for its stream, or for its array.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        if object.get_type().hasattr(intern!(py, "__arrow_c_stream__"))? {
+            let shown = object.call_method0(intern!(py, "__arrow_c_stream__"))?;
+            // SAFETY: the interface keeps an `ArrowArrayStream` under this name.
+            let mut stream: Stream = unsafe { capsule::take(&shown, capsule::STREAM) }?;
+            let (stream, field) = py.detach(|| {
+                let field = stream_field(&mut stream);
+                (stream, field)
+            });
+            let field = field.map_err(|error| failed(&error))?;
+            return Self::new(field, From::Stream(stream));
+        }
+        let shown = object.call_method0(intern!(py, "__arrow_c_array__"))?;
+        let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = shown.extract()?;
+        // SAFETY: the interface keeps an `ArrowSchema` under this name.
+        let schema: Schema = unsafe { capsule::take(&schema, capsule::SCHEMA) }?;
+        // SAFETY: the interface keeps an `ArrowArray` under this name.
+        let array: Array = unsafe { capsule::take(&array, capsule::ARRAY) }?;
+        let field = Field::try_from(&schema).map_err(|error| failed(&error.to_string()))?;
+        Self::new(field, From::Array(Some(array)))
+    }
+
+    fn new(field: Field, from: From) -> PyResult<Self> {
+        let data_type = field.data_type().clone();
+        let metadata = field.metadata().clone();
+        let schema = match &data_type {
+            DataType::Struct(fields) => {
+                arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
+            }
+            _ => {
+                let mark = [(COLUMN.to_owned(), "1".to_owned())];
+                arrow_schema::Schema::new_with_metadata(vec![field], mark)
+            }
+        };
+        Ok(Self { schema, data_type, from })
+    }
+
+    /// The next batch. The library works detached: it attaches itself where it needs the interpreter.
+    pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Option<Rows>> {
+        let (data_type, from) = (&self.data_type, &mut self.from);
+        let next = py.detach(|| {
+            let array = match from {
+                From::Stream(stream) => next_of(stream)?,
+                From::Array(array) => array.take(),
+            };
+            array.map(|array| import(array, data_type.clone())).transpose()
+        });
+        let Some(data) = next.map_err(|error| failed(&error))? else { return Ok(None) };
+        if !matches!(self.data_type, DataType::Struct(_)) {
+            return Ok(Some(Rows { len: data.len(), columns: vec![data] }));
+        }
+        let rows = Rows::from_struct(&data);
+        rows.map(Some).map_err(|refused| error::encode(py, &refused, "arrow"))
+    }
+}
+
+#[cold]
+fn failed(error: &str) -> PyErr {
+    pyo3::exceptions::PyValueError::new_err(error.to_owned())
+}
+
+/// What the stream says of its last failure.
+fn last_error(stream: &mut Stream, code: i32) -> String {
+    // SAFETY: an unreleased stream, right after a call that failed.
+    let text = stream.get_last_error.map(|get| unsafe { get(stream) });
+    match text {
+        Some(text) if !text.is_null() => {
+            // SAFETY: the text is the stream's, until its next call.
+            unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+        }
+        _ => format!("the Arrow stream failed with code {code}"),
+    }
+}
+
+fn stream_field(stream: &mut Stream) -> Result<Field, String> {
+    let Some(get) = stream.get_schema else { return Err("the stream has no schema".to_owned()) };
+    let mut schema = Schema::released();
+    // SAFETY: an unreleased stream, and a place for a schema.
+    match unsafe { get(stream, &mut schema) } {
+        0 => Field::try_from(&schema).map_err(|error: ArrowError| error.to_string()),
+        code => Err(last_error(stream, code)),
+    }
+}
+
+fn next_of(stream: &mut Stream) -> Result<Option<Array>, String> {
+    let Some(get) = stream.get_next else { return Ok(None) };
+    let mut array = Array::released();
+    // SAFETY: an unreleased stream, and a place for an array.
+    match unsafe { get(stream, &mut array) } {
+        0 => Ok(if array.is_released() { None } else { Some(array) }),
+        code => Err(last_error(stream, code)),
+    }
+}
+
+/// The array as arrow-rs has it, over the library's memory.
+fn import(array: Array, data_type: DataType) -> Result<ArrayData, String> {
+    let mut array = std::mem::ManuallyDrop::new(array);
+    // SAFETY: both are the interface's `struct ArrowArray`; what was moved out is not dropped here.
+    let array = unsafe { FFI_ArrowArray::from_raw((&raw mut *array).cast()) };
+    // SAFETY: the library answers for what it shows: that it is of its type, and as long as it says.
+    let data = unsafe { from_ffi_and_data_type(array, data_type) };
+    data.map_err(|error| error.to_string())
+}

@@ -1,0 +1,538 @@
+"""Tables: what any library shows by Arrow's capsules comes back as the same, over the segment."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import gc
+import importlib.util
+import pathlib
+import re
+import struct
+
+import duckdb
+import hypothesis
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import strategies as st
+
+import slipring
+
+# What lays out a body by pyarrow alone.
+_path = pathlib.Path(__file__).parents[3] / "crates/codec/tests/golden/arrow.py"
+_spec = importlib.util.spec_from_file_location("golden_arrow", _path)
+golden = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(golden)
+
+INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A ring for many examples, whose consumer looks at everything."""
+    with slipring.create(anonymous=True, capacity="64 MiB", slots=64) as ring:
+        yield ring.producer(), ring.consumer(checks="full")
+
+
+def there_and_back(both, table, **options):
+    tx, rx = both
+    tx.send(table, timeout=5, **options)
+    return rx.recv(5)
+
+
+def ints(kind):
+    low, high = (0, 2**kind.bit_width - 1) if str(kind)[0] == "u" else (-(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1)
+    return st.integers(low, high)
+
+
+def decimals(precision, scale):
+    top = 10**precision - 1
+    with decimal.localcontext() as context:
+        context.prec = 90
+        return st.integers(-top, top).map(lambda n: decimal.Decimal(n).scaleb(-scale, decimal.Context(prec=90)))
+
+
+LEAVES = (
+    [(kind, ints(kind)) for kind in INTS]
+    + [
+        (pa.null(), st.none()),
+        (pa.bool_(), st.booleans()),
+        (pa.float16(), st.floats(width=16, allow_nan=False).map(np.float16)),
+        (pa.float32(), st.floats(width=32, allow_nan=False)),
+        (pa.float64(), st.floats(allow_nan=False)),
+        (pa.date32(), st.integers(-(2**31), 2**31 - 1)),
+        (pa.date64(), st.integers(-(10**6), 10**6).map(lambda n: n * 86_400_000)),
+        (pa.time32("s"), st.integers(0, 86_399)),
+        (pa.time32("ms"), st.integers(0, 86_399_999)),
+        (pa.time64("us"), st.integers(0, 86_400 * 10**6 - 1)),
+        (pa.time64("ns"), st.integers(0, 86_400 * 10**9 - 1)),
+    ]
+    + [
+        (pa.timestamp(unit, zone), st.integers(-(2**62), 2**62))
+        for unit in ("s", "ms", "us", "ns")
+        for zone in (None, "UTC", "Europe/Berlin", "+05:30")
+    ]
+    + [(pa.duration(unit), st.integers(-(2**62), 2**62)) for unit in ("s", "ms", "us", "ns")]
+    + [
+        (pa.month_day_nano_interval(), st.tuples(*[st.integers(-1000, 1000)] * 3)),
+        (pa.decimal32(9, 3), decimals(9, 3)),
+        (pa.decimal64(18, -2), st.integers(-(10**15), 10**15).map(lambda n: decimal.Decimal(n * 100))),
+        (pa.decimal128(38, 10), decimals(38, 10)),
+        (pa.decimal256(76, 0), decimals(76, 0)),
+        (pa.binary(3), st.binary(min_size=3, max_size=3)),
+    ]
+    + [(kind, st.text(max_size=20)) for kind in (pa.string(), pa.large_string(), pa.string_view())]
+    + [(kind, st.binary(max_size=20)) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())]
+)
+
+
+def optional(values):
+    return st.none() | values
+
+
+def grow(inner):
+    """A type around others, with the values that it takes."""
+
+    def of_one(pair):
+        kind, values = pair
+        lists = st.lists(optional(values), max_size=4)
+        return st.sampled_from(
+            [
+                (pa.list_(kind), lists),
+                (pa.large_list(kind), lists),
+                (pa.list_view(kind), lists),
+                (pa.large_list_view(kind), lists),
+                (pa.list_(kind, 2), st.lists(optional(values), min_size=2, max_size=2)),
+                (pa.map_(pa.string(), kind), st.lists(st.tuples(st.text(max_size=3), optional(values)), max_size=3)),
+            ]
+        )
+
+    def of_two(pairs):
+        (one, first), (two, second) = pairs
+        fields = [pa.field("one", one), pa.field("two", two, metadata={"k": "v"})]
+        return (pa.struct(fields), st.fixed_dictionaries({"one": optional(first), "two": optional(second)}))
+
+    return inner.flatmap(of_one) | st.tuples(inner, inner).map(of_two)
+
+
+TYPES = st.recursive(st.sampled_from(LEAVES), grow, max_leaves=4)
+
+
+@st.composite
+def arrays(draw):
+    """An array of any type, whole or cut out of a longer one."""
+    kind, values = draw(TYPES)
+    elements = draw(st.lists(optional(values), max_size=12))
+    array = pa.array(elements, kind)
+    plain = not pa.types.is_nested(kind) and not pa.types.is_null(kind)
+    if plain and draw(st.booleans()) and not pa.types.is_interval(kind):
+        try:
+            array = array.dictionary_encode()
+        except pa.ArrowNotImplementedError:
+            pass
+    start = draw(st.integers(0, len(array)))
+    return array.slice(start, draw(st.integers(0, len(array) - start)))
+
+
+def same(received, sent):
+    received.validate(full=True)
+    assert received.schema.equals(sent.schema, check_metadata=True)
+    assert received.equals(sent), (received, sent)
+
+
+@hypothesis.given(array=arrays(), chunks=st.integers(1, 3))
+@hypothesis.settings(max_examples=400, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+def test_every_type_goes_there_and_back(both, array, chunks):
+    """R2.1, R2.3: tables of generated types, as pyarrow compares and validates them; also what to_pylist gives."""
+    pieces = [array, array.slice(1), array.slice(0, len(array) // 2)][:chunks]
+    table = pa.table({"c": pa.chunked_array(pieces, array.type)}, metadata={"m": "\u00e9"} if chunks == 2 else None)
+    frame = there_and_back(both, table)
+    assert frame.format == "arrow"
+    same(pa.table(frame.value), table)
+    try:
+        expected = table.to_pylist()
+    except (ValueError, OverflowError, ImportError):
+        return
+    if not pa.types.is_nested(array.type) and not pa.types.is_interval(array.type) and "ns" not in str(array.type):
+        assert frame.value.to_pylist() == expected
+
+
+def shapes():
+    """Arrow's integration shapes, and others that break writers."""
+    ids = pa.array([5, 7, 5, 5], pa.int8())
+    children = [pa.array([1, None, 3, 4]), pa.array(["a", "b", None, "d"])]
+    sparse = pa.UnionArray.from_sparse(ids, children, ["i", "s"], [5, 7])
+    dense = pa.UnionArray.from_dense(ids, pa.array([0, 1, 2, 3], pa.int32()), children, ["i", "s"], [5, 7])
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3, 4], pa.int16()), pa.array(["x", None, "z"]))
+    nested = pa.array([[{"a": [1, None]}, None], None, [], [{"a": None}]])
+    words = pa.array(["p", "q", None, "p"]).dictionary_encode()
+    ordered = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, None]), pa.array(["low", "high"]), ordered=True)
+    deep = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0, None, 1], pa.int8()),
+        pa.ListArray.from_arrays(pa.array([0, 1, 3]), pa.array(["v", "w", "v"]).dictionary_encode()),
+    )
+    long = pa.array(["a text that no view holds in itself", None, "x" * 40, ""], pa.string_view())
+    columns = dict(sparse=sparse, dense=dense, runs=runs, nested=nested, words=words, ordered=ordered, deep=deep, long=long)
+    whole = pa.table(columns)
+    yield "all", whole
+    for name, column in columns.items():
+        for start, length in [(0, 4), (1, 2), (2, 2), (3, 1), (1, 0)]:
+            yield f"{name}-{start}-{length}", pa.table({name: column.slice(start, length)})
+    yield "chunks", pa.concat_tables([whole.slice(i % 4, 1) for i in range(40)])
+    yield "no rows", whole.slice(0, 0)
+    yield "no batches", pa.Table.from_batches([], schema=whole.schema)
+    yield "no columns", pa.table({"a": [1, 2, 3]}).select([])
+    yield "same names", pa.Table.from_arrays([pa.array([1]), pa.array(["x"])], names=["a", "a"])
+    yield "wide", pa.table({f"c{i}": [i, None] for i in range(1000)})
+    yield "extension", pa.table({"u": pa.array([b"0123456789abcdef"], pa.uuid())})
+
+
+@pytest.mark.parametrize("table", [pytest.param(t, id=name) for name, t in shapes()])
+def test_the_shapes_of_arrow_go_there_and_back(both, table):
+    """R2.1: unions, runs, dictionaries in dictionaries, views, slices, many chunks, nothing at all."""
+    frame = there_and_back(both, table)
+    received = pa.table(frame.value)
+    if "runs" in table.column_names or "dense" in table.column_names or "sparse" in table.column_names:
+        assert received.schema == table.schema
+        assert received.to_pylist() == table.to_pylist()
+    else:
+        same(received, table)
+    assert frame.value.num_rows == len(frame.value) == table.num_rows
+    assert frame.value.column_names == table.column_names
+    if len(set(table.column_names)) == table.num_columns and "u" not in table.column_names:
+        assert frame.value.to_pylist() == table.to_pylist()
+
+
+def addresses(array):
+    return [b.address for b in array.buffers() if b is not None and b.size]
+
+
+def within(frame, address):
+    return frame.in_place and frame.address - 4096 <= address < frame.address + frame.header.body_len
+
+
+def test_every_library_reads_the_segment_itself(both):
+    """R2.3, R3: pyarrow, polars, pandas, DuckDB and NumPy take the column without a copy: its address is the frame's."""
+    n = 20_000
+    table = pa.table({"i": np.arange(n), "f": np.arange(n) / 2, "s": [f"text number {i}" for i in range(n)]})
+    frame = there_and_back(both, table)
+    received = frame.value
+    for array in pa.table(received).columns:
+        assert all(within(frame, address) for chunk in array.chunks for address in addresses(chunk))
+    assert all(a % 64 == 0 for c in pa.table(received).columns for k in c.chunks for a in addresses(k))
+    # The frame itself is taken as well.
+    assert pa.table(frame).equals(table)
+
+    numpy = np.asarray(received.column("i"))
+    assert within(frame, numpy.ctypes.data) and not numpy.flags.writeable
+    assert within(frame, np.frombuffer(received["f"]).ctypes.data)
+    assert np.array_equal(np.asarray(received["f"]), np.arange(n) / 2)
+
+    frame_of_polars = pl.DataFrame(received)
+    address = frame_of_polars["i"].to_numpy(allow_copy=False).ctypes.data
+    assert within(frame, address)
+    assert frame_of_polars["s"].to_list() == table["s"].to_pylist()
+
+    of_pandas = received.to_pandas(split_blocks=True)
+    assert within(frame, of_pandas["i"].to_numpy().ctypes.data)
+    assert of_pandas["s"].tolist() == table["s"].to_pylist()
+
+    connection = duckdb.connect()
+    [row] = connection.sql("select sum(i), max(s) from received").fetchall()
+    assert row == (sum(range(n)), max(table["s"].to_pylist()))
+
+
+def test_what_libraries_show_is_sent(both):
+    """R1.1: pandas with its index, polars, DuckDB, batches, readers, chunked and single columns."""
+    index = pd.DataFrame({"a": [1, 2], "s": ["x", None]}, index=pd.Index(["p", "q"], name="key"))
+    pd.testing.assert_frame_equal(there_and_back(both, index).value.to_pandas(), index)
+    frame = pl.DataFrame({"a": [1, None], "s": ["x", "a longer text than a view has"], "c": pl.Series(["u", "v"], dtype=pl.Categorical)})
+    assert there_and_back(both, frame).value.to_polars().equals(frame)
+    relation = duckdb.sql("select range as i, 'x' || range as s from range(3000)")
+    assert there_and_back(both, relation).value.num_rows == 3000
+    batch = pa.record_batch({"a": [1, 2]})
+    received = there_and_back(both, batch).value
+    assert pa.record_batch(received).equals(batch)
+    reader = pa.RecordBatchReader.from_batches(batch.schema, iter([batch, batch]))
+    received = there_and_back(both, reader).value
+    assert [len(piece) for piece in received.batches()] == [len(piece) for piece in received] == [2, 2]
+    with pytest.raises(TypeError, match="2 batches"):
+        received.__arrow_c_array__()
+    for column in (pa.array([1, 2, None]), pa.chunked_array([[1], [2]]), pl.Series("n", ["a", None])):
+        frame = there_and_back(both, column)
+        assert isinstance(frame.value, slipring.Column)
+        assert frame.value.to_pylist() == list(column.to_pylist() if hasattr(column, "to_pylist") else column)
+        assert frame.table.num_columns == 1
+    assert there_and_back(both, there_and_back(both, batch).value).value.to_pydict() == {"a": [1, 2]}
+    with_meta = there_and_back(both, batch, meta={"site": 4})
+    assert with_meta.meta == {"site": 4} and pa.table(with_meta.value).num_rows == 2
+
+
+def test_a_column_alone_keeps_the_frame(both):
+    """R5.2, R14: the block is given back when the last array is gone, and not before."""
+    tx, rx = both
+    with slipring.create(anonymous=True, capacity="1 MiB", slots=8) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send(pa.table({"a": np.arange(50_000), "b": np.arange(50_000)}))
+        frame = rx.recv(1)
+        column = pa.table(frame.value).column("b")
+        frame.release()
+        del frame
+        gc.collect()
+        with pytest.raises(slipring.Full):
+            tx.send(b"x" * 400_000, timeout=0)
+        assert column.to_pylist() == list(range(50_000))
+        del column
+        tx.send(b"x" * 400_000, timeout=0)
+        assert len(rx.recv(1).value) == 400_000
+
+
+def test_a_copy_is_ones_own(ring):
+    """R5: with copy=True nothing refers to the segment, and the body was copied before it was checked."""
+    tx, rx = ring.producer(), ring.consumer(copy=True)
+    tx.send(pa.table({"a": np.arange(5000)}))
+    frame = rx.recv(1)
+    array = np.asarray(frame.value["a"])
+    assert not within(frame, array.ctypes.data) and array.ctypes.data % 64 == 0
+    frame.release()
+    assert array.sum() == 5000 * 4999 // 2
+
+
+def test_what_is_asked_for_is_there(both):
+    """R2.3: names, types, columns by name and number, errors that say what to do."""
+    table = there_and_back(both, pa.table({"a": [1, None], "b": ["x", "y"], "t": pa.array([1, 2], pa.timestamp("us"))})).value
+    assert table.schema.splitlines()[:2] == ["a: Int64", "b: Utf8"]
+    assert (table.num_rows, table.num_columns, table.num_batches) == (2, 3, 1)
+    assert table["b"].to_pylist() == table.column(-2).to_pylist() == ["x", "y"]
+    assert table["a"].null_count == 1 and table["a"].name == "a" and table["a"].type == "Int64"
+    assert np.asarray(table["t"]).dtype == "M8[us]"
+    assert "2 rows x 3 columns" in repr(table) and "Int64" in repr(table["a"])
+    with pytest.raises(KeyError):
+        table["z"]
+    with pytest.raises(IndexError):
+        table[3]
+    with pytest.raises(ValueError, match="1 nulls"):
+        np.asarray(table["a"])
+    with pytest.raises(TypeError, match="Utf8"):
+        np.asarray(table["b"])
+    assert pl.Series(table["b"]).to_list() == ["x", "y"]
+    assert table["a"].to_polars().to_list() == [1, None] and table["a"].to_pyarrow().to_pylist() == [1, None]
+
+
+def test_what_does_not_come_as_arrow_goes_otherwise(both):
+    """R2.5: a frame with objects of several types is pickled, and explain says why."""
+    odd = pd.DataFrame({"a": [1, "x", object]})
+    tx, _ = both
+    with slipring.create(anonymous=True) as ring:
+        ring.producer().send(odd)
+        assert ring.consumer(pickle=True).recv(1).format == "pickle"
+        with pytest.raises(slipring.EncodeError, match="does not come as Arrow"):
+            tx.send(odd, format="arrow")
+    told = slipring.explain(odd)
+    assert told.format == "pickle" and "does not come as Arrow" in str(told)
+    told = slipring.explain(pa.table({"a": [1]}))
+    assert told.format == "arrow" and told.candidates[0].size > 0
+
+
+def records(n, **fields):
+    return [{"id": i, "name": f"n{i}", "half": i / 2, "odd": i % 2 == 1, "raw": b"%d" % i, **fields} for i in range(n)]
+
+
+def exactly(one, two):
+    """Also the same types, and keys in the same order."""
+    return repr(one) == repr(two) and type(one) is type(two)
+
+
+def test_records_go_as_a_table_and_come_back_as_records(both):
+    """R1.1, R2.2: many dicts with the same keys and types; the value is the list as it was sent."""
+    for sent in (
+        records(200),
+        records(200, none=None),
+        [{"a": i} if i % 3 else {"a": i, "b": "x"} for i in range(200)],
+        [{"a": i if i % 3 else None} for i in range(200)],
+        [{"u": 2**64 - 1 - i} for i in range(200)],
+        [{"u": 2**62 * (i % 4)} for i in range(200)],
+        [{"f": f} for f in [float("nan"), float("inf"), -0.0, 1e300] * 50],
+        [{} for _ in range(200)],
+    ):
+        frame = there_and_back(both, sent)
+        assert frame.format == "arrow" and exactly(frame.value, sent), sent[:3]
+        assert frame.table.num_rows == 200
+        assert slipring.explain(sent).format == "arrow"
+    assert pl.DataFrame(there_and_back(both, records(200)))["id"].sum() == 19900
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (records(127), "127 records: .* from 128 on"),
+        ([{"a": 1}] * 150 + [{"a": 1.0}], "a float under"),
+        ([{"a": 1}] * 150 + [{"a": True}], "a bool under"),
+        ([{"a": -1}] * 150 + [{"a": 2**63}], "2\\^63"),
+        ([{"a": 2**64}] * 150, "int"),
+        ([{"a": 1, "b": None}] * 150 + [{"a": 1}], "missing here and null"),
+        ([{"a": 1, "b": 2}] * 150 + [{"b": 1, "a": 2}], "another order"),
+        ([{"a": [1]}] * 150, "list"),
+        ([{1: 2}] * 150, "no text"),
+        ([{"a": 1}] * 150 + [5], "record 150"),
+        ([{"a": datetime.date(2020, 1, 1)}] * 150, "date"),
+    ],
+)
+def test_records_that_are_no_table_go_as_values(both, sent, why):
+    """R2.5: nothing changes its type on the way; explain says what kept them from a table."""
+    frame = there_and_back(both, sent)
+    assert frame.format == "value" and exactly(frame.value, sent)
+    told = slipring.explain(sent)
+    [arrow] = [candidate for candidate in told.candidates if candidate.format == "arrow"]
+    assert not arrow.fits and re.search(why, arrow.reason), arrow.reason
+
+
+@hypothesis.given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from("abcd"),
+            st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=3) | st.binary(max_size=3),
+        ),
+        min_size=128,
+        max_size=132,
+    )
+    | st.fixed_dictionaries({"a": st.none() | st.integers(-(2**63), 2**64 - 1), "b": st.text(max_size=4)}).flatmap(
+        lambda row: st.lists(st.sampled_from([row, {"a": 1, "b": ""}, {"a": None, "b": "x"}]), min_size=128, max_size=132)
+    )
+)
+@hypothesis.settings(max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+def test_any_records_come_back_as_they_were(both, rows):
+    """R1.1, R2.5: whichever format was taken."""
+    assert exactly(there_and_back(both, rows).value, rows)
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    label: str
+
+
+def test_what_is_asked_to_be_a_table(both):
+    """R1.1: dicts of columns, dataclasses and few records, with format="arrow"."""
+    columns = {"n": np.arange(4, dtype="i4"), "s": ["a", None, "c", "d"], "p": pa.array([1.5, 2, 3, 4]), "b": np.array([True] * 4), "r": np.arange(8.0)[::2]}
+    table = there_and_back(both, columns, format="arrow").value
+    assert pa.table(table).to_pydict() == {"n": [0, 1, 2, 3], "s": ["a", None, "c", "d"], "p": [1.5, 2, 3, 4], "b": [True] * 4, "r": [0, 2, 4, 6]}
+    points = [Point(1.0, "a"), Point(2.0, "b")]
+    assert there_and_back(both, points, format="arrow").table.to_pydict() == {"x": [1.0, 2.0], "label": ["a", "b"]}
+    for wrong in ({"a": [1], "b": [1, 2]}, {"a": [1, "x"]}, {"a": np.zeros((2, 2))}, {"a": object()}, 5, "text", [], [1]):
+        with pytest.raises(slipring.EncodeError):
+            both[0].send(wrong, format="arrow", timeout=1)
+
+
+def test_tables_are_sent_in_pieces(both):
+    """R2, R14: a reader of batches goes in frames of few rows, and is a stream on the other side."""
+    tx, rx = both
+    made = []
+
+    def batches():
+        for i in range(5):
+            made.append(i)
+            yield pa.record_batch({"i": np.arange(i * 10, i * 10 + 10)})
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"i": pa.int64()}), batches())
+    assert tx.send_batches(reader, rows=4, meta={"k": 1}) == 15
+    tables = rx.tables(timeout=1)
+    assert tables.schema == "i: Int64"
+    pieces = [len(table) for table in tables]
+    assert pieces == [4, 4, 2] * 5
+    for take in (pa.table, pl.DataFrame, lambda s: pa.RecordBatchReader.from_stream(s).read_all()):
+        assert tx.send_batches(pl.DataFrame({"i": range(50)}), rows=7) == 8
+        assert [*map(int, np.asarray(take(rx.tables(timeout=1))["i"]))] == list(range(50))
+    # Without rows, and a table by itself, and one without batches.
+    tx.send_batches(pa.table({"i": [1, 2]}))
+    assert pa.table(rx.tables(timeout=1)).to_pydict() == {"i": [1, 2]}
+    tx.send(pa.table({"i": [1, 2]}))
+    assert pa.table(rx.tables(timeout=1)).to_pydict() == {"i": [1, 2]}
+    assert tx.send_batches(pa.schema({"i": pa.int8()}).empty_table()) == 1
+    assert pa.table(rx.tables(timeout=1)).schema.names == ["i"]
+
+
+def test_a_stream_holds_few_batches(name):
+    """R14: however long it is: the ring is far smaller than the table, and the reader no faster than its consumer."""
+    import threading
+
+    with slipring.create(name, capacity="1 MiB", slots=8) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        total = 1_000_000
+        sender = threading.Thread(target=tx.send_batches, args=(pa.table({"i": np.arange(total)}),), kwargs={"rows": 10_000, "timeout": 30})
+        sender.start()
+        seen = 0
+        for table in rx.tables(timeout=30):
+            column = np.asarray(table["i"])
+            assert column[0] == seen
+            seen += len(column)
+            del table, column
+        sender.join()
+        assert seen == total
+
+
+def test_a_broken_stream_says_so(both):
+    """P9: what is no table, another stream, frames that are missing."""
+    with slipring.create(anonymous=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send({"a": 1})
+        with pytest.raises(ValueError, match="format value"):
+            next(rx.tables(timeout=1))
+        tx.send_batches(pa.table({"i": range(4)}), rows=2)
+        rx.recv(1)
+        with pytest.raises(ValueError, match="missing"):
+            next(rx.tables(timeout=1))
+        with pytest.raises(slipring.Timeout):
+            next(rx.tables(timeout=0.01))
+        with pytest.raises(Exception, match="no frame came"):
+            pa.table(rx.tables(timeout=0.01))
+
+    def failing():
+        yield pa.record_batch({"i": [1]})
+        yield pa.record_batch({"i": [2]})
+        raise RuntimeError("no more")
+
+    with slipring.create(anonymous=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        reader = pa.RecordBatchReader.from_batches(pa.schema({"i": pa.int64()}), failing())
+        with pytest.raises(Exception, match="no more") as raised:
+            tx.send_batches(reader)
+        assert raised.value.sent <= 1
+        tx.send_batches(pa.table({"i": [1]}))
+        tables = rx.tables(timeout=1)
+        if raised.value.sent:
+            next(tables)
+            with pytest.raises(ValueError, match="another stream began"):
+                next(tables)
+
+
+def test_mutations_end_well(foreign):
+    """P9: a good body with any word changed is refused, or its table can be walked by pyarrow in full."""
+    table = pa.table({"i": [1, None, 3], "s": ["abc", None, "d" * 30], "l": [[1], [], None], "d": pa.array(["p", "q", "p"]).dictionary_encode(), "v": pa.array(["x" * 20, None, "y"], pa.string_view())})
+    body = golden.body(table.to_batches())
+    flags = 1
+    assert pa.table(foreign(3, 0, body, flags).value).equals(table)
+    rng = np.random.default_rng(7)
+    refused = read = 0
+    for _ in range(1500):
+        spoilt = bytearray(body)
+        at = int(rng.integers(0, len(body) // 4)) * 4
+        value = int(rng.choice([0, 1, 2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1]))
+        spoilt[at : at + 4] = struct.pack("<I", value)
+        found = foreign(3, 0, bytes(spoilt), flags)
+        try:
+            received = pa.table(found.value)
+        except (slipring.DecodeError, OSError, ValueError, NotImplementedError, pa.ArrowException):
+            refused += 1
+            continue
+        read += 1
+        try:
+            received.to_pylist()
+        except (UnicodeDecodeError, OverflowError, ValueError):
+            pass
+        del found, received
+    assert refused > 100 and read > 100
