@@ -198,7 +198,8 @@ defmodule Slipring do
   `:capacity`, `:finished`, `:head` and `:tail` (frames ever taken and sent), `:waiting`, the pool's
   chunks, frames that are `:filling`, `:offered` and `:held`, that wait to be delivered again
   (`:returned`), that are `:dead` letters, and that were ever `:dropped`; and the `:processes`, each with
-  its OS `:pid`, whether it is `:alive`, and whether it `:produces` or `:consumes`.
+  its OS `:pid`, whether it is `:alive`, and whether it `:produces` or `:consumes`; and the `:schemas`, as
+  `schemas/1` gives them.
 
   And what this VM has out of it: `:leases` and `:leased`, how many frames and bytes are held in
   place, and `:copied`, how many large ones were copied because too much was held (see `:lease` in
@@ -220,6 +221,27 @@ defmodule Slipring do
   def info(address) do
     {named?, text} = address(address)
     result(Native.inspect(named?, text), :info, text)
+  end
+
+  @doc """
+  The schemas that a ring keeps for its frames, in the order in which they were added. Each has its
+  `:id`, which frames name, `:kind` (the number of the format whose bodies it describes), `:name`, `:version`
+  (0 for a name of which there is no version yet), `:size` in bytes, `:created_ns`, and `:wanted`: the
+  oldest and the newest version that all consumers read which have said so, or `nil`.
+
+      iex> ring = Slipring.create!("schemas-doc")
+      iex> Slipring.schemas(ring)
+      {:ok, []}
+      iex> Slipring.unlink!("schemas-doc")
+      :ok
+  """
+  @spec schemas(Ring.t() | address) :: {:ok, [map]} | failure
+  def schemas(%Ring{ref: ref, name: name}), do: result(Native.schemas(ref), :schemas, name)
+
+  def schemas(address) do
+    {named?, text} = address(address)
+    found = result(Native.inspect(named?, text), :schemas, text)
+    with {:ok, info} <- found, do: {:ok, info.schemas}
   end
 
   @doc """
@@ -909,6 +931,10 @@ defmodule Slipring do
   @doc "As `info/1`, or raises."
   @spec info!(Ring.t() | address) :: map
   def info!(ring), do: bang(info(ring))
+
+  @doc "As `schemas/1`, or raises."
+  @spec schemas!(Ring.t() | address) :: [map]
+  def schemas!(ring), do: bang(schemas(ring))
 
   @doc "As `finish/1`, or raises."
   @spec finish!(Ring.t() | address) :: :ok

@@ -186,6 +186,31 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
                 e.setattr("available", available)
             })
         }
+        Error::NoSchemas => plain(intern!(py, "NoSchemas")),
+        Error::SchemasFull { limit } => {
+            make(py, intern!(py, "SchemasFull"), message, |e| e.setattr("limit", limit))
+        }
+        Error::NoRoomForSchema { len, limit } => {
+            make(py, intern!(py, "NoRoomForSchema"), message, |e| {
+                e.setattr("len", len)?;
+                e.setattr("limit", limit)
+            })
+        }
+        Error::SchemaTooLarge { len, limit } => {
+            make(py, intern!(py, "SchemaTooLarge"), message, |e| {
+                e.setattr("len", len)?;
+                e.setattr("limit", limit)
+            })
+        }
+        Error::SchemaConflict(conflict) => make(py, intern!(py, "SchemaConflict"), message, |e| {
+            e.setattr("kind", conflict.kind)?;
+            e.setattr("name", &conflict.name)?;
+            e.setattr("version", conflict.version)?;
+            e.setattr("id", conflict.id)
+        }),
+        Error::TooManyWanted { limit } => {
+            make(py, intern!(py, "TooManyWanted"), message, |e| e.setattr("limit", limit))
+        }
         Error::Os { operation, path, source } => make(py, intern!(py, "Refused"), message, |e| {
             e.setattr("operation", operation)?;
             e.setattr("path", path.as_os_str())?;

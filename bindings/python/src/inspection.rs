@@ -32,6 +32,33 @@ impl Process {
     }
 }
 
+/// A schema in a ring's table.
+#[pyclass(frozen, get_all, module = "slipring")]
+pub(crate) struct Schema {
+    id: u32,
+    kind: u16,
+    name: String,
+    version: u16,
+    size: u64,
+    created_ns: u64,
+    wanted: Option<(u16, u16)>,
+}
+
+#[pymethods]
+impl Schema {
+    fn __repr__(&self) -> String {
+        let Self { id, kind, name, version, size, .. } = self;
+        format!("Schema(id={id}, kind={kind}, name={name:?}, version={version}, size={size})")
+    }
+}
+
+impl From<slipring::Described> for Schema {
+    fn from(found: slipring::Described) -> Self {
+        let slipring::Described { id, kind, name, version, size, created_ns, wanted, .. } = found;
+        Self { id, kind, name, version, size, created_ns, wanted }
+    }
+}
+
 fn hex(id: [u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(id))
 }
@@ -164,6 +191,14 @@ impl Inspection {
             consumes: p.consumes,
         };
         self.0.processes.iter().map(process).collect()
+    }
+    #[getter]
+    fn schemas(&self) -> Vec<Schema> {
+        self.0.schemas.iter().cloned().map(Schema::from).collect()
+    }
+    #[getter]
+    fn schema_limit(&self) -> u32 {
+        self.0.schema_limit
     }
     fn __str__(&self) -> String {
         self.0.to_string()

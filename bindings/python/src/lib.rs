@@ -54,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use crate::frame::{Frame, Header};
     #[pymodule_export]
-    use crate::inspection::{Inspection, Process};
+    use crate::inspection::{Inspection, Process, Schema};
     #[pymodule_export]
     use crate::json::_json;
     #[pymodule_export]

@@ -3,12 +3,13 @@
 use crate::consumer::Consumer;
 use crate::end::{Close, End};
 use crate::frame::Taking;
-use crate::inspection::Inspection;
+use crate::inspection::{Inspection, Schema};
 use crate::producer::Producer;
 use crate::{error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use slipring::{Delivery, Error, Segment};
+use pyo3::types::PyBytes;
+use slipring::{Delivery, Error, SchemaId, Segment};
 use slipring_codec::format::arrow::Checks;
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
@@ -155,6 +156,34 @@ impl Ring {
     fn inspect(&self, py: Python<'_>) -> PyResult<Inspection> {
         let segment = self.with(py, |hold| Ok(hold.segment.clone()))?;
         Ok(Inspection(py.detach(|| segment.inspect())))
+    }
+
+    fn schemas(&self, py: Python<'_>) -> PyResult<Vec<Schema>> {
+        let found = self.with(py, |hold| Ok(hold.segment.schemas()))?;
+        Ok(py.detach(|| found.describe()).into_iter().map(Schema::from).collect())
+    }
+
+    /// For the package itself and its tests: the id of a schema that is added, or there.
+    fn _add_schema(
+        &self,
+        py: Python<'_>,
+        kind: u16,
+        name: &str,
+        version: u16,
+        data: &[u8],
+    ) -> PyResult<u32> {
+        let schemas = self.with(py, |hold| Ok(hold.segment.schemas()))?;
+        let added = py.detach(|| schemas.add(kind, name, version, data));
+        added.map(|schema| schema.id().get()).map_err(|e| error::raise(py, e))
+    }
+
+    /// The bytes of the schema of an id, or `None`.
+    fn _schema<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = self.with(py, |hold| match SchemaId::new(id) {
+            Some(id) => hold.segment.schemas().get(id),
+            None => Ok(None),
+        })?;
+        Ok(found.map(|schema| PyBytes::new(py, &schema)))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

@@ -126,6 +126,34 @@ pub enum Error {
         /// Bytes that there are, in the machine or in the file system.
         available: u64,
     },
+    /// The ring was made without a schema table, by an option or by an earlier version.
+    NoSchemas,
+    /// The schema table has no entry left.
+    SchemasFull {
+        /// Schemas that it holds.
+        limit: u32,
+    },
+    /// There is no room left for a schema of this size.
+    NoRoomForSchema {
+        /// Bytes that it takes, with its name.
+        len: u64,
+        /// Bytes for all schemas of the ring.
+        limit: u64,
+    },
+    /// A schema of this size never fits.
+    SchemaTooLarge {
+        /// Bytes that it takes, with its name.
+        len: u64,
+        /// Bytes for all schemas of the ring.
+        limit: u64,
+    },
+    /// There is another schema of this kind, name and version.
+    SchemaConflict(Box<Conflict>),
+    /// One process can say of so many names of schemas which versions it reads.
+    TooManyWanted {
+        /// How many.
+        limit: u32,
+    },
     /// The operating system refused.
     Os {
         /// What was tried.
@@ -150,6 +178,25 @@ pub struct Mismatch {
     pub found: String,
     /// What to do.
     pub hint: &'static str,
+}
+
+/// Two schemas of one kind, name and version.
+#[derive(Debug)]
+pub struct Conflict {
+    /// What kind of schema they are.
+    pub kind: u16,
+    /// Their name.
+    pub name: String,
+    /// Their version.
+    pub version: u16,
+    /// Id of the one that is there.
+    pub id: u32,
+    /// Its length in bytes.
+    pub there: u64,
+    /// The length of the one that was to be added.
+    pub given: u64,
+    /// From which byte on they differ.
+    pub differs_at: u64,
 }
 
 impl Error {
@@ -274,6 +321,36 @@ impl fmt::Display for Error {
                 "{} with all its memory at once takes {needed} bytes, and {available} are available: \
                  create it without populate, or smaller",
                 path.display()
+            ),
+            Self::NoSchemas => f.write_str(
+                "the ring has no schema table: it was created with schemas 0, or by an earlier version; \
+                 create it anew",
+            ),
+            Self::SchemasFull { limit } => write!(
+                f,
+                "the ring's table holds {limit} schemas and has no entry left: schemas stay as long as \
+                 the ring; create it with more (schemas), or send without a schema"
+            ),
+            Self::NoRoomForSchema { len, limit } => write!(
+                f,
+                "no room for a schema of {len} bytes beside those that there are, {limit} bytes are \
+                 theirs in all: create the ring with more (schemas), or send without a schema"
+            ),
+            Self::SchemaTooLarge { len, limit } => write!(
+                f,
+                "a schema of {len} bytes does not fit, {limit} bytes are for all schemas of the ring: \
+                 create it with more (schemas), or send without a schema"
+            ),
+            Self::SchemaConflict(c) => write!(
+                f,
+                "version {} of schema {:?} (kind {}) is in the ring as schema {}, and is another one: it \
+                 has {} bytes, this one {}, and they differ from byte {} on; give what changed a new version",
+                c.version, c.name, c.kind, c.id, c.there, c.given, c.differs_at
+            ),
+            Self::TooManyWanted { limit } => write!(
+                f,
+                "this process has said of {limit} schemas which versions it reads, and can say it of no \
+                 more: let go of one"
             ),
             Self::Os { operation, path, source } => {
                 write!(f, "{operation} {}: {source}", path.display())

@@ -12,7 +12,7 @@ use bytemuck::{Pod, Zeroable};
 /// The first eight bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"SLIPRING";
 /// Format version; another major version is refused, a newer minor one may be attached.
-pub const VERSION: (u16, u16) = (1, 0);
+pub const VERSION: (u16, u16) = (1, 1);
 
 /// Length of the header page in bytes: fixed part, control part, reserve.
 pub(crate) const HEADER_LEN: u64 = 4096;
@@ -29,7 +29,10 @@ pub const FRAME_ALIGN: u64 = 64;
 pub(crate) const FEATURE_KEEP: u32 = 1;
 /// Feature bit: producers may drop the oldest frame to make room.
 pub(crate) const FEATURE_DROP: u32 = 2;
-const FEATURES: u32 = FEATURE_KEEP | FEATURE_DROP;
+/// Feature bit: there is a schema table. Who does not know it would derive other offsets, and would not
+/// recover a dead process's records.
+pub(crate) const FEATURE_SCHEMAS: u32 = 4;
+const FEATURES: u32 = FEATURE_KEEP | FEATURE_DROP | FEATURE_SCHEMAS;
 /// Size classes of the pool's slabs, at most.
 pub(crate) const CLASSES: usize = 40;
 const PAGE: u64 = 4096;
@@ -42,6 +45,19 @@ const MAX_SLOTS: u64 = 1 << 20;
 const BLOCKS_PER_CHUNK: u64 = 512;
 const MIN_CHUNK: u64 = 256 << 10;
 const MAX_CHUNKS: u64 = 1 << 14;
+
+/// Schemas that a table has room for, at most.
+const MAX_SCHEMAS: u64 = 4096;
+/// The pool of records: so many bytes for each schema that the table has room for, and no less than this.
+const RECORD_ROOM: u64 = 4096;
+const MIN_RECORDS: u64 = 128 << 10;
+/// Its chunks are small: each size of blocks takes some for itself.
+pub(crate) const RECORD_CHUNK: u64 = 16 << 10;
+const RECORDS_PER_CHUNK: u64 = 32;
+/// Its measures.
+pub(crate) static RECORDS: Measures = Measures::new(RECORD_CHUNK, RECORDS_PER_CHUNK);
+/// Longest name of a schema in bytes.
+pub(crate) const MAX_NAME: usize = 1024;
 
 /// Who may stand at the two ends of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +153,30 @@ impl Header {
     }
 }
 
+/// The header of a schema's record. Its name follows at once, and its body at the next multiple of 64.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub(crate) struct Record {
+    pub body_len: u64,
+    pub name_len: u32,
+    pub kind: u16,
+    pub version: u16,
+    pub created_ns: u64,
+    pub reserved: [u8; 8],
+}
+/// Length of [`Record`] in bytes.
+pub(crate) const RECORD_HEADER: usize = size_of::<Record>();
+
+impl Record {
+    /// Where the body of a record begins whose name is so long. `None`: no name is.
+    pub(crate) fn body_at(name_len: u64) -> Option<u64> {
+        let names = 1..=MAX_NAME as u64;
+        names
+            .contains(&name_len)
+            .then(|| (RECORD_HEADER as u64 + name_len).next_multiple_of(FRAME_ALIGN))
+    }
+}
+
 /// The fixed part of the segment header. Written once before the segment has a name.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -170,7 +210,11 @@ pub(crate) struct Fixed {
     pub chunks_at: u64,
     pub max_deliveries: u32,
     pub share: u32,
-    pub reserved: [u8; 56],
+    pub schemas: u32,
+    pub record_chunk: u32,
+    pub schemas_at: u64,
+    pub records_at: u64,
+    pub reserved: [u8; 32],
     pub checksum: u64,
 }
 
@@ -214,12 +258,16 @@ at!(Fixed {
     cell_len = 84, capacity = 88, chunk_len = 96, min_block = 100, first_lap = 104,
     participants_at = 112, cursors_at = 120, waits_at = 128, slots_at = 136, chunk_words_at = 144,
     block_words_at = 152, hints_at = 160, cells_at = 168, chunks_at = 176, max_deliveries = 184,
-    share = 188, reserved = 192, checksum = 248,
+    share = 188, schemas = 192, record_chunk = 196, schemas_at = 200, records_at = 208,
+    reserved = 216, checksum = 248,
 });
 at!(Header {
     format = 0, format_version = 1, flags = 2, type_code = 4, schema_version = 6, schema_id = 8,
     checksum = 12, body_len = 16, uncompressed_len = 24, sequence = 32, created_ns = 40,
     correlation_id = 48, participant = 56, reserved = 58, producer = 60,
+});
+at!(Record {
+    body_len = 0, name_len = 8, kind = 12, version = 14, created_ns = 16, reserved = 24,
 });
 const _: () = assert!(size_of::<Fixed>() == CONTROL_AT as usize);
 const _: () = assert!(size_of::<Header>() == FRAME_HEADER);
@@ -236,12 +284,17 @@ pub(crate) struct Rules {
     pub max_deliveries: u8,
     /// The part of the pool that one process may hold, in percent.
     pub share: u8,
+    /// Schemas that the table has room for; 0: there is no table.
+    pub schemas: u32,
 }
 
 impl Rules {
     /// The features' word.
     fn features(self) -> u32 {
-        (if self.keep { FEATURE_KEEP } else { 0 }) | if self.drop_oldest { FEATURE_DROP } else { 0 }
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        bit(self.keep, FEATURE_KEEP)
+            | bit(self.drop_oldest, FEATURE_DROP)
+            | bit(self.schemas > 0, FEATURE_SCHEMAS)
     }
 }
 
@@ -264,7 +317,11 @@ pub(crate) struct Geometry {
     pub chunk_words_at: u64,
     pub block_words_at: u64,
     pub hints_at: u64,
+    /// The schema table; 0 where there is none, as below.
+    pub schemas_at: u64,
     pub cells_at: u64,
+    /// The memory of the schemas' records.
+    pub records_at: u64,
     pub chunks_at: u64,
     pub total_len: u64,
 }
@@ -296,6 +353,9 @@ impl Geometry {
         if !(1..=100).contains(&rules.share) {
             return Err(invalid("share", rules.share.into(), "1 to 100 percent"));
         }
+        if u64::from(rules.schemas) > MAX_SCHEMAS {
+            return Err(invalid("schemas", rules.schemas.into(), "at most 4096"));
+        }
         let cell_len = (cell_body + FRAME_HEADER as u64).next_multiple_of(FRAME_ALIGN);
         let chunk_len = capacity.div_ceil(MAX_CHUNKS).next_power_of_two().max(MIN_CHUNK);
         let capacity = capacity.next_multiple_of(chunk_len);
@@ -324,7 +384,13 @@ impl Geometry {
         let chunk_words_at = part(chunks * 8, LINES);
         let block_words_at = part(chunks * BLOCKS_PER_CHUNK * 8, LINES);
         let hints_at = part(CLASSES as u64 * LINES, LINES);
+        let records = records(rules.schemas);
+        let schemas_at = match rules.schemas {
+            0 => 0,
+            _ => part(TableParts::new(rules.schemas).len, LINES),
+        };
         let cells_at = part(slots * cell_len, PAGE);
+        let records_at = if records > 0 { part(records, PAGE) } else { 0 };
         let chunks_at = part(capacity, if capacity >= HUGE { HUGE } else { PAGE });
         Self {
             rules,
@@ -341,7 +407,9 @@ impl Geometry {
             chunk_words_at,
             block_words_at,
             hints_at,
+            schemas_at,
             cells_at,
+            records_at,
             chunks_at,
             total_len: end.next_multiple_of(PAGE),
         }
@@ -353,6 +421,16 @@ impl Geometry {
 
     pub(crate) fn block_words(&self) -> u64 {
         self.chunks() * BLOCKS_PER_CHUNK
+    }
+
+    /// The memory for schemas' records in bytes, whole chunks.
+    pub(crate) fn records(&self) -> u64 {
+        records(self.rules.schemas)
+    }
+
+    /// Where the words of the schema table lie within it.
+    pub(crate) fn table(&self) -> TableParts {
+        TableParts::new(self.rules.schemas)
     }
 
     pub(crate) fn measures(&self) -> Measures {
@@ -393,6 +471,10 @@ impl Geometry {
         fixed.chunk_words_at = self.chunk_words_at;
         fixed.block_words_at = self.block_words_at;
         fixed.hints_at = self.hints_at;
+        fixed.schemas = self.rules.schemas;
+        fixed.record_chunk = if self.rules.schemas > 0 { RECORD_CHUNK as u32 } else { 0 };
+        fixed.schemas_at = self.schemas_at;
+        fixed.records_at = self.records_at;
         fixed.cells_at = self.cells_at;
         fixed.chunks_at = self.chunks_at;
     }
@@ -462,12 +544,19 @@ impl Geometry {
         };
         must!(max_deliveries, fixed.max_deliveries <= 255, "at most 255");
         must!(share, (1..=100).contains(&fixed.share), "1 to 100 percent");
+        let table = fixed.features & FEATURE_SCHEMAS != 0;
+        let (least, most) = if table { (1, MAX_SCHEMAS as u32) } else { (0, 0) };
+        let expected = if table { "1 to 4096, by its features" } else { "0, by its features" };
+        must!(schemas, (least..=most).contains(&fixed.schemas), expected);
+        let chunk = if table { RECORD_CHUNK as u32 } else { 0 };
+        must!(record_chunk, fixed.record_chunk == chunk, chunk);
         let rules = Rules {
             mode,
             keep: fixed.features & FEATURE_KEEP != 0,
             drop_oldest: fixed.features & FEATURE_DROP != 0,
             max_deliveries: fixed.max_deliveries as u8,
             share: fixed.share as u8,
+            schemas: fixed.schemas,
         };
         let slots = u64::from(fixed.slots);
         let (cell_len, chunk_len) = (u64::from(fixed.cell_len), u64::from(fixed.chunk_len));
@@ -483,7 +572,7 @@ impl Geometry {
         must!(creator_pid, (1..=PIDS).contains(&fixed.creator_pid), "a process id");
         must!(first_lap, fixed.first_lap < 1 << 63, "less than 2^63");
         // A newer minor version may have found a use for it.
-        if fixed.minor <= VERSION.1 && fixed.reserved != [0; 56] {
+        if fixed.minor <= VERSION.1 && fixed.reserved != [0; 32] {
             wrong!(reserved, "zeros", "other bytes", DAMAGED);
         }
         let it = Self::derive(rules, slots, cell_len, fixed.capacity, chunk_len, fixed.first_lap);
@@ -504,7 +593,9 @@ impl Geometry {
             chunk_words_at,
             block_words_at,
             hints_at,
+            schemas_at,
             cells_at,
+            records_at,
             chunks_at,
             total_len
         );
@@ -539,8 +630,8 @@ impl Geometry {
     }
 
     /// Where each part begins, in bytes, by its name in the document.
-    pub(crate) fn parts(&self) -> [(&'static str, u64); 9] {
-        [
+    pub(crate) fn parts(&self) -> Vec<(&'static str, u64)> {
+        let mut parts = vec![
             ("participants", self.participants_at),
             ("cursors", self.cursors_at),
             ("waits", self.waits_at),
@@ -548,9 +639,44 @@ impl Geometry {
             ("chunk words", self.chunk_words_at),
             ("block words", self.block_words_at),
             ("hints", self.hints_at),
+            ("schemas", self.schemas_at),
             ("cells", self.cells_at),
+            ("records", self.records_at),
             ("chunks", self.chunks_at),
-        ]
+        ];
+        parts.retain(|(_, at)| *at > 0);
+        parts
+    }
+}
+
+/// Bytes of the records' pool for so many schemas, whole chunks.
+fn records(schemas: u32) -> u64 {
+    match schemas {
+        0 => 0,
+        _ => (u64::from(schemas) * RECORD_ROOM).next_multiple_of(RECORD_CHUNK).max(MIN_RECORDS),
+    }
+}
+
+/// Where the words of a schema table lie, in bytes from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableParts {
+    pub chunk_words: u64,
+    pub block_words: u64,
+    pub hints: u64,
+    pub len: u64,
+    pub chunks: u64,
+    pub blocks: u64,
+}
+
+impl TableParts {
+    fn new(schemas: u32) -> Self {
+        let chunks = records(schemas) / RECORD_CHUNK;
+        let blocks = chunks * RECORDS_PER_CHUNK;
+        let chunk_words = (u64::from(schemas) * 8).next_multiple_of(LINES);
+        let block_words = (chunk_words + chunks * 8).next_multiple_of(LINES);
+        let hints = (block_words + blocks * 8).next_multiple_of(LINES);
+        let len = hints + CLASSES as u64 * LINES;
+        Self { chunk_words, block_words, hints, len, chunks, blocks }
     }
 }
 
@@ -573,8 +699,12 @@ mod tests {
     const BOOT: [u8; 16] = [7; 16];
 
     fn fixed() -> (Fixed, u64) {
-        let mode = Mode::Spsc;
-        let rules = Rules { mode, keep: false, drop_oldest: false, max_deliveries: 5, share: 100 };
+        fixed_with(16)
+    }
+
+    fn fixed_with(schemas: u32) -> (Fixed, u64) {
+        let (mode, keep, drop_oldest) = (Mode::Spsc, false, false);
+        let rules = Rules { mode, keep, drop_oldest, max_deliveries: 5, share: 100, schemas };
         let geometry = Geometry::new(rules, 64, 192, 1 << 20, 0).unwrap();
         let mut fixed = Fixed::zeroed();
         geometry.fill(&mut fixed);
@@ -630,16 +760,18 @@ mod tests {
             hostile.checksum = hostile.sum();
             hostile
         };
-        for &(field, at, _) in Fixed::FIELDS.iter().filter(|field| (72..192).contains(&field.1)) {
+        for &(field, at, _) in Fixed::FIELDS.iter().filter(|field| (72..216).contains(&field.1)) {
             for value in [0u32, 1, 3, 0x7fff_ffff, u32::MAX] {
                 let hostile = hostile(at, &value.to_le_bytes());
                 // Any first lap will do, and the known features and modes.
                 let right = match field {
                     "first_lap" => true,
-                    "features" => value <= FEATURES,
+                    "features" => value & !3 == FEATURE_SCHEMAS,
                     "mode" => value <= 3,
                     "max_deliveries" => value <= 255,
                     "share" => (1..=100).contains(&value),
+                    // So many share a line pair.
+                    "schemas" => (1..=16).contains(&value),
                     _ => false,
                 };
                 assert_eq!(

@@ -35,6 +35,7 @@ mod participants;
 mod pool;
 mod recovery;
 mod returned;
+mod schemas;
 mod slots;
 mod spsc;
 mod sync;
@@ -55,13 +56,16 @@ mod watch;
 #[path = "../tests/without/mod.rs"]
 mod without;
 
-pub use error::{Error, Mismatch};
+pub use error::{Conflict, Error, Mismatch};
 pub use layout::{
     FRAME_ALIGN, FRAME_HEADER, Header, MAGIC, Mode, PARTICIPANTS, REDELIVERED, VERSION,
 };
 #[cfg(not(slipring_loom))]
 pub use ring::{Consumer, Delivery, Frame, Grant, Producer, Rejected, Wait};
 #[cfg(not(slipring_loom))]
-pub use segment::{Address, Inspection, Options, Pending, Process, Segment, inspect, list, unlink};
+pub use segment::{
+    Address, Described, Inspection, Options, Pending, Process, Schema, SchemaId, Schemas, Segment,
+    Want, Wanted, inspect, list, unlink,
+};
 #[cfg(not(slipring_loom))]
 pub use watch::{Bell, WATCHED_PER_THREAD, Watched, wait_any};

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 mod joining;
 mod many;
+mod schemas;
 
 const PRODUCER: u16 = 1;
 const CONSUMER: u16 = 2;

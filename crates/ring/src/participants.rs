@@ -9,6 +9,9 @@
 //!    its parent is gone. Who is not known to be gone, and whose lock is held, lives.
 //! 3. A dead entry is freed only after all words that name it have been recovered. Words name the id
 //!    and eight bits of the incarnation, so a late recoverer does not touch the id's next owner.
+//! 4. What a process wants (`wants`) stands in its entry and is its own to write, so it ends with the entry,
+//!    without a step of recovery. Who joins clears the words before it is active; who reads them looks
+//!    before and after whether the entry is the same.
 
 use crate::error::Error;
 use crate::sync::{AtomicU64, Ordering};
@@ -34,12 +37,17 @@ pub(crate) struct Participant {
     /// How many handles the process has at each end.
     pub producers: AtomicU64,
     pub consumers: AtomicU64,
-    reserved: [AtomicU64; 10],
+    /// Versions of schemas that the process reads: `schema id(32) | newest(16) | oldest(16)`, or 0. Its
+    /// own to write.
+    wants: [AtomicU64; WANTS],
 }
+/// Names of schemas of which one process can say what it reads.
+pub(crate) const WANTS: usize = if cfg!(slipring_loom) { 2 } else { 10 };
+
 #[cfg(not(slipring_loom))]
 crate::layout::at!(Participant {
     state = 0, start = 8, namespaces = 16, joined_ns = 24, producers = 32, consumers = 40,
-    reserved = 48,
+    wants = 48,
 });
 #[cfg(not(slipring_loom))]
 const _: () = assert!(size_of::<Participant>() == crate::layout::PARTICIPANT_LEN as usize);
@@ -50,8 +58,8 @@ impl Participant {
     pub(crate) fn new() -> Self {
         let [state, start, namespaces, joined_ns, producers, consumers] =
             std::array::from_fn(|_| AtomicU64::new(0));
-        let reserved = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { state, start, namespaces, joined_ns, producers, consumers, reserved }
+        let wants = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { state, start, namespaces, joined_ns, producers, consumers, wants }
     }
 
     /// As if so many had joined and left since it became free.
@@ -182,10 +190,31 @@ impl<K: Kernel> Participants<'_, K> {
         slot.joined_ns.store(now, Ordering::Relaxed);
         slot.producers.store(0, Ordering::Relaxed);
         slot.consumers.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `wants`: who reads this sees that the last life is over.
+        slot.wants.iter().for_each(|word| word.store(0, Ordering::Release));
         // Release: publishes the fields.
         let active = joining.active();
         slot.state.store(active.0, Ordering::Release);
         active
+    }
+
+    /// What the process behind an entry wants, and who that is. `None`: nobody who is there.
+    pub(crate) fn wants(&self, id: u8) -> Option<(Entry, [u64; WANTS])> {
+        let entry = self.entry(id);
+        if entry.state() != ACTIVE {
+            return None;
+        }
+        // Acquire: pairs with the Release of `publish` and `want`: if a word is of a later life, so is the
+        // entry that is read after it.
+        let wants = self.entries[id as usize].wants.each_ref();
+        let words = wants.map(|word| word.load(Ordering::Acquire));
+        (self.entry(id) == entry).then_some((entry, words))
+    }
+
+    /// Says one of the things that the caller, whose id this is, wants.
+    pub(crate) fn want(&self, id: u8, n: usize, word: u64) {
+        // Release: pairs with the Acquire in `wants`.
+        self.entries[id as usize].wants[n].store(word, Ordering::Release);
     }
 
     /// Gives the caller's own entry back. The unlocking is only for a forked child's sake, which may keep

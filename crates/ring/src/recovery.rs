@@ -8,6 +8,8 @@
 //!    where the head has not passed the frame, its consumer died before it got it: it is offered
 //!    again. (Among many, others may be about to move the head on from it.)
 //! 4. Each is one compare-and-swap from the value read. Several may do it at once, and may die.
+//!    A record of the schema table likewise: `Filling` becomes `Free`, and `Offered` unless an entry of the
+//!    table holds just this block and generation.
 //! 5. Chunks come after blocks: a chunk is given back only when none of its blocks names the dead.
 //! 6. Words name an id and eight bits of its incarnation, which come again. So who recovers looks, after
 //!    it has read a word and before it changes it, whether the dead one's entry still stands: an id has
@@ -17,6 +19,7 @@ use crate::block::Phase;
 use crate::participants::{Kernel, Me, Participants};
 use crate::pool::Pool;
 use crate::returned;
+use crate::schemas::{self, Table};
 use crate::slots::{GENERATION_MASK, Slots};
 use std::collections::HashSet;
 
@@ -36,12 +39,17 @@ pub(crate) fn see_to(
     ends: Ends,
     slots: Slots<'_>,
     pool: Pool<'_>,
+    records: Option<(Table<'_>, Pool<'_>)>,
 ) -> bool {
     let entry = participants.entry(id);
     if entry.is_free() || participants.alive(id, entry, me) {
         return false;
     }
-    recover(entry.tag(id), ends, slots, pool, &|| participants.entry(id) == entry);
+    let stands = || participants.entry(id) == entry;
+    recover(entry.tag(id), ends, slots, pool, &stands);
+    if let Some((table, pool)) = records {
+        recover_records(entry.tag(id), table, pool, &stands);
+    }
     participants.free(id, entry);
     true
 }
@@ -96,4 +104,37 @@ pub(crate) fn recover(
     pool.recover(dead, stands);
     // The dead one may have given frames back and not said so; so may one that recovered it and died.
     returned::raise(slots.cursors);
+}
+
+/// Recovers the records that `dead` was adding, likewise.
+pub(crate) fn recover_records(
+    dead: u16,
+    table: Table<'_>,
+    pool: Pool<'_>,
+    stands: &dyn Fn() -> bool,
+) {
+    let mut placed = None;
+    for (block, word) in pool.blocks.iter().enumerate() {
+        let (block, found) = (block as u64, word.load());
+        let undone = match found.phase() {
+            _ if found.is_free() || found.owner() != dead => continue,
+            Some(Phase::Filling) => true,
+            // Looked up after its death, so that nothing is missing.
+            Some(Phase::Offered) => {
+                let placed: &HashSet<_> = placed.get_or_insert_with(|| table.placed().collect());
+                !placed.contains(&schemas::Entry { block, generation: found.generation() })
+            }
+            _ => false,
+        };
+        if !undone {
+            continue;
+        }
+        if !stands() {
+            return;
+        }
+        if word.step(found, found.freed()).is_ok() {
+            pool.freed(block);
+        }
+    }
+    pool.recover(dead, stands);
 }

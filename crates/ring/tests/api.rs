@@ -293,7 +293,7 @@ fn inspection_shows_what_is_there() {
         (seen.id, seen.boot_id, seen.keep),
         (segment.inspect().id, segment.inspect().boot_id, false)
     );
-    assert_eq!((seen.parts.len(), seen.parts[0]), (9, ("participants", 4096)));
+    assert_eq!((seen.parts.len(), seen.parts[0]), (11, ("participants", 4096)));
     assert!(text.contains(&format!("by process {} of user", std::process::id())), "{text}");
     assert!(
         text.contains("participants 4096, cursors") && text.contains("features  none"),

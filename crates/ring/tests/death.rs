@@ -3,9 +3,13 @@
 //!
 //! `SLIPRING_KILLS` sets how many (default 200).
 
-#![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests stand outside the facade"
+)]
 
-use slipring::{Error, Header, Segment, Wait};
+use slipring::{Error, Header, Schemas, Segment, Wait};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,9 +30,14 @@ struct Ledger {
     /// Frames that never came, and those of them that no dead consumer can have had in hand.
     lost: AtomicU64,
     lost_by_none: AtomicU64,
-    /// Frames that came twice, out of order, or with wrong bytes.
+    /// Frames that came twice, out of order, or with wrong bytes or another schema than they should.
     wrong: AtomicU64,
+    /// Schemas whose adding was answered for, by version.
+    added: [AtomicU64; VERSIONS as usize],
 }
+
+/// Versions that the children add, all in the end.
+const VERSIONS: u16 = 120;
 
 impl Ledger {
     /// A frame came, or at the end none comes any more: what should have come before it is lost. That
@@ -72,6 +81,8 @@ fn spawn(life: impl FnOnce()) -> i32 {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
+        // SAFETY: asks to be killed when the test's thread ends, so that a failed test leaves nobody behind.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life));
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(if ended.is_ok() { 0 } else { 101 }) };
@@ -99,24 +110,46 @@ fn len(life: u64, number: u64) -> usize {
     }
 }
 
+/// Adds one of the versions, of 10 to 7,000 bytes, which others may be adding.
+fn add_schema(schemas: &Schemas, ledger: &Ledger, seed: u64) -> u32 {
+    let version = 1 + (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u16 % VERSIONS;
+    let bytes = schema_bytes(version);
+    let added = schemas.add(3, "death", version, &bytes).unwrap();
+    assert!(*added == *bytes, "schema {version}");
+    let word = &ledger.added[usize::from(version) - 1];
+    let id = added.id().get();
+    // An id that was answered for stands for the same for ever.
+    let before = word.swap(id.into(), Ordering::SeqCst);
+    assert!([0, u64::from(id)].contains(&before), "schema {version} is {before} and {id}");
+    id
+}
+
+fn schema_bytes(version: u16) -> Vec<u8> {
+    vec![version as u8; 10 + usize::from(version) * 977 % 7000]
+}
+
 fn produce(name: &str, ledger: &Ledger, life: usize) {
     let segment = Segment::open(name).unwrap();
-    let mut tx = segment.producer().unwrap();
+    let (mut tx, schemas) = (segment.producer().unwrap(), segment.schemas());
     for number in 0.. {
         if ledger.stop.load(Ordering::Relaxed) != 0 {
             break;
         }
         let len = len(life as u64, number);
+        let mut header = Header::raw();
+        if number % 4 == 0 {
+            header.schema_id = add_schema(&schemas, ledger, (life as u64) << 20 | number);
+        }
         ledger.begun[life].store(number + 1, Ordering::SeqCst);
         // Every third through a reservation, so that deaths meet that path too.
         if number % 3 == 0 {
             let mut grant = tx.reserve(len, &Wait::forever()).unwrap();
             fill(&mut grant, life as u64, number);
-            tx.commit(grant, Header::raw(), &Wait::forever()).unwrap();
+            tx.commit(grant, header, &Wait::forever()).unwrap();
         } else {
             let mut body = vec![0; len];
             fill(&mut body, life as u64, number);
-            tx.send(Header::raw(), &body, &Wait::forever()).unwrap();
+            tx.send(header, &body, &Wait::forever()).unwrap();
         }
         ledger.sent[life].store(number + 1, Ordering::SeqCst);
     }
@@ -131,8 +164,9 @@ fn fill(body: &mut [u8], life: u64, number: u64) {
 
 fn consume(name: &str, ledger: &Ledger) {
     let segment = Segment::open(name).unwrap();
-    let mut rx = segment.consumer().unwrap();
+    let (mut rx, schemas) = (segment.consumer().unwrap(), segment.schemas());
     let mut held = std::collections::VecDeque::new();
+    let mut wants = Vec::new();
     loop {
         let frame = match rx.recv(&Wait::for_up_to(Duration::from_millis(50))) {
             Ok(frame) => frame,
@@ -145,7 +179,8 @@ fn consume(name: &str, ledger: &Ledger) {
         let pattern = (life * 31 + number) as u8;
         let right = frame.len() == len(life, number)
             && frame[16..].iter().all(|&byte| byte == pattern)
-            && ledger.account(life, number);
+            && ledger.account(life, number)
+            && named(&schemas, frame.header().schema_id) == (number % 4 == 0);
         ledger.wrong.fetch_add(u64::from(!right), Ordering::SeqCst);
         ledger.received.fetch_add(1, Ordering::SeqCst);
         // Some leases are held on, so that deaths leave leases behind.
@@ -153,10 +188,24 @@ fn consume(name: &str, ledger: &Ledger) {
         if held.len() > 5 {
             held.pop_front();
         }
+        // This side adds some, too, and says what it reads.
+        if number % 5 == 0 {
+            add_schema(&schemas, ledger, number << 20 | life);
+            wants.push(schemas.want(3, "death", 1..=100 + (number % 20) as u16).unwrap());
+            wants.drain(..wants.len().saturating_sub(3));
+        }
     }
 }
 
-/// P2, P6: see the module's words.
+/// Whether an id names one of the schemas, whole.
+fn named(schemas: &Schemas, id: u32) -> bool {
+    let Some(id) = slipring::SchemaId::new(id) else { return false };
+    let schema = schemas.get(id).unwrap().expect("a schema that a frame names");
+    assert!(*schema == *schema_bytes(schema.version()), "schema {id}");
+    true
+}
+
+/// P2, P6, R2.4: see the module's words.
 #[test]
 fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     let kills: usize =
@@ -219,6 +268,21 @@ fn killed_producers_and_consumers_are_replaced_and_nothing_is_lost() {
     let left = segment.inspect();
     assert_eq!((left.waiting, left.frames), (0, Default::default()), "{left}");
     assert_eq!(left.processes.len(), 1, "{left}");
+    // Each schema once, with the id that was answered, and no room lost to those who died adding them.
+    let schemas = segment.schemas();
+    assert_eq!(schemas.readable(3, "death"), None);
+    assert_eq!(left.schema_room[2], schemas.iter().count() as u64, "{left}");
+    let mut found = vec![0; VERSIONS.into()];
+    for schema in schemas.iter().map(Result::unwrap).filter(|schema| schema.version() > 0) {
+        let id =
+            std::mem::replace(&mut found[usize::from(schema.version()) - 1], schema.id().get());
+        assert_eq!(id, 0, "version {} twice", schema.version());
+        assert_eq!(*schema, schema_bytes(schema.version()));
+    }
+    for (id, added) in found.iter().zip(&ledger.added) {
+        assert!([0, u64::from(*id)].contains(&count(added)), "an id that was answered is gone");
+    }
+    println!("{} schemas", left.schemas.len());
 }
 
 /// P6: what a dead process was is not said of the one that gets its id.
@@ -244,4 +308,67 @@ fn a_dead_ones_role_is_not_its_successors() {
     let found = segment.inspect();
     assert_eq!(found.processes.len(), 1);
     assert_eq!((found.processes[0].produces, found.processes[0].consumes), (false, true));
+}
+
+/// P6, R2.4: a process that does nothing but add schemas, killed all the time, some times in the middle: each is there
+/// once and whole, and the room of those that were not placed is there again.
+#[test]
+fn who_dies_adding_a_schema_leaves_no_room_behind() {
+    /// Long enough to be met while it is written.
+    const LEN: usize = 48_000;
+    let kills: usize =
+        std::env::var("SLIPRING_KILLS").map_or(200, |n| n.parse().expect("SLIPRING_KILLS"));
+    let (name, ledger) = (format!("death-schemas-{}", std::process::id()), ledger());
+    let options = Segment::options().capacity(1 << 20).schemas(4096);
+    let segment = options.create(name.as_str()).unwrap();
+    let mut seed = u64::from(std::process::id()) | 1;
+    for life in 0..kills {
+        let adder = spawn(|| {
+            let schemas = Segment::open(name.as_str()).unwrap().schemas();
+            // What is there is looked at before.
+            schemas.iter().for_each(|schema| drop(schema.unwrap()));
+            let bytes = vec![life as u8; LEN + life % 100];
+            ledger.begun[life].store(1, Ordering::SeqCst);
+            match schemas.add(life as u16, "slow", 1, &bytes) {
+                Ok(added) => {
+                    assert!(*added == *bytes);
+                    ledger.sent[life].store(1, Ordering::SeqCst);
+                }
+                Err(error) => assert!(matches!(error, Error::NoRoomForSchema { .. }), "{error}"),
+            }
+            // SAFETY: waits to be killed.
+            unsafe { libc::pause() };
+        });
+        while ledger.begun[life].load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        let (start, after) = (Instant::now(), Duration::from_nanos(seed % 60_000));
+        while start.elapsed() < after {}
+        assert_eq!(end(adder, true), libc::SIGKILL, "it ended by itself");
+    }
+    drop(Segment::open(name.as_str()).unwrap());
+    let left = segment.inspect();
+    assert_eq!(left.processes.len(), 1, "{left}");
+    let mut keys = std::collections::HashSet::new();
+    for schema in segment.schemas().iter() {
+        let schema = schema.unwrap();
+        assert!(keys.insert((schema.kind(), schema.version())), "one twice");
+        assert_eq!(schema.len(), LEN + usize::from(schema.kind()) % 100);
+        assert!(schema.iter().all(|byte| *byte == schema.kind() as u8));
+    }
+    for (life, sent) in ledger.sent[..kills].iter().enumerate() {
+        let there = sent.load(Ordering::SeqCst) == 0 || keys.contains(&(life as u16, 1));
+        assert!(there, "one that was answered is gone");
+    }
+    assert_eq!(left.schema_room[2], keys.len() as u64, "{left}");
+    // Runs of three chunks each: as many as there ever could have been.
+    let died = kills - keys.len();
+    println!("{kills} kills, {died} before it was placed");
+    assert!(died > 0 || kills < 100, "none was killed in the middle");
+    let (schemas, bytes) = (segment.schemas(), vec![1; LEN]);
+    let more = (0..).take_while(|n| schemas.add(*n, "more", 1, &bytes).is_ok()).count();
+    assert_eq!(keys.len() + more, (left.schema_room[0] >> 14) as usize / 3, "room is lost");
 }

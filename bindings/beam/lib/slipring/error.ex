@@ -34,6 +34,10 @@ defmodule Slipring.Error do
   | `:given_back` | the frame was given back, and can't be acknowledged or read |
   | `:active` | frames come as messages and can't be asked for |
   | `:not_controlling`, `:no_process` | the caller does not own the handle, the new owner is dead |
+  | `:no_schemas` | the ring has no schema table |
+  | `:schemas_full`, `:no_room_for_schema`, `:schema_too_large` | a schema has no room; `expected` is the limit, `got` its bytes |
+  | `:schema_conflict` | another schema of this kind, name (`path`) and version is there |
+  | `:too_many_wanted` | of so many schemas, `expected`, one VM can say which versions it reads |
   | `:corrupt` | something wrote where it should not; `path` and `got` say what was found |
   | `:os`, `:too_many_participants`, `:other` | as `message` says |
   """

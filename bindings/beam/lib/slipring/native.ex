@@ -23,6 +23,9 @@ defmodule Slipring.Native do
   def unlink(_named, _text), do: not_loaded()
   def info(_ring), do: not_loaded()
   def inspect(_named, _text), do: not_loaded()
+  def schemas(_ring), do: not_loaded()
+  def add_schema(_ring, _kind, _name, _version, _data), do: not_loaded()
+  def schema(_ring, _id), do: not_loaded()
 
   def send(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
   def send_large(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()

@@ -11,7 +11,8 @@ mod reasons {
     rustler::atoms! {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
-        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, other,
+        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, no_schemas, schemas_full, no_room_for_schema,
+        schema_too_large, schema_conflict, too_many_wanted, other,
     }
 }
 
@@ -249,6 +250,22 @@ impl From<Error> for Fault {
             Error::TooLittleMemory { path, needed, available } => fault(reasons::out_of_memory())
                 .path(path.display())
                 .facts(Fact::Number(available), Fact::Number(needed)),
+            Error::NoSchemas => fault(reasons::no_schemas()),
+            Error::SchemasFull { limit } => {
+                fault(reasons::schemas_full()).facts(Fact::Number(limit.into()), Fact::None)
+            }
+            Error::NoRoomForSchema { len, limit } => {
+                fault(reasons::no_room_for_schema()).facts(Fact::Number(limit), Fact::Number(len))
+            }
+            Error::SchemaTooLarge { len, limit } => {
+                fault(reasons::schema_too_large()).facts(Fact::Number(limit), Fact::Number(len))
+            }
+            Error::SchemaConflict(conflict) => {
+                fault(reasons::schema_conflict()).path(&conflict.name)
+            }
+            Error::TooManyWanted { limit } => {
+                fault(reasons::too_many_wanted()).facts(Fact::Number(limit.into()), Fact::None)
+            }
             Error::Os { path, .. } => fault(reasons::os()).path(path.display()),
             // Kinds that this binding is older than, or that the BEAM can't meet.
             _ => fault(reasons::other()),

@@ -7,7 +7,7 @@ use crate::error::{Fault, answer};
 use crate::producer::Writer;
 use crate::{atoms, waiter};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifMap, Resource, ResourceArc, Term};
-use slipring::{Address, Error, Inspection, Mode, Segment};
+use slipring::{Address, Described, Error, Inspection, Mode, SchemaId, Segment};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -202,6 +202,7 @@ struct Info {
     leased: u64,
     copied: u64,
     processes: Vec<Process>,
+    schemas: Vec<Schema>,
 }
 
 #[derive(NifMap)]
@@ -211,6 +212,24 @@ struct Process {
     alive: bool,
     produces: bool,
     consumes: bool,
+}
+
+#[derive(NifMap)]
+struct Schema {
+    id: u32,
+    kind: u16,
+    name: String,
+    version: u16,
+    size: u64,
+    created_ns: u64,
+    wanted: Option<(u16, u16)>,
+}
+
+impl From<Described> for Schema {
+    fn from(found: Described) -> Self {
+        let Described { id, kind, name, version, size, created_ns, wanted, .. } = found;
+        Self { id, kind, name, version, size, created_ns, wanted }
+    }
 }
 
 impl Info {
@@ -248,6 +267,7 @@ impl Info {
             leased,
             copied,
             processes: found.processes.iter().map(process).collect(),
+            schemas: found.schemas.into_iter().map(Schema::from).collect(),
         }
     }
 }
@@ -267,6 +287,43 @@ pub(crate) fn told<'a>(
 fn info<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
     let found = ring.hold().map(|hold| Info::new(env, hold.segment.inspect()));
     answer(env, found.map(|info| (atoms::ok(), info).encode(env)))
+}
+
+/// `{:ok, schemas}`, which frames name.
+#[rustler::nif(schedule = "DirtyIo")]
+fn schemas<'a>(env: Env<'a>, ring: ResourceArc<Ring>) -> Term<'a> {
+    let found = ring.hold().map(|hold| hold.segment.schemas().describe());
+    let found = found.map(|all| all.into_iter().map(Schema::from).collect::<Vec<_>>());
+    answer(env, found.map(|all| (atoms::ok(), all).encode(env)))
+}
+
+/// `{:ok, id}` of a schema that is added, or there. For the library itself and its tests.
+#[rustler::nif(schedule = "DirtyIo")]
+fn add_schema<'a>(
+    env: Env<'a>,
+    ring: ResourceArc<Ring>,
+    kind: u16,
+    name: &str,
+    version: u16,
+    data: Binary<'a>,
+) -> Term<'a> {
+    let added = || Ok(ring.hold()?.segment.schemas().add(kind, name, version, &data)?.id().get());
+    answer(env, added().map(|id| (atoms::ok(), id).encode(env)))
+}
+
+/// `{:ok, bytes}` of the schema of an id, or `{:ok, nil}`.
+#[rustler::nif]
+fn schema<'a>(env: Env<'a>, ring: ResourceArc<Ring>, id: u32) -> Term<'a> {
+    let found = || match SchemaId::new(id) {
+        Some(id) => Ok(ring.hold()?.segment.schemas().get(id)?),
+        None => Ok(None),
+    };
+    let bytes = |schema: slipring::Schema| {
+        let mut bytes = rustler::NewBinary::new(env, schema.len());
+        bytes.as_mut_slice().copy_from_slice(&schema);
+        Binary::from(bytes)
+    };
+    answer(env, found().map(|found| (atoms::ok(), found.map(bytes)).encode(env)))
 }
 
 /// Of any ring, without joining it.

@@ -146,6 +146,10 @@ class Ring:
     @property
     def finished(self) -> bool: ...
     def inspect(self) -> Inspection: ...
+    def schemas(self) -> builtins.list[Schema]:
+        """The schemas that frames name, in the order in which they were added."""
+    def _add_schema(self, kind: int, name: str, version: int, data: bytes) -> int: ...
+    def _schema(self, id: int) -> bytes | None: ...
     def close(self) -> None:
         """Leaves the ring, and closes the ends that were made from this object. The ring goes on
         for others. Frames and views stay valid."""
@@ -566,6 +570,31 @@ class Header:
     def producer(self) -> int: ...
 
 @final
+class Schema:
+    """A schema that a ring keeps for its frames, which name it by its id."""
+
+    @property
+    def id(self) -> int:
+        """As ``frame.header.schema_id`` says it."""
+    @property
+    def kind(self) -> int:
+        """The number of the format whose bodies it describes."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int:
+        """From 1 on; 0 for a name of which there is no version yet."""
+    @property
+    def size(self) -> int:
+        """In bytes."""
+    @property
+    def created_ns(self) -> int:
+        """When it was added, in nanoseconds since the Unix epoch."""
+    @property
+    def wanted(self) -> tuple[int, int] | None:
+        """The oldest and the newest version that all consumers read which have said so."""
+
+@final
 class Inspection:
     """A snapshot of a ring; ``str()`` of it is for reading."""
 
@@ -639,6 +668,11 @@ class Inspection:
     @property
     def held(self) -> int:
         """Frames taken, with a view alive."""
+    @property
+    def schemas(self) -> builtins.list[Schema]: ...
+    @property
+    def schema_limit(self) -> int:
+        """How many schemas there is room for; 0: the ring has no table."""
     @property
     def processes(self) -> builtins.list[Process]: ...
 

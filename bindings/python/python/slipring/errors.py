@@ -137,6 +137,45 @@ class OutOfMemory(SegmentError, MemoryError):
     available: int | None
 
 
+class NoSchemas(SegmentError):
+    """The ring has no schema table: it was created so, or by an earlier version."""
+
+
+class SchemasFull(SegmentError):
+    """The ring's table holds ``limit`` schemas, and has no entry left."""
+
+    limit: int
+
+
+class NoRoomForSchema(SegmentError):
+    """A schema of ``len`` bytes has no room beside the others; ``limit`` bytes are for all of them."""
+
+    len: int
+    limit: int
+
+
+class SchemaTooLarge(SegmentError, ValueError):
+    """A schema of ``len`` bytes never fits: ``limit`` bytes are for all of the ring's."""
+
+    len: int
+    limit: int
+
+
+class SchemaConflict(SegmentError, ValueError):
+    """The ring has another schema of this ``kind``, ``name`` and ``version``, the one with this ``id``."""
+
+    kind: int
+    name: str
+    version: int
+    id: int
+
+
+class TooManyWanted(SegmentError):
+    """This process has said of ``limit`` schemas which versions it reads, and can't of more."""
+
+    limit: int
+
+
 class Refused(SegmentError, OSError):
     """The operating system refused an ``operation`` on ``path``, with ``errno``."""
 

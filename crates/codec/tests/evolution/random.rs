@@ -110,8 +110,8 @@ fn array(
     bits: &mut impl FnMut() -> u64,
 ) -> ArrayRef {
     use arrow_data::ArrayDataBuilder;
-    let nulls = (nullable && bits() % 3 != 0)
-        .then(|| (0..len).map(|_| bits() % 4 != 0).collect::<NullBuffer>());
+    let nulls = (nullable && !bits().is_multiple_of(3))
+        .then(|| (0..len).map(|_| !bits().is_multiple_of(4)).collect::<NullBuffer>());
     let mut builder = ArrayDataBuilder::new(data_type.clone()).len(len);
     let has_bitmap = !matches!(data_type, DataType::Null | DataType::RunEndEncoded(..));
     if has_bitmap {
@@ -141,13 +141,15 @@ fn array(
             builder.add_buffer(long()).add_buffer(vec![b'x'; total].into())
         }
         DataType::Utf8View => {
-            let texts = (0..len)
-                .map(|i| (bits() % 5 != 0 || !nullable).then(|| "long enough".repeat(i % 3)));
+            let texts = (0..len).map(|i| {
+                (!bits().is_multiple_of(5) || !nullable).then(|| "long enough".repeat(i % 3))
+            });
             return Arc::new(texts.collect::<StringViewArray>());
         }
         DataType::BinaryView => {
-            let texts = (0..len)
-                .map(|i| (bits() % 5 != 0 || !nullable).then(|| "long enough".repeat(i % 3)));
+            let texts = (0..len).map(|i| {
+                (!bits().is_multiple_of(5) || !nullable).then(|| "long enough".repeat(i % 3))
+            });
             return Arc::new(texts.collect::<BinaryViewArray>());
         }
         DataType::List(field) => builder.add_buffer(short()).add_child_data(child(field, total)),

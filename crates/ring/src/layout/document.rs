@@ -4,7 +4,8 @@ use super::*;
 use crate::block::{Phase, Word};
 use crate::participants::{Entry, Participant};
 use crate::pool::{Chunk, State};
-use crate::segment::{Control, next_round, role_token};
+use crate::schemas;
+use crate::segment::{Control, next_round, role_token, want_word};
 use crate::slots::{self, Cursors, Slot, Slots};
 use crate::spsc::Tail;
 use crate::sync::Ordering;
@@ -70,6 +71,7 @@ fn tables_are_the_types() {
     assert_eq!(table("## The fixed part"), shifted(Fixed::FIELDS, 0));
     assert_eq!(table("## The control part"), shifted(Control::FIELDS, CONTROL_AT));
     assert_eq!(table("## Participants"), shifted(Participant::FIELDS, 0));
+    assert_eq!(table("## The schema table"), shifted(Record::FIELDS, 0));
     assert_eq!(table("## The frame header"), shifted(Header::FIELDS, 0));
     let pair = LINES as usize;
     assert_eq!(std::mem::offset_of!(Cursors, head), 0, "the first word of the cursors");
@@ -144,6 +146,18 @@ fn words_are_the_code() {
     let raised = cursors.returned.load(Ordering::Relaxed);
     assert_eq!(raised, compose(&hint, &[("version", 1), ("look for frames given back", 1)]));
 
+    let schema = word("## Words", "schema  Ready 1 |");
+    assert_eq!(1 + schema.iter().map(|field| field.1).sum::<u32>(), 64);
+    let placed = schemas::Entry { generation: 0x9_8765_4321, block: 0x765_4321 };
+    let fields = [("generation", placed.generation), ("block", placed.block)];
+    assert_eq!(placed.ready(), 1 << 63 | compose(&schema, &fields));
+    let entries = [crate::sync::AtomicU64::new(placed.ready())];
+    assert_eq!(schemas::Table { entries: &entries }.read(0).unwrap(), Some(placed));
+    let want = word("## Words", "want");
+    assert_eq!(want.iter().map(|field| field.1).sum::<u32>(), 64);
+    let fields = [("schema", 0x8765_4321), ("newest", 0xfedc), ("oldest", 0x1234)];
+    assert_eq!(want_word(0x8765_4321, (0x1234, 0xfedc)), compose(&want, &fields));
+
     let wait = word("## Words", "wait");
     assert_eq!(wait, [("count".to_owned(), 31), ("somebody waits".to_owned(), 1)]);
     let event = EventCount { futex: crate::sync::Futex::new() };
@@ -175,8 +189,22 @@ fn numbers_are_the_constants() {
         ("block_words_at", format!("{BLOCKS_PER_CHUNK} per chunk")),
         ("hints_at", format!("{CLASSES} pairs of lines")),
         ("chunks_at", format!("{} MiB-aligned", HUGE >> 20)),
+        ("features", format!("{FEATURE_SCHEMAS}: there is a schema table")),
+        ("schemas", format!("at most {MAX_SCHEMAS}")),
+        ("record_chunk", RECORD_CHUNK.to_string()),
+        ("records_at", format!("{RECORD_ROOM} bytes for each entry")),
+        ("records_at", format!("at least {MIN_RECORDS}")),
     ] {
         assert!(meaning(field).contains(&number), "{field}: {number}");
+    }
+    let told: Vec<&str> = section("## The schema table").collect();
+    for number in [
+        format!("with {RECORDS_PER_CHUNK} blocks"),
+        format!("the {CLASSES} pairs"),
+        format!("1 to {MAX_NAME}"),
+        format!("next multiple of {FRAME_ALIGN}:"),
+    ] {
+        assert!(told.iter().any(|line| line.contains(&number)), "{number}");
     }
     assert!(TEXT.contains(&format!("Version {}.{}.", VERSION.0, VERSION.1)));
 }

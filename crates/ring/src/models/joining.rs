@@ -12,7 +12,7 @@ struct Host(Mutex<[u8; 3]>);
 
 /// One process's description of the file.
 #[derive(Clone, Copy)]
-struct Description<'a> {
+pub(super) struct Description<'a> {
     host: &'a Host,
     number: u8,
 }
@@ -51,7 +51,7 @@ impl Kernel for Description<'_> {
     }
 }
 
-struct Members {
+pub(super) struct Members {
     entries: Vec<Participant>,
     host: Host,
     ring: Arc<Ring>,
@@ -60,7 +60,7 @@ struct Members {
 }
 
 impl Members {
-    fn new(places: usize) -> Arc<Self> {
+    pub(super) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self {
             entries: (0..=places).map(|_| Participant::new()).collect(),
             host: Host(Mutex::new([0; 3])),
@@ -70,17 +70,17 @@ impl Members {
     }
 
     /// As the process with this description sees them.
-    fn by(&self, number: u8) -> Participants<'_, Description<'_>> {
+    pub(super) fn by(&self, number: u8) -> Participants<'_, Description<'_>> {
         let kernel = Description { host: &self.host, number };
         Participants { entries: &self.entries, kernel }
     }
 
-    fn join(&self, number: u8, pid: u32) -> Option<(u8, participants::Entry)> {
+    pub(super) fn join(&self, number: u8, pid: u32) -> Option<(u8, participants::Entry)> {
         let joined = self.by(number).join(me(pid), 1).unwrap();
         joined.inspect(|(id, _)| self.sit(*id, pid))
     }
 
-    fn sit(&self, id: u8, pid: u32) {
+    pub(super) fn sit(&self, id: u8, pid: u32) {
         // SAFETY: loom checks that nobody else is there.
         self.seats[id as usize].with_mut(|seat| unsafe { *seat = pid });
     }
@@ -88,7 +88,7 @@ impl Members {
     fn see_to(&self, number: u8, id: u8) -> bool {
         let ends = Ends { alone: false, max_deliveries: 5 };
         let (slots, pool) = (self.ring.slots(), self.ring.pool());
-        see_to(id, me(90), self.by(number), ends, slots, pool)
+        see_to(id, me(90), self.by(number), ends, slots, pool, None)
     }
 
     /// The kernel lets go of a dead one's locks.

@@ -10,7 +10,7 @@ const NEVER: usize = 9;
 impl Ring {
     /// Sends through a cell, dying after `steps` of: claim, write and offer, place, advance. Answers
     /// whether the frame was placed.
-    fn send_among(&self, value: u64, me: u16, steps: usize) -> bool {
+    pub(super) fn send_among(&self, value: u64, me: u16, steps: usize) -> bool {
         let slots = self.slots();
         let mut placer = Placer::new(slots);
         let claimed = (0..PLACES as u32).find_map(|cell| {
@@ -88,11 +88,11 @@ impl Ring {
         returned::raise(&self.cursors);
     }
 
-    fn drain(&self, me: u16) -> Vec<u64> {
+    pub(super) fn drain(&self, me: u16) -> Vec<u64> {
         std::iter::from_fn(|| self.receive_among(me)).collect()
     }
 
-    fn recover_among(&self, dead: u16) {
+    pub(super) fn recover_among(&self, dead: u16) {
         let ends = Ends { alone: false, max_deliveries: 5 };
         recover(dead, ends, self.slots(), self.pool(), &|| true);
     }

@@ -1,6 +1,6 @@
 //! What is in a segment, for people who look at it.
 
-use super::Mapping;
+use super::{Described, Mapping};
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::layout::{Hex, Mode, PARTICIPANTS};
@@ -67,6 +67,12 @@ pub struct Inspection {
     pub frames: Pending,
     /// The processes that are attached.
     pub processes: Vec<Process>,
+    /// The schemas that can be read.
+    pub schemas: Vec<Described>,
+    /// Schemas that there is room for; 0: there is no table.
+    pub schema_limit: u32,
+    /// Memory for all of them in bytes, what of it they and those being added take, and in how many pieces.
+    pub schema_room: [u64; 3],
 }
 
 /// Cells and blocks in use, by what is done with them. Frames that pass through their slot's own
@@ -147,6 +153,13 @@ impl Inspection {
                 State::Free => chunks[0] += 1,
             }
         }
+        let mut schema_room = [geometry.records(), 0, 0];
+        if let Some((_, pool)) = mapping.schemas() {
+            for (block, _) in pool.used_words().filter(|(_, word)| !word.load().is_free()) {
+                schema_room[1] += pool.place(block).map_or(0, |place| place.len);
+                schema_room[2] += 1;
+            }
+        }
         let fixed = &mapping.fixed;
         Self {
             path: mapping.path.clone(),
@@ -163,7 +176,7 @@ impl Inspection {
             max_deliveries: geometry.rules.max_deliveries,
             share: geometry.rules.share,
             dropped: mapping.control().dropped.load(Ordering::Relaxed),
-            parts: geometry.parts().into(),
+            parts: geometry.parts(),
             slots: geometry.slots,
             cell: geometry.cell_len - crate::layout::FRAME_HEADER as u64,
             capacity: geometry.capacity,
@@ -175,6 +188,9 @@ impl Inspection {
             chunks,
             frames,
             processes,
+            schemas: mapping.described(),
+            schema_limit: geometry.rules.schemas,
+            schema_room,
         }
     }
 }
@@ -287,6 +303,24 @@ impl fmt::Display for Inspection {
                 (false, false) => "",
             };
             writeln!(f, "process   {} has pid {}, {alive}{role}", process.id, process.pid)?;
+        }
+        let [room, used, _] = self.schema_room;
+        let count = self.schemas.len();
+        writeln!(f, "schemas   {count} of {}, {used} of {room} bytes", self.schema_limit)?;
+        for schema in &self.schemas {
+            let Described { id, kind, name, version, size, .. } = schema;
+            let wanted = match schema.wanted {
+                None => String::new(),
+                Some((oldest, newest)) if oldest > newest => {
+                    ", its readers have no version in common".into()
+                }
+                Some((oldest, u16::MAX)) => format!(", read from version {oldest} on"),
+                Some((oldest, newest)) => format!(", read in versions {oldest} to {newest}"),
+            };
+            writeln!(
+                f,
+                "schema    {id} is {name:?} version {version}, kind {kind}, {size} bytes{wanted}"
+            )?;
         }
         Ok(())
     }

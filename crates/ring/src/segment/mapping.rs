@@ -2,21 +2,24 @@
 //! participant's place among the others.
 
 use super::os;
+use super::schemas::{Asks, Seen};
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::Error;
-use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, at};
+use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, RECORDS, at};
 use crate::mpmc::Taker;
 use crate::participants::{Entry, Locks, Me, Participant, Participants, forks};
 use crate::pool::{Measures, Pool};
 use crate::recovery::{self, Ends};
 use crate::returned;
+use crate::schemas::Table;
 use crate::slots::{Cursors, Slots};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{EventCount, Spinning, TICK};
 use memmap2::{MmapOptions, MmapRaw};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How often one who is at work looks at another one: a dead one is seen within a few of these.
@@ -31,7 +34,7 @@ pub(crate) struct Control {
     /// Who produces and who consumes, for rings of one each: `id(8) | incarnation(24) | number(32)`.
     pub producer: AtomicU64,
     pub consumer: AtomicU64,
-    /// Producer and consumer handles ever made.
+    /// Producer and consumer handles ever made, and claims of room for a schema.
     pub handles: AtomicU32,
     /// The last look at all participants: `count(24) | id(8)` of who began it. Who waits meanwhile
     /// leaves the others to that one, and looks at that one alone.
@@ -81,6 +84,10 @@ pub(crate) struct Mapping {
     looked_at: AtomicU64,
     /// How this process's waits here have ended.
     pub spinning: Spinning,
+    /// The schemas that this process has looked at.
+    pub(super) seen: Seen,
+    /// What this process's handles want of schemas.
+    pub(super) asks: Mutex<Asks>,
 }
 
 // SAFETY: the mapping is memory like any other; all that is shared in it is reached through atomics
@@ -123,6 +130,8 @@ impl Mapping {
             looked_along,
             looked_at,
             spinning: Spinning::new(),
+            seen: Seen::new(),
+            asks: Mutex::default(),
         })
     }
 
@@ -187,6 +196,14 @@ impl Mapping {
         let at = self.geometry.chunks_at + offset;
         assert!(offset + len <= self.geometry.capacity);
         // SAFETY: the range is in the pool by the assertion, and the map covers the whole file.
+        unsafe { os::back(&self.fd, at, self.map.as_mut_ptr().add(at as usize), len as usize) }
+    }
+
+    /// Gives memory to a range of the records' pool.
+    pub(crate) fn back_records(&self, offset: u64, len: u64) -> bool {
+        let at = self.geometry.records_at + offset;
+        assert!(offset + len <= self.geometry.records());
+        // SAFETY: the range is the records' by the assertion, and the map covers the whole file.
         unsafe { os::back(&self.fd, at, self.map.as_mut_ptr().add(at as usize), len as usize) }
     }
 
@@ -255,6 +272,29 @@ impl Mapping {
         }
     }
 
+    /// The schema table and the pool of its records, if there is one.
+    pub(crate) fn schemas(&self) -> Option<(Table<'_>, Pool<'_>)> {
+        let (count, at) = (self.geometry.rules.schemas, self.geometry.schemas_at);
+        if count == 0 {
+            return None;
+        }
+        let parts = self.geometry.table();
+        // SAFETY: atomics; the geometry has so many entries there.
+        let entries = unsafe { self.part(at, count.into()) };
+        let pool = Pool {
+            measures: &RECORDS,
+            // Whoever is attached adds records.
+            alone: false,
+            // SAFETY: atomics; one word per chunk.
+            chunks: unsafe { self.part(at + parts.chunk_words, parts.chunks) },
+            // SAFETY: transparent over atomics; the geometry counts them.
+            blocks: unsafe { self.part(at + parts.block_words, parts.blocks) },
+            // SAFETY: atomics; the geometry has `CLASSES` line pairs there.
+            hints: unsafe { self.part(at + parts.hints, CLASSES as u64 * LINES / 8) },
+        };
+        Some((Table { entries }, pool))
+    }
+
     /// The control word of a cell, or of a block: cells count first.
     #[inline(always)]
     pub(crate) fn word(&self, reference: u32) -> Option<&Block> {
@@ -304,6 +344,11 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn piece(&self, offset: u64) -> *mut u8 {
         self.map.as_mut_ptr().wrapping_add((self.geometry.chunks_at + offset) as usize)
+    }
+
+    /// The memory of a record, whose place in the records' pool was checked.
+    pub(crate) fn record(&self, offset: u64) -> *mut u8 {
+        self.map.as_mut_ptr().wrapping_add((self.geometry.records_at + offset) as usize)
     }
 
     #[inline(always)]
@@ -365,7 +410,15 @@ impl Mapping {
         }
         let rules = self.geometry.rules;
         let ends = Ends { alone: rules.mode.alone(), max_deliveries: rules.max_deliveries };
-        if recovery::see_to(id, self.me, participants, ends, self.slots(), self.pool()) {
+        if recovery::see_to(
+            id,
+            self.me,
+            participants,
+            ends,
+            self.slots(),
+            self.pool(),
+            self.schemas(),
+        ) {
             self.data().wake();
             self.space().wake();
         }
@@ -428,7 +481,7 @@ impl Mapping {
     }
 
     /// Looks at every other participant.
-    fn look_around(&self) {
+    pub(crate) fn look_around(&self) {
         for id in 1..=PARTICIPANTS as u8 {
             self.look_at(id);
         }

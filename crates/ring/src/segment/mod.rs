@@ -8,6 +8,7 @@ mod inspect;
 mod mapping;
 mod options;
 mod os;
+mod schemas;
 
 pub use inspect::{Inspection, Pending, Process};
 #[cfg(test)]
@@ -15,6 +16,9 @@ pub(crate) use mapping::{Control, next_round, role_token};
 pub(crate) use mapping::{End, Mapping};
 pub use options::Options;
 pub use os::list;
+#[cfg(test)]
+pub(crate) use schemas::want_word;
+pub use schemas::{Described, Schema, SchemaId, Schemas, Want, Wanted};
 
 use crate::error::{Error, Mismatch};
 use crate::layout::{Fixed, Geometry, Mode};

@@ -25,6 +25,7 @@ pub struct Options {
     drop_oldest: bool,
     max_deliveries: u8,
     share: Option<u8>,
+    schemas: u32,
     first_lap: u64,
 }
 
@@ -40,6 +41,7 @@ impl Default for Options {
             drop_oldest: false,
             max_deliveries: 5,
             share: None,
+            schemas: 256,
             first_lap: 0,
         }
     }
@@ -107,6 +109,14 @@ impl Options {
         self
     }
 
+    /// Schemas that the ring has room for, of 4 KiB on average, of which one may take it all; at most
+    /// 4,096, default 256. Memory is used as schemas come. 0: no table, which processes of format version
+    /// 1.0 can attach to.
+    pub fn schemas(mut self, count: u32) -> Self {
+        self.schemas = count;
+        self
+    }
+
     /// The lap that the ring starts with, for tests near the wrap.
     #[doc(hidden)]
     pub fn first_lap(mut self, lap: u64) -> Self {
@@ -127,9 +137,7 @@ impl Options {
         let (fd, temporary) = os::create_unnamed(&path)?;
         let made = self.build(&fd, &path, &address, &geometry).and_then(|fixed| {
             let mapping = Mapping::new(fd, path.clone(), geometry, fixed, true)?;
-            if self.populate && !mapping.back(0, geometry.capacity) {
-                return Err(Error::OutOfMemory { path: path.clone(), needed: geometry.capacity });
-            }
+            self.take_memory(&mapping)?;
             let mapping = mapping.join()?;
             os::link(&mapping.fd, temporary.clone(), &path)?;
             Ok(mapping)
@@ -151,11 +159,19 @@ impl Options {
         let solid = Address::Name(String::new());
         let fixed = self.build(&fd, &path, &solid, &geometry)?;
         os::seal(&fd, &path)?;
-        let mapping = Mapping::new(fd, path.clone(), geometry, fixed, true)?;
-        if self.populate && !mapping.back(0, geometry.capacity) {
-            return Err(Error::OutOfMemory { path, needed: geometry.capacity });
-        }
+        let mapping = Mapping::new(fd, path, geometry, fixed, true)?;
+        self.take_memory(&mapping)?;
         Ok(Segment { mapping: Arc::new(mapping.join()?) })
+    }
+
+    fn take_memory(&self, mapping: &Mapping) -> Result<(), Error> {
+        let (pool, records) = (mapping.geometry.capacity, mapping.geometry.records());
+        if self.populate
+            && !(mapping.back(0, pool) && (records == 0 || mapping.back_records(0, records)))
+        {
+            return Err(Error::OutOfMemory { path: mapping.path.clone(), needed: pool + records });
+        }
+        Ok(())
     }
 
     fn rules(&self) -> Result<Rules, Error> {
@@ -168,7 +184,8 @@ impl Options {
         }
         let share = self.share.unwrap_or(if self.mode.one_producer() { 100 } else { 50 });
         let (mode, keep, drop_oldest) = (self.mode, self.keep, self.drop_oldest);
-        Ok(Rules { mode, keep, drop_oldest, max_deliveries: self.max_deliveries, share })
+        let (max_deliveries, schemas) = (self.max_deliveries, self.schemas);
+        Ok(Rules { mode, keep, drop_oldest, max_deliveries, share, schemas })
     }
 
     fn build(

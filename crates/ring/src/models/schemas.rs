@@ -1,0 +1,249 @@
+//! The schema table: adders that race, die after any step and are recovered; and what processes want,
+//! whose id others take.
+
+use super::joining::Members;
+use super::*;
+use crate::recovery::recover_records;
+use crate::schemas::{self, Settled, Table};
+
+const DEAD: u16 = 7;
+/// Deaths: with a block claimed, with the record written, with it offered, and after its place was taken,
+/// by this one or by another.
+const STEPS: std::ops::RangeInclusive<usize> = 1..=5;
+const NEVER: usize = 5;
+
+/// One chunk: a slab of four blocks.
+static RECORDS: Measures = Measures::new(2048, 4);
+
+struct Store {
+    entries: Vec<AtomicU64>,
+    chunks: Vec<AtomicU64>,
+    blocks: Vec<Block>,
+    hints: Vec<AtomicU64>,
+    bytes: Vec<UnsafeCell<u64>>,
+}
+
+/// Kind, name and version, and the bytes.
+fn record(key: u64, bytes: u64) -> u64 {
+    key << 8 | bytes
+}
+
+impl Store {
+    /// With room for so many, and a slab for them.
+    fn new(limit: usize) -> Arc<Self> {
+        let store = Self {
+            entries: (0..limit).map(|_| AtomicU64::new(0)).collect(),
+            chunks: vec![AtomicU64::new(0)],
+            blocks: (0..4).map(|_| Block::new(Word::free(0))).collect(),
+            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
+            bytes: (0..4).map(|_| UnsafeCell::new(0)).collect(),
+        };
+        let (place, word) = store.pool().claim(64, &by(9, 1), &mut [0; CLASSES]).unwrap();
+        store.pool().release(place, word);
+        Arc::new(store)
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table { entries: &self.entries }
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        let (chunks, blocks, hints) = (&self.chunks, &self.blocks, &self.hints);
+        Pool { measures: &RECORDS, alone: false, chunks, blocks, hints }
+    }
+
+    fn read(&self, entry: schemas::Entry) -> u64 {
+        let word = self.blocks[entry.block as usize].load();
+        assert_eq!((word.phase(), word.generation()), (Some(Phase::Offered), entry.generation));
+        // SAFETY: loom checks that nobody writes.
+        self.bytes[entry.block as usize].with(|bytes| unsafe { *bytes })
+    }
+
+    /// Adds a record, dying after `steps` steps. Where it stands and what does, or `None`: died, or no room.
+    fn add(&self, me: u16, mine: u64, steps: usize) -> Option<(u32, u64)> {
+        let meet = |index, entry| {
+            let there = self.read(entry);
+            Ok((there >> 8 == mine >> 8).then_some((index, there)))
+        };
+        let vacant = match self.table().settle(0, None, meet).unwrap() {
+            Settled::Met(found) => return Some(found),
+            Settled::Vacant(index) => index,
+            _ => return None,
+        };
+        let (place, word) =
+            self.pool().claim(64, &by(me, u64::from(me)), &mut [0; CLASSES]).ok()?;
+        if steps < 2 {
+            return None;
+        }
+        // SAFETY: loom checks that nobody else is there.
+        self.bytes[place.block as usize].with_mut(|bytes| unsafe { *bytes = mine });
+        if steps < 3 {
+            return None;
+        }
+        self.blocks[place.block as usize].set(word.with(Phase::Offered, me));
+        let entry = schemas::Entry { block: place.block, generation: word.generation() };
+        if steps < 4 {
+            return None;
+        }
+        let settled = self.table().settle(vacant, Some(entry), meet).unwrap();
+        let answer = match settled {
+            Settled::Placed(index) => return (steps > 4).then_some((index, mine)),
+            Settled::Met(found) => Some(found),
+            _ => None,
+        };
+        if steps > 4 {
+            self.pool().release(place, word);
+        }
+        answer.filter(|_| steps > 4)
+    }
+
+    fn recover(&self, dead: u16) {
+        recover_records(dead, self.table(), self.pool(), &|| true);
+    }
+
+    /// The records, after a check that no two have the same key and that nothing else is in use.
+    fn settled(&self) -> Vec<u64> {
+        let all: Vec<u64> = self.table().placed().map(|entry| self.read(entry)).collect();
+        let mut keys: Vec<u64> = all.iter().map(|record| record >> 8).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all.len(), "one key twice");
+        let used = self.blocks.iter().filter(|word| !word.load().is_free()).count();
+        assert_eq!(used, all.len(), "a block is neither a record's nor free");
+        all
+    }
+}
+
+/// P2, P11, C21: two add the same record, another version, or other bytes of the same version: each learns what
+/// stands where, and both the same.
+#[test]
+fn schemas_are_added_once() {
+    for (first, second) in
+        [(record(1, 1), record(1, 1)), (record(1, 1), record(2, 1)), (record(1, 1), record(1, 2))]
+    {
+        model(move || {
+            let store = Store::new(2);
+            let other = store.clone();
+            let theirs = thread::spawn(move || other.add(SECOND, second, NEVER));
+            let mine = store.add(PRODUCER, first, NEVER).unwrap();
+            let theirs = theirs.join().unwrap().unwrap();
+            let all = store.settled();
+            assert!([mine, theirs].iter().all(|(index, there)| all[*index as usize] == *there));
+            assert_eq!((mine.1 >> 8, theirs.1 >> 8), (first >> 8, second >> 8));
+            assert_eq!(all.len(), if first >> 8 == second >> 8 { 1 } else { 2 });
+        });
+    }
+}
+
+/// P11, C21: of two that want the last entry one gets it, and nothing of the other one stays.
+#[test]
+fn a_full_table_takes_no_more() {
+    model(|| {
+        let store = Store::new(1);
+        let other = store.clone();
+        let theirs = thread::spawn(move || other.add(SECOND, record(2, 2), NEVER));
+        let mine = store.add(PRODUCER, record(1, 1), NEVER);
+        let theirs = theirs.join().unwrap();
+        assert!(mine.is_some() != theirs.is_some());
+        assert_eq!(store.settled(), [mine.or(theirs).unwrap().1]);
+    });
+}
+
+/// P6, P11, C22: one dies after any step of adding, beside another one that adds the same or another record,
+/// and two recoveries race with it and with each other. What was placed stays, once; nothing else does.
+#[test]
+fn a_schemas_adder_dies_at_any_step() {
+    for second in [record(1, 1), record(2, 2)] {
+        for steps in STEPS {
+            model(move || {
+                let store = Store::new(2);
+                let other = store.clone();
+                let living = thread::spawn(move || other.add(SECOND, second, NEVER));
+                store.add(DEAD, record(1, 1), steps);
+                let other = store.clone();
+                let racing = thread::spawn(move || other.recover(DEAD));
+                store.recover(DEAD);
+                racing.join().unwrap();
+                let (index, there) = living.join().unwrap().unwrap();
+                let all = store.settled();
+                assert_eq!((all[index as usize], there), (second, second));
+                let first = steps > 3 || second == record(1, 1);
+                assert_eq!(all.contains(&record(1, 1)), first, "died after {steps}");
+                assert_eq!(all.len(), if first && second != record(1, 1) { 2 } else { 1 });
+            });
+        }
+    }
+}
+
+/// P6, C22: the tag of a dead one comes again while somebody is still recovering it: who has it now keeps what
+/// it adds, placed or not.
+#[test]
+fn a_late_recovery_leaves_the_next_lifes_records_alone() {
+    for steps in [1, 3] {
+        model(move || {
+            let store = Store::new(2);
+            let lives = Arc::new(AtomicU64::new(0));
+            store.add(DEAD, record(1, 1), steps);
+            let (other, seen) = (store.clone(), lives.clone());
+            let late = thread::spawn(move || {
+                let stands = || seen.load(Ordering::Acquire) == 0;
+                recover_records(DEAD, other.table(), other.pool(), &stands);
+            });
+            store.recover(DEAD);
+            // The entry is freed, and taken anew.
+            lives.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).unwrap();
+            assert_eq!(store.add(DEAD, record(2, 2), NEVER), Some((0, record(2, 2))));
+            late.join().unwrap();
+            assert_eq!(store.settled(), [record(2, 2)]);
+        });
+    }
+}
+
+/// P6, P11, C22: frames pass beside it. One has placed a frame and offered a record when it dies; whoever
+/// recovers it does both.
+#[test]
+fn frames_and_schemas_of_the_dead_are_told_apart() {
+    model(|| {
+        let (ring, store) = (Ring::new(0), Store::new(2));
+        assert!(ring.send_among(1, DEAD, 9));
+        store.add(DEAD, record(1, 1), 3);
+        let (others, their_store) = (ring.clone(), store.clone());
+        let other = thread::spawn(move || {
+            their_store.recover(DEAD);
+            others.recover_among(DEAD);
+        });
+        assert!(store.add(PRODUCER, record(2, 2), NEVER).is_some());
+        let mut got = ring.drain(CONSUMER);
+        other.join().unwrap();
+        got.extend(ring.drain(CONSUMER));
+        assert_eq!((got, store.settled()), (vec![1], vec![record(2, 2)]));
+        ring.assert_nothing_left();
+    });
+}
+
+/// P6, C23: one that wants something leaves, and the next one to have its id wants something else, while a
+/// producer looks: it sees what the one wants that it takes it for.
+#[test]
+fn what_is_wanted_ends_with_who_wants_it() {
+    model(|| {
+        let members = Members::new(1);
+        let (id, entry) = members.join(1, 1).unwrap();
+        members.by(1).want(id, 0, 11);
+        members.by(1).want(id, 1, 12);
+        let other = members.clone();
+        let looking = thread::spawn(move || {
+            if let Some((entry, words)) = other.by(3).wants(1) {
+                // Each word speaks for itself.
+                let own = if entry.pid() == 1 { [[11, 11], [12, 12]] } else { [[0, 22], [0, 23]] };
+                let right = words.iter().zip(own).all(|(word, own)| own.contains(word));
+                assert!(right, "{} wants {words:?}", entry.pid());
+            }
+        });
+        members.sit(id, 0);
+        members.by(1).leave(id, entry);
+        let (id, _) = members.join(2, 2).unwrap();
+        members.by(2).want(id, 0, 22);
+        members.by(2).want(id, 1, 23);
+        looking.join().unwrap();
+    });
+}
