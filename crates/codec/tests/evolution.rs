@@ -123,7 +123,7 @@ fn types_are_widened_as_the_document_says() {
         let names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
         documented.insert(names[0].to_owned(), names[1..].to_vec());
     }
-    assert_eq!(documented.len(), 24);
+    assert_eq!(documented.len(), 27);
     let types = types();
     for (name, to) in &documented {
         assert!(types.contains_key(name), "{name}");
@@ -420,6 +420,9 @@ fn widened_values_are_the_same() {
     same(Arc::new(StringArray::from(texts())), &LargeStringArray::from(texts()));
     same(Arc::new(StringArray::from(texts())), &StringViewArray::from(texts()));
     same(Arc::new(StringViewArray::from(texts())), &LargeStringArray::from(texts()));
+    same(Arc::new(LargeStringArray::from(texts())), &StringArray::from(texts()));
+    same(Arc::new(LargeStringArray::from(texts())), &StringViewArray::from(texts()));
+    same(Arc::new(StringViewArray::from(texts())), &StringArray::from(texts()));
     let bytes = || texts().into_iter().map(|t| t.map(str::as_bytes)).collect::<Vec<_>>();
     same(Arc::new(BinaryArray::from(bytes())), &LargeBinaryArray::from(bytes()));
     same(Arc::new(BinaryArray::from(bytes())), &BinaryViewArray::from(bytes()));
@@ -448,6 +451,8 @@ fn widened_values_are_the_same() {
         Arc::new(from.clone()),
         &LargeListArray::from_iter_primitive::<Int32Type, _, _>(lists.clone()),
     );
+    let large = LargeListArray::from_iter_primitive::<Int32Type, _, _>(lists.clone());
+    same(Arc::new(large), &from);
     let wide = lists
         .iter()
         .map(|l| l.as_ref().map(|l| l.iter().map(|i| i.map(i64::from)).collect::<Vec<_>>()));
@@ -689,6 +694,7 @@ fn a_changed_frame_leads_nowhere() {
     let cases: Vec<(ArrayRef, DataType)> = vec![
         (Arc::new(StringArray::from(texts.clone())), DataType::LargeUtf8),
         (Arc::new(StringArray::from(texts.clone())), DataType::Utf8View),
+        (Arc::new(LargeStringArray::from(texts.clone())), DataType::Utf8),
         (
             Arc::new(texts.iter().map(Option::as_deref).collect::<StringViewArray>()),
             DataType::LargeUtf8,

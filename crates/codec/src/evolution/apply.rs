@@ -234,10 +234,13 @@ impl<'b> Apply<'b> {
             (Step::Elements(widening), _) => {
                 made.buffers = vec![self.widened(*widening, column, to)?];
             }
-            (Step::Offsets, _) => made.buffers[0] = self.wider(&column.buffers[0], column.len)?,
-            (Step::Views, _) => made.buffers[0] = self.views(column)?,
-            (Step::Gathered, _) => {
-                made.buffers = self.gathered(column, to)?;
+            (Step::Offsets { from, to: width }, _) => {
+                let limit = column.buffers[1].len();
+                made.buffers[0] = self.offsets(column, limit, (*from, *width), to)?;
+            }
+            (Step::Views { from }, _) => made.buffers[0] = self.views(column, *from, to)?,
+            (Step::Gathered { to: width }, _) => {
+                made.buffers = self.gathered(column, *width, to)?
             }
             (Step::Values(step), _) => {
                 let values = self.dictionary(step, column, to)?;
@@ -250,7 +253,7 @@ impl<'b> Apply<'b> {
                 made.dictionary = Some(self.dictionary(values, column, wants)?);
             }
             (
-                Step::List { wider, item },
+                Step::List { offsets, item },
                 List(field)
                 | LargeList(field)
                 | ListView(field)
@@ -260,10 +263,13 @@ impl<'b> Apply<'b> {
                 let child = column.children.first().ok_or_else(wrong)?;
                 let child = self.array(item, child, field.data_type());
                 made.children = vec![child.map_err(|error| error.within("[]"))?];
-                match to {
-                    _ if !wider => {}
-                    LargeList(_) => made.buffers[0] = self.wider(&column.buffers[0], column.len)?,
-                    _ => {
+                match (offsets, to) {
+                    (None, _) => {}
+                    (Some(widths), LargeList(_) | List(_)) => {
+                        made.buffers[0] =
+                            self.offsets(column, made.children[0].len, *widths, to)?;
+                    }
+                    (Some(_), _) => {
                         let widening = Widening::Signed { from: 4, to: 8, factor: 1 };
                         made.buffers[0] = self.elements(widening, column, 0, to)?;
                         made.buffers[1] = self.elements(widening, column, 1, to)?;
@@ -327,32 +333,47 @@ impl<'b> Apply<'b> {
         Ok(column.validity.as_ref().map(|place| self.maker.bytes(place)).transpose()?)
     }
 
-    /// Offsets of 4 bytes as ones of 8.
-    fn wider(&mut self, place: &Range<usize>, len: usize) -> Made<Range<usize>> {
+    /// Offsets of so many bytes, none beyond the limit, as ones of so many.
+    fn offsets(
+        &mut self,
+        column: &Column,
+        limit: usize,
+        (narrow, wide): (usize, usize),
+        to: &DataType,
+    ) -> Made<Range<usize>> {
+        let len = column.len;
         if len == 0 {
             return Ok(0..0);
         }
-        let from = self.maker.bytes(place)?;
-        let mut into = self.maker.room(len + 1, 8)?;
-        let mut ahead = 0;
-        for (at, into) in into.as_slice_mut().as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let offset = offset(&from, at, 4)?;
-            if offset < ahead {
+        let from = self.maker.bytes(&column.buffers[0])?;
+        let last = offset(&from, len, narrow)?;
+        if wide == 4 && last > i32::MAX as usize {
+            return Err(ApplyErrorKind::TooLong { wants: to.clone() }.into());
+        }
+        let (mut ahead, last) = (0, last.min(limit));
+        let mut into = self.maker.room(len + 1, wide)?;
+        for (at, into) in into.as_slice_mut().chunks_exact_mut(wide).enumerate() {
+            let offset = offset(&from, at, narrow)?;
+            if offset < ahead || offset > last {
                 return Err(ApplyErrorKind::Changed.into());
             }
             ahead = offset;
-            *into = (offset as u64).to_le_bytes();
+            into.copy_from_slice(&(offset as u64).to_le_bytes()[..wide]);
         }
         Ok(self.maker.add(into))
     }
 
-    /// Views of texts or bytes that have offsets of 4 bytes. They stay where they are.
-    fn views(&mut self, column: &Column) -> Made<Range<usize>> {
+    /// Views of texts or bytes that have offsets. They stay where they are.
+    fn views(&mut self, column: &Column, from: usize, to: &DataType) -> Made<Range<usize>> {
         let (offsets, values) =
             (self.maker.bytes(&column.buffers[0])?, self.maker.bytes(&column.buffers[1])?);
+        // Views count in 31 bits where in their buffer they begin.
+        if values.len() > i32::MAX as usize {
+            return Err(ApplyErrorKind::TooLong { wants: to.clone() }.into());
+        }
         let mut views = self.maker.room(column.len, 16)?;
         for (row, view) in views.as_slice_mut().as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let (start, end) = (offset(&offsets, row, 4)?, offset(&offsets, row + 1, 4)?);
+            let (start, end) = (offset(&offsets, row, from)?, offset(&offsets, row + 1, from)?);
             let value = values.get(start..end).ok_or(ApplyErrorKind::Changed)?;
             *view = view_of(value, 0, start);
         }
@@ -360,7 +381,12 @@ impl<'b> Apply<'b> {
     }
 
     /// The values of views, end to end; nothing for the null ones.
-    fn gathered(&mut self, column: &Column, to: &DataType) -> Made<Vec<Range<usize>>> {
+    fn gathered(
+        &mut self,
+        column: &Column,
+        width: usize,
+        to: &DataType,
+    ) -> Made<Vec<Range<usize>>> {
         let views = self.maker.bytes(&column.buffers[0])?;
         let data = column.buffers[1..].iter().map(|place| self.maker.bytes(place));
         let data = data.collect::<Result<Vec<_>, _>>()?;
@@ -380,7 +406,7 @@ impl<'b> Apply<'b> {
             found.ok_or(ApplyErrorKind::Changed)
         };
         let values = views.iter().enumerate().map(value).collect::<Result<Vec<_>, _>>()?;
-        self.long(&values, 8, to)
+        self.long(&values, width, to)
     }
 
     /// Offsets of so many bytes, and these values end to end.

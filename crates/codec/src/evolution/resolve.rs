@@ -56,18 +56,18 @@ pub(super) enum Step {
     Keep,
     /// Each element for itself.
     Elements(Widening),
-    /// Offsets of 4 bytes, to texts or bytes, become ones of 8.
-    Offsets,
-    /// Offsets of 4 bytes become views of the same bytes.
-    Views,
-    /// Views become offsets of 8 bytes.
-    Gathered,
+    /// Offsets of so many bytes, to texts or bytes, become ones of so many.
+    Offsets { from: usize, to: usize },
+    /// Offsets of so many bytes become views of the same bytes.
+    Views { from: usize },
+    /// Views become offsets of so many bytes.
+    Gathered { to: usize },
     /// A dictionary becomes its values, after this step.
     Values(Box<Step>),
     /// A dictionary stays one.
     Dictionary { indices: Option<Widening>, values: Box<Step> },
-    /// A list of any kind; `wider` where 4 bytes become 8.
-    List { wider: bool, item: Box<Step> },
+    /// A list of any kind; with `offsets` of so many bytes where they were of so many.
+    List { offsets: Option<(usize, usize)>, item: Box<Step> },
     /// The entries of a map.
     Entries { key: Box<Step>, value: Box<Step> },
     /// The fields of a struct, which had so many.
@@ -291,19 +291,24 @@ impl Walk {
         }
         match (was, wants) {
             (Null, _) => Step::Nulls,
-            (Utf8, LargeUtf8) | (Binary, LargeBinary) => Step::Offsets,
-            (Utf8, Utf8View) | (Binary, BinaryView) => Step::Views,
-            (Utf8View, LargeUtf8) | (BinaryView, LargeBinary) => Step::Gathered,
+            // Texts are the same in whichever layout.
+            (Utf8, LargeUtf8) | (Binary, LargeBinary) => Step::Offsets { from: 4, to: 8 },
+            (LargeUtf8, Utf8) | (LargeBinary, Binary) => Step::Offsets { from: 8, to: 4 },
+            (Utf8, Utf8View) | (Binary, BinaryView) => Step::Views { from: 4 },
+            (LargeUtf8, Utf8View) | (LargeBinary, BinaryView) => Step::Views { from: 8 },
+            (Utf8View, Utf8) | (BinaryView, Binary) => Step::Gathered { to: 4 },
+            (Utf8View, LargeUtf8) | (BinaryView, LargeBinary) => Step::Gathered { to: 8 },
             (List(was), List(wants))
             | (LargeList(was), LargeList(wants))
             | (ListView(was), ListView(wants))
-            | (LargeListView(was), LargeListView(wants)) => self.list(was, wants, false),
+            | (LargeListView(was), LargeListView(wants)) => self.list(was, wants, None),
             (FixedSizeList(was, size), FixedSizeList(wants, same)) if size == same => {
-                self.list(was, wants, false)
+                self.list(was, wants, None)
             }
             (List(was), LargeList(wants)) | (ListView(was), LargeListView(wants)) => {
-                self.list(was, wants, true)
+                self.list(was, wants, Some((4, 8)))
             }
+            (LargeList(was), List(wants)) => self.list(was, wants, Some((8, 4))),
             (Struct(was), Struct(wants)) => {
                 Step::Struct { fields: self.fields(was, wants), written: was.len() }
             }
@@ -357,9 +362,9 @@ impl Walk {
         }
     }
 
-    fn list(&mut self, was: &FieldRef, wants: &FieldRef, wider: bool) -> Step {
+    fn list(&mut self, was: &FieldRef, wants: &FieldRef, offsets: Option<(usize, usize)>) -> Step {
         let item = self.within(format_args!("[]"), |walk| walk.field(was, wants));
-        Step::List { wider, item: Box::new(item) }
+        Step::List { offsets, item: Box::new(item) }
     }
 
     fn refused(&mut self, was: &DataType, wants: &DataType) -> Step {
@@ -416,7 +421,7 @@ impl Step {
     pub(super) fn stays(&self) -> bool {
         match self {
             Step::Keep => true,
-            Step::List { wider: false, item: inner }
+            Step::List { offsets: None, item: inner }
             | Step::Dictionary { indices: None, values: inner } => inner.stays(),
             Step::Entries { key, value } => key.stays() && value.stays(),
             Step::Struct { fields, written } => in_place(fields, *written),
