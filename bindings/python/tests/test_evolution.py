@@ -370,3 +370,121 @@ def test_announcing_at_once_gives_one_schema(ring):
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
+
+
+# Registered types -------------------------------------------------------------------------------
+
+
+def as_sent(name, version, fields):
+    """What a program sends that has registered another version of the type."""
+    return slipring.encode(slipring.Object(name, version, fields))
+
+
+def test_fields_of_older_versions_are_migrated():
+    """R5.2, R12.4: each step from the sender's version on, before decode."""
+    told = []
+
+    @dataclasses.dataclass
+    class Price:
+        cents: int
+        currency: str
+
+    slipring.register(
+        Price,
+        name="evolution.price",
+        version=3,
+        decode=lambda fields, version: told.append(version) or Price(**fields),
+        migrations={
+            1: lambda fields: {"cents": fields["euros"] * 100},
+            2: lambda fields: {**fields, "currency": "EUR"},
+        },
+    )
+    read = {
+        1: {"euros": 2},
+        2: {"cents": 200},
+        3: {"cents": 200, "currency": "EUR"},
+    }
+    for version, fields in read.items():
+        assert slipring.decode(as_sent("evolution.price", version, fields)) == Price(200, "EUR")
+    assert told == [3, 3, 3]
+    # Within a value of a frame, too.
+    with slipring.create(anonymous=True) as ring:
+        ring.producer().send({"all": [slipring.Object("evolution.price", 1, {"euros": 1})]})
+        assert ring.consumer().recv(timeout=5).value == {"all": [Price(100, "EUR")]}
+    # A newer one is decode's.
+    slipring.decode(as_sent("evolution.price", 4, {"cents": 1, "currency": "CHF"}))
+    assert told[-1] == 4
+
+
+def test_a_missing_step_of_a_type_is_named():
+    """R5.3: with name, versions and the migration."""
+
+    @slipring.register(name="evolution.gap", version=4, migrations={1: dict, 3: dict})
+    @dataclasses.dataclass
+    class Gap:
+        x: int = 0
+
+    for written, step in [(1, 2), (2, 2), (0, 0)]:
+        with pytest.raises(slipring.SchemaError) as caught:
+            slipring.decode(as_sent("evolution.gap", written, {"x": 1}))
+        error = caught.value
+        assert str(error) == (
+            f'"evolution.gap" of version {written} can\'t be read as version 4; '
+            f'register a migration of "evolution.gap" from version {step} to {step + 1}'
+        )
+        assert (error.name, error.written, error.wanted, error.faults) == ("evolution.gap", written, 4, [])
+        assert error.migration == (step, step + 1)
+    assert slipring.decode(as_sent("evolution.gap", 3, {"x": 1})) == Gap(1)
+
+
+def test_a_step_of_a_type_that_fails_is_named():
+    """R9.1: with its exception as the cause."""
+
+    @slipring.register(name="evolution.fails", version=2, migrations={1: lambda fields: fields["x"]})
+    @dataclasses.dataclass
+    class Fails:
+        y: int
+
+    with pytest.raises(slipring.SchemaError, match="from version 1 to 2 failed: KeyError: 'x'; correct it") as caught:
+        slipring.decode(as_sent("evolution.fails", 1, {}))
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert issubclass(Fails, object)
+
+
+def test_dataclasses_take_other_versions_by_name():
+    """R5.2, R5.3, R5.5: dropped, renamed and added fields; what has no default is named, all of it."""
+
+    @slipring.register(name="evolution.named", version=2)
+    @dataclasses.dataclass
+    class Named:
+        number: int = dataclasses.field(metadata={"slipring.aliases": "nr, id"})
+        place: str
+        note: str = "none"
+        tags: list = dataclasses.field(default_factory=list)
+        sum: int = dataclasses.field(default=0, init=False)
+
+    def read(version, fields):
+        return slipring.decode(as_sent("evolution.named", version, fields))
+
+    assert read(1, {"id": 1, "place": "hill", "gone": True}) == Named(1, "hill")
+    assert read(3, {"place": "hill", "nr": 1, "newer": 5, "tags": ["a"]}) == Named(1, "hill", tags=["a"])
+    assert read(1, {"number": 1, "place": "hill", "sum": 4}).sum == 4
+    with pytest.raises(slipring.SchemaError) as caught:
+        read(1, {"place": None})
+    error = caught.value
+    assert error.faults == [slipring.SchemaFault("number", None, "int", "missing")]
+    assert "field number is not there and has no default" in str(error)
+    assert str(error).endswith('register a migration of "evolution.named" from version 1 to 2')
+    with pytest.raises(slipring.SchemaError, match="knows \"evolution.named\" up to version 2") as caught:
+        read(5, {})
+    assert [fault.path for fault in caught.value.faults] == ["number", "place"]
+    assert caught.value.migration is None
+    # Of its own version nothing is guessed.
+    with pytest.raises(TypeError, match="gone"):
+        read(2, {"number": 1, "place": "hill", "gone": True})
+
+
+@pytest.mark.parametrize("migrations", [{2: dict}, {-1: dict}, {"1": dict}, {1: 5}])
+def test_migrations_are_functions_from_older_versions(migrations):
+    with pytest.raises(ValueError, match="give functions, each by the version it starts from, below 2"):
+        slipring.register(Exception, name="evolution.bad", version=2, migrations=migrations)
