@@ -198,9 +198,98 @@ def frame_cases():
             "slipring": lambda: through(table, format="pickle"),
             "pickle5 + memcpy": out_of_band(table),
         }
+    yield from table_cases()
     small = {"id": 7, "name": "camera", "at": [1.5, 2.5], "ok": True}
     raw = b"x" * 40
     yield "frame/small-dict", {"slipring": lambda: through(small), "raw": lambda: through(raw)}
+
+
+def table_cases():
+    """A table of a million rows through a ring, and what reading it with each kind of checks takes."""
+    try:
+        import pandas
+        import pyarrow as pa
+    except ImportError:
+        return
+    n = 1_000_000
+    draw = np.random.default_rng(1)
+    table = pa.table(
+        {
+            "id": np.arange(n),
+            "price": draw.random(n),
+            "day": draw.integers(0, 20_000, n, "i4"),
+            "city": pa.array(draw.choice(["Oslo", "Lima", "Kyoto"], n)).dictionary_encode(),
+            "note": pa.array([f"note {i}" for i in range(n)]),
+        }
+    )
+    ring = slipring.create(anonymous=True, capacity="512 MiB")
+    tx, rx = ring.producer(), ring.consumer()
+    memory = np.empty(table.nbytes + (1 << 20), "u1")
+    data = np.frombuffer(np.ones(table.nbytes, "u1"), "u1")
+
+    def send(what):
+        tx.send(what)
+        rx.recv(0).release()
+
+    def ipc(what):
+        with pa.ipc.new_stream(pa.FixedSizeBufferWriter(pa.py_buffer(memory)), what.schema) as writer:
+            writer.write_table(what)
+
+    def memcpy():
+        memory[: len(data)] = data
+
+    yield "table/1Mx5/write", {
+        "slipring": lambda: send(table),
+        "pyarrow IPC": lambda: ipc(table),
+        "memcpy": memcpy,
+    }
+    frame = table.to_pandas()
+    place = np.empty(table.nbytes * 2, "u1")
+
+    def pickled():
+        buffers = []
+        stream = pickle.dumps(frame, 5, buffer_callback=buffers.append)
+        at = len(stream)
+        place[:at] = np.frombuffer(stream, "u1")
+        for buffer in buffers:
+            raw = buffer.raw()
+            place[at : at + raw.nbytes] = np.frombuffer(raw, "u1")
+            at += raw.nbytes
+
+    yield "table/1Mx5/write-pandas", {"slipring": lambda: send(frame), "pickle5 + memcpy": pickled}
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    stream = sink.getvalue()
+
+    # A frame is opened anew by each call, and so checked each time.
+    tx.send(table)
+    taken = rx.recv(0)
+    other = slipring.create(anonymous=True, capacity="512 MiB")
+    other.producer().send(table)
+    whole = other.consumer(checks="full").recv(0)
+    yield "table/1Mx5/read", {
+        "slipring": lambda: pa.table(taken),
+        "slipring, full checks": lambda: pa.table(whole),
+        "pyarrow IPC, no checks": lambda: pa.ipc.open_stream(stream).read_all(),
+        "pyarrow IPC, validate(full)": lambda: pa.ipc.open_stream(stream).read_all().validate(full=True),
+    }
+    one = pa.table({"a": [1, 2, 3], "b": ["x", "y", None]})
+    yield "table/3x2/there-and-back", {
+        "slipring": lambda: (tx.send(one), pa.table(rx.recv(0)))[1],
+        "pyarrow IPC": lambda: (ipc(one), pa.ipc.open_stream(memory).read_all())[1],
+    }
+    rows = [{"id": i, "name": f"name {i}", "price": i / 3, "ok": i % 2 == 0} for i in range(10_000)]
+    got = []
+
+    def records(format):
+        tx.send(rows, format=format)
+        got[:] = rx.recv(0).value
+
+    yield "table/10k-dicts/there-and-back", {
+        "slipring": lambda: records(None),
+        "slipring, as a value": lambda: records("value"),
+    }
 
 
 def main():

@@ -9,10 +9,10 @@ use crate::export::Layout;
 use crate::table::schema::Expects;
 use crate::value::{self, Place, Reader};
 use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{ffi, intern};
 use slipring::Error;
 use slipring_codec::format::arrow::Checks;
@@ -372,6 +372,20 @@ impl Frame {
         Ok((self.lease(py)?.0, header))
     }
 
+    /// A method of its table.
+    fn of_table<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if !self.is_table() {
+            let format = self::name(&self.header);
+            let what = format!("a frame of format {format} has no {name}");
+            return Err(PyAttributeError::new_err(what));
+        }
+        Bound::new(py, self.table(py)?)?.getattr(name)
+    }
+
     fn settle(
         &self,
         py: Python<'_>,
@@ -484,17 +498,15 @@ impl Frame {
         decode_table(py, self.lease(py)?.0.get(), &self.taking)
     }
 
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_stream__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.table(py)?.__arrow_c_stream__(py, requested_schema)
+    /// Of tables only, so that no library takes another frame for one.
+    #[getter]
+    fn __arrow_c_stream__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_table(py, intern!(py, "__arrow_c_stream__"))
     }
 
+    #[getter]
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.table(py)?.__arrow_c_schema__(py)
+        self.of_table(py, intern!(py, "__arrow_c_schema__"))
     }
 
     #[getter]

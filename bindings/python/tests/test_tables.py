@@ -226,6 +226,10 @@ def test_every_library_reads_the_segment_itself(both):
     assert all(a % 64 == 0 for c in pa.table(received).columns for k in c.chunks for a in addresses(k))
     # The frame itself is taken as well.
     assert pa.table(frame).equals(table)
+    other = there_and_back(both, np.arange(3))
+    assert hasattr(frame, "__arrow_c_stream__") and not hasattr(other, "__arrow_c_stream__")
+    with pytest.raises(TypeError, match="ndarray is no table"):
+        other.table
 
     numpy = np.asarray(received.column("i"))
     assert within(frame, numpy.ctypes.data) and not numpy.flags.writeable
@@ -357,7 +361,6 @@ def test_records_go_as_a_table_and_come_back_as_records(both):
         [{"u": 2**64 - 1 - i} for i in range(200)],
         [{"u": 2**62 * (i % 4)} for i in range(200)],
         [{"f": f} for f in [float("nan"), float("inf"), -0.0, 1e300] * 50],
-        [{} for _ in range(200)],
     ):
         frame = there_and_back(both, sent)
         assert frame.format == "arrow" and exactly(frame.value, sent), sent[:3]
@@ -379,6 +382,8 @@ def test_records_go_as_a_table_and_come_back_as_records(both):
         ([{"a": [1]}] * 150, "list"),
         ([{1: 2}] * 150, "no text"),
         ([{"a": 1}] * 150 + [5], "record 150"),
+        ([{}] * 150, "no record has a value"),
+        ([{"a": None}] * 150, "no record has a value"),
         ([{"a": datetime.date(2020, 1, 1)}] * 150, "date"),
     ],
 )
@@ -536,3 +541,12 @@ def test_mutations_end_well(foreign):
             pass
         del found, received
     assert refused > 100 and read > 100
+
+
+def test_rows_that_nobody_paid_for_are_not_made(foreign):
+    """P9: a table that claims any number of records in no bytes is not made into a list of them."""
+    schema = pa.schema({}, metadata={"slipring.records": "1"})
+    batch = pa.RecordBatch.from_struct_array(pa.array([{}] * 1_000_000, pa.struct([])))
+    body = golden.body([batch.replace_schema_metadata(schema.metadata)])
+    value = foreign(3, 0, body).value
+    assert isinstance(value, slipring.Table) and len(value) == 1_000_000

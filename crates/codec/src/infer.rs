@@ -75,6 +75,9 @@ pub enum Misfit {
         /// The most there may be.
         limit: usize,
     },
+    /// Records without a value: as a table they would have any number of rows in no bytes, and readers make nothing that no
+    /// bytes have paid for.
+    Nothing,
     /// More than 2^31 - 1 bytes under one key.
     #[non_exhaustive]
     Large {
@@ -97,6 +100,7 @@ impl fmt::Display for Misfit {
             }
             Misfit::Order { row } => write!(f, "record {row} has its keys in another order"),
             Misfit::Keys { limit } => write!(f, "more than {limit} different keys"),
+            Misfit::Nothing => f.write_str("no record has a value"),
             Misfit::Large { key } => write!(f, "more than 2 GiB under {key:?}"),
         }
     }
@@ -378,7 +382,7 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Misfit::Missing`].
+    /// [`Misfit::Missing`] and [`Misfit::Nothing`].
     pub fn finish(self) -> Result<(Schema, Rows), Misfit> {
         let len = self.rows;
         let mut fields = Vec::with_capacity(self.columns.len());
@@ -397,6 +401,9 @@ impl Records {
             fields.push(Arc::new(field));
         }
         let mark = [(RECORDS.to_owned(), "1".to_owned())];
+        if fields.iter().all(|field: &Arc<Field>| *field.data_type() == DataType::Null) {
+            return Err(Misfit::Nothing);
+        }
         Ok((Schema::new_with_metadata(fields, mark), Rows { len, columns }))
     }
 }

@@ -470,8 +470,11 @@ class Frame:
     @property
     def table(self) -> Table:
         """The table of a frame of format ``arrow``, also where its value is a list of records or a column."""
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
-    def __arrow_c_schema__(self) -> Any: ...
+    @property
+    def __arrow_c_stream__(self) -> Callable[..., Any]:
+        """Of a frame of format ``arrow``, so that libraries take the frame for its table."""
+    @property
+    def __arrow_c_schema__(self) -> Callable[..., Any]: ...
     @property
     def view(self) -> memoryview:
         """The data's bytes, without what the format and the metadata add."""

@@ -85,7 +85,9 @@ impl Table {
 
     /// What was sent: the table itself, the column that was sent alone, or records.
     pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        if records::is_records(&self.table.schema) {
+        // A column of records takes a bit for each row at least. A peer that claims more rows than that gets no list made.
+        let paid = self.memory.bytes().len().saturating_mul(8);
+        if records::is_records(&self.table.schema) && self.rows() <= paid {
             return Ok(self.to_pylist(py)?.into_any());
         }
         if self.table.schema.metadata().get(take::COLUMN).is_some()
@@ -246,7 +248,7 @@ impl Table {
     }
 
     #[pyo3(signature = (requested_schema=None))]
-    pub(crate) fn __arrow_c_stream__<'py>(
+    fn __arrow_c_stream__<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,
@@ -256,7 +258,7 @@ impl Table {
         stream_capsule(py, &self.memory, &self.table, None)
     }
 
-    pub(crate) fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         schema_capsule(py, &self.table, None)
     }
 

@@ -75,11 +75,14 @@ pub(super) fn column(column: &Column, body: &Part<'_>, checks: Checks) -> Result
 }
 
 /// A number of 4 or 8 bytes with a sign.
+#[inline(always)]
 fn signed<const N: usize>(bytes: [u8; N]) -> i64 {
-    let mut word = [0; 8];
-    word[..N].copy_from_slice(&bytes);
-    let unused = 64 - 8 * N as u32;
-    i64::from_le_bytes(word) << unused >> unused
+    // Which of them it is stands fast when it is compiled.
+    match (N, bytes.first_chunk::<4>(), bytes.first_chunk::<8>()) {
+        (4, Some(narrow), _) => i32::from_le_bytes(*narrow).into(),
+        (_, _, Some(wide)) => i64::from_le_bytes(*wide),
+        _ => 0,
+    }
 }
 
 /// Whether the bit is set.
