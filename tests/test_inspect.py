@@ -32,7 +32,7 @@ def test_it_shows_a_living_ring(name, inspect, tmp_path):
             assert (shown.returncode, shown.stderr) == (0, "")
             for part in (
                 f"segment   {ring.path} (",
-                "format    1.0, spsc",
+                "format    1.1, spsc",
                 f"by process {os.getpid()} of user {os.geteuid()}",
                 f"id        {ring.inspect().id}, boot {ring.inspect().boot_id}",
                 "features  none",

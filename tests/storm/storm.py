@@ -217,6 +217,12 @@ def storm(seconds, delivery, languages, seed):
         left = hold.inspect()
         for what in ("waiting", "filling", "offered", "held", "returned", "dead"):
             assert getattr(left, what) == 0, f"{what}:\n{left}"
+        # Each schema that the workers added, once and whole.
+        versions = [schema.version for schema in left.schemas]
+        assert len(set(versions)) == len(versions) > 0, versions
+        for schema in left.schemas:
+            body = bytes([schema.version]) * (schema.version * 100)
+            assert hold._schema(schema.id) == body, schema
         for what in ("kills", "stops", "frames", *(["delivered again"] if delivery == "manual" else [])):
             assert it.counts[what] > 0, f"a storm without {what}: {dict(it.counts)}"
         counts = ", ".join(f"{count} {what}" for what, count in it.counts.items())

@@ -31,6 +31,9 @@ def produce(ring, life, log, stop):
     tx, dice, number = ring.producer(), random.Random(life), 0
     while not stop.exists():
         len_ = length(dice)
+        if dice.randrange(8) == 0:
+            version = 1 + dice.randrange(100)
+            ring._add_schema(1, "storm", version, bytes([version]) * (version * 100))
         try:
             log(BEGUN, life, number)
             if dice.randrange(3):

@@ -415,9 +415,9 @@ def test_inspect_tells_what_is_there(ring, ends, name):
         assert (process.pid, process.alive) == (os.getpid(), True)
         assert process.produces and process.consumes
         assert f"pid {os.getpid()}" in str(seen) and "waiting 2" in str(seen)
-        assert seen.version == (1, 0) and "format    1.0" in str(seen)
+        assert seen.version == (1, 1) and "format    1.1" in str(seen)
         assert (seen.creator_pid, seen.creator_uid) == (os.getpid(), os.geteuid())
         assert seen.id in str(seen) and len(seen.id) == len(seen.boot_id) == 32 and not seen.keep
         assert abs(seen.created_ns - time.time_ns()) < 60e9
-        assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 9
+        assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 11
     assert frame.sequence == 0

@@ -236,6 +236,9 @@ impl<'a> Pool<'a> {
     }
 
     /// Claims the lowest free piece for `len` bytes (frame header included): `Free -> Filling(p)`.
+    ///
+    /// Inlined, as what it calls: the compiler did so by itself while frames were all that claimed.
+    #[inline(always)]
     pub(crate) fn claim(
         &self,
         len: u64,
@@ -262,6 +265,7 @@ impl<'a> Pool<'a> {
             .ok_or(missing)
     }
 
+    #[inline(always)]
     fn claim_in_slab(
         &self,
         class: usize,
@@ -289,6 +293,7 @@ impl<'a> Pool<'a> {
         found
     }
 
+    #[inline(always)]
     fn scan(&self, class: usize, owner: u16, from: u64, to: u64) -> Option<(Place, Word)> {
         let per_chunk = self.measures.per_chunk();
         let count = self.measures.count(class);
@@ -511,6 +516,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Where the block lies that a slot or a lease names; `None` where no block can be.
+    #[inline(always)]
     pub(crate) fn place(&self, block: u64) -> Option<Place> {
         let chunk = block >> self.measures.per_chunk;
         let index = block & (self.measures.per_chunk() - 1);
@@ -533,6 +539,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Gives a piece back that this process owns, from the word it knows.
+    #[inline(always)]
     pub(crate) fn release(&self, place: Place, word: Word) {
         self.blocks[place.block as usize].set(word.freed());
         if place.len >= LOWEST_FIRST {

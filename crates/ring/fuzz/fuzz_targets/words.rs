@@ -16,16 +16,17 @@ fuzz_target!(|data: &[u8]| {
     } else {
         Delivery::AtLeastOnce { limit: 20 }
     };
-    let options = Segment::options().slots(8).capacity(1 << 19).mode(mode).max_deliveries(1);
+    let options = Segment::options().slots(8).capacity(1 << 19).schemas(8).mode(mode).max_deliveries(1);
     let options = options.drop_oldest(mode != Mode::Spsc);
     let segment = options.create(path.as_path()).expect("create");
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
     let (mut tx, mut rx) = (segment.producer().expect("tx"), segment.consumer_with(delivery).expect("rx"));
     let (mut grants, mut frames) = (Vec::new(), Vec::new());
+    let mut wants = Vec::new();
     for step in data.chunks_exact(12) {
         let number = u64::from_le_bytes(step[4..].try_into().expect("eight bytes"));
         let at = u64::from(u16::from_le_bytes([step[1], step[2]])) * 8;
-        match step[0] % 12 {
+        match step[0] % 14 {
             // From the control part on; the file is larger than 64 KiB x 8.
             0..=2 => {
                 let at = 256 + at % (segment.mapped().len() as u64 - 264) / 8 * 8;
@@ -47,6 +48,20 @@ fuzz_target!(|data: &[u8]| {
                 frames.extend(rx.recv_dead().ok().flatten());
                 tx.trim();
             }
+            11 => {
+                let (version, len) = (1 + number as u16 % 7, number as usize % 70_000);
+                drop(segment.schemas().add(3, "name", version, &vec![1; len]));
+                wants.extend(segment.schemas().want(1, "wanted", version..=9));
+                drop((wants.len() > 3).then(|| wants.remove(0)));
+            }
+            12 => {
+                // Afresh: what was looked at once is not read again.
+                let Ok(late) = Segment::open(path.as_path()) else { continue };
+                for schema in late.schemas().iter().flatten() {
+                    std::hint::black_box(schema.iter().fold(0u8, |sum, byte| sum ^ byte));
+                }
+                drop((late.schemas().wanted(1, "wanted"), late.schemas().latest(3, "name")));
+            }
             _ => {
                 for frame in frames.drain(..) {
                     std::hint::black_box(frame.iter().fold(0u8, |sum, byte| sum ^ byte));
@@ -56,6 +71,6 @@ fuzz_target!(|data: &[u8]| {
             }
         }
     }
-    drop((grants, frames, tx, rx, segment));
+    drop((grants, frames, wants, tx, rx, segment));
     let _ = std::fs::remove_file(&path);
 });

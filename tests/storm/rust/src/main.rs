@@ -4,7 +4,7 @@
 //! before and after each step, so that the storm can account for every frame; `storm.py` says what a record
 //! and a frame look like. The files `stop-produce` and `stop-consume` in the folder end it.
 
-use slipring::{Delivery, Error, Frame, Header, Producer, Segment, Wait};
+use slipring::{Delivery, Error, Frame, Header, Producer, Schema, Segment, Wait};
 use std::error::Error as Failure;
 use std::fs::File;
 use std::io::Write;
@@ -82,6 +82,15 @@ fn check(body: &[u8]) -> (u32, u32) {
     id
 }
 
+/// Adds one of the schemas that all workers add, which is as `storm.py` checks it.
+fn schema(tx: &Producer, dice: &mut Dice) -> Result<Schema, Error> {
+    let version = 1 + dice.roll(100) as u16;
+    let bytes = vec![version as u8; usize::from(version) * 100];
+    let added = tx.segment().schemas().add(1, "storm", version, &bytes)?;
+    assert!(*added == *bytes, "schema {version} is damaged");
+    Ok(added)
+}
+
 fn produce(tx: &mut Producer, life: u32, log: &mut Log, stop: &Path) -> Result<(), Error> {
     let wait = Wait::for_up_to(Duration::from_millis(500));
     let mut dice = Dice(u64::from(life + 1) << 20);
@@ -90,6 +99,10 @@ fn produce(tx: &mut Producer, life: u32, log: &mut Log, stop: &Path) -> Result<(
         let id = (life, number);
         let len = HEAD + dice.len();
         let full = |error: &Error| matches!(error, Error::Timeout | Error::Full);
+        let mut header = Header::raw();
+        if dice.roll(8) == 0 {
+            header = header.with_schema(&schema(tx, &mut dice)?);
+        }
         match dice.roll(4) {
             // Two reservations, committed in the order of their numbers, the later one filled first.
             0 => {
@@ -114,7 +127,7 @@ fn produce(tx: &mut Producer, life: u32, log: &mut Log, stop: &Path) -> Result<(
             }
             _ => {
                 log.write(Step::Begun, id, false);
-                match tx.send_with(Header::raw(), len, |body| fill(body, id), &wait) {
+                match tx.send_with(header, len, |body| fill(body, id), &wait) {
                     Ok(()) => {
                         log.write(Step::Sent, id, false);
                         number += 1;
