@@ -539,7 +539,9 @@ defmodule Slipring do
            do: wrong!("register/2", "a module that has a struct", module)
 
     {migrations, options} =
-      if Keyword.keyword?(options), do: Keyword.pop(options, :migrations, %{}), else: {%{}, options}
+      if Keyword.keyword?(options),
+        do: Keyword.pop(options, :migrations, %{}),
+        else: {%{}, options}
 
     {_name, version, _fields} = type = Structs.type!(module, module.__struct__(), options)
     migrations = Structs.migrations!(migrations, version)

@@ -20,6 +20,7 @@ defmodule Slipring.EvolutionTest do
     # Within other values, too, and its own inner objects first.
     inner = %Object{name: "test.item", version: 3, fields: %{"note" => "in"}}
     outer = sent("test.item", 3, %{"note" => "out", "currency" => inner})
+
     assert {:ok, [%Item{note: "OUT", currency: %Item{note: "IN"}}]} =
              Slipring.decode(<<0x81, outer::binary>>)
   end
@@ -64,7 +65,13 @@ defmodule Slipring.EvolutionTest do
     assert {:error, %Error{reason: :schema, hint: hint}} = decode.(0, %{"x" => 1})
     assert hint == "register a migration of \"test.foreign\" from version 0 to 1"
 
-    :ok = Slipring.register(Foreign, name: "test.foreign", version: 3, migrations: %{2 => fn _ -> 5 end})
+    :ok =
+      Slipring.register(Foreign,
+        name: "test.foreign",
+        version: 3,
+        migrations: %{2 => fn _ -> 5 end}
+      )
+
     assert {:error, %Error{reason: :schema, message: message}} = decode.(2, %{})
     assert message =~ "gave 5, which is no map"
 

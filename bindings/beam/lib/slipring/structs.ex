@@ -326,13 +326,21 @@ defmodule Slipring.Structs do
 
   defp by_name(%{} = fields, template, _versions) do
     known = template |> Map.from_struct() |> Map.keys()
-    given = for key <- known, {:ok, value} <- [Map.fetch(fields, Atom.to_string(key))], do: {key, value}
+
+    given =
+      for key <- known, {:ok, value} <- [Map.fetch(fields, Atom.to_string(key))], do: {key, value}
+
     struct(template, given)
   end
 
   defp by_name(other, _template, {_object, version} = versions) do
     hint = "let the migration to version #{version} give a map"
-    schema!("its migrations gave #{inspect(other, limit: 5)}, which is no map of fields", hint, versions)
+
+    schema!(
+      "its migrations gave #{inspect(other, limit: 5)}, which is no map of fields",
+      hint,
+      versions
+    )
   end
 
   defp missing!(step, {object, _version} = versions) do
@@ -341,7 +349,9 @@ defmodule Slipring.Structs do
   end
 
   defp failed!(error, step, versions) do
-    message = "the migration from version #{step} to #{step + 1} failed: #{Exception.message(error)}"
+    message =
+      "the migration from version #{step} to #{step + 1} failed: #{Exception.message(error)}"
+
     schema!(message, "correct it", versions)
   end
 
