@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import subprocess
 import sys
@@ -370,6 +371,20 @@ def test_announcing_at_once_gives_one_schema(ring):
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
+
+
+def test_asyncio_sends_under_a_schema(ring):
+    """P8: as the blocking call."""
+    announced = ring.announce("reading", READINGS[1][0], version=1)
+    tx, rx = ring.producer(), ring.consumer()
+    rx.expect("reading", READINGS[2][0], version=2)
+
+    async def there():
+        await tx.send_async(table_of(1), schema=announced, meta={"site": 4})
+        frame = await rx.recv_async()
+        return frame.value.to_pylist(), frame.meta, frame.header.schema_version
+
+    assert asyncio.run(there()) == ([MATRIX[1, 2]], {"site": 4}, 1)
 
 
 # Registered types -------------------------------------------------------------------------------
