@@ -99,32 +99,33 @@ storm: setup storm-worker ## kill, stop and replace processes of all languages o
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 
-fuzz: ## everything that parses bytes (nightly, cargo-fuzz)
+fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-fuzz-if-possible:
+fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
-	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'NOT FUZZED: see above'; }
+	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
 
 # What goes through raw calls of the interpreter; those left out look at memory, start processes, or have a stack that the
 # sanitizer's frames don't fit.
-checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py bindings/python/tests/test_json.py -k 'not twice and not leaks and not small_stack'
+checked := bindings/python/tests/test_values.py bindings/python/tests/test_dtypes.py bindings/python/tests/test_json.py bindings/python/tests/test_dataclass.py bindings/python/tests/test_dataclass_errors.py bindings/python/tests/test_dataclass_whole.py -k 'not twice and not leaks and not small_stack and not depth_has'
 
-asan: ## the crates and the Python package's codec under the address sanitizer (nightly)
+asan: setup ## the crates and both bindings' codecs under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@scripts/asan-python $(checked)
+	@scripts/asan-beam
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
 asan-if-possible: setup
-	$(say) 'Address sanitizer, unit tests and the codec of the Python package'
+	$(say) 'Address sanitizer, unit tests and the codecs of the bindings'
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
-	  scripts/asan-python $(checked); \
+	  scripts/asan-python $(checked) && scripts/asan-beam; \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/
@@ -138,6 +139,7 @@ bench-codec: setup ## encoding and decoding beside their peers; writes target/be
 	@mkdir -p target/bench
 	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-beam.jsonl
 	@.venv/bin/python benches/python/codec.py --more target/bench/codec-beam.jsonl $(BENCH_ARGS)
+	@.venv/bin/python benches/python/dataclass.py
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/
 	$(say) 'Growth'

@@ -1,4 +1,5 @@
-"""Hillshade of a real elevation model: Python cuts the tiles, Elixir shades them, Python draws.
+"""Hillshade of a real elevation model: Python cuts the tiles, Elixir shades them, Python draws. Then the weather: a
+table of days there, a table of months back.
 
     make demo                                   both sides
     demo/run.py --no-spawn                      this side; then, in another terminal, in demo/hillshade:
@@ -23,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import slipring
+
+import weather
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "demo" / "hillshade"
@@ -179,6 +182,12 @@ def run(tx, rx, other, seconds):
     report_tiles(report, difference)
     if difference > TOLERANCE:
         raise Stopped(f"the shades differ from NumPy's by {difference:.2g}, more than {TOLERANCE}")
+
+    send = lambda value, **options: patiently(partial(tx.send, value, **options), other)  # noqa: E731
+    said, difference = weather.run(send, lambda: patiently(rx.recv, other))
+    print(*said, sep="\n")
+    if difference > weather.TOLERANCE:
+        raise Stopped(f"the months differ from pandas' by {difference:.2g}, more than {weather.TOLERANCE}")
     stream([tile for _, tile in cut(elevation)], seconds, tx, rx, other)
 
 

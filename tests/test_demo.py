@@ -14,6 +14,7 @@ import slipring
 from conftest import ROOT
 
 PICTURE = ROOT / "target/demo/hillshade.png"
+WEATHER = ROOT / "target/demo/weather.png"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,8 +80,9 @@ def shades(name):
 
 
 def test_it_draws_and_reports(demo, name):
-    """P1, R4.2: the tiles come back as NumPy would have them, both sides having read them in place."""
+    """P1, R2.3, R4.2: tiles and months come back as NumPy and pandas would have them, both sides having read them in place."""
     PICTURE.unlink(missing_ok=True)
+    WEATHER.unlink(missing_ok=True)
     process = demo("--seconds", "0.3")
     assert process.wait(60) == 0
     said = process.end()
@@ -89,6 +91,7 @@ def test_it_draws_and_reports(demo, name):
     assert "Python:  42 of 42 read in place, 0 copied" in said
     assert re.search(r"trip: +median [\d,]+ us, p99 [\d,]+ us", said)
     assert float(re.search(r"at most (\S+) from NumPy", said)[1]) < 1e-3
+    assert re.search(r"1461 days out, 48 months back in [\d.]+ ms; Elixir read in place, Python read in place", said)
     rate = re.search(r"stream: +([\d,]+) tiles in .* ([\d,]+) frames/s", said)
     assert int(rate[1].replace(",", "")) >= 42
 
@@ -97,6 +100,7 @@ def test_it_draws_and_reports(demo, name):
     picture = image.imread(PICTURE)
     assert picture.shape[:2] == (344, 403)
     assert np.ptp(picture[..., 0]) > 0.5
+    assert np.ptp(image.imread(WEATHER)[..., 0]) > 0.5
     until(lambda: not beams(name))
 
 

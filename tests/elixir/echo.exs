@@ -45,5 +45,6 @@ for frame <- rx do
          %{"reason" => Atom.to_string(error.reason), "path" => error.path, "hint" => error.hint}}
     end
 
-  Slipring.send!(tx, value, meta: %{"meta" => frame.meta, "about" => about})
+  format = if frame.format == :json, do: :json, else: :auto
+  Slipring.send!(tx, value, format: format, meta: %{"meta" => frame.meta, "about" => about})
 end

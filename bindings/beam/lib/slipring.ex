@@ -67,6 +67,7 @@ defmodule Slipring do
   @type address :: String.t() | {:path, Path.t()}
   @type active :: false | true | :once | :notify | -32_768..32_767
   @type failure :: {:error, Error.t()}
+  @type counts :: %{atom => %{frames: pos_integer, bytes: non_neg_integer}}
 
   # How long closing waits for the segment to be unmapped.
   @patience 5_000
@@ -397,8 +398,8 @@ defmodule Slipring do
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
-    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are. `:value`: they,
-      too, go as values
+    * `:format` - `:auto`, the default: a binary and a `Slipring.Tensor` go as they are, `Slipring.JSON.Raw` as the JSON that it
+      is. `:value`: they, too, go as values. `:json`: as JSON, as `Slipring.JSON.encode/1` writes it
     * `:binaries` - within a value, `:auto`, the default: as text where they are UTF-8, else as bytes.
       `:bytes`: all as bytes. `Slipring.Text` and `Slipring.Bytes` say it of one
 
@@ -414,13 +415,9 @@ defmodule Slipring do
   def send(producer, term, options \\ [])
 
   def send(%Producer{ref: ref} = producer, term, []) when is_binary(term) do
-    case Native.send(ref, term, nil, 0, %{}, []) do
-      :ok ->
-        :ok
-
-      outcome ->
-        attempted = Sending.resolve(outcome, ref, {:send, term, nil, 0, []})
-        Sending.go_on(producer, attempted, :infinity)
+    with outcome when outcome != :ok <- Native.send(ref, term, nil, 0, %{}, []) do
+      work = {:send, term, nil, 0, []}
+      Sending.go_on(producer, Sending.resolve(outcome, ref, work), work, :infinity)
     end
   end
 
@@ -874,6 +871,48 @@ defmodule Slipring do
   """
   @spec explain(term) :: Explanation.t()
   def explain(term), do: Explanation.of(term)
+
+  @doc """
+  What this VM has sent and decoded since the library was loaded, on all rings: frames and the bytes of
+  their bodies, by format.
+
+  A frame counts as sent when it stands in the ring, and as decoded each time its content is made a
+  term: of a binary or a tensor that is copied, when it is taken; of one that is leased, and of every
+  other term, when `Slipring.Frame.value/2` gives it.
+
+      iex> before = get_in(Slipring.stats(), [:sent, :raw, :frames]) || 0
+      iex> tx = "stats-doc" |> Slipring.create!() |> Slipring.producer!()
+      iex> :ok = Slipring.send(tx, "abc")
+      iex> Slipring.stats().sent.raw.frames > before
+      true
+      iex> Slipring.unlink!("stats-doc")
+      :ok
+  """
+  @spec stats() :: %{sent: counts, decoded: counts}
+  def stats do
+    {sent, decoded} = Native.stats()
+    %{sent: named(sent), decoded: named(decoded)}
+  end
+
+  defp named(counts) do
+    Map.new(counts, fn {format, {frames, bytes}} -> {format, %{frames: frames, bytes: bytes}} end)
+  end
+
+  @doc """
+  Has the log say, from now on or no more, in which format each frame is sent and why, and in which form
+  structs travel: at the level `:debug`, with `:ring`, `:format` and `:frames` as metadata.
+
+  It is off until it is asked for, whatever the log's level is: in development that takes all there is,
+  and this is a line for each call that sends.
+
+      iex> Slipring.log_choices(true)
+      :ok
+      iex> Slipring.log_choices(false)
+      :ok
+  """
+  @spec log_choices(boolean) :: :ok
+  def log_choices(on?) when is_boolean(on?), do: Native.log_choices(on?)
+  def log_choices(other), do: wrong!("log_choices/1", "true or false", other)
 
   # Twins that raise -------------------------------------------------------------------------------
 

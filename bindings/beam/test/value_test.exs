@@ -269,10 +269,29 @@ defmodule Slipring.ValueTest do
             {<<0xD9, 47609::16, 0x65, "-0.00">>, %Decimal{sign: -1, exp: -2}},
             {<<0xD9, 47609::16, 0x65, "-0E-2">>, %Decimal{sign: -1, exp: -2}},
             {<<0xD9, 47611::16, 0xD8, 85, 0x44, 1.5::32-float-little>>, 1.5},
-            {<<0xD9, 47611::16, 0xD8, 84, 0x42, 0, 0x3E>>, 1.5}
+            {<<0xD9, 47611::16, 0xD8, 84, 0x42, 0, 0x3E>>, 1.5},
+            # As NumPy has its texts and bytes.
+            {single("U<", for(c <- [?é, 0x1F600, 0, 0], into: <<>>, do: <<c::32-little>>)),
+             "é😀"},
+            {single("U>", <<?a::32, 0::32, ?b::32>>), <<?a, 0, ?b>>},
+            {single("U<", <<0::32>>), ""},
+            {single("S|", "ab\0\0"), "ab"},
+            {single("S|", ""), ""}
           ] do
         assert {bytes, Slipring.decode!(bytes)} === {bytes, term}
       end
+
+      # What is no character stays what it is.
+      assert %Tensor{data: <<0, 0xD8, 0, 0>>} =
+               Slipring.decode!(single("U<", <<0xD800::32-little>>))
+    end
+
+    # One element without a dimension, all of its data.
+    defp single(<<kind, byte_order>>, data) do
+      head = <<1, kind, byte_order, "C", byte_size(data)::32-little, 0::64>>
+
+      <<0xD9, 47611::16, 0xD9, 47610::16, 0x82, 0x50, head::binary, 0x58, byte_size(data),
+        data::binary>>
     end
   end
 
@@ -680,7 +699,33 @@ defmodule Slipring.ValueTest do
       end)
     end
 
-    defp copied(frame), do: Slipring.Native.content(frame.lease)
+    defp copied(frame), do: Slipring.Native.content(frame.lease, false)
+  end
+
+  @late """
+  defmodule Late do
+    @derive Slipring.Encodable
+    defstruct [:a]
+  end
+
+  {:error, error} = Slipring.encode(struct(Late, a: 1))
+  IO.puts(error.hint)
+  :ok = Slipring.register(Late)
+  IO.inspect(Slipring.decode!(Slipring.encode!(struct(Late, a: 2))))
+  """
+
+  @doc "R6.5, R9.1."
+  test "what is derived after consolidation is told apart, and can be registered", %{name: name} do
+    dir = Path.join(System.tmp_dir!(), name)
+    File.mkdir!(dir)
+    on_exit(fn -> File.rm_rf!(dir) end)
+    ebin = Application.app_dir(:slipring, "ebin")
+    {:ok, binary} = Protocol.consolidate(Slipring.Encodable, [])
+    File.write!(Path.join(dir, "Elixir.Slipring.Encodable.beam"), binary)
+    arguments = ["-pa", ebin, "-pa", dir, "-e", @late]
+    {printed, 0} = System.cmd("elixir", arguments, stderr_to_stdout: true)
+    assert printed =~ "consolidated before Late was compiled: call Slipring.register(Late)"
+    assert printed =~ "%Late{a: 2}"
   end
 
   describe "explain" do
@@ -809,7 +854,7 @@ defmodule Slipring.ValueTest do
         assert Frame.value(one) == Frame.value(two)
       end
 
-      assert_raise ArgumentError, ~r/:auto or :value/, fn ->
+      assert_raise ArgumentError, ~r/:auto, :value or :json/, fn ->
         Slipring.send(tx, 1, format: :raw)
       end
 
@@ -942,6 +987,7 @@ defmodule Slipring.ValueTest do
     end
   end
 
+  @tag :memory
   test "memory stays what it is over many round trips (R8.4)", %{name: name} do
     {ring, tx, rx} = pair(name, capacity: {8, :mib})
 

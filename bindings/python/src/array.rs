@@ -3,6 +3,7 @@
 //! NumPy is looked for only when an array is at hand: an object can be one only if NumPy has been
 //! imported, and a frame is made one only on request.
 
+use crate::producer::copy;
 use crate::{dtype, error, foreign, texts};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_F_CONTIGUOUS, NPY_ARRAY_WRITEABLE,
@@ -17,6 +18,7 @@ use pyo3::{ffi, intern};
 use slipring_codec::format::ndarray::{
     ByteOrder, Descriptor, Dtype, Element, Kind, MAX_NDIM, Order,
 };
+use std::borrow::Cow;
 use std::ptr;
 
 /// What an object that may be an array is.
@@ -211,13 +213,21 @@ impl Array<'_> {
         })
     }
 
+    /// The same, copied where the elements don't lie so.
+    pub(crate) fn in_one_piece(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        if let Some(bytes) = self.bytes() {
+            return Ok(bytes.into());
+        }
+        let mut out = vec![0; self.descriptor.byte_len()];
+        self.copy_to(py, &mut out)?;
+        Ok(out.into())
+    }
+
     /// Copies the elements, in the descriptor's order. NumPy releases the GIL where it pays.
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         assert_eq!(out.len(), self.descriptor.byte_len());
-        if let Some(texts) = &self.texts {
-            // NumPy would put here what points to texts elsewhere.
-            out.copy_from_slice(texts);
-            return Ok(());
+        if let Some(bytes) = self.bytes() {
+            return copy(py, bytes, out);
         }
         if matches!(self.descriptor.element(), Element::Struct(_)) {
             // What NumPy leaves out between the fields must not show what an earlier frame left.
@@ -400,10 +410,7 @@ pub(crate) fn copy_out(object: &Bound<'_, PyAny>, out: &mut [u8]) -> PyResult<()
     let py = object.py();
     match look(object)? {
         Candidate::Array(array) if array.descriptor.byte_len() == out.len() => {
-            match array.bytes() {
-                Some(bytes) => crate::producer::copy(py, bytes, out),
-                None => array.copy_to(py, out),
-            }
+            array.copy_to(py, out)
         }
         _ => Err(PyValueError::new_err("the array changed while it was sent")),
     }

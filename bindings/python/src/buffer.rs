@@ -1,7 +1,9 @@
 //! The bytes of any object that has the buffer protocol.
 
+use crate::producer::copy;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -49,9 +51,22 @@ impl Buffer {
         Some(unsafe { std::slice::from_raw_parts(self.raw.buf.cast::<u8>(), self.len()) })
     }
 
+    /// The bytes in C order, copied where they don't lie so.
+    pub(crate) fn in_one_piece(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        if let Some(bytes) = self.bytes() {
+            return Ok(bytes.into());
+        }
+        let mut out = vec![0; self.len()];
+        self.copy_to(py, &mut out)?;
+        Ok(out.into())
+    }
+
     /// Copies the bytes in C order; `out` has `len` of them.
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         assert_eq!(out.len(), self.len());
+        if let Some(bytes) = self.bytes() {
+            return copy(py, bytes, out);
+        }
         let view = ptr::from_ref(&*self.raw).cast_mut();
         // SAFETY: `out` is writable for the length given, and the structure is filled.
         let copied = unsafe {

@@ -314,6 +314,18 @@ pub(crate) fn malformed(py: Python<'_>, what: &str, path: &str, at: Place, hint:
     })
 }
 
+/// Data that are not valid for a type; `messages` say what is wrong where.
+#[cold]
+pub(crate) fn validation(
+    py: Python<'_>,
+    messages: Bound<'_, PyAny>,
+    target: &Bound<'_, PyAny>,
+) -> PyErr {
+    let made = class(py, intern!(py, "ValidationError"))
+        .and_then(|class| class.call_method1(intern!(py, "_of"), (messages, target)));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
 /// A handle that was closed is used.
 #[cold]
 pub(crate) fn detached(py: Python<'_>, what: &str) -> PyErr {

@@ -2,11 +2,12 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
+use crate::outgoing::Kind;
 use crate::table::records::{self, Look};
 use crate::table::{send, take};
-use crate::{error, pickle, value};
+use crate::{error, json, pickle, value};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
+use pyo3::types::PyList;
 use slipring_codec::Format;
 use slipring_codec::select::{Nature, Selection, select};
 use std::time::Instant;
@@ -21,13 +22,17 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let mut refused = Vec::new();
     let nature = nature(object, &mut refused)?;
     let mut costs = Vec::new();
-    for format in [Format::Raw, Format::Ndarray, Format::Arrow, Format::Value, Format::Pickle] {
+    for format in
+        [Format::Raw, Format::Ndarray, Format::Arrow, Format::Value, Format::Pickle, Format::Json]
+    {
+        use Format::{Arrow, Json, Ndarray, Pickle, Raw};
         let holds = match nature {
-            Nature::Bytes => !matches!(format, Format::Ndarray | Format::Arrow),
-            Nature::Array => !matches!(format, Format::Raw | Format::Arrow),
-            Nature::Table => matches!(format, Format::Arrow | Format::Pickle),
-            Nature::Records => !matches!(format, Format::Raw | Format::Ndarray),
-            _ => !matches!(format, Format::Raw | Format::Ndarray | Format::Arrow),
+            Nature::Bytes => !matches!(format, Ndarray | Arrow | Json),
+            Nature::Array => !matches!(format, Raw | Arrow | Json),
+            Nature::Table => matches!(format, Arrow | Pickle),
+            Nature::Records => !matches!(format, Raw | Ndarray),
+            Nature::Json => format == Json,
+            _ => !matches!(format, Raw | Ndarray | Arrow),
         };
         if holds && !refused.iter().any(|tried: &(Format, String)| tried.0 == format) {
             let start = Instant::now();
@@ -51,12 +56,6 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
 
 /// What `send` takes an object for.
 fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyResult<Nature> {
-    let bytes_like = object.is_instance_of::<PyBytes>()
-        || object.is_instance_of::<PyByteArray>()
-        || object.is_instance_of::<PyMemoryView>();
-    if bytes_like {
-        return Ok(Nature::Bytes);
-    }
     let len = object.cast::<PyList>().map_or(0, |list| list.len());
     match records::of_list(object, 1)? {
         Look::Table(_) if len >= records::WORTH => return Ok(Nature::Records),
@@ -67,19 +66,17 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
         Look::Not(why) => refused.push((Format::Arrow, why)),
         Look::Other => {}
     }
-    if !value::is_basic(object) && take::shows(object)? {
-        return Ok(Nature::Table);
-    }
-    match array::look(object) {
-        Ok(Candidate::Array(_)) => Ok(Nature::Array),
-        Ok(Candidate::Scalar) => Ok(Nature::Value),
-        Ok(Candidate::Other) if Buffer::of(object)?.is_some() => Ok(Nature::Bytes),
-        Ok(Candidate::Other) => Ok(Nature::Value),
-        Err(e) => {
-            refused.push((Format::Ndarray, reason(object.py(), e)?));
-            Ok(Nature::Array)
+    Ok(match Kind::of(object)? {
+        Kind::Bytes(_) => Nature::Bytes,
+        Kind::Array(_) => Nature::Array,
+        Kind::Table => Nature::Table,
+        Kind::Value => Nature::Value,
+        Kind::Json => Nature::Json,
+        Kind::Odd(why) => {
+            refused.push((Format::Ndarray, reason(object.py(), why)?));
+            Nature::Array
         }
-    }
+    })
 }
 
 /// Writes the object in this format, and answers how many bytes that took.
@@ -114,6 +111,15 @@ fn size(format: Format, object: &Bound<'_, PyAny>) -> PyResult<usize> {
         Format::Pickle => pickle::dump(object).map(|pickled| {
             pickled.stream.as_bytes().len() + pickled.buffers.iter().map(Buffer::len).sum::<usize>()
         }),
+        Format::Json => {
+            let mut out = vec![0; 512];
+            let len = json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            if len > out.len() {
+                out.resize(len, 0);
+                json::write_into(object, &mut out).map_err(|fault| fault.encoding(py))?;
+            }
+            Ok(len)
+        }
         _ => Ok(0),
     }
 }

@@ -8,7 +8,7 @@
 use crate::export::Layout;
 use crate::table::schema::Expects;
 use crate::value::{self, Place, Reader};
-use crate::{array, counts, error, export, foreign, fork, meta, pickle, table};
+use crate::{array, counts, error, export, foreign, fork, json, meta, pickle, table};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -18,6 +18,7 @@ use slipring::Error;
 use slipring_codec::format::arrow::Checks;
 use slipring_codec::format::ndarray::Descriptor;
 use slipring_codec::frame::flags;
+use slipring_codec::json::kind;
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION, Format, Part};
 use std::ffi::c_int;
 use std::ops::{Deref, Range};
@@ -148,6 +149,7 @@ impl Lease {
                 Ok(found(view.head, None, view.buffers))
             }
             Content::Arrow(view) => Ok(found(view.head, None, view.buffers)),
+            Content::Json(part) => Ok(found(part, None, Vec::new())),
             _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
         let frame = match frame.header().format == Format::Arrow.code() {
@@ -422,14 +424,22 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
     let found = lease.get().found(py)?;
     match Format::from_code(lease.get().frame.header().format) {
         Some(Format::Value) => {
-            let head = lease.get().data(py)?;
+            let shared = lease.get().data(py)?;
+            // Who asks for a copy gets what no peer can change between a look and the next.
+            let own = taking.copy.then(|| shared.to_vec());
+            let head = own.as_deref().unwrap_or(shared);
             let place = Place::Frame { lease, buffers: &found.buffers, copy: taking.copy };
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
+        Some(Format::Json) => return json::read_shared(py, lease.get().data(py)?),
         Some(Format::Pickle) => {
             let parts = [&found.data].into_iter().chain(&found.buffers);
-            let parts: PyResult<_> = parts.map(|range| Window::view(lease, range)).collect();
+            let part = |range: &Range<usize>| match taking.copy {
+                true => Ok(PyBytes::new(py, &lease.get().body()[range.clone()]).into_any()),
+                false => Window::view(lease, range),
+            };
+            let parts: PyResult<_> = parts.map(part).collect();
             return pickle::load(py, parts?, taking.pickle);
         }
         Some(Format::Arrow) => return decode_table(py, lease.get(), taking)?.into_object(py),
@@ -581,6 +591,7 @@ impl Frame {
             Some(Format::Raw) => intern!(py, "raw"),
             Some(Format::Value) => intern!(py, "value"),
             Some(Format::Ndarray) => intern!(py, "ndarray"),
+            Some(Format::Json) => intern!(py, "json"),
             _ => return pyo3::types::PyString::new(py, name(&self.header)).into_any().unbind(),
         };
         name.clone().into_any().unbind()
@@ -610,6 +621,10 @@ impl Frame {
             told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
         } else if self.header.format == Format::Value.code() {
             value::describe(lease.get().data(py)?, &told)?;
+        } else if self.header.format == Format::Json.code() {
+            let text = lease.get().data(py)?;
+            told.set_item(intern!(py, "kind"), kind(text))?;
+            told.set_item(intern!(py, "len"), text.len())?;
         }
         if !found.buffers.is_empty() {
             let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();

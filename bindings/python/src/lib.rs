@@ -8,6 +8,7 @@ mod array;
 mod buffer;
 mod consumer;
 mod counts;
+mod dataclass;
 mod dtype;
 mod end;
 mod error;
@@ -51,6 +52,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::consumer::Consumer;
+    #[pymodule_export]
+    use crate::dataclass::_dataclass;
     #[pymodule_export]
     use crate::frame::{Frame, Header};
     #[pymodule_export]

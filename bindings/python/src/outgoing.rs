@@ -1,17 +1,20 @@
-//! Objects on their way into a frame as values and pickles, which tell their size only when they are
+//! Objects on their way into a frame as values, JSON and pickles, which tell their size only when they are
 //! written.
 //!
-//! A value is written straight into a reservation: of about the size of the last one, and, if that was too
-//! small, once more into one of the right size.
+//! A value, or JSON, is written straight into a reservation: of about the size of the last one, and, if that was too
+//! small, once more into one of the right size. If it was far too large, what was written moves.
 
+use crate::array::{self, Array, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{End, Stop, Timeout};
 use crate::pickle::{self, Pickled};
 use crate::producer::commit;
-use crate::value::{Fault, Piece, Writer, warn_losses};
-use crate::{counts, error, size};
+use crate::table::take;
+use crate::value::{self, Fault, Piece, Writer, warn_losses};
+use crate::{counts, error, json, size};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use slipring::{Error, Grant, Header, Producer};
 use slipring_codec::frame::Layout;
 use slipring_codec::token::Fixed;
@@ -20,6 +23,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the first value gets.
 const FIRST: usize = 512;
+/// From here on a piece that is far too large is not kept: frames that wait would fill the pool with nothing.
+const LARGE: usize = 4096;
+/// How often an object is written that is larger each time than the time before.
+const ATTEMPTS: usize = 4;
 
 /// What values have needed lately.
 pub(crate) struct Guess {
@@ -51,6 +58,7 @@ pub(crate) enum Form {
     Value,
     Arrow,
     Pickle,
+    Json,
 }
 
 impl FromPyObject<'_, '_> for Form {
@@ -63,11 +71,53 @@ impl FromPyObject<'_, '_> for Form {
             "value" => Self::Value,
             "arrow" => Self::Arrow,
             "pickle" => Self::Pickle,
+            "json" => Self::Json,
             other => {
-                let expected = "raw, ndarray, value, arrow, pickle, or None for what fits";
+                let expected = "raw, ndarray, value, arrow, pickle, json, or None for what fits";
                 return Err(size::refused(name.py(), "format", other, expected));
             }
         })
+    }
+}
+
+/// What an object goes as, where it is not told.
+pub(crate) enum Kind<'py> {
+    Bytes(Buffer),
+    Array(Array<'py>),
+    /// What shows itself as Arrow, or might.
+    Table,
+    Value,
+    /// Text that is JSON already.
+    Json,
+    /// An array that has no form as one, with the reason: of objects, or masked.
+    Odd(PyErr),
+}
+
+impl<'py> Kind<'py> {
+    pub(crate) fn of(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        let bytes_like = object.is_instance_of::<PyMemoryView>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyBytes>();
+        if object.is_exact_instance_of::<json::Raw>() {
+            return Ok(Self::Json);
+        }
+        if !bytes_like {
+            match array::of_numpy(object) {
+                Ok(Candidate::Array(array)) => return Ok(Self::Array(array)),
+                Ok(Candidate::Scalar) => return Ok(Self::Value),
+                Ok(Candidate::Other) => {}
+                Err(refusal) if error::is_refusal(py, &refusal) => return Ok(Self::Odd(refusal)),
+                Err(error) => return Err(error),
+            }
+            if !value::is_basic(object) && take::shows(object)? {
+                return Ok(Self::Table);
+            }
+            if let Candidate::Array(array) = array::shown(object)? {
+                return Ok(Self::Array(array));
+            }
+        }
+        Ok(Buffer::of(object)?.map_or(Self::Value, Self::Bytes))
     }
 }
 
@@ -84,6 +134,13 @@ impl From<PyErr> for Unsent {
     }
 }
 
+/// A head that was written, and what goes out of line.
+struct Written<'py> {
+    len: usize,
+    pieces: Vec<Piece<'py>>,
+    losses: Vec<Bound<'py, PyAny>>,
+}
+
 /// Sends an object as a value.
 pub(crate) fn send_value(
     end: &End<Producer>,
@@ -93,11 +150,60 @@ pub(crate) fn send_value(
     timeout: Timeout,
 ) -> Result<(), Unsent> {
     let py = object.py();
+    send_written(end, Format::Value, guess, object, meta, timeout, |out| {
+        let mut writer = Writer::new(py, Fixed::new(out), true);
+        if let Err(fault) = writer.write(object.as_borrowed(), 0) {
+            return Err(match fault.is_refusal() {
+                true => Unsent::Refused(fault),
+                false => Unsent::Raised(fault.encoding(py)),
+            });
+        }
+        let pieces = writer.pieces.take().unwrap_or_default();
+        Ok(Written {
+            len: writer.encoder.len(),
+            pieces,
+            losses: std::mem::take(&mut writer.losses),
+        })
+    })
+}
+
+/// Sends an object as JSON.
+pub(crate) fn send_json(
+    end: &End<Producer>,
+    guess: &Guess,
+    object: &Bound<'_, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+) -> PyResult<()> {
+    let py = object.py();
+    let sent = send_written(end, Format::Json, guess, object, meta, timeout, |out| {
+        let len = json::write_into(object, out);
+        let len = len.map_err(|fault| Unsent::Raised(fault.encoding(py)))?;
+        Ok(Written { len, pieces: Vec::new(), losses: Vec::new() })
+    });
+    sent.map_err(|unsent| match unsent {
+        Unsent::Refused(fault) => fault.encoding(py),
+        Unsent::Raised(error) => error,
+    })
+}
+
+/// Sends an object that is written straight into its place, as often as it takes to find out how large that is.
+fn send_written<'py>(
+    end: &End<Producer>,
+    format: Format,
+    guess: &Guess,
+    object: &Bound<'py, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+    mut write: impl FnMut(&mut [u8]) -> Result<Written<'py>, Unsent>,
+) -> Result<(), Unsent> {
+    let py = object.py();
+    let name = format.name();
     let timeout = timeout.begin();
     let front = Layout::front(guess.buffers.load(Ordering::Relaxed), meta.is_some());
     let mut room = guess.len.load(Ordering::Relaxed).max(front + FIRST);
     let mut guessed = true;
-    loop {
+    for _ in 0..ATTEMPTS {
         let reserved = end.attempt(py, timeout, |tx, wait| tx.reserve(room, wait));
         let mut grant = match reserved {
             Ok(grant) => grant,
@@ -107,32 +213,33 @@ pub(crate) fn send_value(
             }
             Err(stop) => return Err(end.raise(py, stop).into()),
         };
-        let mut writer = Writer::new(py, Fixed::new(&mut grant[front..]), true);
-        if let Err(fault) = writer.write(object.as_borrowed(), 0) {
-            return Err(match fault.is_refusal() {
-                true => Unsent::Refused(fault),
-                false => Unsent::Raised(fault.encoding(py)),
-            });
-        }
-        let (head_len, pieces) = (writer.encoder.len(), writer.pieces.take().unwrap_or_default());
-        let losses = std::mem::take(&mut writer.losses);
+        let Written { len: head_len, pieces, losses } = write(&mut grant[front..])?;
         let lens = pieces.iter().map(Piece::len);
-        let layout = Layout::new(Format::Value, head_len, meta.map(<[u8]>::len), lens)
-            .map_err(|e| error::encode(py, &e, "value"))?;
+        let layout = Layout::new(format, head_len, meta.map(<[u8]>::len), lens)
+            .map_err(|e| error::encode(py, &e, name))?;
         let needed = layout.body_len().max(front + head_len);
         if needed > grant.len() {
-            // A second time only: the object may not be the same then, but it has been measured.
             (room, guessed) = (needed, false);
             continue;
         }
         warn_losses(py, &losses)?;
         guess.learn(needed, pieces.len());
-        layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "value"))?;
+        // It has its place already: no more than a try to find a better one.
+        if grant.len() > LARGE
+            && needed < grant.len() / 2
+            && let Ok(mut fitting) =
+                end.attempt(py, Timeout::Now, |tx, wait| tx.reserve(needed, wait))
+        {
+            fitting[front..front + head_len].copy_from_slice(&grant[front..front + head_len]);
+            grant = fitting;
+        }
+        layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, name))?;
         for (piece, range) in pieces.iter().zip(layout.buffers()) {
             piece.copy_to(py, &mut grant[range.clone()])?;
         }
         return Ok(send(py, end, grant, &layout, timeout)?);
     }
+    Err(Unsent::Raised(Fault::changed(object).encoding(py)))
 }
 
 /// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
@@ -169,11 +276,7 @@ pub(crate) fn send_pickle(
     grant[front..front + stream.as_bytes().len()].copy_from_slice(stream.as_bytes());
     layout.write(&mut grant, front, meta).map_err(|e| error::encode(py, &e, "pickle"))?;
     for (buffer, range) in buffers.iter().zip(layout.buffers()) {
-        let place = &mut grant[range.clone()];
-        match buffer.bytes() {
-            Some(bytes) => crate::producer::copy(py, bytes, place)?,
-            None => buffer.copy_to(py, place)?,
-        }
+        buffer.copy_to(py, &mut grant[range.clone()])?;
     }
     send(py, end, grant, &layout, timeout)
 }

@@ -5,7 +5,7 @@ use crate::buffer::Buffer;
 use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
 use crate::inspection::Schema;
-use crate::outgoing::{self, Form, Guess, Unsent};
+use crate::outgoing::{self, Form, Guess, Kind, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
@@ -13,7 +13,7 @@ use crate::watcher::{self, Watch, coroutine};
 use crate::{counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyIterator, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
@@ -75,11 +75,13 @@ pub(crate) fn try_commit(
 pub(crate) struct Producer {
     end: Arc<End<slipring::Producer>>,
     guess: Guess,
+    /// The same of JSON, which has another size.
+    json: Guess,
 }
 
 impl Producer {
     pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
-        Self { end, guess: Guess::new() }
+        Self { end, guess: Guess::new(), json: Guess::new() }
     }
 
     fn send_raw(
@@ -134,40 +136,24 @@ impl Producer {
         {
             return self.send_on(frame, timeout);
         }
-        let bytes_like = object.is_instance_of::<PyMemoryView>()
-            || object.is_instance_of::<PyByteArray>()
-            || object.is_instance_of::<PyBytes>();
-        let candidate = if bytes_like { Ok(Candidate::Other) } else { array::of_numpy(object) };
-        match candidate {
-            Ok(Candidate::Array(array)) => self.send_array(py, &array, meta, timeout),
-            // An array that has no form of its own: of objects, or masked.
-            Err(refusal) if error::is_refusal(py, &refusal) => {
+        match Kind::of(object)? {
+            Kind::Bytes(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+            Kind::Array(array) => self.send_array(py, &array, meta, timeout),
+            Kind::Value => self.send_value(object, meta, timeout),
+            Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
+            Kind::Odd(refusal) => {
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
             }
-            Err(error) => Err(error),
-            Ok(Candidate::Scalar) => self.send_value(object, meta, timeout),
-            Ok(Candidate::Other) if !bytes_like && table::take::shows(object)? => {
-                // A table that does not come as Arrow may still be a pickle.
-                self.send_table(object, None, meta, timeout).or_else(|refusal| {
-                    if !error::is_refusal(py, &refusal) {
-                        return Err(refusal);
-                    }
-                    outgoing::log_pickle(py, &refusal)?;
-                    let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
-                    tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
-                })
-            }
-            Ok(Candidate::Other) => {
-                let shown = if bytes_like { Candidate::Other } else { array::shown(object)? };
-                if let Candidate::Array(array) = shown {
-                    return self.send_array(py, &array, meta, timeout);
+            // A table that does not come as Arrow may still be a pickle.
+            Kind::Table => self.send_table(object, None, meta, timeout).or_else(|refusal| {
+                if !error::is_refusal(py, &refusal) {
+                    return Err(refusal);
                 }
-                match Buffer::of(object)? {
-                    Some(buffer) => self.send_buffer(py, &buffer, meta, timeout),
-                    None => self.send_value(object, meta, timeout),
-                }
-            }
+                outgoing::log_pickle(py, &refusal)?;
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+            }),
         }
     }
 
@@ -200,10 +186,7 @@ impl Producer {
     ) -> PyResult<()> {
         let plan =
             ndarray::plan(&array.descriptor, meta).map_err(|e| error::encode(py, &e, "ndarray"))?;
-        self.place(py, &plan, timeout, |data| match array.bytes() {
-            Some(bytes) => copy(py, bytes, data),
-            None => array.copy_to(py, data),
-        })
+        self.place(py, &plan, timeout, |data| array.copy_to(py, data))
     }
 
     /// As a table, which it shows, or not at all.
@@ -272,6 +255,7 @@ impl Producer {
             }
             Form::Arrow => self.send_table(object, None, meta, timeout),
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
+            Form::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
         }
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "arrow")]
 pub mod arrow;
+pub mod json;
 pub mod ndarray;
 pub mod pickle;
 pub mod raw;

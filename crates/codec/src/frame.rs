@@ -32,7 +32,7 @@ pub(crate) use plan::Head;
 pub use plan::Plan;
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
-use crate::format::{ndarray, pickle, raw};
+use crate::format::{json, ndarray, pickle, raw};
 use crate::value::Value;
 
 /// The version of the formats that this crate writes and reads, for the frame header. A frame of
@@ -346,6 +346,8 @@ pub enum Content<'a> {
     Arrow(Headed<'a>),
     /// [`pickle`](crate::format::pickle): the stream and its out-of-band buffers.
     Pickle(Headed<'a>),
+    /// [`json`](crate::format::json): the text.
+    Json(Part<'a>),
 }
 
 impl Headed<'_> {
@@ -452,8 +454,7 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatUnsupported`](Kind::FormatUnsupported), a type code or parts that do not suit the format, and those of the
-    /// format's head.
+    /// A type code or parts that do not suit the format, and those of the format's head.
     pub fn content(&self) -> Result<Content<'a>, DecodeError> {
         let headed = || self.parts.clone().headed(self.format, self.type_code);
         match self.format {
@@ -462,10 +463,7 @@ impl<'a> Body<'a> {
             Format::Value => headed().map(Content::Value),
             Format::Pickle => headed().map(Content::Pickle),
             Format::Arrow => headed().map(Content::Arrow),
-            format @ Format::Json => {
-                let kind = Kind::FormatUnsupported { format };
-                Err(DecodeError::new(kind, 0).within_field("format"))
-            }
+            Format::Json => json::open(headed()?).map(Content::Json),
         }
     }
 }

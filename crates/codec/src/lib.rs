@@ -7,7 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | the body: part table, head, buffers, metadata |
-//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`arrow`](format::arrow) |
+//! | [`format`](mod@format) | what each format says in its head: [`raw`](format::raw), [`ndarray`](format::ndarray), [`value`](format::value), [`json`](format::json), [`arrow`](format::arrow) |
 //! | [`select`] | which format an object goes in, and why |
 //! | [`infer`] | records as tables |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
@@ -15,6 +15,7 @@
 //! | [`evolution`] | schemas that change: what may, and how the old is read as the new |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
+//! | [`json`] | JSON, piece by piece and as a tree |
 //! | [`error`] | what went wrong, where, and what to do |
 //!
 //! Three rules hold everywhere:
@@ -64,6 +65,7 @@ pub mod format;
 pub mod frame;
 #[cfg(feature = "arrow")]
 pub mod infer;
+pub mod json;
 pub mod select;
 pub mod tag;
 pub mod token;

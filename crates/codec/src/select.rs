@@ -21,6 +21,8 @@ pub enum Nature {
     Records,
     /// What the types of values are made of, or what is registered.
     Value,
+    /// Text that is JSON already.
+    Json,
     /// Any other object.
     Opaque,
 }
@@ -108,7 +110,15 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
             (Format::Pickle, true, "holds it too, and is read only by who trusts the sender"),
             // Only of what might have been a table, with what kept it from being one.
             (Format::Arrow, false, ""),
+            (Format::Json, true, "holds it too, and is taken only where it is asked for"),
             (Format::Raw, false, "it is not bytes"),
+            (Format::Ndarray, false, "it is not an array"),
+        ],
+        Nature::Json => &[
+            (Format::Json, true, "it is JSON already, and every language reads it"),
+            (Format::Value, false, "it is a text of JSON, and not what that says"),
+            (Format::Pickle, false, "it is a text of JSON, and not what that says"),
+            (Format::Raw, false, "its bytes would not be known to be JSON"),
             (Format::Ndarray, false, "it is not an array"),
         ],
         Nature::Opaque => &[

@@ -521,7 +521,11 @@ fn mutations_of_good_bodies_end_well() {
         let head_end = Parts::parse(&good).unwrap().buffers().next().unwrap().offset;
         // Every word of the head, some of the data.
         for at in (0..head_end).step_by(4).chain((head_end..good.len()).step_by(28)) {
-            for to in [0u32, 1, 0xFF, 0x1_0000, i32::MAX as u32, u32::MAX] {
+            // One more than there is: of lengths it leaves a piece of an element.
+            let more = good
+                .get(at..at + 4)
+                .map_or(1, |word| u32::from_le_bytes(word.try_into().unwrap()).wrapping_add(1));
+            for to in [0u32, 1, more, 0xFF, 0x1_0000, i32::MAX as u32, u32::MAX] {
                 let mut body = good.clone();
                 let end = (at + 4).min(body.len());
                 body[at..end].copy_from_slice(&to.to_le_bytes()[..end - at]);
@@ -533,6 +537,9 @@ fn mutations_of_good_bodies_end_well() {
                     Ok(table) => {
                         table.batches.iter().flat_map(|b| &b.columns).for_each(|c| walk(&body, c));
                         read += 1;
+                        if table.batches.iter().all(|batch| batch.len < 1 << 16) {
+                            let _ = table.record_batches(&Buffer::from_slice_ref(&body));
+                        }
                     }
                 }
                 let _ = open(1, &body, None, Checks::Full);

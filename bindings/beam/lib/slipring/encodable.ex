@@ -16,6 +16,12 @@ defprotocol Slipring.Encodable do
     * `:only`, `:except` - which fields are sent; default all. The others have their defaults when it
       arrives
 
+  In a project everything is compiled before protocols are consolidated. What is compiled later, in `iex`, in
+  a script that `mix run` starts or in a test's `.exs`, comes too late: Elixir warns that the implementation has
+  no effect, derived or not, the struct is refused with `:unsupported_type`, and its objects arrive as
+  `Slipring.Object`. `Slipring.register/2` works there too. So does deriving where nothing is consolidated: with
+  `consolidate_protocols: false` in the project, and in a plain `elixir script.exs`.
+
   A struct of a module that is not yours is registered by `Slipring.register/2`, with the same options.
 
   Or implement it: `encode/1` gives any other term that can be sent.

@@ -7,6 +7,7 @@ defmodule Slipring.Error do
     * `ring` - the ring's name or path
     * `path` - of the file, or the way to the place within a value (`$.meta.site`)
     * `offset` - of the bytes that can't be decoded, counted from their beginning
+    * `line`, `column` - of JSON that can't be decoded, counted from 1
     * `expected`, `got` - what it must have been, and what it was, where there is such a thing
     * `sent` - with `Slipring.send_many/3`, how many frames were sent before it
     * `hint` - what to do, where there is one thing to do
@@ -49,6 +50,8 @@ defmodule Slipring.Error do
           ring: String.t() | nil,
           path: String.t() | nil,
           offset: non_neg_integer | nil,
+          line: pos_integer | nil,
+          column: pos_integer | nil,
           expected: term,
           got: term,
           sent: non_neg_integer | nil,
@@ -62,6 +65,8 @@ defmodule Slipring.Error do
     :ring,
     :path,
     :offset,
+    :line,
+    :column,
     :expected,
     :got,
     :sent,
@@ -87,13 +92,17 @@ defmodule Slipring.Error do
 
   @doc false
   # From what the native part tells.
-  def new({reason, message, path, expected, got, hint, offset}, operation, ring) do
+  def new({reason, message, path, expected, got, hint, place}, operation, ring) do
+    {offset, line, column} = if is_tuple(place), do: place, else: {place, nil, nil}
+
     %__MODULE__{
       reason: reason,
       operation: operation,
       ring: ring,
       path: path,
       offset: offset,
+      line: line,
+      column: column,
       expected: expected,
       got: got,
       hint: hint,
@@ -106,7 +115,8 @@ defmodule Slipring.Error do
   def fault(%__MODULE__{} = error, path) do
     path = path <> String.replace_prefix(error.path || "$", "$", "")
     message = "in #{path}: #{error.message}"
-    {error.reason, message, path, error.expected, error.got, error.hint, error.offset}
+    place = if error.line, do: {error.offset, error.line, error.column}, else: error.offset
+    {error.reason, message, path, error.expected, error.got, error.hint, place}
   end
 
   @doc false

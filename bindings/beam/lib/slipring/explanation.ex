@@ -23,19 +23,21 @@ defmodule Slipring.Explanation do
 
   @doc false
   def of(term) do
-    {spent, encoded} = :timer.tc(fn -> Slipring.encode(term) end)
+    value = :timer.tc(fn -> Slipring.encode(term) end)
+    json = :timer.tc(fn -> Slipring.JSON.encode(term) end)
 
-    {nature, refused} =
-      case {term, encoded} do
-        {term, _} when is_binary(term) -> {"bytes", nil}
-        {%Tensor{}, {:ok, _}} -> {"array", nil}
-        {_, {:ok, _}} -> {"value", nil}
-        {_, {:error, error}} -> {"other", Exception.message(error)}
+    nature =
+      case {term, value} do
+        {%Slipring.JSON.Raw{}, _} -> "json"
+        {term, _} when is_binary(term) -> "bytes"
+        {%Tensor{}, {_, {:ok, _}}} -> "array"
+        {_, {_, {:ok, _}}} -> "value"
+        _ -> "other"
       end
 
     candidates =
-      for {format, fits, reason} <- Native.select(nature, refused) do
-        {size, time} = if fits, do: cost(format, term, encoded, spent), else: {nil, nil}
+      for {format, fits, reason} <- Native.select(nature, refusal(value), refusal(json)) do
+        {size, time} = if fits, do: cost(format, term, value, json), else: {nil, nil}
         %{format: format, fits: fits, reason: reason, size: size, time: time}
       end
 
@@ -48,9 +50,13 @@ defmodule Slipring.Explanation do
     }
   end
 
-  defp cost(:value, _term, {:ok, bytes}, spent), do: {byte_size(bytes), spent}
-  defp cost(:raw, bytes, _encoded, _spent), do: copied(bytes)
-  defp cost(:ndarray, tensor, _encoded, _spent), do: copied(tensor.data)
+  defp refusal({_spent, {:ok, _bytes}}), do: nil
+  defp refusal({_spent, {:error, error}}), do: Exception.message(error)
+
+  defp cost(:value, _term, {spent, {:ok, bytes}}, _json), do: {byte_size(bytes), spent}
+  defp cost(:json, _term, _value, {spent, {:ok, text}}), do: {byte_size(text), spent}
+  defp cost(:raw, bytes, _value, _json), do: copied(bytes)
+  defp cost(:ndarray, tensor, _value, _json), do: copied(tensor.data)
 
   defp copied(bytes) do
     {spent, copy} = :timer.tc(fn -> :binary.copy(bytes) end)

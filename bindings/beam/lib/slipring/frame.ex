@@ -2,7 +2,7 @@ defmodule Slipring.Frame do
   @moduledoc """
   A frame that was received.
 
-    * `format` - `:raw`, `:ndarray`, `:value`, or another that this version can't decode
+    * `format` - `:raw`, `:ndarray`, `:value`, `:json`, or another that this version can't decode
     * `meta` - the sender's metadata, a map with binaries as keys, or `nil`
     * `sequence` - the frame's number with its producer
     * `timestamp` - when it was sent, in nanoseconds since 1970
@@ -51,6 +51,8 @@ defmodule Slipring.Frame do
     * `:nan` - what becomes of floats that the BEAM can't hold: `:atoms`, the default, for `:nan`,
       `:infinity` and `:neg_infinity`, or `:error`
     * `:uuid` - `:struct`, the default, for `Slipring.UUID`, or `:string`
+    * `:floats` - of JSON, what numbers with a point or an exponent become: `:floats`, the default, or `:decimals`, which keep
+      all their digits (`Decimal` where that library is loaded, else `Slipring.Decimal`)
     * `:structs` - whether objects of registered names become structs; default true. Else they are a
       `Slipring.Object`
 
@@ -71,7 +73,8 @@ defmodule Slipring.Frame do
   @spec value(t, keyword) :: term
   def value(frame, options \\ [])
 
-  def value(%__MODULE__{format: :value, content: nil, lease: lease}, options) do
+  def value(%__MODULE__{format: format, content: nil, lease: lease}, options)
+      when format in [:value, :json] do
     bits = Value.decode_options(options)
 
     :value
@@ -82,23 +85,28 @@ defmodule Slipring.Frame do
     |> bang()
   end
 
-  def value(%__MODULE__{format: :value, content: {_flags, _type, _body} = content}, options) do
-    bits = Value.decode_options(options)
+  def value(%__MODULE__{format: format, content: {_flags, _type, _body} = content}, options)
+      when format in [:value, :json] do
+    {bits, code} = {Value.decode_options(options), code(format)}
 
     :value
     |> Value.read(
-      &Native.decode_frame(content, bits, &1),
-      &Native.decode_frame_large(content, bits, &1)
+      &Native.decode_frame(code, content, bits, &1),
+      &Native.decode_frame_large(code, content, bits, &1)
     )
     |> bang()
   end
 
   def value(%__MODULE__{content: content, lease: lease}, options) do
     Value.decode_options(options)
-    present(content || Native.content(lease))
+    present(content || Native.content(lease, true))
   end
 
   def value(other, _options), do: wrong!("value/2", other)
+
+  # As the frame's header has it.
+  defp code(:value), do: 1
+  defp code(:json), do: 5
 
   defp bang({:ok, term}), do: term
   defp bang({:error, error}), do: raise(error)
@@ -109,7 +117,7 @@ defmodule Slipring.Frame do
     * `:kind` - `:bytes`, `:tensor`, and of values also `nil`, `:boolean`, `:integer`, `:float`, `:text`, `:atom`, `:list`,
       `:tuple`, `:map`, `:set`, `:range`, `:date`, `:time`, `:naive_datetime`, `:datetime`, `:duration`, `:decimal`,
       `:uuid`, `:object`, `:tag`, `:element`, `:pickle`
-    * `:length` - of bytes and text in bytes, of lists, tuples, sets and maps in items
+    * `:length` - of bytes, text and JSON in bytes, of lists, tuples, sets and maps in items
     * `:keys` - of maps and objects, up to 64 of them
     * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
     * `:name`, `:version` - of objects; `:number` of tags
@@ -124,7 +132,7 @@ defmodule Slipring.Frame do
       %{format: :value, kind: :map, length: 2, keys: ["id", "tags"], buffers: 0}
   """
   @spec describe(t) :: map
-  def describe(%__MODULE__{format: format}) when format not in [:raw, :ndarray, :value],
+  def describe(%__MODULE__{format: format}) when format not in [:raw, :ndarray, :value, :json],
     do: %{format: format}
 
   def describe(%__MODULE__{format: format, content: nil, lease: lease}),
@@ -140,8 +148,8 @@ defmodule Slipring.Frame do
     Map.merge(%{format: :ndarray, kind: :tensor}, facts)
   end
 
-  def describe(%__MODULE__{format: :value, content: content}),
-    do: described(:value, Native.describe_frame(content, Structs.forms()))
+  def describe(%__MODULE__{format: format, content: content}) when format in [:value, :json],
+    do: described(format, Native.describe_frame(code(format), content, Structs.forms()))
 
   def describe(other), do: wrong!("describe/1", other)
 
@@ -214,7 +222,7 @@ defmodule Slipring.Frame do
 
   def in_place?(%__MODULE__{lease: lease}) do
     bytes =
-      case present(Native.content(lease)) do
+      case present(Native.content(lease, false)) do
         %Tensor{data: data} -> data
         {_flags, _type, body} -> body
         data -> data

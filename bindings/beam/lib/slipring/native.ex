@@ -35,6 +35,9 @@ defmodule Slipring.Native do
   def check_large(_terms, _limit, _how, _registry), do: not_loaded()
   def watch_room(_tx, _tag), do: not_loaded()
   def why_full(_tx), do: not_loaded()
+  def log_choices(_on?), do: not_loaded()
+  def choices_logged, do: not_loaded()
+  def stats, do: not_loaded()
   def trim(_tx), do: not_loaded()
   def close_producer(_tx, _tag), do: not_loaded()
   def hand_over_producer(_tx, _pid), do: not_loaded()
@@ -54,9 +57,9 @@ defmodule Slipring.Native do
   def hand_over_consumer(_rx, _pid), do: not_loaded()
 
   def dtype(_type, _byte_order), do: not_loaded()
-  def select(_nature, _refused), do: not_loaded()
+  def select(_nature, _no_value, _no_json), do: not_loaded()
 
-  def content(_lease), do: not_loaded()
+  def content(_lease, _asked?), do: not_loaded()
   def copy_out(_lease), do: not_loaded()
   def read_meta(_lease), do: not_loaded()
   def release(_lease), do: not_loaded()
@@ -68,12 +71,17 @@ defmodule Slipring.Native do
   def encode_large(_term, _bytes?, _registry, _prepared), do: not_loaded()
   def decode(_bytes, _options, _forms), do: not_loaded()
   def decode_large(_bytes, _options, _forms), do: not_loaded()
-  def decode_frame(_content, _options, _forms), do: not_loaded()
-  def decode_frame_large(_content, _options, _forms), do: not_loaded()
+  def decode_frame(_format, _content, _options, _forms), do: not_loaded()
+  def decode_frame_large(_format, _content, _options, _forms), do: not_loaded()
   def decode_lease(_lease, _options, _forms), do: not_loaded()
   def decode_lease_large(_lease, _options, _forms), do: not_loaded()
-  def describe_frame(_content, _forms), do: not_loaded()
+  def describe_frame(_format, _content, _forms), do: not_loaded()
   def describe_lease(_lease, _forms), do: not_loaded()
+
+  def json_encode(_term, _registry, _prepared), do: not_loaded()
+  def json_encode_large(_term, _registry, _prepared), do: not_loaded()
+  def json_decode(_text, _options, _forms), do: not_loaded()
+  def json_decode_large(_text, _options, _forms), do: not_loaded()
 
   defp not_loaded, do: :erlang.nif_error(:nif_not_loaded)
 end

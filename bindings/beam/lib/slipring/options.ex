@@ -83,8 +83,8 @@ defmodule Slipring.Options do
   def meta(meta) when is_map(meta) and not is_struct(meta), do: {:ok, meta}
   def meta(_value), do: {:error, "a map"}
 
-  def format(format) when format in [:auto, :value], do: {:ok, format}
-  def format(_value), do: {:error, ":auto or :value"}
+  def format(format) when format in [:auto, :value, :json], do: {:ok, format}
+  def format(_value), do: {:error, ":auto, :value or :json"}
 
   def binaries(binaries) when binaries in [:auto, :bytes], do: {:ok, binaries}
   def binaries(_value), do: {:error, ":auto or :bytes"}
@@ -94,6 +94,9 @@ defmodule Slipring.Options do
 
   def nan(nan) when nan in [:atoms, :error], do: {:ok, nan}
   def nan(_value), do: {:error, ":atoms or :error"}
+
+  def floats(floats) when floats in [:floats, :decimals], do: {:ok, floats}
+  def floats(_value), do: {:error, ":floats or :decimals"}
 
   def uuid(uuid) when uuid in [:struct, :string], do: {:ok, uuid}
   def uuid(_value), do: {:error, ":struct or :string"}

@@ -4,7 +4,7 @@ defmodule Slipring.Sending do
 
   import Bitwise
 
-  alias Slipring.{Error, Native, Prepared, Producer, Structs, Tensor, Waiting}
+  alias Slipring.{Choices, Error, Native, Prepared, Producer, Structs, Tensor, Waiting}
 
   # A full ring is looked at again so many times before a message about room is waited for.
   @eager 32
@@ -15,10 +15,11 @@ defmodule Slipring.Sending do
   @drop 1
   @value 2
   @bytes 4
+  @json 8
 
   def how(options) do
     bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
-      bit(options.binaries == :bytes, @bytes)
+      bit(options.binaries == :bytes, @bytes) ||| bit(options.format == :json, @json)
   end
 
   defp bit(true, bit), do: bit
@@ -26,11 +27,14 @@ defmodule Slipring.Sending do
 
   # Sends one term.
   def one(%Producer{ref: ref} = producer, term, meta, how, timeout) do
-    go_on(producer, attempt(ref, {:send, plain(term, how), meta, how, []}), timeout)
+    work = {:send, plain(term, how), meta, how, []}
+    go_on(producer, attempt(ref, work), work, timeout)
   end
 
+  defp value?(how), do: (how &&& @value) != 0
+
   # A tensor of Nx alone is an array.
-  defp plain(%{__struct__: Nx.Tensor} = tensor, how) when (how &&& @value) == 0 do
+  defp plain(%{__struct__: Nx.Tensor} = tensor, how) when (how &&& (@value ||| @json)) == 0 do
     case Tensor.of_nx(tensor) do
       {:ok, tensor} -> tensor
       {:error, _type} -> tensor
@@ -41,9 +45,10 @@ defmodule Slipring.Sending do
 
   # The terms of a list, all of them looked at; with what their structs become.
   def checked(%Producer{limit: limit}, terms, how) do
-    if (how &&& @value) == 0 and Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)),
-      do: {:ok, terms},
-      else: check(terms, limit, how, 0)
+    if (how &&& (@value ||| @json)) == 0 and
+         Enum.all?(terms, &(is_binary(&1) and byte_size(&1) <= limit)),
+       do: {:ok, terms},
+       else: check(terms, limit, how, 0)
   end
 
   defp check([], _limit, _how, _index), do: {:ok, []}
@@ -86,7 +91,7 @@ defmodule Slipring.Sending do
     {reason, "at index #{index} of the list: #{message}", path, expected, got, hint, offset}
   end
 
-  # One attempt: `{outcome, work}`, the outcome `:ok`, `:full`, `:busy` or `{:error, fault}`, and what is to be
+  # One attempt: `{outcome, work}`, the outcome `:ok`, `:told`, `:full`, `:busy` or `{:error, fault}`, and what is to be
   # done by the next one.
   defp attempt(ref, {:commit, pending, how} = work), do: {Native.commit(ref, pending, how), work}
 
@@ -116,32 +121,45 @@ defmodule Slipring.Sending do
 
   def resolve(outcome, _ref, work), do: {outcome, work}
 
-  # Goes on after a first attempt: `:ok` or an error.
-  def go_on(_producer, {:ok, _work}, _timeout), do: :ok
+  # Goes on after a first attempt at `asked`, of which `work` is left: `:ok` or an error.
+  def go_on(_producer, {:ok, _work}, _asked, _timeout), do: :ok
 
-  def go_on(%Producer{ref: ref} = producer, {outcome, work}, timeout) do
+  def go_on(%Producer{ref: ref} = producer, {outcome, work}, asked, timeout) do
+    {:send, term, _meta, how, _prepared} = asked
+
     case settle(outcome, ref, work, Waiting.deadline(timeout)) do
       :ok -> :ok
+      :told -> Choices.sent(producer, term, value?(how))
       stopped -> {:error, error(stopped, :send, producer)}
     end
   end
 
   # `{:ok, count}` for all, or an error that says how many were sent.
-  def many(producer, terms, how, timeout),
-    do: many(producer, terms, how, 0, Waiting.deadline(timeout))
+  def many(producer, terms, how, timeout) do
+    outcome = many(producer, terms, how, 0, Waiting.deadline(timeout))
+
+    count =
+      case outcome do
+        {:ok, count} -> count
+        {:error, error} -> error.sent
+      end
+
+    Choices.sent(producer, terms, value?(how), count)
+    outcome
+  end
 
   defp many(_producer, [], _how, sent, _deadline), do: {:ok, sent}
 
   defp many(%Producer{ref: ref} = producer, terms, how, sent, deadline) do
     case Native.send_many(ref, terms, how, Structs.registry()) do
-      {now, rest, :ok} ->
+      {now, rest, done} when done in [:ok, :told] ->
         many(producer, rest, how, sent + now, deadline)
 
       {now, [next | rest], outcome} ->
         {outcome, work} = resolve(outcome, ref, {:send, next, nil, how, []})
 
         case settle(outcome, ref, work, deadline) do
-          :ok ->
+          done when done in [:ok, :told] ->
             many(producer, rest, how, sent + now + 1, deadline)
 
           stopped ->
@@ -156,7 +174,7 @@ defmodule Slipring.Sending do
   defp error(outcome, operation, producer),
     do: Error.full(outcome, operation, producer.ring, Native.why_full(producer.ref))
 
-  # `:ok`, `:full` (there was no time to wait), `:timeout` or `{:error, fault}`.
+  # `:ok`, `:told`, `:full` (there was no time to wait), `:timeout` or `{:error, fault}`.
   defp settle(:full, _ref, _work, deadline) when deadline in [:now, :drop], do: :full
 
   defp settle(wait, ref, work, deadline) when wait in [:full, :busy],

@@ -6,7 +6,7 @@ defmodule Slipring.Structs do
   # term, put anew when a type is added. That happens once for each, when its first value is sent, when
   # its name arrives first, or by `Slipring.register/2`.
 
-  alias Slipring.{Encodable, Object, Tensor}
+  alias Slipring.{Choices, Encodable, Object, Tensor}
 
   @key __MODULE__
 
@@ -106,7 +106,7 @@ defmodule Slipring.Structs do
       end)
 
     case {types, names} do
-      {%{^module => ^type}, _names} -> :ok
+      {%{^module => ^type}, _names} -> Choices.registered(module, type)
       {_types, %{^name => {%{__struct__: other}, _version, _loads?}}} -> {:taken, other}
     end
   end
@@ -182,7 +182,9 @@ defmodule Slipring.Structs do
           # From now on the native part knows it.
           []
         else
-          _own_form -> [{:as, impl.encode(struct), []}]
+          _own_form ->
+            Choices.prepared(module)
+            [{:as, impl.encode(struct), []}]
         end
     end
   end
@@ -202,7 +204,12 @@ defmodule Slipring.Structs do
   defp hint(module) do
     name = inspect(module)
 
-    "derive Slipring.Encodable in #{name}, call Slipring.register(#{name}), or send Map.from_struct/1 of it"
+    # An implementation that nobody asks.
+    if Code.ensure_loaded?(Module.concat(Encodable, module)),
+      do:
+        "Slipring.Encodable was consolidated before #{name} was compiled: call Slipring.register(#{name})",
+      else:
+        "derive Slipring.Encodable in #{name}, call Slipring.register(#{name}), or send Map.from_struct/1 of it"
   end
 
   # Receiving --------------------------------------------------------------------------------------
@@ -261,6 +268,7 @@ defmodule Slipring.Structs do
 
     case Map.get(names, object.name) do
       {template, version, true} when version != object.version ->
+        Choices.loaded(template.__struct__, object.name, object.version)
         other_version(object, template, version)
 
       _not_ours ->

@@ -11,6 +11,7 @@ defmodule Slipring.Value do
     keys: {:strings, &Options.keys/1},
     nan: {:atoms, &Options.nan/1},
     uuid: {:struct, &Options.uuid/1},
+    floats: {:floats, &Options.floats/1},
     structs: {true, &Options.boolean/1}
   ]
 
@@ -21,7 +22,8 @@ defmodule Slipring.Value do
     options = Options.check!(options, @decode)
 
     bit(options.keys == :existing_atoms, 1) ||| bit(options.nan == :error, 2) |||
-      bit(options.uuid == :string, 4) ||| bit(not options.structs, 8)
+      bit(options.uuid == :string, 4) ||| bit(not options.structs, 8) |||
+      bit(options.floats == :decimals, 16)
   end
 
   defp bit(true, bit), do: bit
@@ -48,6 +50,25 @@ defmodule Slipring.Value do
       {:need, met} -> encode(term, bytes?, Structs.prepare(met, prepared))
       {:error, fault} -> {:error, Error.new(fault, :encode, nil)}
     end
+  end
+
+  def json_encode(term, prepared \\ []) do
+    registry = Structs.registry()
+
+    answer =
+      with :large <- Native.json_encode(term, registry, prepared),
+           do: Native.json_encode_large(term, registry, prepared)
+
+    case answer do
+      text when is_binary(text) -> {:ok, text}
+      {:need, met} -> json_encode(term, Structs.prepare(met, prepared))
+      {:error, fault} -> {:error, Error.new(fault, :encode, nil)}
+    end
+  end
+
+  def json_decode(text, options) do
+    bits = decode_options(options)
+    read(:decode, &Native.json_decode(text, bits, &1), &Native.json_decode_large(text, bits, &1))
   end
 
   def decode(bytes, options) do

@@ -1,6 +1,7 @@
 //! Receiving.
 
 use crate::attachment::Hold;
+use crate::counts::Tally;
 use crate::end::{self, End, Live, Owned};
 use crate::error::{Fault, answer};
 use crate::frame::{self, Done};
@@ -47,6 +48,7 @@ pub(crate) struct Taker {
     consumer: Consumer,
     /// Where frames are to be acknowledged.
     ledger: Option<Ledger>,
+    tally: Tally,
 }
 
 impl Taker {
@@ -54,7 +56,7 @@ impl Taker {
     pub(crate) fn new(segment: &Segment, limit: Option<u32>) -> Result<Self, Error> {
         let delivery = limit.map_or(Delivery::AtMostOnce, |limit| Delivery::AtLeastOnce { limit });
         let consumer = segment.consumer_with(delivery)?;
-        Ok(Self { consumer, ledger: limit.map(Ledger::new) })
+        Ok(Self { consumer, ledger: limit.map(Ledger::new), tally: Tally::new() })
     }
 }
 
@@ -101,7 +103,8 @@ impl Receiver {
         done: &mut Done,
     ) -> Term<'a> {
         let leased = self.leased(&live.hold, frame.len());
-        frame::term(env, frame, leased, &live.hold, live.handle.ledger.as_mut(), done)
+        let Taker { ledger, tally, .. } = &mut live.handle;
+        frame::term(env, frame, leased, &live.hold, ledger.as_mut(), tally, done)
     }
 
     /// Whether a body of `len` bytes is leased; else it is copied.

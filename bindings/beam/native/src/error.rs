@@ -1,5 +1,5 @@
 //! Errors as terms: `{reason, message, path, expected, got, hint, offset}`, of which `Slipring.Error` is
-//! made.
+//! made. Of a text the offset is `{offset, line, column}`.
 
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
@@ -48,11 +48,17 @@ struct Facts {
     hint: Option<Cow<'static, str>>,
     /// Within what was decoded, in bytes.
     offset: Option<usize>,
+    /// Line and column, of a text.
+    place: Option<(usize, usize)>,
 }
 
 impl Encoder for Fault {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let Facts { reason, message, path, expected, got, hint, offset } = &*self.0;
+        let Facts { reason, message, path, expected, got, hint, offset, place } = &*self.0;
+        let offset = match place {
+            Some((line, column)) => (offset, line, column).encode(env),
+            None => offset.encode(env),
+        };
         (reason, message, path, expected, got, hint.as_deref(), offset).encode(env)
     }
 }
@@ -60,8 +66,8 @@ impl Encoder for Fault {
 impl Fault {
     fn new(reason: Atom, message: impl Into<String>) -> Self {
         let (path, expected, got) = (None, Fact::None, Fact::None);
-        let (message, hint, offset) = (message.into(), None, None);
-        Self(Box::new(Facts { reason, message, path, expected, got, hint, offset }))
+        let (message, hint, offset, place) = (message.into(), None, None, None);
+        Self(Box::new(Facts { reason, message, path, expected, got, hint, offset, place }))
     }
 
     fn path(mut self, path: impl std::fmt::Display) -> Self {
@@ -81,6 +87,12 @@ impl Fault {
 
     fn offset(mut self, offset: usize) -> Self {
         self.0.offset = Some(offset);
+        self
+    }
+
+    /// Of a text, where in it.
+    pub(crate) fn place(mut self, line: usize, column: usize) -> Self {
+        self.0.place = Some((line, column));
         self
     }
 

@@ -1,12 +1,13 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease}`, of which
 //! `Slipring.Frame` is made.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value or JSON as `{flags, type_code, body}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
 
 use crate::attachment::Hold;
+use crate::counts::Tally;
 use crate::error::Fault;
 use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, tensor};
@@ -39,8 +40,9 @@ impl Done {
     }
 }
 
-fn format(code: u8) -> Atom {
-    match Format::from_code(code) {
+/// What Elixir calls a format; `None` is one that this version does not know.
+pub(crate) fn format(format: Option<Format>) -> Atom {
+    match format {
         Some(Format::Raw) => atoms::raw(),
         Some(Format::Ndarray) => atoms::ndarray(),
         Some(Format::Value) => atoms::value(),
@@ -68,7 +70,7 @@ pub(crate) fn content<'a, 'b>(
     body: &Body<'b>,
     data: impl FnOnce(&'b [u8]) -> Term<'a>,
 ) -> Result<Term<'a>, Fault> {
-    if body.format() == Format::Value {
+    if matches!(body.format(), Format::Value | Format::Json) {
         let header = whole.header();
         return Ok((header.flags, header.type_code, data(whole)).encode(env));
     }
@@ -87,8 +89,18 @@ pub(crate) fn copied<'a>(
     env: Env<'a>,
     frame: &slipring::Frame,
     body: &Body<'_>,
+    tally: &mut Tally,
 ) -> Result<Term<'a>, Fault> {
-    content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())
+    let made = content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())?;
+    count(frame, body, tally);
+    Ok(made)
+}
+
+/// Counts a frame of which the content was made a term; a value is one only when it is decoded.
+pub(crate) fn count(frame: &slipring::Frame, body: &Body<'_>, tally: &mut Tally) {
+    if body.format() != Format::Value {
+        tally.decoded(body.format().code(), frame.len());
+    }
 }
 
 /// The metadata. What has tags is a value that Elixir reads, by `{:cbor, bytes}`: what structs are made of is
@@ -110,6 +122,7 @@ pub(crate) fn term<'a>(
     leased: bool,
     hold: &Hold,
     ledger: Option<&mut Ledger>,
+    tally: &mut Tally,
     done: &mut Done,
 ) -> Term<'a> {
     let redeliveries = frame.redeliveries();
@@ -127,7 +140,7 @@ pub(crate) fn term<'a>(
         let content = match leased {
             true => nil,
             // Whatever it is, its metadata can be read.
-            false => match copied(env, &frame, &body) {
+            false => match copied(env, &frame, &body, tally) {
                 Err(fault) if body.format() == Format::Pickle => {
                     (atoms::error(), fault).encode(env)
                 }
@@ -155,6 +168,6 @@ pub(crate) fn term<'a>(
     } else {
         nil
     };
-    let format = format(header.format);
+    let format = format(Format::from_code(header.format));
     (format, content, meta, header.sequence, header.created_ns, redeliveries, lease).encode(env)
 }

@@ -19,7 +19,7 @@ use crate::credit::Credit;
 use crate::error::{Fault, answer};
 use crate::value::terms::Word;
 use crate::value::{self, Most};
-use crate::{atoms, frame};
+use crate::{atoms, counts, frame};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::Error;
 use std::cell::OnceCell;
@@ -281,7 +281,8 @@ fn read_later<'a>(
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     read_later(env, &lease, |leased| {
         let body = frame::open(&leased.frame)?;
-        Ok((frame::copied(env, &leased.frame, &body)?, frame::metadata(env, &body)?))
+        let content = counts::here(|tally| frame::copied(env, &leased.frame, &body, tally))?;
+        Ok((content, frame::metadata(env, &body)?))
     })
 }
 
@@ -301,13 +302,17 @@ fn pinned<'a>(env: Env<'a>, leased: &Arc<Leased>, bytes: &[u8]) -> Term<'a> {
     pin.make_binary(env, |pin| &pin.0.frame[start..start + bytes.len()]).to_term(env)
 }
 
-/// The content as a view on the segment.
+/// The content as a view on the segment; counted where it was `asked` for.
 #[rustler::nif]
-fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
+fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>, asked: bool) -> Term<'a> {
     let view = || {
         let leased = lease.share.leased()?;
         let body = frame::open(&leased.frame)?;
-        frame::content(env, &leased.frame, &body, |bytes| pinned(env, &leased, bytes))
+        let made = frame::content(env, &leased.frame, &body, |bytes| pinned(env, &leased, bytes))?;
+        if asked {
+            counts::here(|tally| frame::count(&leased.frame, &body, tally));
+        }
+        Ok(made)
     };
     answer(env, view())
 }
@@ -344,7 +349,8 @@ fn decoded<'a>(env: Env<'a>, lease: &Lease, options: u32, forms: Term<'a>, most:
             let whole = *pin.get_or_init(|| Word::from(pinned(env, &leased, &leased.frame)));
             value::view_of(env, whole, &leased.frame, bytes)
         };
-        value::read_body(env, &body, &view, options, value::forms(env, forms), most)
+        let len = leased.frame.len();
+        value::read_body(env, &body, len, &view, options, value::forms(env, forms), most)
     };
     answer(env, read())
 }

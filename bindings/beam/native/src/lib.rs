@@ -18,11 +18,13 @@
 
 mod attachment;
 mod consumer;
+mod counts;
 mod credit;
 mod dtype;
 mod end;
 mod error;
 mod frame;
+mod json;
 mod lease;
 mod meta;
 mod producer;
@@ -39,7 +41,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
+        told, empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,

@@ -4,7 +4,7 @@
 
 use crate::atoms;
 use crate::error::Fault;
-use crate::value::encode::{self, Rules};
+use crate::value::encode::{self, Rules, TERM};
 use crate::value::terms::Word;
 use rustler::types::atom;
 use rustler::{Binary, Encoder as _, Env, ListIterator, MapIterator, NewBinary, Term, TermType};
@@ -14,10 +14,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 const HINT: &str = "give nil, booleans, integers, floats, binaries, atoms, lists or maps";
-
-/// What a term that is neither text nor a number takes of the bytes that may be written, since its
-/// time is not its length.
-const TERM: usize = 16;
 
 /// What is counted so takes as long as so many bytes to copy.
 pub(crate) const COSTS: usize = 16;

@@ -12,6 +12,7 @@
 //! 4. A written value for which the ring has no slot yet is kept ([`Pending`]) and not written again.
 
 use crate::attachment::Hold;
+use crate::counts::Tally;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
@@ -20,11 +21,12 @@ use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
 use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
 use crate::waiter::{self, News};
-use crate::{atoms, charge, meta, ring};
+use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected, Wait};
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::Layout;
+use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
 use std::sync::Mutex;
 
@@ -45,16 +47,18 @@ const SMALL: usize = 256;
 /// Room that a value may leave unused without being moved, beside as much as it takes itself.
 const WASTE: usize = 4096;
 
-/// A producer, and what its values took of late.
+/// A producer, what its values took of late, and what it has sent.
 pub(crate) struct Writer {
     producer: Producer,
     room: Room,
+    tally: Tally,
 }
 
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
-        Self { producer, room: Room { limit, bytes: 0, buffers: 0, large: false } }
+        let room = Room { limit, bytes: 0, buffers: 0, large: false };
+        Self { producer, room, tally: Tally::new() }
     }
 }
 
@@ -109,6 +113,10 @@ impl How {
     fn bytes(self) -> bool {
         self.0 & 4 != 0
     }
+    /// As JSON.
+    fn json(self) -> bool {
+        self.0 & 8 != 0
+    }
     fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
     }
@@ -118,7 +126,7 @@ impl How {
 enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
-    Value(Word<'a>, Rules<'a>),
+    Value(Word<'a>, Rules<'a>, Format),
 }
 
 /// What became of it.
@@ -149,6 +157,7 @@ impl<'a> Sent<'a> {
 
     fn term(self, env: Env<'a>, hold: &Hold) -> Term<'a> {
         match self {
+            Self::Done(atom) if atom == atoms::ok() => select::sent().encode(env),
             Self::Done(atom) => atom.encode(env),
             Self::Pending(grant, header) => {
                 let grant = Mutex::new(Some((grant, header)));
@@ -178,23 +187,24 @@ fn met_term<'a>(env: Env<'a>, met: &[Met<'a>]) -> Word<'a> {
 
 impl<'a> Payload<'a> {
     fn parse(env: Env<'a>, term: Term<'a>, how: How, rules: Rules<'a>) -> Result<Self, Fault> {
-        if !how.value()
-            && let Ok(bytes) = Binary::from_term(term)
-        {
+        let plain = !how.value() && !how.json();
+        if plain && let Ok(bytes) = Binary::from_term(term) {
             return Ok(Self::Bytes(bytes));
         }
         let word = Word::from(term);
         let module = terms::get(env, word, atoms::struct_().into());
         let is = |atom: Atom| module == Some(atom.into());
-        if !how.value() && is(names::all().tensor) {
+        if plain && is(names::all().tensor) {
             return Tensor::parse(env, word).map(Self::Tensor);
         }
+        let json = how.json() || plain && is(names::all().json_raw);
+        let format = if json { Format::Json } else { Format::Value };
         if is(names::all().prepared) {
             let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
             let prepared = field(names::prepared());
-            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }));
+            return Ok(Self::Value(field(names::value()), Rules { prepared, ..rules }, format));
         }
-        Ok(Self::Value(word, rules))
+        Ok(Self::Value(word, rules, format))
     }
 
     /// Bytes that are known to be copied.
@@ -216,15 +226,18 @@ impl<'a> Payload<'a> {
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {
         let wait = how.wait();
-        let tx = &mut writer.producer;
+        let Writer { producer: tx, tally, .. } = &mut *writer;
         Sent::of(match self {
-            Self::Bytes(bytes) if meta.is_none() => tx.send(Header::raw(), bytes.as_slice(), &wait),
-            Self::Bytes(bytes) => place(tx, &raw::plan(bytes.len(), meta)?, bytes, &wait),
-            Self::Tensor(tensor) => {
-                place(tx, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
+            Self::Bytes(bytes) if meta.is_none() => {
+                let sent = tx.send(Header::raw(), bytes.as_slice(), &wait);
+                tally.sent(Format::Raw.code(), bytes.len(), sent)
             }
-            Self::Value(term, rules) => {
-                return Value { env, term: *term, rules: *rules, meta }.send(writer, &wait, most);
+            Self::Bytes(bytes) => place(tx, tally, &raw::plan(bytes.len(), meta)?, bytes, &wait),
+            Self::Tensor(tensor) => {
+                place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
+            }
+            &Self::Value(term, rules, format) => {
+                return Value { env, term, rules, format, meta }.send(writer, &wait, most);
             }
         })
     }
@@ -235,8 +248,8 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
-            Self::Value(term, rules) => {
-                let value = Value { env, term: *term, rules: *rules, meta: None };
+            &Self::Value(term, rules, format) => {
+                let value = Value { env, term, rules, format, meta: None };
                 match value.write(&mut [], 0, most)? {
                     Ok(written) => written.layout.body_len(),
                     Err(stopped) => return Ok(stopped),
@@ -251,11 +264,12 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A value to be sent.
+/// A value to be sent, or what is to be sent as JSON.
 struct Value<'a, 'm> {
     env: Env<'a>,
     term: Word<'a>,
     rules: Rules<'a>,
+    format: Format,
     meta: Option<&'m [u8]>,
 }
 
@@ -277,6 +291,9 @@ impl<'a> Value<'a, '_> {
         most: &mut usize,
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
         let place = body.get_mut(at..).unwrap_or_default();
+        if self.format == Format::Json {
+            return self.write_json(Place::new(place), most);
+        }
         let out = slipring_codec::Encoder::into_sink(Place::new(place));
         let written = match encode::encode(self.env, self.term, self.rules, out, 0, true, *most) {
             Ok(written) => written,
@@ -296,6 +313,31 @@ impl<'a> Value<'a, '_> {
         let (head_len, buffers) = (written.out.len(), written.buffers);
         let fitted = written.out.sink().fitted();
         Ok(Ok(Written { layout, head_len, fitted, buffers }))
+    }
+
+    fn write_json(
+        &self,
+        place: Place<'_>,
+        most: &mut usize,
+    ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
+        let written =
+            json::encode::encode(self.env, self.term, self.rules, Json::new(place), *most);
+        let written = match written {
+            Ok(written) => written,
+            Err(Stop::Large) => {
+                *most = 0;
+                return Ok(Err(Sent::Done(atoms::large())));
+            }
+            Err(Stop::Refused(refused)) => return Err(refused.into()),
+        };
+        *most = written.left;
+        if !written.needs.is_empty() {
+            return Ok(Err(Sent::Needs(written.needs)));
+        }
+        let head_len = written.out.len();
+        let layout = Layout::new(Format::Json, head_len, self.meta.map(<[u8]>::len), [])?;
+        let fitted = written.out.into_sink().fitted();
+        Ok(Ok(Written { layout, head_len, fitted, buffers: Vec::new() }))
     }
 
     /// Writes the rest around the head at `at`, and all that is out of line.
@@ -340,7 +382,7 @@ impl<'a> Value<'a, '_> {
 
     fn send_by(
         &self,
-        Writer { producer: tx, room }: &mut Writer,
+        Writer { producer: tx, room, tally }: &mut Writer,
         wait: &Wait<'_>,
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {
@@ -357,7 +399,8 @@ impl<'a> Value<'a, '_> {
             let len = written.layout.body_len();
             if written.fitted && len <= SMALL {
                 let header = self.complete(&mut body, at, &written)?;
-                return Sent::of(tx.send(header, &body[..len], wait));
+                let sent = tx.send(header, &body[..len], wait);
+                return Sent::of(tally.sent(header.format, len, sent));
             }
             exact = Some(written.layout);
         }
@@ -398,10 +441,11 @@ impl<'a> Value<'a, '_> {
             }
             let header = self.complete(&mut grant, at, &written)?;
             if grant.len() > 2 * took + WASTE {
-                return Sent::of(tx.send(header, &grant[..took], wait));
+                let sent = tx.send(header, &grant[..took], wait);
+                return Sent::of(tally.sent(header.format, took, sent));
             }
             grant.truncate(took);
-            return match tx.commit(grant, header, wait) {
+            return match tally.sent(header.format, took, tx.commit(grant, header, wait)) {
                 Ok(()) => Ok(Sent::Done(atoms::ok())),
                 Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
                     Ok(Sent::Pending(grant, header))
@@ -413,7 +457,13 @@ impl<'a> Value<'a, '_> {
 }
 
 /// Writes a planned body in the segment and sends it.
-fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Result<(), Error> {
+fn place(
+    tx: &mut Producer,
+    tally: &mut Tally,
+    plan: &Plan<'_>,
+    data: &[u8],
+    wait: &Wait<'_>,
+) -> Result<(), Error> {
     let header = Header {
         format: plan.format().code(),
         format_version: FORMAT_VERSION,
@@ -425,10 +475,11 @@ fn place(tx: &mut Producer, plan: &Plan<'_>, data: &[u8], wait: &Wait<'_>) -> Re
         Ok(place) => place.copy_from_slice(data),
         Err(_) => unreachable!("the body has the planned length"),
     };
-    tx.send_with(header, plan.body_len(), fill, wait)
+    let sent = tx.send_with(header, plan.body_len(), fill, wait);
+    tally.sent(header.format, plan.body_len(), sent)
 }
 
-/// `:ok`, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
+/// `:ok`, `:told` where the log is to say so, `:full`, `{:full, pending}` for `commit`, `:busy`, `{:need, met}`, `{:error, fault}`, or `:large`: it is
 /// for `send_large`.
 #[rustler::nif]
 fn send<'a>(
@@ -502,14 +553,16 @@ fn read<'a>(
     Ok((Payload::parse(env, payload, how, rules)?, meta::encode(metadata, most)?))
 }
 
-/// Sends what `send` has written: `:ok`, `:full`, `:busy` or `{:error, fault}`.
+/// Sends what `send` has written: `:ok`, `:told`, `:full`, `:busy` or `{:error, fault}`.
 #[rustler::nif]
 fn commit<'a>(env: Env<'a>, tx: Sender, pending: ResourceArc<Pending>, how: u32) -> Term<'a> {
     tx.answer(env, |Live { handle, .. }| {
         let mut place = pending.grant.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some((grant, header)) = place.take() else { return Ok(atoms::ok().encode(env)) };
-        match handle.producer.commit(grant, header, &How(how).wait()) {
-            Ok(()) => Ok(atoms::ok().encode(env)),
+        let Some((grant, header)) = place.take() else { return Ok(select::sent().encode(env)) };
+        let len = grant.len();
+        let sent = handle.producer.commit(grant, header, &How(how).wait());
+        match handle.tally.sent(header.format, len, sent) {
+            Ok(()) => Ok(select::sent().encode(env)),
             Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
                 *place = Some((grant, header));
                 Ok(atoms::full().encode(env))
@@ -519,7 +572,7 @@ fn commit<'a>(env: Env<'a>, tx: Sender, pending: ResourceArc<Pending>, how: u32)
     })
 }
 
-/// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` (enough for
+/// Sends from the front of a list: `{sent, rest, why}`, where `why` it stopped is `:ok` or `:told` (enough for
 /// one call) or what `send` answers of the next one.
 #[rustler::nif]
 fn send_many<'a>(

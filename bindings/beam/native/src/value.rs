@@ -1,7 +1,7 @@
 //! Values: any term of `docs/types.md`, straight to CBOR and back.
 
 pub(crate) mod array;
-mod big;
+pub(crate) mod big;
 mod calendar;
 pub(crate) mod decode;
 pub(crate) mod describe;
@@ -10,7 +10,7 @@ pub(crate) mod terms;
 
 use crate::error::{Fault, answer};
 use crate::producer::needs;
-use crate::{atoms, charge};
+use crate::{atoms, charge, counts, json};
 use decode::{Forms, Input, Options, Read, form};
 use describe::Description;
 use encode::{Rules, Written};
@@ -25,12 +25,12 @@ pub(crate) const ENCODE_MOST: usize = 1 << 20;
 /// A unit takes about as long as so many bytes to copy.
 pub(crate) const UNIT_COSTS: usize = 5;
 /// What each scheduler may keep to write values in that are not sent.
-const ENCODE_KEPT: usize = 1 << 20;
+pub(crate) const ENCODE_KEPT: usize = 1 << 20;
 /// The most that one call decodes on a normal scheduler: bytes, and items, which take a millisecond at most.
-const DECODE_MOST: usize = 256 << 10;
-const ITEMS_MOST: usize = 32 << 10;
+pub(crate) const DECODE_MOST: usize = 256 << 10;
+pub(crate) const ITEMS_MOST: usize = 32 << 10;
 /// An item takes about as long as so many bytes to copy.
-const ITEM_COSTS: usize = 100;
+pub(crate) const ITEM_COSTS: usize = 100;
 
 /// Levels that an object takes before its fields: a tag and an array.
 const OBJECT_PARTS: usize = 2;
@@ -62,7 +62,7 @@ pub(crate) mod names {
             own_decimal = "Elixir.Slipring.Decimal", own_duration = "Elixir.Slipring.Duration",
             uuid = "Elixir.Slipring.UUID", tensor = "Elixir.Slipring.Tensor", tag = "Elixir.Slipring.Tag",
             object = "Elixir.Slipring.Object", text = "Elixir.Slipring.Text", bytes = "Elixir.Slipring.Bytes",
-            prepared = "Elixir.Slipring.Prepared",
+            prepared = "Elixir.Slipring.Prepared", json_raw = "Elixir.Slipring.JSON.Raw",
         }
     }
 
@@ -78,7 +78,7 @@ pub(crate) mod names {
     }
     modules! {
         map_set range date time naive datetime decimal duration iso own_decimal own_duration uuid tensor
-        tag object text bytes prepared
+        tag object text bytes prepared json_raw
     }
 }
 
@@ -157,18 +157,18 @@ pub(crate) enum Most {
     All,
 }
 
-/// Reads a value: `{term, notes}`, or `:large`.
-pub(crate) fn read<'a>(
+/// Reads a value: `{term, notes}`, or `None` where that is more than it may.
+fn read<'a>(
     env: Env<'a>,
     input: &Input<'a, '_, '_>,
     options: u32,
     forms: Option<Forms<'a>>,
     most: Most,
-) -> Result<Term<'a>, Fault> {
+) -> Result<Option<Term<'a>>, Fault> {
     let forms = forms.ok_or_else(Fault::other_library)?;
     let items = if most == Most::Normal { ITEMS_MOST } else { usize::MAX };
     if most == Most::Normal && input.head.bytes.len() > DECODE_MOST {
-        return Ok(atoms::large().encode(env));
+        return Ok(None);
     }
     let read = decode::decode(env, input, Options(options), forms, items);
     let left = read.as_ref().map_or(0, |read| read.left);
@@ -176,8 +176,8 @@ pub(crate) fn read<'a>(
         charge(env, 0, (items - left) * ITEM_COSTS);
     }
     match read {
-        Ok(Read { term, notes, .. }) => Ok((term.term(env), notes).encode(env)),
-        Err(decode::Stop::Large) => Ok(atoms::large().encode(env)),
+        Ok(Read { term, notes, .. }) => Ok(Some((term.term(env), notes).encode(env))),
+        Err(decode::Stop::Large) => Ok(None),
         Err(decode::Stop::Refused(refused)) => Err(refused.into()),
     }
 }
@@ -191,12 +191,14 @@ fn read_binary<'a>(
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(bytes);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
+    let read = || {
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
+        let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
+        let read = read(env, &input, options, forms(env, given), most)?;
+        Ok(read.unwrap_or_else(|| atoms::large().encode(env)))
     };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
-    let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
-    answer(env, read(env, &input, options, forms(env, given), most))
+    answer(env, read())
 }
 
 /// A part of a binary that has these bytes.
@@ -219,27 +221,26 @@ fn decode_large<'a>(env: Env<'a>, bytes: Term<'a>, options: u32, forms: Term<'a>
 /// Reads the value of a frame that was copied, as `frame` has made it.
 fn read_copied<'a>(
     env: Env<'a>,
-    (flags, type_code, body): (u16, u16, Term<'a>),
+    (format, (flags, type_code, body)): (u8, (u16, u16, Term<'a>)),
     options: u32,
     given: Term<'a>,
     most: Most,
 ) -> Term<'a> {
     let whole = Word::from(body);
-    let Some(bytes) = terms::bytes(env, whole) else {
-        return answer(env, Err(Fault::no_binary()));
-    };
-    let view = |part: &[u8]| view_of(env, whole, bytes, part);
     let read = || {
-        let body = Body::open(Format::Value.code(), flags, type_code, bytes)?;
-        read_body(env, &body, &view, options, forms(env, given), most)
+        let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
+        let view = |part: &[u8]| view_of(env, whole, bytes, part);
+        let body = Body::open(format, flags, type_code, bytes)?;
+        read_body(env, &body, bytes.len(), &view, options, forms(env, given), most)
     };
     answer(env, read())
 }
 
-/// Reads the value of a body.
+/// Reads the value of a body of so many bytes: `{term, notes}`, or `:large`.
 pub(crate) fn read_body<'a, 'b>(
     env: Env<'a>,
     body: &Body<'b>,
+    len: usize,
     view: &dyn Fn(&'b [u8]) -> Word<'a>,
     options: u32,
     forms: Option<Forms<'a>>,
@@ -248,7 +249,27 @@ pub(crate) fn read_body<'a, 'b>(
     match body.content()? {
         Content::Value(headed) => {
             let input = Input { head: headed.head, buffers: &headed.buffers, view };
-            read(env, &input, options, forms, most)
+            match read(env, &input, options, forms, most)? {
+                Some(read) => {
+                    counts::here(|tally| tally.decoded(Format::Value.code(), len));
+                    Ok(read)
+                }
+                None => Ok(atoms::large().encode(env)),
+            }
+        }
+        Content::Json(text) => {
+            if most == Most::Normal && text.bytes.len() > DECODE_MOST {
+                return Ok(atoms::large().encode(env));
+            }
+            // Where a peer may change it, it is looked at in a copy.
+            let own = text.bytes.to_vec();
+            match json::read(env, &own, options, forms, most)? {
+                Some(read) => {
+                    counts::here(|tally| tally.decoded(Format::Json.code(), len));
+                    Ok(read)
+                }
+                None => Ok(atoms::large().encode(env)),
+            }
         }
         other => Err(Fault::unreadable(format!("content of another kind: {other:?}"), "$.format")),
     }
@@ -257,30 +278,37 @@ pub(crate) fn read_body<'a, 'b>(
 #[rustler::nif]
 fn decode_frame<'a>(
     env: Env<'a>,
+    format: u8,
     content: (u16, u16, Term<'a>),
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
-    read_copied(env, content, options, forms, Most::Normal)
+    read_copied(env, (format, content), options, forms, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn decode_frame_large<'a>(
     env: Env<'a>,
+    format: u8,
     content: (u16, u16, Term<'a>),
     options: u32,
     forms: Term<'a>,
 ) -> Term<'a> {
-    read_copied(env, content, options, forms, Most::All)
+    read_copied(env, (format, content), options, forms, Most::All)
 }
 
 /// What a frame that was copied holds: a map. Looking over the keys of a map may take long.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn describe_frame<'a>(env: Env<'a>, content: (u16, u16, Term<'a>), forms: Term<'a>) -> Term<'a> {
+fn describe_frame<'a>(
+    env: Env<'a>,
+    format: u8,
+    content: (u16, u16, Term<'a>),
+    forms: Term<'a>,
+) -> Term<'a> {
     let (flags, type_code, body) = content;
     let described = || {
         let bytes = terms::bytes(env, body.into()).ok_or_else(Fault::no_binary)?;
-        described(env, &Body::open(Format::Value.code(), flags, type_code, bytes)?, forms)
+        described(env, &Body::open(format, flags, type_code, bytes)?, forms)
     };
     answer(env, described())
 }
@@ -310,6 +338,19 @@ pub(crate) fn described<'a>(
             describe::describe(env, value.head, &value.buffers, forms, &mut description)?;
             let buffers = terms::make_uint(env, value.buffers.len() as u64);
             description.say(names::buffers(), buffers);
+        }
+        Content::Json(text) => {
+            let kind = match text.bytes.iter().find(|byte| !b" \t\r\n".contains(byte)) {
+                Some(b'{') => names::map(),
+                Some(b'[') => names::list(),
+                Some(b'"') => names::text(),
+                Some(b't' | b'f') => names::boolean(),
+                Some(b'n') => names::null(),
+                _ => names::number(),
+            };
+            description.say(names::kind(), kind.into());
+            let length = terms::make_uint(env, text.bytes.len() as u64);
+            description.say(names::length(), length);
         }
         other => {
             let what = format!("content of another kind: {other:?}");

@@ -19,7 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
-from . import json
+from . import dataclass, json
 from ._explain import Candidate, Explanation, explain
 from ._native import (
     Column,
@@ -79,6 +79,7 @@ from .errors import (
     TooManyWanted,
     Unacknowledged,
     UntrustedPickle,
+    ValidationError,
 )
 from .values import Atom, Object, Tag, register
 
@@ -135,8 +136,10 @@ __all__ = [
     "TooManyWanted",
     "Unacknowledged",
     "UntrustedPickle",
+    "ValidationError",
     "__version__",
     "create",
+    "dataclass",
     "decode",
     "encode",
     "explain",

@@ -195,7 +195,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
         schema: Schema | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
@@ -268,7 +268,7 @@ class Producer:
         self,
         obj: object,
         *,
-        format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None,
+        format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
         schema: Schema | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:

@@ -7,7 +7,8 @@ the same for programs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ._native import Inspection
@@ -249,3 +250,40 @@ class UntrustedPickle(DecodeError):
 
 class LossyWarning(UserWarning):
     """Something is lost on the way: what, and how to keep it."""
+
+
+class ValidationError(Error, ValueError):
+    """Data that are not valid for a type. ``messages`` say what is wrong, by name and index, down to lists of texts:
+    ``{"items": {"3": {"price": ["Not a valid number."]}}}``; what is wrong with an object as a whole stands under
+    ``"_schema"``. ``type`` is the type that the data were for.
+
+    Validators raise it with a text, a list of texts, or a dict of such.
+    """
+
+    messages: Any
+    type: Any = None
+
+    def __init__(self, message: Any) -> None:
+        self.messages = message if isinstance(message, (dict, list)) else [message]
+        super().__init__(message)
+
+    @classmethod
+    def _of(cls, messages: Any, type: Any) -> ValidationError:
+        error = cls({"_schema": messages} if isinstance(messages, list) else messages)
+        error.type = type
+        return error
+
+    def __str__(self) -> str:
+        said = "; ".join(_lines(self.messages, ""))
+        name = getattr(self.type, "__qualname__", None) or repr(self.type)
+        return said if self.type is None else f"{name}: {said}"
+
+
+def _lines(messages: Any, path: str) -> Iterator[str]:
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            yield from _lines(inner, path if name == "_schema" else f"{path}.{name}" if path else str(name))
+    elif isinstance(messages, list) and not any(isinstance(one, dict) for one in messages):
+        yield (f"{path}: " if path else "") + " ".join(map(str, messages))
+    else:
+        yield f"{path}: {messages}" if path else str(messages)

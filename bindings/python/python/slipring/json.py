@@ -19,6 +19,11 @@ Dates, decimals, dataclasses, enumerations, arrays have a form; ``default=`` giv
   "2": "b"
 }
 
+``Raw`` is text that is JSON already:
+
+>>> json.dumps({"cached": json.Raw('{"id":7}'), "n": 1})
+b'{"cached":{"id":7},"n":1}'
+
 An error says where it is and what to do:
 
 >>> try:
@@ -34,5 +39,6 @@ from ._native import _json
 
 dumps = _json.dumps
 loads = _json.loads
+Raw = _json.Raw
 
-__all__ = ["dumps", "loads"]
+__all__ = ["Raw", "dumps", "loads"]

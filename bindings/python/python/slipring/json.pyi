@@ -1,11 +1,22 @@
 """JSON (RFC 8259), as fast as it gets and strict."""
 
 from collections.abc import Callable
-from typing import Any, Literal, Union, overload
+from typing import Any, Literal, Union, final, overload
 
 from typing_extensions import Buffer
 
-__all__ = ["dumps", "loads"]
+__all__ = ["Raw", "dumps", "loads"]
+
+@final
+class Raw:
+    """Text that is JSON already: ``dumps`` writes it as it is, wherever it stands, and ``Producer.send`` sends it as a JSON
+    frame. It is checked to be UTF-8, and not to be JSON: whoever reads it does that."""
+
+    def __new__(cls, text: Union[str, Buffer], /) -> Raw: ...
+    @property
+    def data(self) -> bytes:
+        """The text, as UTF-8."""
+
 
 @overload
 def dumps(

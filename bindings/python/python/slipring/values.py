@@ -118,6 +118,9 @@ def _incompatible(
 _by_type: dict[type, _Registered] = {}
 _by_name: dict[str, _Registered] = {}
 
+#: What a class may derive from and be sent as.
+_BASES = (dict, list, tuple, set, frozenset, str, bytes, int, float)
+
 #: Types whose form is fixed: registering one would change what others send.
 _BASIC = (object, bool, int, float, str, bytes, list, tuple, dict, type(None))
 
@@ -134,7 +137,8 @@ def _dataclass_fields(obj: Any) -> dict[str, Any]:
 
 def _known(obj: Any) -> tuple[str, Any] | None:
     """Name and fields of an object whose type nobody has registered, if it is a dataclass's or sparse."""
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+    # One that is a list, say, at heart has items beside its fields.
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, (type, *_BASES)):
         return _name(type(obj)), _dataclass_fields(obj)
     if _sparse.is_sparse(obj):
         return _sparse.to_components(obj)
@@ -155,17 +159,15 @@ def _state(obj: Any) -> dict[str, Any]:
     return dict(vars(obj))
 
 
-#: What a class may derive from and be sent as.
-_BASES = (dict, list, tuple, set, frozenset, str, bytes, int, float)
-
-
 def _by_base(cls: type) -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]] | None:
     """How objects that are a basic type's at heart are sent and made again, if the class's are."""
     if issubclass(cls, enum.Enum):
         return (lambda obj: obj.value), (lambda value, version: cls(value))
     base = next((base for base in _BASES if issubclass(cls, base)), None)
-    if base is None or dataclasses.is_dataclass(cls):
+    if base is None:
         return None
+    if dataclasses.is_dataclass(cls):
+        raise TypeError(f"{cls.__name__} has fields beside what a {base.__name__} holds: give encode= and decode=")
     if issubclass(cls, collections.defaultdict):
         raise TypeError(f"{cls.__name__} is made with a function, which can't be sent: give encode= and decode=")
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):

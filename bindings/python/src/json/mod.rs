@@ -3,13 +3,17 @@
 mod number;
 mod numpy;
 mod out;
-mod pairs;
+pub(crate) mod pairs;
+mod raw;
 mod read;
 mod scan;
 mod text;
 mod write;
 
 pub(crate) use out::Lend;
+pub(crate) use raw::Raw;
+pub(crate) use read::{Failed, Pause, Reader};
+pub(crate) use text::make_ascii;
 
 use crate::buffer::Buffer;
 use crate::size;
@@ -19,6 +23,7 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
 use pyo3::{ffi, intern};
+use slipring_codec::token::{Fixed, Sink};
 use write::{NotFinite, Writer};
 
 /// Containers that may stand inside each other, both ways: more than documents have, and less than a thread's stack
@@ -26,7 +31,7 @@ use write::{NotFinite, Writer};
 const DEPTH: usize = 1024;
 
 /// The value of an option that is one of several names.
-fn choose<T: Copy>(
+pub(crate) fn choose<T: Copy>(
     py: Python<'_>,
     option: &'static str,
     given: &str,
@@ -71,6 +76,39 @@ fn write<'py, const PLAIN: bool>(
     Ok(writer.out.finish())
 }
 
+/// Writes an object into a slice, as `dumps` does without options. Answers how many bytes it takes, also where there
+/// are not so many.
+pub(crate) fn write_into(object: &Bound<'_, PyAny>, out: &mut [u8]) -> Result<usize, Box<Fault>> {
+    let options = write::Options {
+        default: None,
+        sort_keys: false,
+        indent: None,
+        ascii: false,
+        nan: NotFinite::Error,
+        decimals_as_text: false,
+        convert_keys: false,
+        keep_surrogates: false,
+    };
+    let mut writer = Writer::<_, true>::new(object.py(), Fixed::new(out), &options);
+    writer.write(object.as_borrowed(), 0)?;
+    Ok(writer.out.finish().len())
+}
+
+/// The object that a frame's text says, as `loads` reads it without options.
+pub(crate) fn read_shared<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let options = read::Options {
+        unique_keys: false,
+        decimals: false,
+        nan: false,
+        keep_surrogates: false,
+        max_digits: usize::MAX,
+    };
+    // A peer may change it between a look and the next.
+    let own = text.to_vec();
+    read(py, &own, options, false)
+}
+
+/// Reads bytes that nobody changes meanwhile.
 fn read<'py>(
     py: Python<'py>,
     bytes: &[u8],
@@ -80,10 +118,105 @@ fn read<'py>(
     read::Reader::new(py, bytes, options).read_all(is_text)
 }
 
+/// The bytes of a str or of anything that has bytes, and whether they are a str's.
+pub(crate) fn with_bytes<'py, T>(
+    data: &Bound<'py, PyAny>,
+    call: &str,
+    use_them: impl FnOnce(&[u8], bool) -> PyResult<T>,
+) -> PyResult<T> {
+    let py = data.py();
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return use_them(bytes.as_bytes(), false);
+    }
+    if let Ok(text) = data.cast::<PyString>() {
+        // SAFETY: a str; of one that is compact and ASCII nothing is made.
+        if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(text.as_ptr()) } != 0 {
+            return use_them(text.to_str()?.as_bytes(), true);
+        }
+        // Not the UTF-8 that the str would keep.
+        let encoded = match text.encode_utf8() {
+            Err(e) if e.is_instance_of::<PyUnicodeEncodeError>(py) => text
+                .call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?
+                .cast_into::<PyBytes>()?,
+            encoded => encoded?,
+        };
+        return use_them(encoded.as_bytes(), true);
+    }
+    let Some(buffer) = Buffer::of(data)? else {
+        let kind = data.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("{call} takes str or bytes, not {kind}")));
+    };
+    // Its owner, or a peer where it is a frame's, may change it between a look and the next.
+    let own = match buffer.bytes() {
+        Some(bytes) => bytes.to_vec(),
+        None => {
+            let mut own = vec![0; buffer.len()];
+            buffer.copy_to(py, &mut own)?;
+            own
+        }
+    };
+    use_them(&own, false)
+}
+
+/// How one who writes JSON by himself writes what stands in it.
+pub(crate) fn plain_options<'py>() -> write::Options<'py> {
+    write::Options {
+        default: None,
+        sort_keys: false,
+        indent: None,
+        ascii: false,
+        nan: NotFinite::Error,
+        decimals_as_text: true,
+        convert_keys: true,
+        keep_surrogates: false,
+    }
+}
+
+/// Writes what a walk tells it to.
+pub(crate) type JsonWriter<'py, 'o> = Writer<'py, 'o, BytesSink, true>;
+
+pub(crate) fn writer<'py, 'o>(
+    py: Python<'py>,
+    room: usize,
+    options: &'o write::Options<'py>,
+) -> JsonWriter<'py, 'o> {
+    Writer::new(py, BytesSink::new(room), options)
+}
+
+/// Reads what a walk asks it for.
+pub(crate) fn reader<'a, 'py>(
+    py: Python<'py>,
+    input: &'a [u8],
+    unique_keys: bool,
+) -> Reader<'a, 'py> {
+    let max_digits = usize::MAX;
+    let options = read::Options {
+        unique_keys,
+        decimals: false,
+        nan: false,
+        keep_surrogates: false,
+        max_digits,
+    };
+    Reader::new(py, input, options)
+}
+
+/// A key that is no str, as JSON has it.
+pub(crate) fn key_text(key: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
+    write::key_text(&plain_options(), key)
+}
+
+/// A text between its quotes.
+pub(crate) fn quoted(text: &str) -> Vec<u8> {
+    write::quote(text)
+}
+
 /// JSON to and from Python's objects; `slipring.json` is its public name.
 #[pymodule(submodule)]
 pub(crate) mod _json {
     use super::*;
+
+    #[pymodule_export]
+    use super::raw::Raw;
 
     /// The object as JSON (RFC 8259): UTF-8 bytes, or a str with ``text=True``.
     ///
@@ -180,34 +313,6 @@ pub(crate) mod _json {
             keep_surrogates: keeps_surrogates(py, surrogates)?,
             max_digits,
         };
-        if let Ok(bytes) = data.cast::<PyBytes>() {
-            return read(py, bytes.as_bytes(), options, false);
-        }
-        if let Ok(text) = data.cast::<PyString>() {
-            // SAFETY: a str; of one that is compact and ASCII nothing is made.
-            if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(text.as_ptr()) } != 0 {
-                return read(py, text.to_str()?.as_bytes(), options, true);
-            }
-            // Not the UTF-8 that the str would keep.
-            let encoded = match text.encode_utf8() {
-                Err(e) if e.is_instance_of::<PyUnicodeEncodeError>(py) => text
-                    .call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?
-                    .cast_into::<PyBytes>()?,
-                encoded => encoded?,
-            };
-            return read(py, encoded.as_bytes(), options, true);
-        }
-        let Some(buffer) = Buffer::of(data)? else {
-            let kind = data.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("loads takes str or bytes, not {kind}")));
-        };
-        match buffer.bytes() {
-            Some(bytes) => read(py, bytes, options, false),
-            None => {
-                let mut bytes = vec![0; buffer.len()];
-                buffer.copy_to(py, &mut bytes)?;
-                read(py, &bytes, options, false)
-            }
-        }
+        with_bytes(data, "loads", |bytes, is_text| read(py, bytes, options, is_text))
     }
 }

@@ -1,7 +1,7 @@
 //! Where JSON is written: the memory of a sink that lends it, or a small piece that is handed on when it is full.
 
 use crate::value::sink::copy_short;
-use slipring_codec::token::Sink;
+use slipring_codec::token::{Fixed, Sink};
 
 /// A sink of the codec that may lend its memory, so that what is written is there at once.
 ///
@@ -20,6 +20,18 @@ pub(crate) unsafe trait Lend: Sink {
     /// The first `len` bytes of it are written.
     unsafe fn take(&mut self, len: usize) {
         let _ = len;
+    }
+}
+
+// SAFETY: what is lent is the slice's own, borrowed with the sink.
+unsafe impl Lend for Fixed<'_> {
+    fn lend(&mut self, len: usize) -> Option<(*mut u8, usize)> {
+        let rest = self.rest();
+        (rest.len() >= len).then_some((rest.as_mut_ptr(), rest.len()))
+    }
+
+    unsafe fn take(&mut self, len: usize) {
+        self.advance(len);
     }
 }
 
@@ -46,7 +58,7 @@ impl<S: Lend> Out<S> {
 
     /// Makes room for `len` bytes.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, len: usize) {
+    pub(crate) fn reserve(&mut self, len: usize) {
         if (self.end as usize) - (self.at as usize) < len {
             self.refill(len);
         }
@@ -79,14 +91,14 @@ impl<S: Lend> Out<S> {
     }
 
     /// The sink, which has got everything.
-    pub(super) fn finish(mut self) -> S {
+    pub(crate) fn finish(mut self) -> S {
         self.hand_on();
         self.sink
     }
 
     /// Where the next byte goes.
     #[inline(always)]
-    pub(super) fn at(&self) -> *mut u8 {
+    pub(crate) fn at(&self) -> *mut u8 {
         self.at
     }
 
@@ -96,7 +108,7 @@ impl<S: Lend> Out<S> {
     /// `at` is what [`at`](Self::at) or [`room`](Self::room) has given since the last other call, or lies behind it
     /// within what was reserved, and everything up to it is written.
     #[inline(always)]
-    pub(super) unsafe fn set(&mut self, at: *mut u8) {
+    pub(crate) unsafe fn set(&mut self, at: *mut u8) {
         debug_assert!(self.at <= at && at <= self.end);
         self.at = at;
     }
@@ -117,7 +129,7 @@ impl<S: Lend> Out<S> {
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         // SAFETY: so many bytes are reserved.
         unsafe {

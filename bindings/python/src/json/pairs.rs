@@ -7,7 +7,7 @@ use pyo3::ffi;
 /// # Safety
 /// A dict that is alive, attached. What it gives is alive until the dict changes.
 #[inline(always)]
-pub(super) unsafe fn next(
+pub(crate) unsafe fn next(
     dict: *mut ffi::PyObject,
     at: &mut ffi::Py_ssize_t,
 ) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
@@ -30,10 +30,31 @@ pub(super) unsafe fn next(
     }
 }
 
-#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
-struct Entry {
+/// A place of a dict.
+#[repr(C)]
+pub(crate) struct Entry {
     key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
+    pub(crate) value: *mut ffi::PyObject,
+}
+
+/// Whether the places of dicts are known here.
+pub(crate) const HAVE_PLACES: bool =
+    cfg!(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"));
+
+/// The first of a dict's places, if they are known: in the order of its keys, none of which was ever removed.
+///
+/// # Safety
+/// A dict that is alive, attached.
+#[inline(always)]
+pub(crate) unsafe fn places(dict: *mut ffi::PyObject) -> Option<*mut Entry> {
+    #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+    // SAFETY: as the caller says.
+    return unsafe { entries(dict) }.map(|entries| entries.as_ptr().cast_mut());
+    #[cfg(not(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64")))]
+    {
+        let _ = dict;
+        None
+    }
 }
 
 /// The places of a dict whose keys are all str and which owns its values, as CPython's pycore_dict.h has them in

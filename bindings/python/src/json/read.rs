@@ -34,10 +34,10 @@ pub(super) struct Options {
 }
 
 /// Why reading ended; [`Reader::failure`] says it.
-pub(super) struct Failed;
+pub(crate) struct Failed;
 
-type Object = NonNull<ffi::PyObject>;
-type Made = Result<Object, Failed>;
+pub(crate) type Object = NonNull<ffi::PyObject>;
+pub(crate) type Made = Result<Object, Failed>;
 
 enum Why {
     /// What is wrong at which byte, and what to do.
@@ -93,9 +93,9 @@ impl Drop for Stack {
 
 /// Goes through JSON and makes what it says.
 pub(crate) struct Reader<'a, 'py> {
-    py: Python<'py>,
-    input: &'a [u8],
-    at: usize,
+    pub(crate) py: Python<'py>,
+    pub(crate) input: &'a [u8],
+    pub(crate) at: usize,
     stack: Stack,
     /// Where the keys begin that wait on the stack, if each may stand once only.
     keys_at: Vec<usize>,
@@ -107,10 +107,10 @@ pub(crate) struct Reader<'a, 'py> {
 }
 
 /// A string between its quotes.
-struct Span {
-    start: usize,
-    end: usize,
-    is_ascii: bool,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) is_ascii: bool,
 }
 
 impl<'a, 'py> Reader<'a, 'py> {
@@ -143,13 +143,43 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn document(&mut self) -> Made {
         self.skip_space();
         let value = self.value(0)?;
-        self.skip_space();
-        if self.at < self.input.len() {
+        if self.expect_end().is_err() {
             // SAFETY: a reference of ours, of an object that nobody else has seen.
             unsafe { ffi::Py_DECREF(value.as_ptr()) };
-            return self.wrong("something follows the value", "send one value only");
+            return Err(Failed);
         }
         Ok(value)
+    }
+
+    /// Refuses what follows the value.
+    pub(crate) fn expect_end(&mut self) -> Result<(), Failed> {
+        self.skip_space();
+        match self.at < self.input.len() {
+            true => self.wrong("something follows the value", "send one value only"),
+            false => Ok(()),
+        }
+    }
+
+    /// The value that begins here, for one who goes through what is around it.
+    #[inline(always)]
+    pub(crate) fn value_at(&mut self, depth: usize) -> Result<Object, Failed> {
+        self.value(depth)
+    }
+
+    /// The number that begins here, as an int or a Decimal.
+    pub(crate) fn exact_number(&mut self) -> Result<Object, Failed> {
+        let decimals = std::mem::replace(&mut self.options.decimals, true);
+        let made = self.number();
+        self.options.decimals = decimals;
+        made
+    }
+
+    /// What went wrong, if anything did, went wrong in there.
+    #[cold]
+    pub(crate) fn enclose(&mut self, segment: impl FnOnce() -> Segment) {
+        if let Some(failure) = &mut self.failure {
+            failure.path.enclose(segment());
+        }
     }
 
     /// The byte at a place; 0, which is no JSON, at the end.
@@ -159,12 +189,12 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[inline(always)]
-    fn peek(&self) -> u8 {
+    pub(crate) fn peek(&self) -> u8 {
         self.byte(self.at)
     }
 
     #[inline(always)]
-    fn skip_space(&mut self) {
+    pub(crate) fn skip_space(&mut self) {
         if self.peek() <= b' ' {
             self.at = self.behind_space(self.at);
         }
@@ -194,7 +224,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     /// Goes over the comma that follows an item, or over the end of its container, with the white space around; `None`
     /// for anything else, and otherwise whether it was the comma.
     #[inline(always)]
-    fn comma_or(&mut self, end: u8) -> Option<bool> {
+    pub(crate) fn comma_or(&mut self, end: u8) -> Option<bool> {
         let mut at = self.at;
         if self.byte(at) <= b' ' {
             at = self.behind_space(at);
@@ -438,7 +468,7 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     /// The string that begins here, up to its end; `None` if it has escapes.
     #[inline(always)]
-    fn span(&mut self) -> Result<Option<Span>, Failed> {
+    pub(crate) fn span(&mut self) -> Result<Option<Span>, Failed> {
         let start = self.at + 1;
         let (mut at, mut beyond) = (start, 0);
         loop {
@@ -485,7 +515,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[inline(always)]
-    fn string(&mut self) -> Made {
+    pub(crate) fn string(&mut self) -> Made {
         let begin = self.at;
         let Some(span) = self.span()? else { return self.escaped_string() };
         let bytes = &self.input[span.start..span.end];
@@ -519,7 +549,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[inline(always)]
-    fn key(&mut self) -> Made {
+    pub(crate) fn key(&mut self) -> Made {
         let begin = self.at;
         let Some(span) = self.span()? else { return self.escaped_string() };
         if span.is_ascii {
@@ -864,7 +894,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[cold]
-    fn no_comma(&mut self, container: &str, end: &str) -> Made {
+    pub(crate) fn no_comma(&mut self, container: &str, end: &str) -> Made {
         if self.at >= self.input.len() {
             return self.wrong(&format!("an {container} does not end"), "send it whole");
         }
@@ -873,12 +903,12 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[cold]
-    fn no_colon(&mut self) -> Made {
+    pub(crate) fn no_colon(&mut self) -> Made {
         self.wrong("no colon follows a key", "a colon stands between key and value")
     }
 
     #[cold]
-    fn no_key(&mut self) -> Made {
+    pub(crate) fn no_key(&mut self) -> Made {
         if self.at >= self.input.len() {
             return self.wrong("an object does not end", "send it whole");
         }
@@ -890,7 +920,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[cold]
-    fn raise(&mut self, is_text: bool) -> PyErr {
+    pub(crate) fn raise(&mut self, is_text: bool) -> PyErr {
         let Some(failure) = self.failure.take() else {
             return PyValueError::new_err("no JSON");
         };
@@ -940,12 +970,12 @@ fn big_int<'py>(py: Python<'py>, digits: &str, negative: bool) -> PyResult<Bound
 
 /// No garbage is looked for while JSON is read: all that is made is in use, and going through it again and again
 /// takes as long as making it.
-struct Pause {
+pub(crate) struct Pause {
     was_enabled: bool,
 }
 
 impl Pause {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Where there is no lock others would see it.
         // SAFETY: attached, as the Reader's token says.
         let was_enabled = !cfg!(Py_GIL_DISABLED) && unsafe { ffi::PyGC_Disable() } != 0;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 /// A str of bytes that were ASCII when they were looked at; null with an exception set if there is no memory.
 #[inline(always)]
-pub(super) fn make_ascii(text: &[u8]) -> *mut ffi::PyObject {
+pub(crate) fn make_ascii(text: &[u8]) -> *mut ffi::PyObject {
     if let &[character] = text {
         // Of these there is one each.
         // SAFETY: gives a new reference or null.

@@ -8,9 +8,10 @@
 use super::number::{self, LONGEST};
 use super::out::{Lend, Out};
 use super::scan::{self, BLOCK};
-use super::{DEPTH, numpy, pairs};
+use super::{DEPTH, Raw, numpy, pairs};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
+use crate::value::sink::copy_short;
 use crate::value::types::{Exact, Types};
 use crate::value::{registry, temporal};
 use pyo3::prelude::*;
@@ -20,10 +21,11 @@ use pyo3::types::{
 };
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
+use slipring_codec::json::ESCAPES;
 
 /// What becomes of numbers that are none, or endless.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotFinite {
+pub(crate) enum NotFinite {
     Error,
     Null,
     /// `NaN`, `Infinity`, `-Infinity`, which are no JSON.
@@ -31,7 +33,7 @@ pub(super) enum NotFinite {
 }
 
 /// How an object is written.
-pub(super) struct Options<'py> {
+pub(crate) struct Options<'py> {
     pub(super) default: Option<Bound<'py, PyAny>>,
     pub(super) sort_keys: bool,
     /// What stands before an item, once for each container around it.
@@ -58,9 +60,9 @@ const DEFAULTS: usize = 256;
 const PIECE: usize = 1024;
 
 /// Goes through an object and writes what it is; `PLAIN` as [`Options::are_plain`] says.
-pub(super) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
+pub(crate) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
     py: Python<'py>,
-    pub(super) out: Out<S>,
+    pub(crate) out: Out<S>,
     options: &'o Options<'py>,
     /// Results of `default` that are being written.
     defaults: usize,
@@ -72,7 +74,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     }
 
     /// Writes one object, which `depth` others enclose.
-    pub(super) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+    pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         self.out.reserve(SHORT);
         // SAFETY: reserved above, and what `item` gives is where it has written to.
         unsafe {
@@ -176,7 +178,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+    #[inline(always)]
+    pub(crate) fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
         // SAFETY: the place is that of `self.out`.
         unsafe {
             let at = self.text_at(self.out.at(), object, 0)?;
@@ -232,7 +235,20 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    fn quoted(&mut self, text: &str) {
+    /// Text of ASCII that needs no escapes.
+    pub(crate) fn plain_text(&mut self, text: &[u8]) {
+        self.out.reserve(text.len() + SHORT);
+        // SAFETY: more bytes than these are reserved.
+        unsafe {
+            let at = self.out.at();
+            at.write(b'"');
+            copy_short(text, at.add(1));
+            at.add(1 + text.len()).write(b'"');
+            self.out.set(at.add(2 + text.len()));
+        }
+    }
+
+    pub(crate) fn quoted(&mut self, text: &str) {
         // SAFETY: the place is that of `self.out`.
         unsafe {
             let at = self.quoted_at(self.out.at(), text);
@@ -326,7 +342,19 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    pub(super) fn number(&mut self, n: impl Into<i64>) -> Outcome {
+    /// A number that is neither endless nor none.
+    #[inline(always)]
+    pub(crate) fn finite(&mut self, x: f64) {
+        self.out.reserve(SHORT);
+        // SAFETY: reserved.
+        unsafe {
+            let at = write_float(x, self.out.at());
+            self.out.set(at);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn number(&mut self, n: impl Into<i64>) -> Outcome {
         self.out.reserve(LONGEST);
         // SAFETY: reserved.
         unsafe {
@@ -636,6 +664,10 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     #[inline(never)]
     fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
         let py = self.py;
+        if let Ok(raw) = object.cast_exact::<Raw>() {
+            self.out.put(raw.get().bytes(py));
+            return Ok(());
+        }
         if let Some(registered) = registry::of(object)? {
             self.enter(depth, object)?;
             return self.write(registered.fields.bind(py).as_borrowed(), depth + 1);
@@ -726,7 +758,10 @@ fn is_member(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// A key that is no str, as text.
-fn key_text(options: &Options<'_>, key: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
+pub(super) fn key_text(
+    options: &Options<'_>,
+    key: &Bound<'_, PyAny>,
+) -> Result<String, Box<Fault>> {
     let py = key.py();
     let types = Types::get(py)?;
     if is_member(key)? {
@@ -912,6 +947,19 @@ unsafe fn escaped_long(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
     unsafe { escaped(std::slice::from_raw_parts(from, len), to) }
 }
 
+/// A text between its quotes.
+pub(super) fn quote(text: &str) -> Vec<u8> {
+    let mut quoted = vec![b'"'];
+    for &byte in text.as_bytes() {
+        match ESCAPES.get(usize::from(byte)) {
+            Some((escape, len @ 1..)) => quoted.extend_from_slice(&escape[..usize::from(*len)]),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'"');
+    quoted
+}
+
 /// Writes bytes of a string, with escapes where it needs them, and gives the place behind.
 ///
 /// # Safety
@@ -971,30 +1019,3 @@ unsafe fn escape_block(
         }
     }
 }
-
-/// How a byte is written in a string, and how long that is; 0 for those that stand for themselves.
-static ESCAPES: [([u8; 8], u8); 128] = {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut all = [([0; 8], 0); 128];
-    let mut byte = 0;
-    while byte < 128 {
-        let letter = match byte as u8 {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            0x08 => b'b',
-            0x09 => b't',
-            0x0a => b'n',
-            0x0c => b'f',
-            0x0d => b'r',
-            _ => 0,
-        };
-        if letter != 0 {
-            all[byte] = ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2);
-        } else if byte < 0x20 {
-            let (high, low) = (HEX[byte >> 4], HEX[byte & 15]);
-            all[byte] = ([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6);
-        }
-        byte += 1;
-    }
-    all
-};

@@ -5,11 +5,12 @@
 //! 2. What is used as a key must be hashable: there a list becomes a tuple and a set a frozen one.
 
 use super::fault::Fault;
+use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
 use crate::array;
 use crate::frame::{Lease, Window, memoryview};
-use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
@@ -19,7 +20,7 @@ use pyo3::{IntoPyObjectExt, ffi, intern};
 use slipring_codec::error::Segment;
 use slipring_codec::format::value::{self, Bytes};
 use slipring_codec::token::check_depth;
-use slipring_codec::{DecodeError, Decoder, Token, Value, tag};
+use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Token, Value, tag};
 use std::ops::Range;
 
 type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
@@ -40,6 +41,10 @@ pub(crate) struct Reader<'a, 'py> {
     /// Whether pickles among it may be loaded.
     trusted: bool,
 }
+
+/// What `fill` makes.
+const LIST: u8 = 0;
+const TUPLE: u8 = 1;
 
 /// How an item is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +81,9 @@ impl<'a, 'py> Reader<'a, 'py> {
             };
         }
         Ok(match self.decoder.token()? {
-            Token::Text(text) => new_text(py, text.as_bytes()).ok_or_else(|| PyErr::fetch(py))?,
+            Token::Text(text) => {
+                new_text(py, text.as_bytes()).ok_or_else(|| self.not_text(start))?
+            }
             Token::Unsigned(n) => match i64::try_from(n) {
                 // SAFETY: gives a new reference or raises.
                 Ok(n) => unsafe { owned(py, ffi::PyLong_FromLongLong(n))? },
@@ -102,7 +109,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             Token::BytesPieces => PyBytes::new(py, &self.decoder.join_bytes()?).into_any(),
             Token::TextPieces => {
                 let text = self.decoder.join_text()?;
-                new_text(py, text.as_bytes()).ok_or_else(|| PyErr::fetch(py))?
+                new_text(py, text.as_bytes()).ok_or_else(|| self.not_text(start))?
             }
             token => return Err(self.decoder.unfit(&token, start).into()),
         })
@@ -127,25 +134,45 @@ impl<'a, 'py> Reader<'a, 'py> {
             let tuple = self.tuple(start, len, depth, owed, used)?;
             return self.tuple_key(tuple.cast_into().map_err(PyErr::from)?);
         }
+        self.fill::<LIST>(start, len, depth, owed, used)
+    }
+
+    /// A list or a tuple of that many items, each written into its place.
+    #[inline(always)]
+    fn fill<const KIND: u8>(
+        &mut self,
+        start: usize,
+        len: usize,
+        depth: usize,
+        owed: usize,
+        used: Use,
+    ) -> Made<'py> {
         let mut rest = self.decoder.open(start, len, depth, owed)?;
-        // SAFETY: a new list of that many empty places, or an exception. Hidden from the garbage collector
+        // SAFETY: a new object of that many empty places, or an exception. Hidden from the garbage collector
         // nobody else sees it before it is full; one that is not is freed as it is.
-        let list = unsafe {
-            let list = owned(self.py, ffi::PyList_New(len as _))?;
-            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
-            list
+        let made = unsafe {
+            let new = if KIND == LIST { ffi::PyList_New } else { ffi::PyTuple_New };
+            let made = self::owned(self.py, new(len as _))?;
+            ffi::PyObject_GC_UnTrack(made.as_ptr().cast());
+            made
         };
         for index in 0..len {
             rest -= 1;
             let item = self
                 .read(depth + 1, rest, used)
                 .map_err(|fault| fault.within(Segment::Index(index)))?;
+            let (made, item) = (made.as_ptr(), item.into_ptr());
             // SAFETY: the place is empty, and takes the reference.
-            unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index as _, item.into_ptr()) };
+            unsafe {
+                match KIND {
+                    LIST => ffi::PyList_SET_ITEM(made, index as _, item),
+                    _ => ffi::PyTuple_SET_ITEM(made, index as _, item),
+                }
+            };
         }
-        // SAFETY: a list that is full and was hidden above.
-        unsafe { ffi::PyObject_GC_Track(list.as_ptr().cast()) };
-        Ok(list)
+        // SAFETY: it is full, and was hidden above.
+        unsafe { ffi::PyObject_GC_Track(made.as_ptr().cast()) };
+        Ok(made)
     }
 
     /// The items of an array whose end is marked.
@@ -183,28 +210,12 @@ impl<'a, 'py> Reader<'a, 'py> {
         owed: usize,
         used: Use,
     ) -> Made<'py> {
-        let mut rest = self.decoder.open(start, len, depth, owed)?;
         if len == 0 {
+            self.decoder.open(start, len, depth, owed)?;
             // There is but one.
             return Ok(PyTuple::empty(self.py).into_any());
         }
-        // SAFETY: as for the list in `array`.
-        let tuple = unsafe {
-            let tuple = self::owned(self.py, ffi::PyTuple_New(len as _))?;
-            ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast());
-            tuple
-        };
-        for index in 0..len {
-            rest -= 1;
-            let item = self
-                .read(depth + 1, rest, used)
-                .map_err(|fault| fault.within(Segment::Index(index)))?;
-            // SAFETY: as for the list in `array`.
-            unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as _, item.into_ptr()) };
-        }
-        // SAFETY: as for the list in `array`.
-        unsafe { ffi::PyObject_GC_Track(tuple.as_ptr().cast()) };
-        Ok(tuple)
+        self.fill::<TUPLE>(start, len, depth, owed, used)
     }
 
     fn map(
@@ -269,6 +280,10 @@ impl<'a, 'py> Reader<'a, 'py> {
         let raised = PyErr::fetch(self.py);
         match self.decoder.from(start).token() {
             Err(error) => error.into(),
+            // The bytes have changed since.
+            Ok(_) if raised.is_instance_of::<PyUnicodeDecodeError>(self.py) => {
+                DecodeError::new(DecodeErrorKind::Utf8, start).into()
+            }
             Ok(_) => raised.into(),
         }
     }
@@ -420,7 +435,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 Some(parts) => self.object(&parts)?,
                 None => None,
             },
-            tag::PICKLE => match parts_of_bytes(inner) {
+            tag::PICKLE => match array_of(inner).filter(|parts| !parts.is_empty()) {
                 Some(parts) => Some(crate::pickle::load(py, parts, self.trusted)?),
                 None => None,
             },
@@ -450,7 +465,7 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn set(&mut self, tag: u64, depth: usize, owed: usize, used: Use) -> Made<'py> {
         let start = self.decoder.offset();
-        let mut frozen = used == Use::Key || tag == tag::FROZEN_SET;
+        let frozen = used == Use::Key || tag == tag::FROZEN_SET;
         let mut depth = depth + 1;
         let mut token = self.decoder.token()?;
         if tag == tag::FROZEN_SET {
@@ -458,7 +473,6 @@ impl<'a, 'py> Reader<'a, 'py> {
                 return Err(DecodeError::tag_content(tag, start).into());
             }
             depth += 1;
-            frozen = true;
             token = self.decoder.token()?;
         }
         let items = match token {
@@ -555,32 +569,6 @@ unsafe fn owned<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> PyResult<Bo
     unsafe { Bound::from_owned_ptr_or_err(py, object) }
 }
 
-/// A str of these bytes; `None` with an exception set if they are not UTF-8, or there is no memory.
-#[inline]
-pub(super) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: each call gives a new reference, or null with an exception set. One made by `PyUnicode_New` has
-    // that many ASCII characters from PyUnicode_DATA on, which are written before anybody sees it; the one
-    // of length 0 is shared, and nothing is written into it.
-    unsafe {
-        if !text.is_ascii() {
-            let (data, len) = (text.as_ptr().cast(), text.len() as _);
-            return Bound::from_owned_ptr_or_opt(
-                py,
-                ffi::PyUnicode_DecodeUTF8(data, len, std::ptr::null()),
-            );
-        }
-        if let &[character] = text {
-            // Of these there is one each.
-            return Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_FromOrdinal(character.into()));
-        }
-        let new = Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_New(text.len() as _, 127))?;
-        // Behind the fixed fields of a compact ASCII str stand its characters.
-        let data = new.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
-        std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
-        Some(new)
-    }
-}
-
 /// What may be a key or a member.
 const KEYS: &str = "send keys, and members of sets, that are text, numbers or tuples of them";
 
@@ -591,10 +579,6 @@ fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
         true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
         false => raised.into(),
     }
-}
-
-fn parts_of_bytes<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
-    array_of(inner).filter(|parts| !parts.is_empty())
 }
 
 /// The items of what was an array on the wire.

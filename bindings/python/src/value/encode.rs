@@ -45,10 +45,7 @@ impl Piece<'_> {
     pub(crate) fn copy_to(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
         match self {
             Self::Bytes(bytes) => crate::producer::copy(py, bytes.as_bytes(), out),
-            Self::Buffer(buffer) => match buffer.bytes() {
-                Some(bytes) => crate::producer::copy(py, bytes, out),
-                None => buffer.copy_to(py, out),
-            },
+            Self::Buffer(buffer) => buffer.copy_to(py, out),
             Self::Array(object, _) => array::copy_out(object, out),
         }
     }
@@ -70,32 +67,14 @@ impl<'py, S: Sink> Writer<'py, S> {
         Self { py, encoder: Encoder::into_sink(sink), pieces, losses: Vec::new() }
     }
 
-    /// As [`write`](Self::write), without a call for what is small and frequent.
-    #[inline(always)]
-    fn item(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
-        match Exact::of(object) {
-            Exact::Str => self.text(object),
-            Exact::Int => self.int(object, depth),
-            Exact::Float => {
-                // SAFETY: an exact float.
-                self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
-                Ok(())
-            }
-            Exact::Bool => {
-                // SAFETY: the call gives a borrowed reference to an object that is always there.
-                self.encoder.bool(object.as_ptr() == unsafe { ffi::Py_True() });
-                Ok(())
-            }
-            Exact::None => {
-                self.encoder.null();
-                Ok(())
-            }
-            _ => self.write(object, depth),
-        }
-    }
-
     /// Writes one object, which `depth` others enclose.
     pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+        self.item(object, depth)
+    }
+
+    /// The same, without a call for what is small and frequent.
+    #[inline(always)]
+    fn item(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         match Exact::of(object) {
             Exact::Str => return self.text(object),
             Exact::Int => return self.int(object, depth),
@@ -103,8 +82,6 @@ impl<'py, S: Sink> Writer<'py, S> {
                 // SAFETY: an exact float.
                 self.encoder.float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) });
             }
-            Exact::Dict => return self.dict(&object.to_owned(), depth),
-            Exact::List => return self.list(&object.to_owned(), depth),
             Exact::Bool => {
                 // SAFETY: the call gives a borrowed reference to an object that is always there.
                 self.encoder.bool(object.as_ptr() == unsafe { ffi::Py_True() });
@@ -112,9 +89,18 @@ impl<'py, S: Sink> Writer<'py, S> {
             Exact::None => {
                 self.encoder.null();
             }
+            kind => return self.larger(kind, object, depth),
+        }
+        Ok(())
+    }
+
+    fn larger(&mut self, kind: Exact, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
+        match kind {
+            Exact::Dict => self.dict(&object.to_owned(), depth),
+            Exact::List => self.list(&object.to_owned(), depth),
             Exact::Tuple => {
                 self.encoder.tag(tag::TUPLE);
-                return self.tuple(&object.to_owned(), depth + 1);
+                self.tuple(&object.to_owned(), depth + 1)
             }
             Exact::Bytes => {
                 // SAFETY: an exact bytes object.
@@ -124,10 +110,10 @@ impl<'py, S: Sink> Writer<'py, S> {
                 } else {
                     self.encoder.bytes(bytes.as_bytes());
                 }
+                Ok(())
             }
-            Exact::Other => return self.other(&object.to_owned(), depth),
+            _ => self.other(&object.to_owned(), depth),
         }
-        Ok(())
     }
 
     #[inline(always)]
@@ -269,7 +255,7 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// All that is not of an exact basic type.
     #[cold]
     fn other(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
-        // Nearly all of these have tags, up to three around a number.
+        // What is written here without a look at the depth takes up to four levels: tags around a number.
         self.enter(depth + 3, object)?;
         if let Some(registered) = registry::of(object)? {
             return self.registered(&registered, depth);
@@ -291,7 +277,8 @@ impl<'py, S: Sink> Writer<'py, S> {
             return Ok(());
         }
         if temporal::write(object, &mut self.encoder)? {
-            return self.subclass_of(object, temporal::is_exact(object));
+            self.subclass_of(object, temporal::is_exact(object));
+            return Ok(());
         }
         if self.numbers(object, types)? {
             return Ok(());
@@ -363,12 +350,8 @@ impl<'py, S: Sink> Writer<'py, S> {
         value::write_array(&mut self.encoder, &array.descriptor);
         if self.pieces.is_some() && len >= ARRAY_OUT_OF_LINE {
             self.out_of_line(Piece::Array(object.clone(), len));
-        } else if let Some(bytes) = array.bytes() {
-            self.encoder.bytes(bytes);
         } else {
-            let mut bytes = vec![0; len];
-            array.copy_to(self.py, &mut bytes)?;
-            self.encoder.bytes(&bytes);
+            self.encoder.bytes(&array.in_one_piece(self.py)?);
         }
         Ok(())
     }
@@ -378,7 +361,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         let py = self.py;
         if object.is_instance(types.decimal.bind(py))? {
             self.decimal(&object.str()?.to_string())?;
-            self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)))?;
+            self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)));
         } else if object.is_exact_instance(types.uuid.bind(py)) {
             let bytes = object.getattr(intern!(py, "bytes"))?;
             self.encoder
@@ -392,7 +375,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         } else if let Ok(complex) = object.cast::<PyComplex>() {
             use pyo3::types::PyComplexMethods;
             self.encoder.tag(tag::COMPLEX).array(2).float(complex.real()).float(complex.imag());
-            self.subclass_of(object, object.is_exact_instance_of::<PyComplex>())?;
+            self.subclass_of(object, object.is_exact_instance_of::<PyComplex>());
         } else {
             return Ok(false);
         }
@@ -435,12 +418,14 @@ impl<'py, S: Sink> Writer<'py, S> {
         if let Ok(set) = object.cast::<PySet>() {
             self.encoder.tag(tag::SET);
             self.list(PyList::new(py, set.iter())?.as_any(), depth + 1)?;
-            return self.subclass_of(object, object.is_exact_instance_of::<PySet>());
+            self.subclass_of(object, object.is_exact_instance_of::<PySet>());
+            return Ok(());
         }
         if let Ok(set) = object.cast::<PyFrozenSet>() {
             self.encoder.tag(tag::FROZEN_SET).tag(tag::SET);
             self.list(PyList::new(py, set.iter())?.as_any(), depth + 2)?;
-            return self.subclass_of(object, object.is_exact_instance_of::<PyFrozenSet>());
+            self.subclass_of(object, object.is_exact_instance_of::<PyFrozenSet>());
+            return Ok(());
         }
         if object.is_exact_instance_of::<pyo3::types::PyRange>() {
             self.encoder.tag(tag::RANGE).array(3);
@@ -482,7 +467,8 @@ impl<'py, S: Sink> Writer<'py, S> {
         } else {
             return self.buffer_or_refusal(object);
         }
-        self.subclass_of(object, false)
+        self.subclass_of(object, false);
+        Ok(())
     }
 
     fn buffer_or_refusal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
@@ -503,26 +489,18 @@ impl<'py, S: Sink> Writer<'py, S> {
             self.out_of_line(Piece::Buffer(buffer));
             return Ok(());
         }
-        match buffer.bytes() {
-            Some(bytes) => self.encoder.bytes(bytes),
-            None => {
-                let mut bytes = vec![0; buffer.len()];
-                buffer.copy_to(self.py, &mut bytes)?;
-                self.encoder.bytes(&bytes)
-            }
-        };
+        self.encoder.bytes(&buffer.in_one_piece(self.py)?);
         Ok(())
     }
 
     /// Notes an object that goes as what its type derives from.
-    fn subclass_of(&mut self, object: &Bound<'py, PyAny>, exact: bool) -> Outcome {
+    fn subclass_of(&mut self, object: &Bound<'py, PyAny>, exact: bool) {
         if !exact {
             let kind = object.get_type().into_any();
             if !self.losses.iter().any(|known| known.is(&kind)) {
                 self.losses.push(kind);
             }
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keys of maps, which come again and again: each thread keeps the last ones as str objects, whose
 //! hashes are known.
 
-use super::decode::new_text;
+use super::text::new_text;
 use pyo3::prelude::*;
 use std::cell::RefCell;
 
@@ -29,7 +29,7 @@ pub(super) fn get<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>
     if text.len() > LONGEST {
         return new_text(py, text);
     }
-    KEYS.with_borrow_mut(|keys| find(keys, py, text, words(text)))
+    KEYS.with_borrow_mut(|keys| find(keys, py, text.len(), words(text)))
 }
 
 /// The thread's keys, for one who asks for many. Whoever asks meanwhile begins anew.
@@ -58,7 +58,7 @@ impl Borrowed {
             Some(whole) => cut(whole, text.len()),
             None => words(text),
         };
-        find(&mut self.0, py, text, words)
+        find(&mut self.0, py, text.len(), words)
     }
 }
 
@@ -86,12 +86,13 @@ impl Drop for Borrowed {
     }
 }
 
-/// The str of a text of at most [`LONGEST`] bytes, which are `words`.
+/// The str of a text of at most [`LONGEST`] bytes, which are `words`. It is made of those: the bytes themselves
+/// may be others by now, and the key is kept for frames of others.
 #[inline(always)]
 fn find<'py>(
     keys: &mut Vec<Key>,
     py: Python<'py>,
-    text: &[u8],
+    len: usize,
     words: Words,
 ) -> Option<Bound<'py, PyAny>> {
     // Odd numbers without a pattern, so that each word has a say in the upper bits.
@@ -101,10 +102,8 @@ fn find<'py>(
         0x94d0_49bb_1331_11eb,
         0xd6e8_feb8_6659_fd93,
     ];
-    let mixed = words
-        .iter()
-        .zip(ODD)
-        .fold(text.len() as u64, |mixed, (word, odd)| mixed ^ word.wrapping_mul(odd));
+    let mixed =
+        words.iter().zip(ODD).fold(len as u64, |mixed, (word, odd)| mixed ^ word.wrapping_mul(odd));
     let place = (mixed.wrapping_mul(ODD[0]) >> 40) as usize % PLACES;
     if keys.is_empty() {
         keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
@@ -115,17 +114,18 @@ fn find<'py>(
         .words
         .iter()
         .zip(words)
-        .fold(key.len ^ text.len(), |differ, (a, b)| differ | usize::from(a ^ b != 0));
+        .fold(key.len ^ len, |differ, (a, b)| differ | usize::from(a ^ b != 0));
     if differ == 0
         && let Some(object) = &key.object
     {
         return Some(object.bind(py).clone());
     }
-    let new = new_text(py, text)?;
+    let bytes = words.map(u64::to_le_bytes);
+    let new = new_text(py, &bytes.as_flattened()[..len])?;
     // Computes the hash, which the object keeps.
     new.hash().ok()?;
     // The former goes: a str runs no code of others when it does.
-    *key = Key { words, len: text.len(), object: Some(new.clone().unbind()) };
+    *key = Key { words, len, object: Some(new.clone().unbind()) };
     Some(new)
 }
 

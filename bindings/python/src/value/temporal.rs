@@ -26,6 +26,10 @@ pub(crate) fn write<S: Sink>(
         text.push('T');
         clock(&mut text, moment);
         let Some(zone) = moment.get_tzinfo() else {
+            if moment.get_fold() {
+                let lost = "of a datetime without a zone the fold is lost: give it a ZoneInfo";
+                warn_lossy(py, lost)?;
+            }
             encoder.tag(tag::NAIVE_DATETIME).text(&text);
             return Ok(true);
         };
@@ -38,6 +42,7 @@ pub(crate) fn write<S: Sink>(
         let offset = self::offset(&offset)?;
         if !zone.is_instance(Types::get(py)?.zone_info.bind(py))? {
             whole_minutes(object, offset)?;
+            warn_zone(&zone)?;
             zulu_or_offset(&mut text, offset);
             encoder.tag(tag::DATETIME).text(&text);
             return Ok(true);
@@ -70,6 +75,9 @@ pub(crate) fn write<S: Sink>(
             }
             let offset = self::offset(&offset)?;
             whole_minutes(object, offset)?;
+            if let Some(zone) = time.get_tzinfo() {
+                warn_zone(&zone)?;
+            }
             zulu_or_offset(&mut text, offset);
         }
         encoder.tag(tag::TIME).text(&text);
@@ -84,6 +92,21 @@ pub(crate) fn write<S: Sink>(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Says so where a zone is more than its offset from UTC, which alone is sent.
+fn warn_zone(zone: &Bound<'_, PyTzInfo>) -> PyResult<()> {
+    let py = zone.py();
+    let fixed = zone.get_type().is(PyTzInfo::utc(py)?.get_type());
+    // The arguments that would make it again: an offset, and a name if it was given one.
+    if fixed && zone.call_method0(intern!(py, "__getinitargs__"))?.len()? < 2 {
+        return Ok(());
+    }
+    let kind = zone.get_type().name()?;
+    let lost = format!(
+        "of the {kind} of a date or time only the offset from UTC is sent: a ZoneInfo keeps its name"
+    );
+    warn_lossy(py, &lost)
 }
 
 /// A date, time or datetime as RFC 3339 writes it; a naive one without an offset, UTC as `+00:00`.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{ArrowFault, DtypeFault, Path, Segment};
 use crate::frame::Format;
+use crate::json::JsonFault;
 
 /// Bytes that could not be read: what was found, at which offset, on which path.
 ///
@@ -97,12 +98,6 @@ pub enum DecodeErrorKind {
     FormatUnknown {
         /// The code.
         code: u8,
-    },
-    /// A known format that this version can't decode.
-    #[non_exhaustive]
-    FormatUnsupported {
-        /// The format.
-        format: Format,
     },
     /// Codec flags that this version does not know or can't undo.
     #[non_exhaustive]
@@ -241,6 +236,16 @@ pub enum DecodeErrorKind {
     },
     /// A shape whose size in bytes does not fit in memory.
     ShapeOverflow,
+    /// A text that is no JSON.
+    #[non_exhaustive]
+    Json {
+        /// What is wrong with it.
+        fault: JsonFault,
+        /// The line, from 1.
+        line: usize,
+        /// The character in the line, from 1.
+        column: usize,
+    },
     /// Data whose length is not what dtype and shape say.
     #[non_exhaustive]
     DataLength {
@@ -276,6 +281,12 @@ impl DecodeError {
         DecodeError::new(DecodeErrorKind::BufferUnknown { number }, offset)
     }
 
+    /// A text is no JSON.
+    #[cold]
+    pub fn json(fault: JsonFault, line: usize, column: usize, offset: usize) -> Self {
+        DecodeError::new(DecodeErrorKind::Json { fault, line, column }, offset)
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> DecodeErrorKind {
         self.0.kind
@@ -301,6 +312,7 @@ impl DecodeError {
             InitialByte { .. } | SimpleForm { .. } | Utf8 | Chunk | Break => {
                 "the bytes are not CBOR (RFC 8949): look for damage, or for another format"
             }
+            Json { fault, .. } => fault.hint(),
             TooDeep { .. } => "flatten the value on the side that sends it",
             DuplicateKey => "send each key of a map once",
             TagContent { .. } => {
@@ -309,7 +321,6 @@ impl DecodeError {
             SimpleValue { .. } => "send null, false or true instead, or read it by tokens",
             MetaNotMap | MetaKeyNotText => "send metadata as one map with text keys",
             FormatUnknown { .. }
-            | FormatUnsupported { .. }
             | FlagsUnsupported { .. }
             | HeadVersion { .. }
             | TypeCodeUnknown { .. }
@@ -380,9 +391,6 @@ impl fmt::Display for DecodeErrorKind {
             MetaNotMap => f.write_str("the metadata is not a map"),
             MetaKeyNotText => f.write_str("a key of the metadata is not text"),
             FormatUnknown { code } => write!(f, "the format code {code} is unknown"),
-            FormatUnsupported { format } => {
-                write!(f, "the format {format} is not decoded by this version")
-            }
             FlagsUnsupported { flags } => {
                 write!(f, "the flags {flags:#06x} are not handled by this version")
             }
@@ -437,6 +445,7 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "{found} dimensions, at most {limit} are possible")
             }
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
+            Json { fault, line, column } => write!(f, "{fault}: line {line}, column {column}"),
             DataLength { expected, found } => {
                 write!(f, "the data has {found} bytes, dtype and shape make {expected}")
             }

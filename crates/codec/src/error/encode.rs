@@ -92,6 +92,12 @@ pub enum EncodeErrorKind {
         /// What is wrong with it.
         fault: ArrowFault,
     },
+    /// What has no form in JSON.
+    #[non_exhaustive]
+    NoJson {
+        /// What it is.
+        what: &'static str,
+    },
 }
 
 impl EncodeError {
@@ -124,6 +130,7 @@ impl EncodeError {
             TooManyDimensions { .. } => "reshape the array",
             DtypeDescription { fault } => fault.hint(),
             Arrow { fault } => fault.write_hint(),
+            NoJson { .. } => "send it as text or as a number, or the whole as a value",
             DtypeUnknown => {
                 "use b1, i1 to i8, u1 to u8, f2, f4, f8, c8 or c16, with < or > for the byte order"
             }
@@ -163,6 +170,7 @@ impl fmt::Display for EncodeErrorKind {
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
             DtypeDescription { fault } => fault.fmt(f),
             Arrow { fault } => fault.fmt(f),
+            NoJson { what } => write!(f, "{what} has no form in JSON"),
             DtypeUnknown => f.write_str("the dtype is not a numeric one"),
         }
     }

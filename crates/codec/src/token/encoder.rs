@@ -48,6 +48,16 @@ impl<'a> Fixed<'a> {
     pub fn new(out: &'a mut [u8]) -> Self {
         Fixed { out, len: 0 }
     }
+
+    /// The room that is left behind what was put; none once something found no place.
+    pub fn rest(&mut self) -> &mut [u8] {
+        self.out.get_mut(self.len..).unwrap_or_default()
+    }
+
+    /// Counts bytes that were written to the [`rest`](Self::rest).
+    pub fn advance(&mut self, len: usize) {
+        self.len += len;
+    }
 }
 
 impl Sink for Fixed<'_> {

@@ -6,6 +6,8 @@ defmodule Hillshade.Worker do
   them `dx` and `dy`, `azimuth` and `altitude`. The answer has the same metadata and `in_place`, whether
   the elevations were read in the segment.
 
+  A table whose metadata asks to `aggregate` its days into months is answered by one, see `Weather`.
+
   Frames without metadata are counted only. Metadata with `report` ends the counting and asks for it.
 
   The VM stops when the ring is finished, or when nobody feeds it any more.
@@ -88,6 +90,13 @@ defmodule Hillshade.Worker do
   defp handle(%Frame{meta: %{"report" => true}}, tx, {frames, bytes}) do
     Slipring.send!(tx, "", meta: %{"frames" => frames, "bytes" => bytes})
     {0, 0}
+  end
+
+  defp handle(%Frame{meta: %{"aggregate" => "months"}} = frame, tx, counted) do
+    months = Weather.by_month(Frame.value(frame))
+    Slipring.send!(tx, months, meta: %{"in_place" => Frame.in_place?(frame)})
+    Frame.release(frame)
+    counted
   end
 
   defp handle(%Frame{meta: meta} = frame, tx, counted) do

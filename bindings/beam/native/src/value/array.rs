@@ -56,6 +56,24 @@ fn half(bits: u16) -> f64 {
     }
 }
 
+/// The bytes of an element that is filled up with zeros.
+pub(crate) fn filled(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &bytes[..len]
+}
+
+/// The text of such an element; `None` where it holds what is no character.
+pub(crate) fn text(byte_order: ByteOrder, bytes: &[u8]) -> Option<String> {
+    let point = |bytes: &[u8; 4]| match byte_order {
+        ByteOrder::Big => u32::from_be_bytes(*bytes),
+        _ => u32::from_le_bytes(*bytes),
+    };
+    let (points, rest) = bytes.as_chunks::<4>();
+    let len = points.iter().rposition(|bytes| *bytes != [0; 4]).map_or(0, |last| last + 1);
+    let text = points[..len].iter().map(|bytes| char::from_u32(point(bytes))).collect();
+    rest.is_empty().then_some(text)?
+}
+
 /// The names of the four [`facts`], in their order.
 pub(crate) const FIELDS: [fn() -> Atom; 4] =
     [names::shape, names::type_, names::order, names::byte_order];

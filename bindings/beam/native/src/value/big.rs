@@ -14,6 +14,9 @@ pub(crate) struct Big {
     magnitude: Vec<u8>,
 }
 
+/// Decimal digits that 64 bits hold.
+const DIGITS: usize = 19;
+
 impl Big {
     pub(crate) fn read(env: Env<'_>, word: Word<'_>) -> Option<Self> {
         if let Some(small) = terms::int(env, word) {
@@ -41,6 +44,56 @@ impl Big {
         let big = Big::new(false, magnitude);
         // -1 - n is -(n + 1).
         if negative { Big::new(true, big.plus(1).magnitude) } else { big }
+    }
+
+    /// Of a minus, if there is one, and decimal digits, in time that grows with the square.
+    pub(crate) fn from_digits(text: &str) -> Self {
+        let digits = text.trim_start_matches('-');
+        // The lowest first.
+        let mut limbs: Vec<u64> = Vec::new();
+        let mut shift_in = |part: &str| {
+            let mut carry = u128::from(part.parse::<u64>().unwrap_or(0));
+            let power = 10u64.pow(part.len() as u32);
+            for limb in &mut limbs {
+                carry += u128::from(*limb) * u128::from(power);
+                *limb = carry as u64;
+                carry >>= 64;
+            }
+            if carry > 0 {
+                limbs.push(carry as u64);
+            }
+        };
+        let (head, rest) = digits.split_at(digits.len() % DIGITS);
+        shift_in(head);
+        (0..rest.len()).step_by(DIGITS).for_each(|at| shift_in(&rest[at..at + DIGITS]));
+        let magnitude = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+        Big::new(digits.len() < text.len(), magnitude)
+    }
+
+    /// The decimal digits, with a minus if it is negative, in time that grows with the square.
+    pub(crate) fn digits(&self) -> String {
+        let mut limbs: Vec<u64> = (self.magnitude.chunks(8))
+            .map(|chunk| chunk.iter().rev().fold(0, |limb, &byte| limb << 8 | u64::from(byte)))
+            .collect();
+        let power = u128::from(10u64.pow(DIGITS as u32));
+        // The lowest first.
+        let mut parts = Vec::new();
+        while limbs.iter().any(|&limb| limb != 0) {
+            let mut rest = 0u128;
+            for limb in limbs.iter_mut().rev() {
+                rest = rest << 64 | u128::from(*limb);
+                *limb = (rest / power) as u64;
+                rest %= power;
+            }
+            parts.push(rest as u64);
+            while limbs.last() == Some(&0) {
+                limbs.pop();
+            }
+        }
+        let mut text = String::from(if self.negative { "-" } else { "" });
+        text.push_str(&parts.pop().unwrap_or(0).to_string());
+        parts.iter().rev().for_each(|part| text.push_str(&format!("{part:0DIGITS$}")));
+        text
     }
 
     /// Bytes of the magnitude.

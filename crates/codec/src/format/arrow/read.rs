@@ -361,30 +361,34 @@ impl<'m> Walk<'m> {
             Union(..) | RunEndEncoded(..) => column.null_count = 0,
             _ => {
                 let needed = if nulls == 0 { 0 } else { (len as u64).div_ceil(8) };
-                let bitmap = self.buffer("validity", needed)?;
+                let bitmap = self.buffer("validity", needed, needed)?;
                 column.validity = (nulls != 0).then_some(bitmap);
             }
         }
         let mut fixed = |walk: &mut Self, name, width: u64| {
             // `len` is at most 2^48, a width less than 2^31.
             let needed = (len as u64).saturating_mul(width);
-            column.buffers.push(walk.buffer(name, needed)?);
+            column.buffers.push(walk.buffer(name, needed, needed)?);
             Ok::<_, DecodeError>(())
         };
-        let offsets = |width: u64| if len == 0 { 0 } else { (len as u64 + 1) * width };
+        let offsets = |walk: &mut Self, width: u64| {
+            let most = (len as u64 + 1) * width;
+            walk.buffer("offsets", if len == 0 { 0 } else { most }, most)
+        };
         match data_type {
             Null | Struct(_) | FixedSizeList(..) | RunEndEncoded(..) => {}
             Boolean => {
-                let bits = self.buffer("values", (len as u64).div_ceil(8))?;
+                let bits =
+                    self.buffer("values", (len as u64).div_ceil(8), (len as u64).div_ceil(8))?;
                 column.buffers.push(bits);
             }
             Utf8 | Binary | LargeUtf8 | LargeBinary => {
                 let width = if matches!(data_type, Utf8 | Binary) { 4 } else { 8 };
-                column.buffers.push(self.buffer("offsets", offsets(width))?);
-                column.buffers.push(self.buffer("values", 0)?);
+                column.buffers.push(offsets(self, width)?);
+                column.buffers.push(self.buffer("values", 0, u64::MAX)?);
             }
-            List(_) | Map(..) => column.buffers.push(self.buffer("offsets", offsets(4))?),
-            LargeList(_) => column.buffers.push(self.buffer("offsets", offsets(8))?),
+            List(_) | Map(..) => column.buffers.push(offsets(self, 4)?),
+            LargeList(_) => column.buffers.push(offsets(self, 8)?),
             ListView(_) | LargeListView(_) => {
                 let width = if matches!(data_type, ListView(_)) { 4 } else { 8 };
                 fixed(self, "offsets", width)?;
@@ -398,7 +402,7 @@ impl<'m> Walk<'m> {
                     return Err(self.fault(Fault::Count));
                 }
                 for _ in 0..count {
-                    column.buffers.push(self.buffer("values", 0)?);
+                    column.buffers.push(self.buffer("values", 0, u64::MAX)?);
                 }
             }
             Union(_, mode) => {
@@ -458,8 +462,10 @@ impl<'m> Walk<'m> {
         Ok(column)
     }
 
-    /// The next buffer, which has at least `needed` bytes, as a place in the body of the frame.
-    fn buffer(&mut self, name: &str, needed: u64) -> Result<Range<usize>, DecodeError> {
+    /// The next buffer, which has at least `needed` bytes, as a place in the body of the frame. Of what it has beyond `most`
+    /// nothing is taken, and nothing at all where it has fewer than a whole element more than needed: libraries look at
+    /// buffers as so many elements.
+    fn buffer(&mut self, name: &str, needed: u64, most: u64) -> Result<Range<usize>, DecodeError> {
         let place = |error: DecodeError| error.within(Segment::key(name));
         let Some(buffer) = self.buffers.next() else {
             return Err(place(self.fault(Fault::Count)));
@@ -479,7 +485,12 @@ impl<'m> Walk<'m> {
             return Err(place(self.fault(found)));
         }
         let start = self.body.offset + offset as usize;
-        Ok(start..start + length as usize)
+        let taken = match length as u64 {
+            length if length >= most => most,
+            _ if most != u64::MAX => needed,
+            length => length,
+        };
+        Ok(start..start + taken as usize)
     }
 
     fn fault(&self, found: Fault) -> DecodeError {

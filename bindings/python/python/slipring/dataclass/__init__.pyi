@@ -1,0 +1,83 @@
+"""Dataclasses to plain structures and to JSON, and back, checked all the way."""
+
+from typing import Any, Literal, TypeVar, overload
+
+from typing_extensions import Buffer
+
+from ..errors import ValidationError as ValidationError
+from ._frames import from_frame as from_frame
+from ._frames import to_frame as to_frame
+from ._options import Meta as Meta
+from ._options import meta as meta
+from ._options import options as options
+
+T = TypeVar("T")
+
+__all__ = [
+    "Meta",
+    "ValidationError",
+    "dump",
+    "dump_to_bytes",
+    "from_frame",
+    "load",
+    "load_from_bytes",
+    "meta",
+    "options",
+    "to_frame",
+]
+
+@overload
+def dump(obj: object, /, *, native: bool = False) -> Any: ...
+@overload
+def dump(cls: Any, obj: object, /, *, native: bool = False) -> Any:
+    """The object as dicts, lists, str, numbers, True, False and None.
+
+    It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are.
+    ``ValidationError`` says which of its fields are not of their types, ``EncodeError`` the path of what has no form.
+    """
+
+@overload
+def dump_to_bytes(obj: object, /) -> bytes: ...
+@overload
+def dump_to_bytes(cls: Any, obj: object, /) -> bytes:
+    """The object as JSON, UTF-8, with nothing in between. Errors as those of ``dump``."""
+
+@overload
+def load(
+    cls: type[T], data: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> T: ...
+@overload
+def load(
+    cls: Any, data: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> Any:
+    """The object of type ``cls`` that a plain structure says.
+
+    With ``strict=False`` text may be numbers and booleans, whole floats ints, numbers text. Fields that are ``unknown``
+    are ignored or refused, whatever their class says. ``ValidationError`` has all that is wrong, each where it is.
+    """
+
+@overload
+def load_from_bytes(
+    cls: type[T],
+    data: str | Buffer,
+    /,
+    *,
+    strict: bool = True,
+    unknown: Literal["ignore", "raise", None] = None,
+    duplicates: Literal["last", "error"] = "last",
+) -> T: ...
+@overload
+def load_from_bytes(
+    cls: Any,
+    data: str | Buffer,
+    /,
+    *,
+    strict: bool = True,
+    unknown: Literal["ignore", "raise", None] = None,
+    duplicates: Literal["last", "error"] = "last",
+) -> Any:
+    """The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a
+    frame's view.
+
+    As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON is none.
+    """

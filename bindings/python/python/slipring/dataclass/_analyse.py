@@ -1,0 +1,400 @@
+"""From types to the description of a plan: tuples that Rust compiles.
+
+Each node is a tuple of its kind and what belongs to it; nodes name each other by their place in the list, so that a
+type may contain itself. What is said with :class:`Meta` goes down to the type that it is about: through Optional to what
+is inside.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import collections.abc
+import dataclasses
+import datetime
+import decimal
+import enum
+import sys
+import types
+import typing
+import uuid
+from typing import Any, TypeVar
+
+from .. import _native
+from . import _fields
+from ._options import Meta, of, renamed
+
+#: Plans are kept under this name on their class.
+PLAN = "__slipring_plan__"
+#: Plans of other types, such as list[Order]: so many at most.
+KEPT = 512
+#: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
+FORMS = 64
+
+_EMPTY = Meta()
+_plans: dict[Any, Any] = {}
+
+_LEAVES: dict[Any, str] = {
+    Any: "any",
+    object: "any",
+    None: "none",
+    type(None): "none",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    bytes: "bytes",
+    uuid.UUID: "uuid",
+    datetime.timedelta: "timedelta",
+}
+_TEMPORAL: dict[Any, str] = {datetime.datetime: "datetime", datetime.date: "date", datetime.time: "time"}
+_LISTS = (list, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Iterable, collections.abc.Collection)
+_SETS = (set, collections.abc.Set, collections.abc.MutableSet)
+_DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
+
+
+def plan(tp: Any) -> Any:
+    """The plan of a type, made once."""
+    if _fields.is_class(tp) and not isinstance(tp, types.GenericAlias):
+        found = vars(tp).get(PLAN)
+        if found is not None:
+            return found
+        found = _compile(tp)
+        try:
+            setattr(tp, PLAN, found)
+        except (AttributeError, TypeError):
+            # A class that takes no attributes is kept with the other types.
+            pass
+        else:
+            return found
+    try:
+        found = _plans.get(tp)
+    except TypeError:
+        # It has a part without a hash, such as a function's arguments in Annotated: it is analysed each time.
+        return _compile(tp)
+    if found is None:
+        found = _compile(tp)
+        if len(_plans) >= KEPT:
+            _plans.clear()
+        _plans[tp] = found
+    return found
+
+
+def _compile(tp: Any) -> Any:
+    nodes = Nodes()
+    root = nodes.add(tp, {}, _EMPTY)
+    return _native._dataclass.compile(tp, nodes.finish(), root)
+
+
+class Nodes:
+    """The nodes of one plan while they are found."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.classes: dict[Any, int] = {}
+        self.unions: list[tuple[int, tuple[int, ...], str | None]] = []
+
+    def place(self, node: Any = None) -> int:
+        self.made.append(node)
+        return len(self.made) - 1
+
+    def add(self, tp: Any, env: dict[Any, Any], meta: Meta) -> int:
+        """The node of a type; ``env`` says what type variables stand for."""
+        origin = typing.get_origin(tp)
+        if origin is typing.Annotated:
+            inner, *extras = typing.get_args(tp)
+            for extra in extras:
+                if isinstance(extra, Meta):
+                    meta = meta.over(extra)
+            return self.add(inner, env, meta)
+        if isinstance(tp, TypeVar):
+            return self.variable(tp, env, meta)
+        if isinstance(tp, typing.NewType):
+            return self.add(tp.__supertype__, env, meta)
+        if isinstance(tp, getattr(typing, "TypeAliasType", ())) or type(tp).__name__ == "TypeAliasType":
+            return self.add(tp.__value__, env, meta)
+        if isinstance(origin, getattr(typing, "TypeAliasType", ())) or type(origin).__name__ == "TypeAliasType":
+            inner_env = dict(zip(origin.__type_params__, (self.closed(arg, env) for arg in typing.get_args(tp))))
+            return self.add(origin.__value__, inner_env, meta)
+        if isinstance(tp, dataclasses.InitVar):
+            return self.add(tp.type, env, meta)
+        if origin is not None and getattr(origin, "_name", None) in _WRAPPERS:
+            return self.add(typing.get_args(tp)[0], env, meta)
+        if isinstance(tp, (str, typing.ForwardRef)):
+            name = tp if isinstance(tp, str) else tp.__forward_arg__
+            raise TypeError(f"{name!r} is a name and not a type: give the type itself")
+        if origin is typing.Union or origin is types.UnionType:
+            return self.union(typing.get_args(tp), env, meta)
+        if origin is typing.Literal:
+            return self.checked(meta, lambda: self.place(_literal(typing.get_args(tp))))
+        return self.checked(meta, lambda: self.plain(tp, origin, env, meta))
+
+    def checked(self, meta: Meta, make: Any) -> int:
+        """What ``make`` makes, with validators and messages around it."""
+        if not meta.validate and meta.none is None and meta.invalid is None:
+            return make()
+        place = self.place()
+        self.made[place] = ("checked", make(), meta.validate, meta.none, meta.invalid)
+        return place
+
+    def variable(self, variable: TypeVar, env: dict[Any, Any], meta: Meta) -> int:
+        if variable in env and env[variable] is not variable:
+            return self.add(env[variable], {}, meta)
+        if variable.__constraints__:
+            return self.union(variable.__constraints__, env, meta)
+        bound = variable.__bound__
+        if isinstance(bound, (str, typing.ForwardRef)):
+            name = bound if isinstance(bound, str) else bound.__forward_arg__
+            bound = vars(sys.modules.get(variable.__module__, typing)).get(name, Any)
+        return self.add(Any if bound is None else bound, env, meta)
+
+    def closed(self, tp: Any, env: dict[Any, Any]) -> Any:
+        """The type without variables, where they stand for something."""
+        if isinstance(tp, TypeVar):
+            return env.get(tp, tp)
+        free = getattr(tp, "__parameters__", ())
+        if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
+            return tp
+        return tp[tuple(env.get(variable, variable) for variable in free)]
+
+    def plain(self, tp: Any, origin: Any, env: dict[Any, Any], meta: Meta) -> int:
+        args = typing.get_args(tp)
+        try:
+            leaf = _LEAVES.get(tp)
+        except TypeError:
+            leaf = None
+        if leaf is not None:
+            return self.place((leaf,))
+        if tp is decimal.Decimal:
+            step = None if meta.places is None else decimal.Decimal((0, (1,), -meta.places))
+            return self.place(("decimal", step, meta.rounding))
+        if tp in _TEMPORAL:
+            return self.place((_TEMPORAL[tp], tp, meta.format))
+        cls = origin if origin is not None else tp
+        if not isinstance(cls, type):
+            raise TypeError(f"{tp!r} is no type that can be dumped and loaded")
+        if issubclass(cls, enum.Enum):
+            return self.place(_enumeration(cls, meta))
+        if _fields.is_class(cls):
+            return self.record(cls, tuple(self.closed(arg, env) for arg in args))
+        if issubclass(cls, tuple):
+            return self.tuple(cls, args, env)
+        inner = args or (Any, Any)
+        if cls in _LISTS:
+            return self.container("list", inner[0], env)
+        if cls in _SETS:
+            return self.container("set", inner[0], env)
+        if cls is frozenset:
+            return self.container("frozenset", inner[0], env)
+        if cls in _DICTS:
+            place = self.place()
+            self.made[place] = ("dict", self.add(inner[0], env, _EMPTY), self.add(inner[1], env, _EMPTY))
+            return place
+        raise TypeError(
+            f"{cls.__qualname__} is no type that can be dumped and loaded: make it a dataclass, or annotate the field with Any"
+        )
+
+    def container(self, kind: str, inner: Any, env: dict[Any, Any]) -> int:
+        place = self.place()
+        self.made[place] = (kind, self.add(inner, env, _EMPTY))
+        return place
+
+    def tuple(self, cls: type, args: tuple[Any, ...], env: dict[Any, Any]) -> int:
+        place = self.place()
+        names = getattr(cls, "_fields", None)
+        if names is not None:
+            inner = dict(zip(_fields.parameters(cls), (self.closed(arg, env) for arg in args)))
+            hints = _fields.hints(cls, inner)
+            items = tuple(self.add(*hints.get(name, (Any, {})), _EMPTY) for name in names)
+            required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
+            self.made[place] = ("tuple", items, cls, required)
+        elif cls is not tuple:
+            raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: annotate the field with tuple")
+        elif not args or (len(args) == 2 and args[1] is ...):
+            self.made[place] = ("tuple_of", self.add(args[0] if args else Any, env, _EMPTY))
+        else:
+            args = () if args == ((),) else args
+            self.made[place] = ("tuple", tuple(self.add(arg, env, _EMPTY) for arg in args), None, len(args))
+        return place
+
+    def union(self, args: tuple[Any, ...], env: dict[Any, Any], meta: Meta) -> int:
+        args = tuple(flat for arg in args for flat in _alternatives(arg, env))
+        some = [arg for arg in args if arg is not type(None) and arg is not None]
+        if any(arg is Any or arg is object for arg in some):
+            return self.checked(meta, lambda: self.place(("any",)))
+        place = self.place()
+        if len(some) == 1:
+            inner = self.add(some[0], env, meta)
+        else:
+            inner = self.checked(meta, lambda: self.alternatives(some, env, meta))
+        self.made[place] = ("optional", inner) if len(some) < len(args) else ("same", inner)
+        return place
+
+    def alternatives(self, args: list[Any], env: dict[Any, Any], meta: Meta) -> int:
+        place = self.place()
+        inner = dataclasses.replace(meta, validate=None, none=None, invalid=None)
+        items = tuple(self.add(arg, env, inner) for arg in args)
+        self.made[place] = ("union", items, None)
+        self.unions.append((place, items, meta.discriminator))
+        return place
+
+    def finish(self) -> tuple[Any, ...]:
+        """All nodes. Of unions the discriminators are found last: their classes may be ones that contain them."""
+        for place, items, declared in self.unions:
+            self.made[place] = ("union", items, self.discriminator(items, declared))
+        return tuple(self.made)
+
+    def bare(self, item: int) -> int:
+        """The node within validators and messages."""
+        while self.made[item][0] in ("checked", "same"):
+            item = self.made[item][1]
+        return item
+
+    def discriminator(self, items: tuple[int, ...], declared: str | None) -> Any:
+        """The name of the field that tells the classes of a union apart, with the class for each of its values."""
+        records = [item for item in items if self.made[self.bare(item)][0] == "class"]
+        if len(records) < 2:
+            if declared is not None:
+                raise TypeError(f"discriminator={declared!r} is for a union of at least two classes")
+            return None
+        found: dict[str, dict[Any, int]] = collections.defaultdict(dict)
+        counts: collections.Counter[str] = collections.Counter()
+        for item in records:
+            for field in self.made[self.bare(item)][4]:
+                node = self.made[self.bare(field[2])]
+                if node[0] == "choice":
+                    tags = [outer for _, outer in node[2]]
+                    if all(type(tag) is str for tag in tags):
+                        found[field[1]].update({tag: item for tag in tags if tag not in found[field[1]]})
+                        counts[field[1]] += len(tags)
+        # Each class has the field, and no value stands for two of them.
+        fitting = [
+            key
+            for key, tags in found.items()
+            if set(tags.values()) == set(records) and counts[key] == len(tags)
+        ]
+        if declared is None:
+            return (fitting[0], tuple(found[fitting[0]].items())) if fitting else None
+        if declared not in fitting:
+            raise TypeError(
+                f"discriminator={declared!r} names no field that tells the classes apart: give each a Literal of its own there"
+            )
+        return declared, tuple(found[declared].items())
+
+    def record(self, cls: type, args: tuple[Any, ...]) -> int:
+        key = (cls, args)
+        if key in self.classes:
+            return self.classes[key]
+        if sum(known is cls for known, _ in self.classes) >= FORMS:
+            raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
+        place = self.classes[key] = self.place()
+        env = dict(zip(_fields.parameters(cls), args))
+        options = of(cls)
+        found = _fields.fields(cls, env)
+        made = []
+        outside: dict[str, str] = {}
+        for field, owner in found:
+            key_outside = field.meta.alias if field.meta.alias is not None else _alias(field.type)
+            key_outside = key_outside if key_outside is not None else renamed(field.name, options.rename)
+            if key_outside in outside:
+                raise TypeError(f"{cls.__qualname__}: {outside[key_outside]} and {field.name} are both called {key_outside!r} outside")
+            outside[key_outside] = field.name
+            where = _fields.place(cls, field.name) if field.stored else (_fields.ATTRIBUTE, None)
+            made.append(
+                (
+                    sys.intern(field.name),
+                    sys.intern(key_outside),
+                    self.add(field.type, owner, field.meta),
+                    *field.default,
+                    sys.intern(field.argument),
+                    (field.init, field.set, field.stored, field.required),
+                    *where,
+                    _required(field.meta, field.type),
+                )
+            )
+        way, post_init = _fields.way(cls, [field for field, _ in found])
+        self.made[place] = (
+            "class",
+            cls,
+            way,
+            post_init,
+            tuple(made),
+            options.unknown == "raise",
+            options.omit_none,
+        )
+        return place
+
+
+def _extras(tp: Any) -> list[Meta]:
+    if typing.get_origin(tp) is not typing.Annotated:
+        return []
+    return [extra for extra in typing.get_args(tp)[1:] if isinstance(extra, Meta)]
+
+
+def _alias(tp: Any) -> str | None:
+    return next((extra.alias for extra in reversed(_extras(tp)) if extra.alias is not None), None)
+
+
+def _required(meta: Meta, tp: Any) -> str | None:
+    if meta.required is not None:
+        return meta.required
+    return next((extra.required for extra in reversed(_extras(tp)) if extra.required is not None), None)
+
+
+def _alternatives(tp: Any, env: dict[Any, Any]) -> list[Any]:
+    """The types of a union, those of unions within it included."""
+    while isinstance(tp, TypeVar) and tp in env and env[tp] is not tp:
+        tp = env[tp]
+    origin = typing.get_origin(tp)
+    if origin is typing.Union or origin is types.UnionType:
+        return [flat for arg in typing.get_args(tp) for flat in _alternatives(arg, env)]
+    return [tp]
+
+
+def _choices(outers: Any) -> str:
+    return f"Must be one of: {', '.join(str(outer) for outer in outers)}."
+
+
+def _literal(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    flat: list[Any] = []
+    for value in values:
+        if typing.get_origin(value) is typing.Literal:
+            flat.extend(typing.get_args(value))
+        else:
+            flat.append(value)
+    pairs = []
+    for value in flat:
+        outer = value.value if isinstance(value, enum.Enum) else value
+        if isinstance(outer, bytes):
+            outer = base64.b64encode(outer).decode()
+        if not (outer is None or type(outer) in (str, int, bool)):
+            raise TypeError(f"Literal[{value!r}] has no form outside: give str, int, bool or None")
+        pairs.append((value, outer))
+    return "choice", None, tuple(pairs), _choices(outer for _, outer in pairs), False
+
+
+def _enumeration(cls: type[enum.Enum], meta: Meta) -> tuple[Any, ...]:
+    if meta.by == "name":
+        pairs = tuple((member, name) for name, member in cls.__members__.items())
+        return "choice", cls, pairs, _choices(cls.__members__), False
+    pairs = []
+    for member in cls:
+        outer = member.value
+        if type(outer) not in (str, int, float, bool, type(None)):
+            if isinstance(outer, str):
+                outer = str.__str__(outer)
+            elif isinstance(outer, int) and not isinstance(outer, bool):
+                outer = int(outer)
+            else:
+                raise TypeError(
+                    f"{cls.__qualname__}.{member.name} has a value of type {type(outer).__name__}: "
+                    'give meta(by="name"), or values of str, int, float or bool'
+                )
+        pairs.append((member, outer))
+    # Flags have members that nobody has named, and a class may find more by itself.
+    asks = issubclass(cls, enum.Flag) or getattr(cls._missing_, "__func__", None) is not enum.Enum._missing_.__func__  # type: ignore[attr-defined]
+    return "choice", cls, tuple(pairs), _choices(outer for _, outer in pairs), asks
+
+
+__all__ = ["plan"]

@@ -1,0 +1,228 @@
+"""The fields of a class: of a dataclass, of attrs, of a TypedDict."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from ._options import KEY, Meta
+
+#: How a field is read and written.
+SLOT, PLAIN, ATTRIBUTE = 0, 1, 2
+#: What stands for a field that is missing.
+NOTHING, VALUE, FACTORY = 0, 1, 2
+#: How an object is made: filled in, by a call, or as a dict.
+FILLED, CALLED, DICT = 0, 1, 2
+
+_EMPTY = Meta()
+
+
+@dataclasses.dataclass(slots=True)
+class Field:
+    """A field as the plan wants it; ``name`` is the attribute's, ``argument`` that of ``__init__``."""
+
+    name: str
+    argument: str
+    type: Any
+    meta: Meta
+    default: tuple[int, Any] = (NOTHING, None)
+    #: Taken by ``__init__``.
+    init: bool = True
+    #: Set by the generated ``__init__`` when no value is given.
+    set: bool = True
+    #: Not handed to ``__init__`` alone: an attribute.
+    stored: bool = True
+    #: Must be there.
+    required: bool = True
+
+
+def hints(cls: type, env: dict[Any, Any]) -> dict[str, Any]:
+    """The annotations of a class, forward references resolved, with what the type variables of the class that declares
+    each stand for."""
+    try:
+        found = typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        # Of classes in functions the names are not to be found: these at least are known.
+        known = {base.__name__: base for base in cls.__mro__}
+        try:
+            found = typing.get_type_hints(cls, localns=known, include_extras=True)
+        except NameError as unknown:
+            raise TypeError(
+                f"{cls.__qualname__} is annotated with {unknown.name!r}, which its module does not know: "
+                "declare it at the module's level, or without quotes"
+            ) from error
+    owners = dict(_declared(cls, env))
+    return {name: (hint, owners.get(name, env)) for name, hint in found.items()}
+
+
+def _declared(cls: type, env: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
+    """Each annotated name with the type variables of the class that has declared it, the nearest class last."""
+    environments = {cls: env}
+    for base in cls.__mro__:
+        inner = environments.get(base, {})
+        for generic in getattr(base, "__dict__", {}).get("__orig_bases__", ()):
+            origin = typing.get_origin(generic)
+            if isinstance(origin, type) and origin is not typing.Generic:
+                given = [inner.get(one, one) for one in typing.get_args(generic)]
+                environments.setdefault(origin, dict(zip(parameters(origin), given)))
+    for base in reversed(cls.__mro__):
+        for name in inspect.get_annotations(base) if isinstance(base, type) else ():
+            yield name, environments.get(base, {})
+
+
+def parameters(cls: Any) -> tuple[Any, ...]:
+    """The type variables of a generic class, in order."""
+    return getattr(cls, "__parameters__", ()) or getattr(cls, "__type_params__", ())
+
+
+def is_class(cls: Any) -> bool:
+    """Whether it is a class with fields."""
+    if not isinstance(cls, type):
+        return False
+    return dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__") or typing.is_typeddict(cls)
+
+
+def fields(cls: type, env: dict[Any, Any]) -> list[tuple[Field, dict[Any, Any]]]:
+    """The fields of a class, each with the type variables of the class that has declared it."""
+    known = hints(cls, env)
+    if typing.is_typeddict(cls):
+        return list(_of_typeddict(cls, known))
+    if "__attrs_attrs__" in vars(cls) or not dataclasses.is_dataclass(cls):
+        return list(_of_attrs(cls, known))
+    return list(_of_dataclass(cls, known))
+
+
+def _meta(metadata: Any) -> Meta:
+    given = metadata.get(KEY) if metadata else None
+    if given is None:
+        return _EMPTY
+    if not isinstance(given, Meta):
+        raise TypeError(f"a field's metadata holds {given!r} under {KEY!r}: give slipring.dataclass.meta(...)")
+    return given
+
+
+def _of_dataclass(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[Any, Any]]]:
+    for field in cls.__dataclass_fields__.values():  # type: ignore[attr-defined]
+        kind = field._field_type.name  # type: ignore[attr-defined]
+        if kind == "_FIELD_CLASSVAR":
+            continue
+        stored = kind != "_FIELD_INITVAR"
+        hint, env = known.get(field.name, (field.type, {}))
+        if isinstance(hint, dataclasses.InitVar):
+            hint = hint.type
+        if field.default is not dataclasses.MISSING:
+            default = (VALUE, field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = (FACTORY, field.default_factory)
+        else:
+            default = (NOTHING, None)
+        # As the generated __init__ has it: without init only what a factory makes is set, or what has no other place.
+        set_by_init = field.init or default[0] == FACTORY or (default[0] == VALUE and "__slots__" in vars(cls))
+        yield Field(
+            field.name,
+            field.name,
+            hint,
+            _meta(field.metadata),
+            default,
+            init=field.init,
+            set=stored and set_by_init,
+            stored=stored,
+            required=field.init and default[0] == NOTHING,
+        ), env
+
+
+def _of_attrs(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[Any, Any]]]:
+    attr = sys.modules["attr"]
+    for field in cls.__attrs_attrs__:  # type: ignore[attr-defined]
+        hint, env = known.get(field.name, (field.type or Any, {}))
+        # What has a default is left to __init__: a factory may want the object itself.
+        has_default = field.default is not attr.NOTHING
+        yield Field(
+            field.name,
+            getattr(field, "alias", None) or field.name.lstrip("_"),
+            hint,
+            _meta(field.metadata),
+            init=field.init,
+            set=False,
+            required=field.init and not has_default,
+        ), env
+
+
+def _of_typeddict(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[Any, Any]]]:
+    required = cls.__required_keys__  # type: ignore[attr-defined]
+    for name, (hint, env) in known.items():
+        needed = name in required
+        # Under `from __future__ import annotations` the class itself has not seen these.
+        while (origin := typing.get_origin(hint)) is not None and getattr(origin, "_name", None) in (
+            "Required",
+            "NotRequired",
+            "ReadOnly",
+        ):
+            if origin._name != "ReadOnly":
+                needed = origin._name == "Required"
+            hint = typing.get_args(hint)[0]
+        yield Field(name, name, hint, _EMPTY, required=needed), env
+
+
+def way(cls: type, all_fields: list[Field]) -> tuple[int, Any]:
+    """How an object is made, and its ``__post_init__``, if that is called by who makes it."""
+    if typing.is_typeddict(cls):
+        return DICT, None
+    init = cls.__init__
+    code = getattr(init, "__code__", None)
+    generated = (
+        "__dataclass_params__" in dir(cls)
+        and "__attrs_attrs__" not in vars(cls)
+        and isinstance(init, types.FunctionType)
+        # What dataclasses generates comes from no file; a subclass that is none itself inherits it.
+        and code is not None
+        and code.co_filename == "<string>"
+        and cls.__dataclass_params__.init  # type: ignore[attr-defined]
+    )
+    own_setattr = cls.__setattr__ is not object.__setattr__ and not (
+        cls.__dataclass_params__.frozen if generated else False  # type: ignore[attr-defined]
+    )
+    if (
+        not generated
+        or own_setattr
+        or cls.__new__ is not object.__new__
+        or type(cls).__call__ is not type.__call__
+        or inspect.isabstract(cls)
+        or not _same_fields(cls)
+        or any(place(cls, field.name)[0] == ATTRIBUTE for field in all_fields if field.stored)
+    ):
+        return CALLED, None
+    return FILLED, getattr(cls, "__post_init__", None)
+
+
+def _same_fields(cls: type) -> bool:
+    """Whether the ``__init__`` that is inherited is that of these fields."""
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    return vars(owner).get("__dataclass_fields__") is cls.__dataclass_fields__  # type: ignore[attr-defined]
+
+
+def place(cls: type, name: str) -> tuple[int, Any]:
+    """How an attribute is read and written: through the descriptor of its slot, in the ``__dict__``, or as any other."""
+    if cls.__getattribute__ is not object.__getattribute__:
+        return ATTRIBUTE, None
+    for base in cls.__mro__:
+        found = vars(base).get(name, _EMPTY)
+        if found is _EMPTY:
+            continue
+        if isinstance(found, types.MemberDescriptorType):
+            return SLOT, found
+        if hasattr(type(found), "__set__") or hasattr(type(found), "__delete__"):
+            return ATTRIBUTE, None
+        if not hasattr(type(found), "__get__"):
+            return PLAIN, None
+        # A default that is a function: the __dict__ goes first all the same.
+        return PLAIN, None
+    return PLAIN, None
+
+
+__all__ = ["Field", "fields", "hints", "is_class", "parameters", "place", "way"]

@@ -1,0 +1,676 @@
+//! From objects to plain structures or to JSON, by one walk.
+//!
+//! 1. Who calls [`Dumper::node`] holds the object. A container is held while its items are gone through, which are looked
+//!    up one by one and held each: code of others may change it meanwhile.
+//! 2. After a part that is not valid the walk goes on, so that all is said that is wrong; what was written is not used.
+
+use super::class::Class;
+use super::fail::{self, Fail, Gathered, Outcome};
+use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
+use super::target::{Objects, Target};
+use super::{DEPTH, leaf, message, plans, walk};
+use crate::json;
+use crate::value::encode::{small_int, text};
+use crate::value::fault::{Fault, type_name};
+use crate::value::types::{Exact, Types};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList,
+    PySet, PyString, PyTime, PyTuple,
+};
+use pyo3::{ffi, intern};
+use slipring_codec::error::Segment;
+
+/// Goes through an object by its plan.
+pub(super) struct Dumper<'py, T: Target<'py>> {
+    pub(super) py: Python<'py>,
+    pub(super) target: T,
+    /// Dates, Decimals and the like stay what they are.
+    pub(super) native: bool,
+    /// `datetime.date` itself.
+    date: *mut ffi::PyTypeObject,
+}
+
+type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
+
+impl<'py, T: Target<'py>> Dumper<'py, T> {
+    pub(super) fn new(py: Python<'py>, target: T, native: bool) -> Self {
+        let date = py.get_type::<PyDate>().as_type_ptr();
+        Self { py, target, native, date }
+    }
+
+    /// One object, which `depth` others enclose.
+    pub(super) fn node(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        object: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        let mut id = id;
+        // The type is looked at by its address alone, and only for what the node wants.
+        let kind = object.get_type_ptr();
+        loop {
+            match plan.node(id) {
+                Node::Str if kind == &raw mut ffi::PyUnicode_Type => {
+                    return self.target.text(object);
+                }
+                Node::Int if kind == &raw mut ffi::PyLong_Type => return self.target.int(object),
+                Node::Bool if kind == &raw mut ffi::PyBool_Type => {
+                    return self.target.scalar(object);
+                }
+                Node::Float if kind == &raw mut ffi::PyFloat_Type => {
+                    // SAFETY: an exact float.
+                    let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
+                    if x.is_finite() {
+                        return self.target.float(object, x);
+                    }
+                }
+                Node::Optional(inner) => {
+                    if object.is_none() {
+                        return self.target.scalar(object);
+                    }
+                    id = *inner;
+                    continue;
+                }
+                Node::Same(inner) => {
+                    id = *inner;
+                    continue;
+                }
+                Node::Class(class) => return self.class(plan, class, object, depth),
+                Node::List(inner) if kind == &raw mut ffi::PyList_Type => {
+                    return self.list(plan, *inner, &object, depth);
+                }
+                Node::Choice(choice) => return self.choice(choice, object, depth),
+                Node::Uuid if !self.native => {
+                    let mut text = leaf::Short::new();
+                    if leaf::uuid_text(&mut text, object)? {
+                        return self.target.ascii(text.as_bytes());
+                    }
+                }
+                Node::Decimal { step: None, .. } if !self.native => {
+                    if let Some(made) = self.decimal(None, None, object)? {
+                        return Ok(made);
+                    }
+                }
+                Node::Temporal { which: Temporal::DateTime, format: None, .. } if !self.native => {
+                    if let Ok(moment) = object.cast::<PyDateTime>() {
+                        let mut text = leaf::Short::new();
+                        leaf::datetime_text(&mut text, &moment)?;
+                        return self.target.ascii(text.as_bytes());
+                    }
+                }
+                Node::Temporal { which: Temporal::Date, format: None, .. }
+                    if kind == self.date && !self.native =>
+                {
+                    let mut text = leaf::Short::new();
+                    leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
+                    return self.target.ascii(text.as_bytes());
+                }
+                Node::Any => return self.any(object, depth),
+                _ => {}
+            }
+            return self.other(plan, plan.node(id), object, depth);
+        }
+    }
+
+    #[inline(never)]
+    fn other(
+        &mut self,
+        plan: &Plan,
+        node: &Node,
+        object: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        let exact = Exact::of(object);
+        if exact == Exact::None && !matches!(node, Node::Union(_) | Node::Checked(_)) {
+            return match node {
+                Node::None => self.target.scalar(object),
+                _ => fail::null(),
+            };
+        }
+        match node {
+            Node::Uuid | Node::Decimal { .. } | Node::Temporal { .. } | Node::Delta => {
+                if let Some(made) = self.leaf(node, object)? {
+                    return Ok(made);
+                }
+            }
+            Node::Bytes => {
+                if let Ok(bytes) = object.cast::<PyBytes>() {
+                    return self.bytes(&bytes);
+                }
+            }
+            Node::Str if object.is_instance_of::<PyString>() => {
+                return self.derived(object, depth);
+            }
+            Node::Int if object.is_instance_of::<PyInt>() && exact != Exact::Bool => {
+                return self.derived(object, depth);
+            }
+            Node::Float => return self.float(object),
+            Node::List(inner) | Node::TupleOf(inner) => {
+                if exact == Exact::List {
+                    return self.list(plan, *inner, &object, depth);
+                }
+                if object.is_instance_of::<PyList>()
+                    || object.is_instance_of::<PyTuple>()
+                    || object.is_instance_of::<PySet>()
+                    || object.is_instance_of::<PyFrozenSet>()
+                {
+                    return self.items(plan, *inner, &object, depth);
+                }
+            }
+            Node::Set(inner) | Node::FrozenSet(inner) => {
+                if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() {
+                    return self.items(plan, *inner, &object, depth);
+                }
+            }
+            Node::Tuple { items, required, .. } => {
+                if let Ok(tuple) = object.cast::<PyTuple>() {
+                    return self.tuple(plan, items, *required, &tuple, depth);
+                }
+            }
+            Node::Dict(key, inner) => {
+                if object.is_instance_of::<PyDict>() {
+                    return self.dict(plan, *key, *inner, &object, depth);
+                }
+                if let Ok(items) = object.cast::<pyo3::types::PyMapping>() {
+                    let dict = PyDict::from_sequence(items.items()?.as_any())?;
+                    return self.dict(plan, *key, *inner, &dict.as_any().as_borrowed(), depth);
+                }
+            }
+            Node::Union(union) => return self.union(plan, union, object, depth),
+            Node::Checked(checked) => return self.node(plan, checked.inner, object, depth),
+            _ => {}
+        }
+        fail::invalid(message(node))
+    }
+
+    fn enter(&self, depth: usize, object: Any<'_, 'py>) -> Outcome<()> {
+        if depth < DEPTH { Ok(()) } else { too_deep(object) }
+    }
+
+    // --- classes ---
+
+    fn class(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        object: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        self.enter(depth, object)?;
+        if !class.has(object)? {
+            return if object.is_none() { fail::null() } else { fail::no_object() };
+        }
+        let mut errors = Gathered::default();
+        let begun = class.begin(object);
+        let mut map = self.target.record(class)?;
+        for field in &class.fields {
+            if !field.stored {
+                continue;
+            }
+            let Some(value) = class.get(object, field, begun)? else {
+                if field.required {
+                    let name = field.key.bind(self.py).to_owned().unbind();
+                    let required = fail::Message::Static(fail::REQUIRED);
+                    errors.add(name, fail::Errors::Invalid(required));
+                }
+                continue;
+            };
+            // SAFETY: a reference of ours.
+            let value = unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) };
+            if class.omit_none && value.is_none() {
+                continue;
+            }
+            self.target.field(&mut map, field);
+            match self.node(plan, field.node, value.as_borrowed(), depth + 1) {
+                Ok(made) => self.target.put_field(&mut map, field, made)?,
+                Err(failed) => errors.take(
+                    failed,
+                    || Ok(field.key.bind(self.py).to_owned().unbind()),
+                    || Segment::key(&String::from_utf8_lossy(&field.key_text)),
+                )?,
+            }
+        }
+        if !errors.is_empty() {
+            return errors.fail();
+        }
+        self.target.end_record(map)
+    }
+
+    // --- containers ---
+
+    fn list(
+        &mut self,
+        plan: &Plan,
+        inner: Id,
+        list: &Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        self.enter(depth, *list)?;
+        let mut seq = self.target.seq();
+        let mut errors = Gathered::default();
+        let mut index = 0;
+        while let Some(item) = walk::item_of(list, index) {
+            self.item(plan, inner, &item, index, &mut seq, &mut errors, depth)?;
+            index += 1;
+        }
+        self.end(seq, errors)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "of one place of a container each")]
+    fn item(
+        &mut self,
+        plan: &Plan,
+        inner: Id,
+        item: &Bound<'py, PyAny>,
+        index: usize,
+        seq: &mut T::Seq,
+        errors: &mut Gathered,
+        depth: usize,
+    ) -> Outcome<()> {
+        self.target.item(seq);
+        match self.node(plan, inner, item.as_borrowed(), depth + 1) {
+            Ok(made) => {
+                self.target.add(seq, made);
+                Ok(())
+            }
+            Err(failed) => {
+                errors.take(failed, || fail::index_name(self.py, index), || Segment::Index(index))
+            }
+        }
+    }
+
+    fn end(&mut self, seq: T::Seq, mut errors: Gathered) -> Outcome<T::Value> {
+        if errors.is_empty() { self.target.end(seq) } else { errors.fail() }
+    }
+
+    /// What can be gone through once.
+    #[inline(never)]
+    fn items(
+        &mut self,
+        plan: &Plan,
+        inner: Id,
+        items: &Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        self.enter(depth, *items)?;
+        let mut seq = self.target.seq();
+        let mut errors = Gathered::default();
+        for (index, item) in items.try_iter()?.enumerate() {
+            self.item(plan, inner, &item?, index, &mut seq, &mut errors, depth)?;
+        }
+        self.end(seq, errors)
+    }
+
+    #[inline(never)]
+    fn tuple(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        required: usize,
+        tuple: &Bound<'py, PyTuple>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        self.enter(depth, tuple.as_any().as_borrowed())?;
+        if !(required..=nodes.len()).contains(&tuple.len()) {
+            return wrong_length(required, nodes.len());
+        }
+        let mut seq = self.target.seq();
+        let mut errors = Gathered::default();
+        for (index, (item, node)) in tuple.iter().zip(nodes).enumerate() {
+            self.item(plan, *node, &item, index, &mut seq, &mut errors, depth)?;
+        }
+        self.end(seq, errors)
+    }
+
+    #[inline(never)]
+    fn dict(
+        &mut self,
+        plan: &Plan,
+        key: Id,
+        inner: Id,
+        dict: &Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        self.enter(depth, *dict)?;
+        // SAFETY: a dict.
+        let len = || unsafe { ffi::PyDict_Size(dict.as_ptr()) } as usize;
+        let announced = len();
+        let mut map = self.target.map(announced)?;
+        let mut errors = Gathered::default();
+        let (mut at, mut count) = (0, 0);
+        while let Some((name, value)) = walk::pair_of(dict, &mut at) {
+            let named = self.key(plan, key, name.as_borrowed(), depth);
+            let segment = || match name.cast::<PyString>() {
+                Ok(text) => Segment::key(&text.to_string_lossy()),
+                Err(_) => Segment::KeyOf(count),
+            };
+            let py = self.py;
+            let said = |part: &'static str, failed: Box<Fail>| {
+                // As marshmallow has it: of a key, or of its value.
+                let mut within = Gathered::default();
+                within.take(failed, || Ok(PyString::new(py, part).into_any().unbind()), segment)?;
+                within.fail::<()>()
+            };
+            let outcome = match named {
+                Ok(named) => {
+                    self.target.key(&mut map, named.as_borrowed())?;
+                    match self.node(plan, inner, value.as_borrowed(), depth + 1) {
+                        Ok(made) => self.target.put(&mut map, named.as_borrowed(), made),
+                        Err(failed) => said("value", failed),
+                    }
+                }
+                Err(failed) => said("key", failed),
+            };
+            if let Err(failed) = outcome {
+                match *failed {
+                    Fail::Invalid(within) => errors.add(name.str()?.into_any().unbind(), within),
+                    other => return Err(Box::new(other)),
+                }
+            }
+            count += 1;
+            if count > announced {
+                break;
+            }
+        }
+        if count != announced || len() != announced {
+            return changed(*dict);
+        }
+        if errors.is_empty() { self.target.end_map(map) } else { errors.fail() }
+    }
+
+    /// A key as a plain object.
+    fn key(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        name: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        if let (Node::Str | Node::Any, Exact::Str) = (plan.node(id), Exact::of(name)) {
+            return Ok(name.to_owned());
+        }
+        let mut objects = Dumper::new(self.py, Objects::new(self.py), self.native && !T::IS_TEXT);
+        objects.node(plan, id, name, depth + 1)
+    }
+
+    // --- leaves ---
+
+    fn choice(&mut self, choice: &Choice, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
+        if let Some(item) = choice.of_inner(object.as_ptr()) {
+            return self.target.scalar(item.outer.bind(self.py));
+        }
+        self.rare_choice(choice, object, depth)
+    }
+
+    #[cold]
+    fn rare_choice(
+        &mut self,
+        choice: &Choice,
+        object: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        if object.is_none() {
+            return fail::null();
+        }
+        if let Some(class) = choice.class {
+            if choice.asks && object.is_instance(&class.bind(self.py))? {
+                let value = object.getattr(intern!(self.py, "value"))?;
+                return self.derived(value.as_borrowed(), depth);
+            }
+            return refused(self.py, choice.message);
+        }
+        // A Literal's value that is equal, and of the same type.
+        for item in &choice.items {
+            let inner = item.inner.bind(self.py);
+            if inner.get_type().is(object.get_type()) && inner.eq(object)? {
+                return self.target.scalar(item.outer.bind(self.py));
+            }
+        }
+        refused(self.py, choice.message)
+    }
+
+    /// What derives from str or int, as that.
+    #[cold]
+    fn derived(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
+        let plain = if object.is_instance_of::<PyString>() {
+            // SAFETY: an exact str of the same characters, or null.
+            unsafe {
+                let made = ffi::PyUnicode_FromObject(object.as_ptr());
+                Bound::from_owned_ptr_or_err(self.py, made)?
+            }
+        } else if object.is_instance_of::<PyInt>() {
+            // Without methods of its own.
+            let int = self.py.get_type::<PyInt>();
+            let made = int.call_method1(intern!(self.py, "__index__"), (object,))?;
+            int.call1((made,))?
+        } else {
+            return self.any(object, depth);
+        };
+        self.target.scalar(plain.as_borrowed())
+    }
+
+    #[cold]
+    fn float(&mut self, object: Any<'_, 'py>) -> Outcome<T::Value> {
+        if object.is_instance_of::<PyBool>()
+            || !(object.is_instance_of::<PyFloat>() || object.is_instance_of::<PyInt>())
+        {
+            return fail::invalid(message(&Node::Float));
+        }
+        let Ok(x) = object.extract::<f64>() else {
+            return fail::invalid(message(&Node::Float));
+        };
+        if !x.is_finite() {
+            return fail::invalid(fail::NOT_FINITE);
+        }
+        self.target.scalar(PyFloat::new(self.py, x).as_any().as_borrowed())
+    }
+
+    fn bytes(&mut self, bytes: &Bound<'py, PyBytes>) -> Outcome<T::Value> {
+        if self.native {
+            return self.target.keep(bytes.as_any().as_borrowed());
+        }
+        let text = plans::base64(bytes)?;
+        self.target.ascii(text.as_bytes())
+    }
+
+    /// What is text outside; `None` if the object is of another type.
+    #[inline(always)]
+    fn leaf(&mut self, node: &Node, object: Any<'_, 'py>) -> Outcome<Option<T::Value>> {
+        let keep = self.native;
+        match node {
+            Node::Uuid => {
+                let mut text = leaf::Short::new();
+                if !leaf::uuid_text(&mut text, object)? {
+                    return Ok(None);
+                }
+                if keep {
+                    return self.target.keep(object).map(Some);
+                }
+                self.target.ascii(text.as_bytes()).map(Some)
+            }
+            Node::Temporal { which, format, .. } => self.temporal(*which, *format, object),
+            Node::Decimal { step, rounding } => self.decimal(*step, *rounding, object),
+            Node::Delta => {
+                let Ok(delta) = object.cast::<PyDelta>() else { return Ok(None) };
+                if keep {
+                    return self.target.keep(object).map(Some);
+                }
+                self.target.ascii(leaf::delta_text(&delta).as_bytes()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn temporal(
+        &mut self,
+        which: Temporal,
+        format: Option<Held>,
+        object: Any<'_, 'py>,
+    ) -> Outcome<Option<T::Value>> {
+        let fits = match which {
+            Temporal::DateTime => object.is_instance_of::<PyDateTime>(),
+            Temporal::Date => {
+                object.is_instance_of::<PyDate>() && !object.is_instance_of::<PyDateTime>()
+            }
+            Temporal::Time => object.is_instance_of::<PyTime>(),
+        };
+        if !fits {
+            return Ok(None);
+        }
+        if self.native {
+            return self.target.keep(object).map(Some);
+        }
+        if let Some(format) = format {
+            let text =
+                object.call_method1(intern!(self.py, "strftime"), (format.bind(self.py),))?;
+            return self.target.scalar(text.as_borrowed()).map(Some);
+        }
+        let mut text = leaf::Short::new();
+        if let Ok(moment) = object.cast::<PyDateTime>() {
+            leaf::datetime_text(&mut text, &moment)?;
+        } else if let Ok(day) = object.cast::<PyDate>() {
+            leaf::date_text(&mut text, &*day);
+        } else {
+            let time = object.cast::<PyTime>().map_err(PyErr::from)?;
+            leaf::time_text(&mut text, &time)?;
+        }
+        self.target.ascii(text.as_bytes()).map(Some)
+    }
+
+    fn decimal(
+        &mut self,
+        step: Option<Held>,
+        rounding: Option<Held>,
+        object: Any<'_, 'py>,
+    ) -> Outcome<Option<T::Value>> {
+        let py = self.py;
+        let class = Types::get(py)?.decimal.bind(py);
+        if object.get_type_ptr().cast() != class.as_ptr() && !object.is_instance(class)? {
+            return Ok(None);
+        }
+        let mut value = object.to_owned();
+        if let Some(step) = step {
+            let rounding = rounding.map(|rounding| rounding.bind(py));
+            let Some(made) = leaf::rounded(&value, step.bind(py), rounding)? else {
+                return Ok(None);
+            };
+            // SAFETY: a reference of ours.
+            value = unsafe { Bound::from_owned_ptr(py, made.as_ptr()) };
+        }
+        let written = value.str()?;
+        let borrowed = written.as_any().as_borrowed();
+        // Of those that are finite all is digits, a sign, a point and an exponent.
+        let text = text(&borrowed)?.as_bytes();
+        let is_finite =
+            text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.' | b'E' | b'+'));
+        if !is_finite {
+            return fail::invalid(fail::NOT_FINITE);
+        }
+        match self.native {
+            true => self.target.keep(value.as_borrowed()).map(Some),
+            false => self.target.plain_text(borrowed, text).map(Some),
+        }
+    }
+
+    // --- what has no type ---
+
+    /// An object of which nothing is known, by its own type.
+    #[inline(never)]
+    fn any(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
+        match Exact::of(object) {
+            Exact::Str | Exact::Int | Exact::Bool | Exact::None => self.target.scalar(object),
+            Exact::Float => self.float(object),
+            Exact::List | Exact::Tuple | Exact::Dict => {
+                let plan = plans::untyped(self.py)?;
+                let plan = plan.get();
+                match Exact::of(object) {
+                    Exact::List => self.list(plan, 0, &object, depth),
+                    Exact::Dict => self.dict(plan, 0, 0, &object, depth),
+                    _ => self.items(plan, 0, &object, depth),
+                }
+            }
+            _ => self.any_other(object, depth),
+        }
+    }
+
+    #[cold]
+    fn any_other(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
+        self.enter(depth, object)?;
+        for node in [Node::Uuid, Node::Decimal { step: None, rounding: None }, Node::Delta] {
+            if let Some(made) = self.leaf(&node, object)? {
+                return Ok(made);
+            }
+        }
+        for which in [Temporal::DateTime, Temporal::Date, Temporal::Time] {
+            if let Some(made) = self.temporal(which, None, object)? {
+                return Ok(made);
+            }
+        }
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return self.bytes(&bytes);
+        }
+        if let Some(plan) = plans::of_object(&object)? {
+            return self.node(plan.get(), plan.get().root, object, depth);
+        }
+        let untyped = plans::untyped(self.py)?;
+        if object.is_instance_of::<PyDict>() {
+            return self.dict(untyped.get(), 0, 0, &object, depth);
+        }
+        if object.is_instance_of::<PySet>()
+            || object.is_instance_of::<PyFrozenSet>()
+            || object.is_instance_of::<PyList>()
+            || object.is_instance_of::<PyTuple>()
+        {
+            return self.items(untyped.get(), 0, &object, depth);
+        }
+        if object.is_instance_of::<PyString>() || object.is_instance_of::<PyInt>() {
+            return self.derived(object, depth);
+        }
+        if object.is_instance_of::<PyFloat>() {
+            return self.float(object);
+        }
+        self.target.foreign(object, depth)
+    }
+}
+
+#[cold]
+pub(super) fn refused<T>(py: Python<'_>, message: Held) -> Outcome<T> {
+    let message = fail::Message::Object(message.bind(py).to_owned().unbind());
+    fail::of(fail::Errors::Invalid(message))
+}
+
+#[cold]
+pub(super) fn wrong_length<T>(required: usize, len: usize) -> Outcome<T> {
+    let text = match required == len {
+        true => format!("Length must be {len}."),
+        false => format!("Length must be between {required} and {len}."),
+    };
+    fail::of(fail::Errors::Invalid(fail::Message::Owned(text.into())))
+}
+
+#[cold]
+fn too_deep<T>(object: Any<'_, '_>) -> Outcome<T> {
+    let what = format!("more than {DEPTH} objects and containers inside each other");
+    let hint = "flatten it, or look for one that contains itself";
+    Err(Fault::refused(what, type_name(&object), hint).into())
+}
+
+#[cold]
+fn changed<T>(dict: Any<'_, '_>) -> Outcome<T> {
+    let what = "a dict changed while it was dumped".to_owned();
+    Err(Fault::refused(what, type_name(&dict), "dump a copy of it").into())
+}
+
+/// A key of a dict as JSON has it.
+pub(super) fn key_text<'py>(key: Any<'_, 'py>) -> Outcome<Option<String>> {
+    if let Some(n) = (Exact::of(key) == Exact::Int).then(|| small_int(key)).flatten() {
+        return Ok(Some(n.to_string()));
+    }
+    Ok(match Exact::of(key) {
+        Exact::Str => None,
+        _ => Some(json::key_text(&key)?),
+    })
+}

@@ -1,0 +1,212 @@
+//! What is wrong with a value, gathered on the way out: all that is wrong with an object, each at its place.
+
+use crate::error;
+use crate::value::fault::Fault;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use slipring_codec::error::Segment;
+
+/// Why there is no result.
+pub(super) enum Fail {
+    Invalid(Errors),
+    /// An exception, or an object that has no form.
+    Fault(Box<Fault>),
+    /// The JSON is none; its reader knows why.
+    Malformed,
+}
+
+/// Messages, as marshmallow arranges them.
+pub(super) enum Errors {
+    /// The value is null.
+    Null,
+    /// The value is of another type.
+    Invalid(Message),
+    /// Validators have said this.
+    Said(Vec<Py<PyAny>>),
+    /// Under names and indices.
+    Within(Vec<(Py<PyAny>, Errors)>),
+    /// As an exception has them.
+    Given(Py<PyAny>),
+    /// Of an object as a whole.
+    Schema(Box<Errors>),
+}
+
+pub(super) enum Message {
+    Static(&'static str),
+    Owned(Box<str>),
+    Object(Py<PyAny>),
+}
+
+pub(super) const NULL: &str = "Field may not be null.";
+pub(super) const REQUIRED: &str = "Missing data for required field.";
+pub(super) const UNKNOWN: &str = "Unknown field.";
+pub(super) const REFUSED: &str = "Invalid value.";
+pub(super) const NO_OBJECT: &str = "Invalid input type.";
+pub(super) const NOT_FINITE: &str = "Special numeric values (nan or infinity) are not permitted.";
+
+pub(super) type Outcome<T> = Result<T, Box<Fail>>;
+
+impl From<std::convert::Infallible> for Box<Fail> {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<PyErr> for Box<Fail> {
+    #[cold]
+    fn from(error: PyErr) -> Self {
+        Box::new(Fail::Fault(error.into()))
+    }
+}
+
+impl From<Box<Fault>> for Box<Fail> {
+    #[cold]
+    fn from(fault: Box<Fault>) -> Self {
+        Box::new(Fail::Fault(fault))
+    }
+}
+
+/// The exception that a call has set.
+#[cold]
+#[inline(never)]
+pub(super) fn raised(py: Python<'_>) -> Box<Fail> {
+    PyErr::fetch(py).into()
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn invalid<T>(message: &'static str) -> Outcome<T> {
+    Err(Box::new(Fail::Invalid(Errors::Invalid(Message::Static(message)))))
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn null<T>() -> Outcome<T> {
+    Err(Box::new(Fail::Invalid(Errors::Null)))
+}
+
+#[cold]
+pub(super) fn of<T>(errors: Errors) -> Outcome<T> {
+    Err(Box::new(Fail::Invalid(errors)))
+}
+
+#[cold]
+pub(super) fn no_object<T>() -> Outcome<T> {
+    of(Errors::Schema(Box::new(Errors::Invalid(Message::Static(NO_OBJECT)))))
+}
+
+/// What a function that checks values has raised: its messages, if it is a ValueError or has such, as marshmallow's own
+/// has; and itself otherwise.
+#[cold]
+pub(super) fn of_exception(py: Python<'_>, error: PyErr) -> Result<Errors, Box<Fail>> {
+    let value = error.value(py);
+    if error.is_instance_of::<PyException>(py)
+        && let Ok(messages) = value.getattr(intern!(py, "messages"))
+        && (messages.is_instance_of::<PyDict>() || messages.is_instance_of::<PyList>())
+    {
+        return match messages.is_instance_of::<PyList>() {
+            true => Ok(Errors::Said(messages.extract()?)),
+            false => Ok(Errors::Given(messages.unbind())),
+        };
+    }
+    if !error.is_instance_of::<PyValueError>(py) {
+        return Err(error.into());
+    }
+    Ok(Errors::Said(vec![value.str()?.into_any().unbind()]))
+}
+
+/// Gathers what is wrong with the parts of a value.
+#[derive(Default)]
+pub(super) struct Gathered(Vec<(Py<PyAny>, Errors)>);
+
+impl Gathered {
+    /// Takes what is wrong with one part; all else ends the whole, and learns where.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take(
+        &mut self,
+        fail: Box<Fail>,
+        name: impl FnOnce() -> PyResult<Py<PyAny>>,
+        segment: impl FnOnce() -> Segment,
+    ) -> Outcome<()> {
+        match *fail {
+            Fail::Invalid(errors) => {
+                self.0.push((name()?, errors));
+                Ok(())
+            }
+            Fail::Fault(fault) => Err(Box::new(Fail::Fault(fault.within(segment())))),
+            Fail::Malformed => Err(Box::new(Fail::Malformed)),
+        }
+    }
+
+    #[cold]
+    pub(super) fn add(&mut self, name: Py<PyAny>, errors: Errors) {
+        self.0.push((name, errors));
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cold]
+    pub(super) fn fail<T>(&mut self) -> Outcome<T> {
+        of(Errors::Within(std::mem::take(&mut self.0)))
+    }
+}
+
+/// An index as the messages have it.
+#[cold]
+pub(super) fn index_name(py: Python<'_>, index: usize) -> PyResult<Py<PyAny>> {
+    Ok(PyString::new(py, &index.to_string()).into_any().unbind())
+}
+
+impl Errors {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let one = |message: Bound<'py, PyAny>| PyList::new(py, [message]).map(Bound::into_any);
+        match self {
+            Self::Null => one(PyString::new(py, NULL).into_any()),
+            Self::Invalid(message) => one(message.to_python(py)),
+            Self::Said(messages) => Ok(PyList::new(py, messages)?.into_any()),
+            Self::Given(messages) => Ok(messages.bind(py).clone()),
+            Self::Within(parts) => {
+                let dict = PyDict::new(py);
+                for (name, errors) in parts {
+                    dict.set_item(name, errors.to_python(py)?)?;
+                }
+                Ok(dict.into_any())
+            }
+            Self::Schema(errors) => {
+                let errors = errors.to_python(py)?;
+                if errors.is_instance_of::<PyDict>() {
+                    return Ok(errors);
+                }
+                let dict = PyDict::new(py);
+                dict.set_item(intern!(py, "_schema"), errors)?;
+                Ok(dict.into_any())
+            }
+        }
+    }
+
+    /// The exception that says it all, of what was to be a `target`.
+    #[cold]
+    pub(super) fn raise(&self, target: &Bound<'_, PyAny>) -> PyErr {
+        let py = target.py();
+        match self.to_python(py) {
+            Ok(messages) => error::validation(py, messages, target),
+            Err(error) => error,
+        }
+    }
+}
+
+impl Message {
+    pub(super) fn to_python<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        match self {
+            Self::Static(text) => PyString::new(py, text).into_any(),
+            Self::Owned(text) => PyString::new(py, text).into_any(),
+            Self::Object(object) => object.bind(py).clone(),
+        }
+    }
+}

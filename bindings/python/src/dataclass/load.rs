@@ -1,0 +1,609 @@
+//! From plain structures or JSON to objects, by one walk.
+//!
+//! 1. Values that wait for their object or list stand on one stack, which lets go of them whatever happens.
+//! 2. A part that is not valid is gone past, and the walk goes on, so that all is said that is wrong.
+
+use super::class::{Class, Object, Slot, owned};
+use super::dump::wrong_length;
+use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
+use super::plan::{Id, Node, Plan, Temporal};
+use super::scalars::{choice_of_key, float_of, native};
+use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
+use super::{DEPTH, leaf, message, plans};
+use crate::value::fault::Fault;
+use crate::value::types::Exact;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use slipring_codec::error::Segment;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// What the caller wants.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Options {
+    /// Text may be numbers, and numbers text.
+    pub(super) coerce: bool,
+    /// Instead of what classes say.
+    pub(super) unknown_is_error: Option<bool>,
+    /// A key that stands twice is an error.
+    pub(super) unique_keys: bool,
+}
+
+/// References that wait, or null.
+struct Stack(Vec<Slot>);
+
+thread_local! {
+    /// The memory of a stack that is not in use.
+    static SPARE: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
+}
+
+/// Places of a stack that are kept.
+const KEPT: usize = 1 << 14;
+
+impl Stack {
+    #[inline(always)]
+    fn cut(&mut self, base: usize) {
+        while self.0.len() > base {
+            if let Some(object) = self.0.pop() {
+                // SAFETY: each place holds a reference of its own, or null; the Loader is attached.
+                unsafe { ffi::Py_XDECREF(object) };
+            }
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.cut(0);
+        if self.0.capacity() <= KEPT {
+            // At a thread's end there is nowhere to keep it.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.0)));
+        }
+    }
+}
+
+/// Goes through an item by the plan of what it is to be.
+pub(super) struct Loader<'py, S: Source<'py>> {
+    pub(super) py: Python<'py>,
+    pub(super) source: S,
+    stack: Stack,
+    pub(super) options: Options,
+}
+
+impl<'py, S: Source<'py>> Loader<'py, S> {
+    pub(super) fn new(py: Python<'py>, source: S, options: Options) -> Self {
+        Self { py, source, stack: Stack(SPARE.take()), options }
+    }
+
+    /// One item, which `depth` others enclose.
+    pub(super) fn node(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        let kind = self.source.kind(item);
+        match (plan.node(id), kind) {
+            (Node::Str, Kind::Str)
+            | (Node::Int, Kind::Int)
+            | (Node::Bool, Kind::Bool)
+            | (Node::None, Kind::Null)
+            | (Node::Optional(_), Kind::Null)
+            | (Node::Any, _) => self.source.take(item),
+            (Node::Float, Kind::Float) => {
+                let made = self.source.take(item)?;
+                // SAFETY: an exact float.
+                match unsafe { ffi::PyFloat_AS_DOUBLE(made.as_ptr()) }.is_finite() {
+                    true => Ok(made),
+                    false => {
+                        drop(owned(self.py, made));
+                        fail::invalid(fail::NOT_FINITE)
+                    }
+                }
+            }
+            (Node::Optional(inner) | Node::Same(inner), _) => self.node(plan, *inner, item, depth),
+            (Node::Class(class), Kind::Map) => self.class(plan, class, item, depth),
+            (Node::List(inner), Kind::List) => self.list(plan, *inner, item, depth),
+            (Node::Uuid, Kind::Str) => {
+                let py = self.py;
+                let made = self.source.text(item, |text| leaf::uuid(py, text))??;
+                made.map_or_else(|| fail::invalid(message(&Node::Uuid)), Ok)
+            }
+            (Node::Decimal { step: None, .. }, Kind::Str) => {
+                let py = self.py;
+                let made = self.source.text(item, |text| leaf::decimal(py, text))??;
+                made.map_or_else(|| fail::invalid("Not a valid number."), Ok)
+            }
+            (Node::Temporal { which: Temporal::DateTime, format: None, .. }, Kind::Str) => {
+                let py = self.py;
+                let made = self.source.text(item, |text| leaf::datetime(py, text))??;
+                made.map_or_else(|| fail::invalid("Not a valid datetime."), Ok)
+            }
+            (Node::Choice(choice), Kind::Str) if !choice.asks => {
+                let found = self.source.text(item, |text| choice.of_text(text))?;
+                match found {
+                    // SAFETY: alive as long as the plan.
+                    Some(found) => unsafe {
+                        Ok(NonNull::new_unchecked(ffi::Py_NewRef(found.inner.as_ptr())))
+                    },
+                    None => self.rare_choice_text(choice, item),
+                }
+            }
+            (Node::Checked(checked), _) => self.checked(plan, checked, item, kind, depth),
+            (node, kind) => self.other(plan, node, item, kind, depth),
+        }
+    }
+
+    #[inline(never)]
+    fn other(
+        &mut self,
+        plan: &Plan,
+        node: &Node,
+        item: S::Item,
+        kind: Kind,
+        depth: usize,
+    ) -> Outcome<Object> {
+        let py = self.py;
+        match (node, kind) {
+            (Node::Union(union), _) => return self.union(plan, union, item, kind, depth),
+            (Node::Choice(choice), _) => return self.choice(choice, item),
+            (_, Kind::Null) => {
+                self.source.pass(item)?;
+                return fail::null();
+            }
+            (Node::Float, Kind::Int) => {
+                let int = self.source.take(item)?;
+                return float_of(&owned(py, int));
+            }
+            (Node::Set(inner), _) if self.is_list(item, kind) => {
+                return self.set(plan, *inner, item, depth, false);
+            }
+            (Node::FrozenSet(inner), _) if self.is_list(item, kind) => {
+                return self.set(plan, *inner, item, depth, true);
+            }
+            (Node::List(inner), _) if self.is_list(item, kind) => {
+                return self.list(plan, *inner, item, depth);
+            }
+            (Node::TupleOf(inner), _) if self.is_list(item, kind) => {
+                return self.tuple_of(plan, *inner, item, depth);
+            }
+            (Node::Tuple { .. }, _) if self.is_list(item, kind) => {
+                return self.tuple(plan, node, item, depth);
+            }
+            (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
+                return self.dict(plan, *key, *inner, item, depth);
+            }
+            (Node::Class(class), _) if self.is_map(item, kind) => {
+                return self.class(plan, class, item, depth);
+            }
+            (Node::Class(_), _) => {
+                self.source.pass(item)?;
+                return fail::no_object();
+            }
+            (Node::Decimal { .. }, Kind::Str | Kind::Int | Kind::Float) => {
+                return self.decimal(node, item, kind);
+            }
+            (Node::Temporal { which, format, class }, Kind::Str) => {
+                if let Some(format) = format {
+                    return self.formatted(*which, class.bind(py), format.bind(py), item);
+                }
+                let made = self.source.text(item, |text| match which {
+                    Temporal::DateTime => leaf::datetime(py, text),
+                    Temporal::Date => leaf::date(py, text),
+                    Temporal::Time => leaf::time(py, text),
+                })??;
+                return made.map_or_else(|| fail::invalid(message(node)), Ok);
+            }
+            (Node::Delta, Kind::Str) => {
+                let made = self.source.text(item, |text| leaf::delta(py, text))??;
+                return made.map_or_else(|| fail::invalid(message(node)), Ok);
+            }
+            (Node::Bytes, Kind::Str) => {
+                let text = self.source.take(item)?;
+                let made = plans::from_base64(&owned(py, text))?;
+                return made.map_or_else(|| fail::invalid(message(node)), Ok);
+            }
+            _ => {}
+        }
+        if self.options.coerce
+            && let Some(made) = self.coerced(node, item, kind)?
+        {
+            return Ok(made);
+        }
+        if let Some(object) = self.source.as_object(item)
+            && let Some(made) = native(node, object)?
+        {
+            return Ok(made);
+        }
+        if !self.options.coerce || self.source.as_object(item).is_some() {
+            self.source.pass(item)?;
+        }
+        fail::invalid(message(node))
+    }
+
+    fn is_list(&self, item: S::Item, kind: Kind) -> bool {
+        kind == Kind::List
+            || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_sequence))
+    }
+
+    fn is_map(&self, item: S::Item, kind: Kind) -> bool {
+        kind == Kind::Map
+            || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_mapping))
+    }
+
+    #[inline(always)]
+    fn enter(&self, depth: usize) -> Outcome<()> {
+        if depth < DEPTH { Ok(()) } else { too_deep() }
+    }
+
+    // --- classes ---
+
+    fn class(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        self.enter(depth)?;
+        let base = self.stack.0.len();
+        self.stack.0.resize(base + class.fields.len(), std::ptr::null_mut());
+        let made = self.fields(plan, class, item, depth, base);
+        self.stack.cut(base);
+        made
+    }
+
+    #[inline(always)]
+    fn fields(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        item: S::Item,
+        depth: usize,
+        base: usize,
+    ) -> Outcome<Object> {
+        let py = self.py;
+        let mut errors = Gathered::default();
+        let mut map = self.source.map(item, depth)?;
+        let mut hint = 0;
+        while let Some((found, item)) = self.source.next_field(&mut map, class, hint)? {
+            let Some(at) = found else {
+                self.unknown(class, &map, item, &mut errors)?;
+                continue;
+            };
+            hint = at + 1;
+            let field = &class.fields[at];
+            if !field.init {
+                self.pass_field(&map, item)?;
+                continue;
+            }
+            if self.options.unique_keys && !self.stack.0[base + at].is_null() {
+                twice(py, field.key.bind(py), &mut errors);
+            }
+            let value = match self.node(plan, field.node, item, depth + 1) {
+                Ok(value) => value.as_ptr(),
+                Err(failed) => {
+                    let segment = || Segment::key(&String::from_utf8_lossy(&field.key_text));
+                    self.source.note(segment);
+                    let name = || Ok(field.key.bind(py).to_owned().unbind());
+                    errors.take(failed, name, segment)?;
+                    // Something is there, so that it is not missing.
+                    py.None().into_ptr()
+                }
+            };
+            let former = std::mem::replace(&mut self.stack.0[base + at], value);
+            if !former.is_null() {
+                // SAFETY: the reference of the place.
+                unsafe { ffi::Py_DECREF(former) };
+            }
+        }
+        let values = &mut self.stack.0[base..];
+        for (field, value) in class.fields.iter().zip(&*values) {
+            if value.is_null() && field.required {
+                let message =
+                    field.required_message.map_or(Message::Static(fail::REQUIRED), |own| {
+                        Message::Object(own.bind(py).to_owned().unbind())
+                    });
+                errors.add(field.key.bind(py).to_owned().unbind(), Errors::Invalid(message));
+            }
+        }
+        if !errors.is_empty() {
+            return errors.fail();
+        }
+        class.complete(py, values)?;
+        class.make(py, values)
+    }
+
+    #[cold]
+    fn unknown(
+        &mut self,
+        class: &Class,
+        map: &S::Map,
+        item: S::Item,
+        errors: &mut Gathered,
+    ) -> Outcome<()> {
+        if self.options.unknown_is_error.unwrap_or(class.unknown_is_error) {
+            let name = self.source.key_name(map)?;
+            let said = Errors::Invalid(Message::Static(fail::UNKNOWN));
+            errors.add(name.unbind(), said);
+        }
+        self.pass_field(map, item)
+    }
+
+    /// Goes past what stands under a key.
+    #[cold]
+    fn pass_field(&mut self, map: &S::Map, item: S::Item) -> Outcome<()> {
+        let passed = self.source.pass(item);
+        if passed.is_err() {
+            let name = self.source.key_name(map)?;
+            let text = name.str()?;
+            self.source.note(|| Segment::key(&text.to_string_lossy()));
+        }
+        passed
+    }
+
+    // --- containers ---
+
+    /// Puts the items of a list on the stack.
+    #[inline(always)]
+    fn items(&mut self, plan: &Plan, inner: Id, item: S::Item, depth: usize) -> Outcome<()> {
+        self.enter(depth)?;
+        let mut errors = Gathered::default();
+        let mut list = self.source.list(item, depth)?;
+        let mut index = 0;
+        while let Some(item) = self.source.next_item(&mut list)? {
+            match self.node(plan, inner, item, depth + 1) {
+                Ok(value) => self.stack.0.push(value.as_ptr()),
+                Err(failed) => self.failed_item(failed, index, &mut errors)?,
+            }
+            index += 1;
+        }
+        if errors.is_empty() { Ok(()) } else { errors.fail() }
+    }
+
+    #[cold]
+    fn failed_item(
+        &mut self,
+        failed: Box<Fail>,
+        index: usize,
+        errors: &mut Gathered,
+    ) -> Outcome<()> {
+        self.source.note(|| Segment::Index(index));
+        errors.take(failed, || fail::index_name(self.py, index), || Segment::Index(index))
+    }
+
+    fn list(&mut self, plan: &Plan, inner: Id, item: S::Item, depth: usize) -> Outcome<Object> {
+        let base = self.stack.0.len();
+        let made = self.items(plan, inner, item, depth).and_then(|()| {
+            // SAFETY: a new list of that many empty places, or null.
+            let list = unsafe { ffi::PyList_New((self.stack.0.len() - base) as _) };
+            let list = NonNull::new(list).ok_or_else(|| fail::raised(self.py))?;
+            for (index, item) in self.stack.0.drain(base..).enumerate() {
+                // SAFETY: the place is empty, and takes over the reference, which leaves the stack.
+                unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index as _, item) };
+            }
+            Ok(list)
+        });
+        self.stack.cut(base);
+        made
+    }
+
+    fn tuple_of(&mut self, plan: &Plan, inner: Id, item: S::Item, depth: usize) -> Outcome<Object> {
+        let base = self.stack.0.len();
+        let made = self.items(plan, inner, item, depth).and_then(|()| self.tuple_from(base));
+        self.stack.cut(base);
+        made
+    }
+
+    fn tuple_from(&mut self, base: usize) -> Outcome<Object> {
+        // SAFETY: a new tuple of that many empty places, or null.
+        let tuple = unsafe { ffi::PyTuple_New((self.stack.0.len() - base) as _) };
+        let tuple = NonNull::new(tuple).ok_or_else(|| fail::raised(self.py))?;
+        for (index, item) in self.stack.0.drain(base..).enumerate() {
+            // SAFETY: the place is empty, and takes over the reference, which leaves the stack.
+            unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as _, item) };
+        }
+        Ok(tuple)
+    }
+
+    #[inline(never)]
+    fn set(
+        &mut self,
+        plan: &Plan,
+        inner: Id,
+        item: S::Item,
+        depth: usize,
+        frozen: bool,
+    ) -> Outcome<Object> {
+        let base = self.stack.0.len();
+        let made = self.items(plan, inner, item, depth).and_then(|()| {
+            // SAFETY: a new reference or null.
+            let set = unsafe {
+                match frozen {
+                    true => ffi::PyFrozenSet_New(std::ptr::null_mut()),
+                    false => ffi::PySet_New(std::ptr::null_mut()),
+                }
+            };
+            let set = owned(self.py, NonNull::new(set).ok_or_else(|| fail::raised(self.py))?);
+            for at in base..self.stack.0.len() {
+                // SAFETY: a set that nobody else has seen, and an object of the stack.
+                if unsafe { ffi::PySet_Add(set.as_ptr(), self.stack.0[at]) } != 0 {
+                    return unhashable(self.py, "Not a valid set.");
+                }
+            }
+            // SAFETY: a reference is never null.
+            Ok(unsafe { NonNull::new_unchecked(set.into_ptr()) })
+        });
+        self.stack.cut(base);
+        made
+    }
+
+    #[inline(never)]
+    fn tuple(&mut self, plan: &Plan, node: &Node, item: S::Item, depth: usize) -> Outcome<Object> {
+        let Node::Tuple { items, class, required } = node else {
+            return fail::invalid(message(node));
+        };
+        let base = self.stack.0.len();
+        let made = self.tuple_items(plan, items, *required, item, depth).and_then(|()| {
+            let Some(class) = class else { return self.tuple_from(base) };
+            let values = &self.stack.0[base..];
+            // SAFETY: a class and so many objects that are alive.
+            let made = unsafe {
+                let class = class.as_ptr();
+                ffi::PyObject_Vectorcall(class, values.as_ptr(), values.len(), std::ptr::null_mut())
+            };
+            match NonNull::new(made) {
+                Some(made) => Ok(made),
+                None => fail::of(fail::of_exception(self.py, PyErr::fetch(self.py))?),
+            }
+        });
+        self.stack.cut(base);
+        made
+    }
+
+    fn tuple_items(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        required: usize,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<()> {
+        self.enter(depth)?;
+        let mut errors = Gathered::default();
+        let mut list = self.source.list(item, depth)?;
+        let mut index = 0;
+        while let Some(item) = self.source.next_item(&mut list)? {
+            match nodes.get(index) {
+                Some(node) => match self.node(plan, *node, item, depth + 1) {
+                    Ok(value) => self.stack.0.push(value.as_ptr()),
+                    Err(failed) => self.failed_item(failed, index, &mut errors)?,
+                },
+                None => self.source.pass(item)?,
+            }
+            index += 1;
+        }
+        if !(required..=nodes.len()).contains(&index) {
+            return wrong_length(required, nodes.len());
+        }
+        if errors.is_empty() { Ok(()) } else { errors.fail() }
+    }
+
+    #[inline(never)]
+    fn dict(
+        &mut self,
+        plan: &Plan,
+        key: Id,
+        inner: Id,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        self.enter(depth)?;
+        let py = self.py;
+        let dict = pyo3::types::PyDict::new(py);
+        let mut errors = Gathered::default();
+        let mut map = self.source.map(item, depth)?;
+        while let Some((name, item)) = self.source.next_pair(&mut map)? {
+            let said = |errors: &mut Gathered, part: &str, within: Errors| {
+                // As marshmallow has it: of a key, or of its value.
+                let part = PyString::new(py, part).into_any().unbind();
+                errors.add(name.str()?.into_any().unbind(), Errors::Within(vec![(part, within)]));
+                Ok::<_, Box<Fail>>(())
+            };
+            let segment = || match name.cast::<PyString>() {
+                Ok(text) => Segment::key(&text.to_string_lossy()),
+                Err(_) => Segment::OtherKey("key".into()),
+            };
+            let named = match self.key(plan, key, &name, depth) {
+                Ok(named) => Some(named),
+                Err(failed) => match *failed {
+                    Fail::Invalid(within) => {
+                        said(&mut errors, "key", within)?;
+                        None
+                    }
+                    other => return Err(Box::new(other)),
+                },
+            };
+            let value = match self.node(plan, inner, item, depth + 1) {
+                Ok(value) => owned(py, value),
+                Err(failed) => {
+                    self.source.note(segment);
+                    match *failed {
+                        Fail::Invalid(within) => said(&mut errors, "value", within)?,
+                        Fail::Fault(fault) => {
+                            return Err(Box::new(Fail::Fault(fault.within(segment()))));
+                        }
+                        Fail::Malformed => return Err(Box::new(Fail::Malformed)),
+                    }
+                    continue;
+                }
+            };
+            let Some(named) = named else { continue };
+            if self.options.unique_keys && dict.contains(&named)? {
+                twice(py, name.as_borrowed(), &mut errors);
+            }
+            // SAFETY: a dict that nobody else has seen, and two objects, of which it takes references of its own.
+            if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), named.as_ptr(), value.as_ptr()) } != 0 {
+                return unhashable(py, message(&Node::Dict(0, 0)));
+            }
+        }
+        if !errors.is_empty() {
+            return errors.fail();
+        }
+        // SAFETY: a reference is never null.
+        Ok(unsafe { NonNull::new_unchecked(dict.into_ptr()) })
+    }
+
+    /// A key, which is text in JSON whatever it is to be.
+    fn key(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        name: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let node = plan.bare(id);
+        let is_text = Exact::of(name.as_borrowed()) == Exact::Str;
+        if is_text && matches!(plan.node(id), Node::Str | Node::Any) {
+            return Ok(name.clone());
+        }
+        let as_number = is_text && !matches!(node, Node::Str | Node::Choice(_));
+        let options = Options { coerce: self.options.coerce || as_number, ..self.options };
+        let mut inner = Loader::new(self.py, Plain { py: self.py }, options);
+        // SAFETY: a reference is never null.
+        let item = unsafe { NonNull::new_unchecked(name.as_ptr()) };
+        if let (Node::Choice(choice), true) = (node, is_text) {
+            let text = name.extract::<&str>().unwrap_or_default();
+            if choice.of_text(text.as_bytes()).is_none()
+                && let Some(made) = choice_of_key(choice, name)?
+            {
+                return Ok(made);
+            }
+        }
+        Ok(owned(self.py, inner.node(plan, id, item, depth + 1)?))
+    }
+}
+
+#[cold]
+fn twice(py: Python<'_>, key: Borrowed<'_, '_, PyAny>, errors: &mut Gathered) {
+    let said = PyString::new(py, "This key stands twice.").into_any().unbind();
+    errors.add(key.to_owned().unbind(), Errors::Said(vec![said]));
+}
+
+/// Of an object that can't be in a set or a key.
+#[cold]
+fn unhashable<T>(py: Python<'_>, message: &'static str) -> Outcome<T> {
+    let error = PyErr::fetch(py);
+    match error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) {
+        true => fail::invalid(message),
+        false => Err(error.into()),
+    }
+}
+
+#[cold]
+fn too_deep<T>() -> Outcome<T> {
+    let what = format!("more than {DEPTH} objects and containers inside each other");
+    Err(Fault::refused(what, "dict".into(), "flatten it").into())
+}

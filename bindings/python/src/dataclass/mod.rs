@@ -1,0 +1,230 @@
+//! Dataclasses to plain structures and JSON, and back: by a plan for each type, in one crossing.
+//!
+//! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
+//! walks, `target` and `source` with `text` what they lead to and come from; `leaf` knows what is text outside;
+//! `unions`, `scalars` and `checks` are the walks' rarer steps.
+
+mod checks;
+mod class;
+mod dump;
+mod fail;
+mod inline;
+mod leaf;
+mod load;
+mod plan;
+mod plans;
+mod scalars;
+mod source;
+mod target;
+mod text;
+mod unions;
+mod walk;
+
+use crate::json::{self, Pause};
+use dump::Dumper;
+use fail::{Fail, Outcome};
+use load::{Loader, Options};
+use plan::{Node, Plan, Temporal};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use source::Plain;
+use std::ptr::NonNull;
+use target::{Json, Objects};
+
+/// Objects and containers that may stand inside each other, both ways.
+const DEPTH: usize = 512;
+
+/// What is said of a value that is not of a node's type.
+fn message(node: &Node) -> &'static str {
+    match node {
+        Node::Bool => "Not a valid boolean.",
+        Node::Int => "Not a valid integer.",
+        Node::Float | Node::Decimal { .. } => "Not a valid number.",
+        Node::Str => "Not a valid string.",
+        Node::Bytes => "Not a valid base64 string.",
+        Node::Uuid => "Not a valid UUID.",
+        Node::Delta => "Not a valid period of time.",
+        Node::Temporal { which, .. } => temporal_message(*which),
+        Node::List(_) => "Not a valid list.",
+        Node::Set(_) | Node::FrozenSet(_) => "Not a valid set.",
+        Node::Tuple { .. } | Node::TupleOf(_) => "Not a valid tuple.",
+        Node::Dict(..) => "Not a valid mapping type.",
+        Node::None => "Must be null.",
+        _ => fail::REFUSED,
+    }
+}
+
+fn temporal_message(which: Temporal) -> &'static str {
+    match which {
+        Temporal::DateTime => "Not a valid datetime.",
+        Temporal::Date => "Not a valid date.",
+        Temporal::Time => "Not a valid time.",
+    }
+}
+
+/// An argument that may be left out; None is one.
+struct Given<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = std::convert::Infallible;
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self(Some(given.to_owned())))
+    }
+}
+
+/// The type and the object of a call with one or both.
+fn both<'py>(
+    first: Bound<'py, PyAny>,
+    Given(second): Given<'py>,
+) -> PyResult<(Bound<'py, Plan>, Bound<'py, PyAny>)> {
+    if let Some(object) = second {
+        return Ok((plans::of_type(&first)?, object));
+    }
+    match plans::of_object(&first)? {
+        Some(plan) => Ok((plan, first)),
+        None => Ok((plans::untyped(first.py())?.into_bound(first.py()), first)),
+    }
+}
+
+fn load_options(strict: bool, unknown: Option<&str>, py: Python<'_>) -> PyResult<Options> {
+    let unknown_is_error = match unknown {
+        None => None,
+        Some(given) => {
+            let all = [("ignore", false), ("raise", true)];
+            Some(json::choose(py, "unknown", given, "ignore or raise", &all)?)
+        }
+    };
+    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false })
+}
+
+fn finished<T>(
+    made: Outcome<T>,
+    target: &Bound<'_, PyAny>,
+    dumps: bool,
+    malformed: impl FnOnce() -> PyErr,
+) -> PyResult<T> {
+    let py = target.py();
+    made.map_err(|failed| match *failed {
+        Fail::Invalid(errors) => errors.raise(target),
+        Fail::Fault(fault) if dumps => fault.encoding(py),
+        Fail::Fault(fault) => fault.decoding(py),
+        Fail::Malformed => malformed(),
+    })
+}
+
+fn no_json() -> PyErr {
+    PyTypeError::new_err("no JSON was read")
+}
+
+/// `slipring.dataclass` is its public name.
+#[pymodule(submodule)]
+pub(crate) mod _dataclass {
+    use super::*;
+
+    /// The plan of a type from its description, for ``slipring/dataclass/_analyse.py``.
+    #[pyfunction]
+    fn compile(target: &Bound<'_, PyAny>, nodes: &Bound<'_, PyTuple>, root: u32) -> PyResult<Plan> {
+        Plan::compile(target, nodes, root)
+    }
+
+    /// The object as dicts, lists, str, numbers, True, False and None.
+    ///
+    /// It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are.
+    /// ``ValidationError`` says which of its fields are not of their types, ``EncodeError`` the path of what has no form.
+    #[pyfunction]
+    #[pyo3(signature = (cls, obj=Given(None), /, *, native=false), text_signature = "(cls, obj=..., /, *, native=False)")]
+    fn dump<'py>(
+        cls: Bound<'py, PyAny>,
+        obj: Given<'py>,
+        native: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let (plan, object) = both(cls, obj)?;
+        let mut dumper = Dumper::new(py, Objects::new(py), native);
+        let plan = plan.get();
+        let pause = plan.is_quiet.then(Pause::new);
+        let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
+        drop(pause);
+        finished(made, plan.target.bind(py), true, no_json)
+    }
+
+    /// The object as JSON, UTF-8, with nothing in between. Errors as those of ``dump``.
+    #[pyfunction]
+    #[pyo3(signature = (cls, obj=Given(None), /), text_signature = "(cls, obj=..., /)")]
+    fn dump_to_bytes<'py>(cls: Bound<'py, PyAny>, obj: Given<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let (plan, object) = both(cls, obj)?;
+        let options = json::plain_options();
+        let plan = plan.get();
+        let writer = json::writer(py, plan.room(), &options);
+        let mut dumper = Dumper::new(py, Json { writer }, false);
+        let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
+        finished(made, plan.target.bind(py), true, no_json)?;
+        let bytes = dumper.target.writer.out.finish().finish(py)?;
+        plan.wrote(bytes.as_bytes().len());
+        Ok(bytes.into_any())
+    }
+
+    /// The object of type ``cls`` that a plain structure says.
+    ///
+    /// With ``strict=False`` text may be numbers and booleans, whole floats ints, numbers text. Fields that are ``unknown``
+    /// are ignored or refused, whatever their class says. ``ValidationError`` has all that is wrong, each where it is.
+    #[pyfunction]
+    #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None))]
+    fn load<'py>(
+        cls: &Bound<'py, PyAny>,
+        data: &Bound<'py, PyAny>,
+        strict: bool,
+        unknown: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let plan = plans::of_type(cls)?;
+        let mut loader = Loader::new(py, Plain { py }, load_options(strict, unknown, py)?);
+        let plan = plan.get();
+        let pause = plan.is_quiet.then(Pause::new);
+        // SAFETY: a reference is never null.
+        let item = unsafe { NonNull::new_unchecked(data.as_ptr()) };
+        let made = loader.node(plan, plan.root, item, 0);
+        drop(pause);
+        let made = finished(made, plan.target.bind(py), false, no_json)?;
+        Ok(class::owned(py, made))
+    }
+
+    /// The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a
+    /// frame's view.
+    ///
+    /// As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON
+    /// is none.
+    #[pyfunction]
+    #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None, duplicates="last"))]
+    fn load_from_bytes<'py>(
+        cls: &Bound<'py, PyAny>,
+        data: &Bound<'py, PyAny>,
+        strict: bool,
+        unknown: Option<&str>,
+        duplicates: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let plan = plans::of_type(cls)?;
+        let mut options = load_options(strict, unknown, py)?;
+        let of_duplicates = [("last", false), ("error", true)];
+        options.unique_keys =
+            json::choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?;
+        let plan = plan.get();
+        json::with_bytes(data, "load_from_bytes", |bytes, is_text| {
+            let reader = json::reader(py, bytes, options.unique_keys);
+            let mut loader = Loader::new(py, reader, options);
+            let pause = plan.is_quiet.then(Pause::new);
+            loader.source.skip_space();
+            let made = loader.node(plan, plan.root, (), 0).map(|made| class::owned(py, made));
+            let made = made.and_then(|made| {
+                loader.source.expect_end()?;
+                Ok(made)
+            });
+            drop(pause);
+            let malformed = || loader.source.raise(is_text);
+            finished(made, plan.target.bind(py), false, malformed)
+        })
+    }
+}

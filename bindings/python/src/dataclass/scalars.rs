@@ -1,0 +1,254 @@
+//! Scalars that are loaded, where they are more than one look.
+
+use super::class::{Object, new_reference, owned};
+use super::dump::refused;
+use super::fail::{self, Outcome};
+use super::load::Loader;
+use super::plan::{Choice, Node, Temporal};
+use super::source::{Kind, Source};
+use super::{leaf, message};
+use crate::value::types::Types;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyString, PyTime};
+use std::ptr::NonNull;
+
+impl<'py, S: Source<'py>> Loader<'py, S> {
+    #[cold]
+    pub(super) fn choice(&mut self, choice: &Choice, item: S::Item) -> Outcome<Object> {
+        let py = self.py;
+        let given = self.source.take(item)?;
+        let given = owned(py, given);
+        if let Some(found) = choice.of_inner(given.as_ptr()) {
+            return Ok(new_reference(found.inner.bind(py)));
+        }
+        for found in &choice.items {
+            let outer = found.outer.bind(py);
+            if outer.is(&given) || (outer.get_type().is(given.get_type()) && outer.eq(&given)?) {
+                return Ok(new_reference(found.inner.bind(py)));
+            }
+        }
+        if given.is_none() {
+            return fail::null();
+        }
+        asked(choice, &given)
+    }
+
+    #[cold]
+    pub(super) fn rare_choice_text(&mut self, choice: &Choice, item: S::Item) -> Outcome<Object> {
+        // A str that is no key outside may be a member inside.
+        if let Some(object) = self.source.as_object(item)
+            && let Some(found) = choice.of_inner(object.as_ptr())
+        {
+            return Ok(new_reference(found.inner.bind(self.py)));
+        }
+        refused(self.py, choice.message)
+    }
+
+    #[inline(never)]
+    pub(super) fn decimal(&mut self, node: &Node, item: S::Item, kind: Kind) -> Outcome<Object> {
+        let Node::Decimal { step, rounding } = node else { return fail::invalid(message(node)) };
+        let py = self.py;
+        let made = match kind {
+            Kind::Str => self.source.text(item, |text| leaf::decimal(py, text))??,
+            _ => {
+                let exact = self.source.exact(item)?;
+                let is_exact = exact.is_some();
+                let given = match exact {
+                    Some(given) => given,
+                    None => self.source.take(item)?,
+                };
+                if is_exact && kind == Kind::Float {
+                    Some(given)
+                } else {
+                    let given = owned(py, given);
+                    match kind {
+                        Kind::Int => leaf::decimal_of(&given)?,
+                        // As it is written: 0.1 is a tenth.
+                        _ => leaf::decimal(py, given.repr()?.to_string().as_bytes())?,
+                    }
+                }
+            }
+        };
+        let Some(made) = made else { return fail::invalid(message(node)) };
+        let Some(step) = step else { return Ok(made) };
+        let rounding = rounding.map(|rounding| rounding.bind(py));
+        let made = leaf::rounded(&owned(py, made), step.bind(py), rounding)?;
+        made.map_or_else(|| fail::invalid(message(node)), Ok)
+    }
+
+    /// A date or time by a format of its own.
+    #[inline(never)]
+    pub(super) fn formatted(
+        &mut self,
+        which: Temporal,
+        class: Borrowed<'_, 'py, PyAny>,
+        format: Borrowed<'_, 'py, PyAny>,
+        item: S::Item,
+    ) -> Outcome<Object> {
+        let py = self.py;
+        let text = self.source.take(item)?;
+        let text = owned(py, text);
+        let moment = match which {
+            Temporal::DateTime => class.call_method1(intern!(py, "strptime"), (text, format)),
+            _ => py
+                .get_type::<PyDateTime>()
+                .call_method1(intern!(py, "strptime"), (text, format))
+                .and_then(|moment| match which {
+                    Temporal::Date => moment.call_method0(intern!(py, "date")),
+                    _ => moment.call_method0(intern!(py, "timetz")),
+                }),
+        };
+        match moment {
+            // SAFETY: a reference is never null.
+            Ok(moment) => Ok(unsafe { NonNull::new_unchecked(moment.into_ptr()) }),
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyValueError>(py) => {
+                fail::invalid(super::temporal_message(which))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What marshmallow makes of values of other types, on request. What it takes is gone past.
+    #[cold]
+    pub(super) fn coerced(
+        &mut self,
+        node: &Node,
+        item: S::Item,
+        kind: Kind,
+    ) -> Outcome<Option<Object>> {
+        let py = self.py;
+        let given = self.source.take(item)?;
+        let given = owned(py, given);
+        let text = match kind {
+            Kind::Str => given.extract::<&str>().ok().map(str::trim),
+            _ => None,
+        };
+        let made = match (node, kind, text) {
+            (Node::Str, Kind::Int | Kind::Float, _) => given.str()?.into_any(),
+            (Node::Int, Kind::Str, Some(text)) => {
+                let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Ok(None);
+                }
+                match py.get_type::<PyInt>().call1((text,)) {
+                    Ok(made) => made,
+                    Err(_) => return Ok(None),
+                }
+            }
+            (Node::Int, Kind::Float, _) => {
+                let x: f64 = given.extract()?;
+                if !x.is_finite() || x.fract() != 0.0 {
+                    return Ok(None);
+                }
+                given.call_method0(intern!(py, "__int__"))?
+            }
+            (Node::Float, Kind::Str, Some(text)) => match text.parse::<f64>() {
+                Ok(x) if x.is_finite() => PyFloat::new(py, x).into_any(),
+                _ => return Ok(None),
+            },
+            (Node::Bool, Kind::Int, _) => match given.extract::<i64>() {
+                Ok(n @ 0..=1) => PyBool::new(py, n == 1).to_owned().into_any(),
+                _ => return Ok(None),
+            },
+            (Node::Bool, Kind::Str, Some(text)) => {
+                let truth = match text.to_ascii_lowercase().as_str() {
+                    "true" | "t" | "yes" | "y" | "on" | "1" => true,
+                    "false" | "f" | "no" | "n" | "off" | "0" => false,
+                    _ => return Ok(None),
+                };
+                PyBool::new(py, truth).to_owned().into_any()
+            }
+            (Node::Delta, Kind::Int | Kind::Float, _) => {
+                let made = py.get_type::<PyDelta>().call1((0, given));
+                match made {
+                    Ok(made) => made,
+                    Err(_) => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        // SAFETY: a reference is never null.
+        Ok(Some(unsafe { NonNull::new_unchecked(made.into_ptr()) }))
+    }
+}
+
+/// An object that is already what it is to be.
+#[cold]
+pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Option<Object>> {
+    let py = object.py();
+    let fits = match node {
+        Node::Str => object.is_instance_of::<PyString>(),
+        Node::Int => object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>(),
+        Node::Bytes => object.is_instance_of::<PyBytes>(),
+        Node::Uuid => object.is_instance(Types::get(py)?.uuid.bind(py))?,
+        Node::Delta => object.is_instance_of::<PyDelta>(),
+        Node::Temporal { which: Temporal::DateTime, .. } => object.is_instance_of::<PyDateTime>(),
+        Node::Temporal { which: Temporal::Date, .. } => {
+            object.is_instance_of::<PyDate>() && !object.is_instance_of::<PyDateTime>()
+        }
+        Node::Temporal { which: Temporal::Time, .. } => object.is_instance_of::<PyTime>(),
+        Node::Float if object.is_instance_of::<PyFloat>() => {
+            return float_of(&object).map(Some);
+        }
+        Node::Decimal { step, rounding }
+            if object.is_instance(Types::get(py)?.decimal.bind(py))? =>
+        {
+            if !object.call_method0(intern!(py, "is_finite"))?.is_truthy()? {
+                return fail::invalid(fail::NOT_FINITE);
+            }
+            let Some(step) = step else { return Ok(Some(new_reference(object))) };
+            let rounding = rounding.map(|rounding| rounding.bind(py));
+            return leaf::rounded(&object, step.bind(py), rounding);
+        }
+        _ => false,
+    };
+    Ok(fits.then(|| new_reference(object)))
+}
+
+pub(super) fn float_of(number: &Bound<'_, PyAny>) -> Outcome<Object> {
+    match number.extract::<f64>() {
+        Ok(x) if x.is_finite() => {
+            Ok(new_reference(PyFloat::new(number.py(), x).as_any().as_borrowed()))
+        }
+        Ok(_) => fail::invalid(fail::NOT_FINITE),
+        Err(_) => fail::invalid(message(&Node::Float)),
+    }
+}
+
+/// A member that only its class knows.
+#[cold]
+fn asked(choice: &Choice, given: &Bound<'_, PyAny>) -> Outcome<Object> {
+    let py = given.py();
+    if let Some(class) = choice.class {
+        let class = class.bind(py);
+        if given.is_instance(&class)? {
+            return Ok(new_reference(given.as_borrowed()));
+        }
+        if choice.asks {
+            match class.call1((given,)) {
+                Ok(member) => return Ok(new_reference(member.as_borrowed())),
+                Err(error) if error.is_instance_of::<pyo3::exceptions::PyValueError>(py) => {}
+                Err(error) if error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    refused(py, choice.message)
+}
+
+/// A choice that is no str, from the text that JSON has for it as a key.
+#[cold]
+pub(super) fn choice_of_key<'py>(
+    choice: &Choice,
+    name: &Bound<'py, PyAny>,
+) -> Outcome<Option<Bound<'py, PyAny>>> {
+    for item in &choice.items {
+        let outer = item.outer.bind(name.py());
+        let text = super::dump::key_text(outer)?;
+        if text.is_some_and(|text| name.eq(text).unwrap_or(false)) {
+            return Ok(Some(item.inner.bind(name.py()).to_owned()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,249 @@
+//! JSON as what is loaded from: its reader stands where the item begins.
+
+use super::class::{Class, Object};
+use super::fail::{Fail, Outcome};
+use super::source::{Kind, Source};
+use crate::json::{Failed, Reader};
+use crate::value::encode::text;
+use pyo3::prelude::*;
+use slipring_codec::error::Segment;
+
+impl From<Failed> for Box<Fail> {
+    #[cold]
+    fn from(_: Failed) -> Self {
+        Box::new(Fail::Malformed)
+    }
+}
+
+/// An array or an object that is gone through.
+pub(super) struct Walk<'py> {
+    is_first: bool,
+    key: Key<'py>,
+}
+
+/// The key at hand.
+enum Key<'py> {
+    None,
+    /// From its quote on.
+    At(usize),
+    Object(Bound<'py, PyAny>),
+}
+
+impl<'py> Reader<'_, 'py> {
+    /// Whether another item or key follows.
+    #[inline(always)]
+    fn more(&mut self, walk: &mut Walk<'py>, container: &'static str, end: u8) -> Outcome<bool> {
+        if std::mem::replace(&mut walk.is_first, false) {
+            self.at += 1;
+            self.skip_space();
+            if self.peek() != end {
+                return Ok(true);
+            }
+            self.at += 1;
+            return Ok(false);
+        }
+        match self.comma_or(end) {
+            Some(more) => Ok(more),
+            None => {
+                self.no_comma(container, if end == b']' { "]" } else { "}" })?;
+                Ok(false)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Outcome<()> {
+        self.skip_space();
+        if self.peek() != b':' {
+            self.no_colon()?;
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
+    }
+
+    fn owned(&self, object: Object) -> Bound<'py, PyAny> {
+        super::class::owned(self.py, object)
+    }
+}
+
+/// Whether the number that begins there has a point or an exponent.
+#[inline(always)]
+fn kind_of_number(input: &[u8], at: usize) -> Kind {
+    let rest = &input[at + 1..];
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match rest.get(len) {
+        Some(b'.' | b'e' | b'E') => Kind::Float,
+        _ => Kind::Int,
+    }
+}
+
+impl<'py> Source<'py> for Reader<'_, 'py> {
+    type Item = ();
+    type List = Walk<'py>;
+    type Map = Walk<'py>;
+
+    #[inline(always)]
+    fn kind(&mut self, (): ()) -> Kind {
+        match self.peek() {
+            b'"' => Kind::Str,
+            b'0'..=b'9' | b'-' => kind_of_number(self.input, self.at),
+            b'{' => Kind::Map,
+            b'[' => Kind::List,
+            b't' | b'f' => Kind::Bool,
+            b'n' => Kind::Null,
+            _ => Kind::Other,
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, (): ()) -> Outcome<Object> {
+        Ok(self.value_at(0)?)
+    }
+
+    #[cold]
+    fn pass(&mut self, (): ()) -> Outcome<()> {
+        let passed = self.value_at(0)?;
+        drop(self.owned(passed));
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn text<R>(&mut self, (): (), use_it: impl FnOnce(&[u8]) -> R) -> Outcome<R> {
+        let begin = self.at;
+        if let Some(span) = self.span()?
+            && span.is_ascii
+        {
+            return Ok(use_it(&self.input[span.start..span.end]));
+        }
+        self.at = begin;
+        let object = self.string()?;
+        let object = self.owned(object);
+        Ok(use_it(text(&object.as_borrowed())?.as_bytes()))
+    }
+
+    fn exact(&mut self, (): ()) -> Outcome<Option<Object>> {
+        Ok(Some(self.exact_number()?))
+    }
+
+    fn as_object(&self, (): ()) -> Option<Borrowed<'_, 'py, PyAny>> {
+        None
+    }
+
+    #[inline(always)]
+    fn list(&mut self, (): (), _depth: usize) -> Outcome<Walk<'py>> {
+        Ok(Walk { is_first: true, key: Key::None })
+    }
+
+    #[inline(always)]
+    fn next_item(&mut self, walk: &mut Walk<'py>) -> Outcome<Option<()>> {
+        Ok(self.more(walk, "array", b']')?.then_some(()))
+    }
+
+    #[inline(always)]
+    fn map(&mut self, (): (), _depth: usize) -> Outcome<Walk<'py>> {
+        Ok(Walk { is_first: true, key: Key::None })
+    }
+
+    #[inline(always)]
+    fn next_field(
+        &mut self,
+        walk: &mut Walk<'py>,
+        class: &Class,
+        hint: usize,
+    ) -> Outcome<Option<(Option<usize>, ())>> {
+        if !self.more(walk, "object", b'}')? {
+            return Ok(None);
+        }
+        // The key that is foretold, with its quotes and its colon.
+        if let Some(field) = class.fields.get(hint)
+            && self.input[self.at..].starts_with(&field.json_key[1..])
+        {
+            walk.key = Key::At(self.at);
+            self.at += field.json_key.len() - 1;
+            self.skip_space();
+            return Ok(Some((Some(hint), ())));
+        }
+        if self.peek() != b'"' {
+            self.no_key()?;
+        }
+        let begin = self.at;
+        walk.key = Key::At(begin);
+        let found = match self.span()? {
+            Some(span) if span.is_ascii => class.find(&self.input[span.start..span.end], hint),
+            _ => {
+                self.at = begin;
+                let key = self.string()?;
+                let key = self.owned(key);
+                let name = key.as_borrowed();
+                let found = text(&name).ok().and_then(|text| class.search(text.as_bytes()));
+                walk.key = Key::Object(key);
+                found
+            }
+        };
+        self.colon()?;
+        Ok(Some((found, ())))
+    }
+
+    fn next_pair(&mut self, walk: &mut Walk<'py>) -> Outcome<Option<(Bound<'py, PyAny>, ())>> {
+        if !self.more(walk, "object", b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != b'"' {
+            self.no_key()?;
+        }
+        let key = self.key()?;
+        let key = self.owned(key);
+        self.colon()?;
+        Ok(Some((key, ())))
+    }
+
+    fn key_name(&mut self, walk: &Walk<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &walk.key {
+            Key::Object(key) => Ok(key.clone()),
+            Key::At(begin) => {
+                let at = std::mem::replace(&mut self.at, *begin);
+                let key = self.key();
+                self.at = at;
+                match key {
+                    Ok(key) => Ok(self.owned(key)),
+                    // It has changed since it was read.
+                    Err(Failed) => Ok(self.py.None().into_bound(self.py)),
+                }
+            }
+            Key::None => Ok(self.py.None().into_bound(self.py)),
+        }
+    }
+
+    /// Only where the key is the first one, as it is where it was dumped.
+    fn tag_text<R>(
+        &mut self,
+        (): (),
+        _key: Borrowed<'_, 'py, PyAny>,
+        key_text: &[u8],
+        use_it: impl FnOnce(&[u8]) -> R,
+    ) -> Outcome<Option<R>> {
+        let begin = self.at;
+        self.at += 1;
+        self.skip_space();
+        let mut found = None;
+        if self.peek() == b'"'
+            && let Some(key) = self.span()?
+            && self.input[key.start..key.end] == *key_text
+        {
+            self.colon()?;
+            if self.peek() == b'"'
+                && let Some(value) = self.span()?
+                && value.is_ascii
+            {
+                found = Some(use_it(&self.input[value.start..value.end]));
+            }
+        }
+        self.at = begin;
+        Ok(found)
+    }
+
+    fn note(&mut self, segment: impl FnOnce() -> Segment) {
+        self.enclose(segment);
+    }
+}

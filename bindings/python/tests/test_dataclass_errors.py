@@ -1,0 +1,424 @@
+"""What is wrong with data, and where: R9.3, D3."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import json
+import math
+import pickle
+import typing
+import uuid
+
+import marshmallow
+import pytest
+
+import slipring
+from slipring import dataclass
+
+D = decimal.Decimal
+field, meta, Meta = dataclasses.field, dataclass.meta, dataclass.Meta
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Pair(typing.NamedTuple):
+    a: int
+    b: int = 0
+
+
+@dataclasses.dataclass
+class Item:
+    name: str
+    price: D
+
+
+@dataclasses.dataclass
+class Order:
+    id: uuid.UUID
+    items: list[Item]
+    by_name: dict[str, Item] = field(default_factory=dict)
+    pair: tuple[int, str] | None = None
+
+
+def messages(tp, given, **options):
+    """What is said, and that it is the same of JSON."""
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(tp, given, **options)
+    with pytest.raises(dataclass.ValidationError) as of_json:
+        dataclass.load_from_bytes(tp, json.dumps(given), **options)
+    assert of_json.value.messages == caught.value.messages
+    assert str(of_json.value) == str(caught.value) and of_json.value.type is caught.value.type
+    return caught.value.messages
+
+
+def test_all_that_is_wrong_is_said_at_its_place():
+    """D3, R9.3: indices and names, down to the last field."""
+    good = {"name": "a", "price": "1"}
+    given = {
+        "id": "no",
+        "items": [good, {"name": 1}, good, {"name": "a", "price": "x"}, None, 5],
+        "by_name": {"k": {"price": None, "name": "n"}, "l": []},
+        "pair": ["1", 2],
+    }
+    assert messages(Order, given) == {
+        "id": ["Not a valid UUID."],
+        "items": {
+            "1": {"name": ["Not a valid string."], "price": ["Missing data for required field."]},
+            "3": {"price": ["Not a valid number."]},
+            "4": ["Field may not be null."],
+            "5": {"_schema": ["Invalid input type."]},
+        },
+        "by_name": {
+            "k": {"value": {"price": ["Field may not be null."]}},
+            "l": {"value": {"_schema": ["Invalid input type."]}},
+        },
+        "pair": {"0": ["Not a valid integer."], "1": ["Not a valid string."]},
+    }
+    assert messages(list[Order], [given, {}])["1"] == {
+        "id": ["Missing data for required field."],
+        "items": ["Missing data for required field."],
+    }
+
+
+def test_the_exception_names_field_and_type():
+    """R9.3, R9: in slipring's tree, with a text for people, and it can be sent on."""
+    with pytest.raises(dataclass.ValidationError, match="^Order: id: Not a valid UUID.; items.0: Invalid input type.$") as caught:
+        dataclass.load(Order, {"id": "x", "items": [1]})
+    error = caught.value
+    assert error.type is Order and isinstance(error, slipring.Error) and isinstance(error, ValueError)
+    assert pickle.loads(pickle.dumps(error)).messages == error.messages
+    with pytest.raises(dataclass.ValidationError, match="^int: Not a valid integer.$") as caught:
+        dataclass.load(int, "x")
+    assert caught.value.messages == {"_schema": ["Not a valid integer."]}
+    own = dataclass.ValidationError("text")
+    assert own.messages == ["text"] and str(own) == "text"
+    assert dataclass.ValidationError({"a": ["x", "y"], "b": {"0": ["z"]}}).messages["b"] == {"0": ["z"]}
+    assert slipring.ValidationError is dataclass.ValidationError
+
+
+WRONG = [
+    (str, [1, 1.5, True, [], {}], "Not a valid string."),
+    (int, ["1", 1.5, True, [], {}], "Not a valid integer."),
+    (float, ["1", True, [], {}, 10**400], "Not a valid number."),
+    (bool, ["true", 1, 0, [], {}], "Not a valid boolean."),
+    (type(None), [0, "", False, []], "Must be null."),
+    (D, ["x", "", "1_0", " 1", "1e", "--1", ".", True, [], {}, "٣"], "Not a valid number."),
+    (D, ["NaN", "Infinity", "-inf", "sNaN"], "Special numeric values (nan or infinity) are not permitted."),
+    (uuid.UUID, ["", "x" * 36, "x" * 32, "0" * 31, "0" * 36, "12345678-9abc-def0-1234-56789abcdef", 5, [], {}, "é" * 16], "Not a valid UUID."),
+    (
+        dt.datetime,
+        ["", "2026-11-21", "2026-13-01T00:00", "2026-02-30T00:00:00", "2026-01-01T24:00:00", "2026-01-01T00:00:00.", "2026-01-01T00:00+1",
+         "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00+05:60", "2026-01-01T00:00:00Zx", "0000-01-01T00:00:00", "20260101T000000", 5, [], {}, "２026-01-01T00:00"],
+        "Not a valid datetime.",
+    ),
+    (dt.date, ["", "2026-1-1", "2026-02-29", "2026-01-01T00:00:00", "2026-01-01 ", 5, []], "Not a valid date."),
+    (dt.time, ["", "1:00", "24:00", "00:60:00", "00:00:60", "00", 5, []], "Not a valid time."),
+    (dt.timedelta, ["", "P", "PT", "1D", "P1", "P1H", "PT1D", "P1Y", "P1DT", "P1.5DT1H", "PT1S1M", "P1D1D", "P99999999999D", "P" + "9" * 30 + "D", 5, []], "Not a valid period of time."),
+    (bytes, ["x", "ab=c", "====", "é", 5, []], "Not a valid base64 string."),
+    (list[int], ["abc", {}, 1, "[]"], "Not a valid list."),
+    (set[int], ["abc", {}, 1], "Not a valid set."),
+    (set, [[[]], [{}]], "Not a valid set."),
+    (tuple[int, ...], ["abc", {}, 1], "Not a valid tuple."),
+    (tuple[int, int], ["abc", {}, 1], "Not a valid tuple."),
+    (tuple[int, int], [[], [1], [1, 2, 3]], "Length must be 2."),
+    (Pair, [[], [1, 2, 3]], "Length must be between 1 and 2."),
+    (dict[str, int], ["abc", [], 1], "Not a valid mapping type."),
+    (Color, ["", "green", "RED", 1, [], {}], "Must be one of: red, blue."),
+    (Level, [0, "1", 1.0, True], "Must be one of: 1."),
+    (typing.Literal["a", 1], ["b", 2, True, 1.0, []], "Must be one of: a, 1."),
+]
+
+
+@pytest.mark.parametrize(("tp", "given", "says"), WRONG, ids=[f"{n}-{case[0]}" for n, case in enumerate(WRONG)])
+def test_values_of_another_type(tp, given, says):
+    """D2, D3: each type refuses what it is not, and None."""
+    cls = dataclasses.make_dataclass("Cls", [("value", tp), ("after", str, "")])
+    for one in given:
+        assert messages(cls, {"value": one, "after": 5}) == {"value": [says], "after": ["Not a valid string."]}
+        assert messages(typing.Optional[tp], one) == {"_schema": [says]}
+    if tp is not type(None):
+        assert messages(cls, {"value": None}) == {"value": ["Field may not be null."]}
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.dump(cls, cls(None))
+        assert caught.value.messages == {"value": ["Field may not be null."]}
+
+
+@pytest.mark.parametrize("tp", [case[0] for case in WRONG])
+def test_dumps_check_as_well(tp):
+    """D3: what is not of the type is not dumped."""
+    cls = dataclasses.make_dataclass("Cls", [("a", tp), ("b", int, 0)])
+    for dump in (dataclass.dump, dataclass.dump_to_bytes):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dump(cls, cls(object(), "x"))
+        assert set(caught.value.messages) == {"a", "b"}
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dump(list[cls], [cls(object()), 5])
+        assert set(caught.value.messages) == {"0", "1"}
+
+
+def test_numbers_that_are_none_or_endless():
+    """D2."""
+    for x in (math.nan, math.inf):
+        for call in (dataclass.load, dataclass.dump, dataclass.dump_to_bytes):
+            with pytest.raises(dataclass.ValidationError, match="Special numeric"):
+                call(float, x)
+            with pytest.raises(dataclass.ValidationError, match="Special numeric"):
+                call(D, D(x))
+    for data in (b"NaN", b"[NaN]", b"1e999"):
+        with pytest.raises(slipring.DecodeError):
+            dataclass.load_from_bytes(float, data)
+
+
+def test_keys_of_dicts():
+    """D3: as marshmallow has them, of key and of value."""
+    assert messages(dict[int, str], {"a": "x", "1": 1, "2": "fine"}) == {
+        "a": {"key": ["Not a valid integer."]},
+        "1": {"value": ["Not a valid string."]},
+    }
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.dump(dict[str, int], {1: "x", "a": "y"})
+    assert caught.value.messages == {"1": {"key": ["Not a valid string."]}, "a": {"value": ["Not a valid integer."]}}
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(dict[str, int], {1: 1})
+    assert caught.value.messages == {"1": {"key": ["Not a valid string."]}}
+
+
+def test_unions_say_what_each_type_says():
+    """D3."""
+    assert messages(int | uuid.UUID, "x") == {"_schema": ["Not a valid UUID."]}
+    assert messages(dt.date | uuid.UUID, "x") == {"_schema": ["Not a valid date.", "Not a valid UUID."]}
+    assert messages(int | list[int] | Item, True) == {
+        "_schema": ["Not a valid integer.", "Not a valid list.", "Invalid input type."]
+    }
+    assert messages(list[int] | list[bool], ["x"]) == {"0": ["Not a valid integer."]}
+    assert messages(int | str, None) == {"_schema": ["Field may not be null."]}
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.dump(int | str, [])
+    assert caught.value.messages == {"_schema": ["Not a valid integer.", "Not a valid string."]}
+
+
+# --- validators and messages ---
+
+
+def even(n):
+    if n % 2:
+        raise ValueError(f"{n} is odd.")
+
+
+def structured(n):
+    if n > 100:
+        raise dataclass.ValidationError({"limit": ["At most 100."]})
+    if n < 0:
+        raise dataclass.ValidationError(["No less", "than 0."])
+
+
+@dataclasses.dataclass
+class Checked:
+    a: int = field(default=0, metadata=meta(validate=even))
+    b: int = field(default=0, metadata=meta(validate=[even, (lambda n: n < 10, "Too large."), lambda n: n != 7]))
+    c: typing.Annotated[int, Meta(validate=structured)] = 0
+    d: list[typing.Annotated[str, Meta(validate=len)]] = field(default_factory=list)
+    e: typing.Optional[typing.Annotated[int, Meta(validate=even)]] = field(
+        default=None, metadata=meta(validate=(lambda n: n > 0, "Must be positive."))
+    )
+    f: list[int] = field(default_factory=list, metadata=meta(validate=lambda all: len(all) < 3))
+
+
+def test_validators():
+    """D3: by ValueError or False, several, in Annotated, in containers, not for None; what they say is kept."""
+    assert dataclass.load(Checked, {"a": 2, "b": 8, "c": 5, "d": ["x"], "e": None, "f": [1, 2]}) == Checked(2, 8, 5, ["x"], None, [1, 2])
+    given = {"a": 1, "b": 17, "c": 101, "d": ["x", ""], "e": -3, "f": [1, 2, 3]}
+    assert messages(Checked, given) == {
+        "a": ["1 is odd."],
+        "b": ["17 is odd.", "Too large."],
+        "c": {"limit": ["At most 100."]},
+        "e": ["-3 is odd.", "Must be positive."],
+        "f": ["Invalid value."],
+    }
+    assert messages(Checked, {"b": 7, "c": -1}) == {"b": ["7 is odd.", "Invalid value."], "c": ["No less", "than 0."]}
+    # One that gives 0 says nothing by that; only False does.
+    assert dataclass.load(Checked, {"d": [""]}) == Checked(d=[""])
+    assert messages(Checked, {"a": "x", "b": None}) == {"a": ["Not a valid integer."], "b": ["Field may not be null."]}
+
+
+def test_other_exceptions_of_validators_go_through():
+    """D3: a mistake in a validator is no mistake in the data."""
+
+    def broken(value):
+        raise KeyError("oops")
+
+    cls = dataclasses.make_dataclass("Cls", [("a", int, field(metadata=meta(validate=broken)))])
+    for call in (lambda: dataclass.load(list[cls], [{"a": 1}]), lambda: dataclass.load_from_bytes(list[cls], b'[{"a": 1}]')):
+        with pytest.raises(KeyError, match="oops"):
+            call()
+    for error in (KeyboardInterrupt, SystemExit, MemoryError):
+
+        def stop(value, error=error):
+            raise error
+
+        cls = dataclasses.make_dataclass("Cls", [("a", int, field(metadata=meta(validate=stop)))])
+        with pytest.raises(error):
+            dataclass.load(cls, {"a": 1})
+
+
+def test_marshmallows_validators_work():
+    """D3: its ValidationError is a ValueError with messages."""
+    v = marshmallow.validate
+    cls = dataclasses.make_dataclass(
+        "Cls",
+        [("n", int, field(metadata=meta(validate=v.Range(min=1, max=5)))), ("s", str, field(metadata=meta(validate=v.Length(max=2))))],
+    )
+    assert dataclass.load(cls, {"n": 1, "s": "ab"}) == cls(1, "ab")
+    assert messages(cls, {"n": 9, "s": "abc"}) == {
+        "n": ["Must be greater than or equal to 1 and less than or equal to 5."],
+        "s": ["Longer than maximum length 2."],
+    }
+
+
+def test_messages_of_ones_own():
+    """D3: for what is missing, null, or of another type; what is inside keeps its own."""
+
+    @dataclasses.dataclass
+    class Cls:
+        a: int = field(metadata=meta(required="Give a.", none="a is never null.", invalid="a is a number."))
+        b: list[int] = field(metadata=meta(invalid="b is a list."))
+        c: Item = field(metadata=meta(invalid="c is an item.", required="Give c."))
+        d: typing.Annotated[int, Meta(required="Give d.")]
+        e: Color | None = field(default=None, metadata=meta(invalid="No such colour."))
+
+    assert messages(Cls, {}) == {
+        "a": ["Give a."],
+        "b": ["Missing data for required field."],
+        "c": ["Give c."],
+        "d": ["Give d."],
+    }
+    assert messages(Cls, {"a": None, "b": None, "c": 5, "d": 1, "e": "x"}) == {
+        "a": ["a is never null."],
+        "b": ["Field may not be null."],
+        "c": ["c is an item."],
+        "e": ["No such colour."],
+    }
+    assert messages(Cls, {"a": "x", "b": ["x"], "c": {}, "d": 1}) == {
+        "a": ["a is a number."],
+        "b": {"0": ["Not a valid integer."]},
+        "c": {"name": ["Missing data for required field."], "price": ["Missing data for required field."]},
+    }
+
+
+def test_what_a_class_says_of_its_objects():
+    """D3: ValueError in `__post_init__` or `__init__` is about the object as a whole; other exceptions go through."""
+
+    @dataclasses.dataclass
+    class Span:
+        start: int
+        end: int
+
+        def __post_init__(self):
+            if self.start > self.end:
+                raise ValueError("Ends before it starts.")
+            if self.start == 7:
+                raise dataclass.ValidationError({"start": ["Not 7."]})
+            if self.start == 8:
+                raise TypeError("eight")
+
+    assert messages(list[Span], [{"start": 2, "end": 1}, {"start": 1, "end": 1}, {"start": 7, "end": 8}]) == {
+        "0": {"_schema": ["Ends before it starts."]},
+        "2": {"start": ["Not 7."]},
+    }
+    assert messages(Span, {"start": 2, "end": 1}) == {"_schema": ["Ends before it starts."]}
+    with pytest.raises(TypeError, match="eight"):
+        dataclass.load(Span, {"start": 8, "end": 9})
+
+    class Tight(Pair):
+        def __new__(cls, a, b=0):
+            if a > b:
+                raise ValueError("a is larger.")
+            return super().__new__(cls, a, b)
+
+    assert messages(list[Tight], [[1, 2], [2, 1]]) == {"1": ["a is larger."]}
+
+
+# --- JSON that is none ---
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "line", "column"),
+    [
+        (b"", "$", 1, 1),
+        (b"[", "$[0]", 1, 2),
+        (b'[{"id": 5,\n "items": [nul]}]', "$[0].items[0]", 2, 12),
+        (b'[{"id": 5, "items": [{"name": "a" "price": 1}]}]', "$[0].items[0]", 1, 35),
+        (b'[{"other": [1, {"x": tru}]}]', "$[0].other[1].x", 1, 22),
+        (b'[{"id" 5}]', "$[0]", 1, 8),
+        (b'[{"id": 5,}]', "$[0]", 1, 11),
+        (b'[{"by_name": {"k": {"name": "x}}}]', "$[0].by_name.k.name", 1, 35),
+        (b'[{"by_name": {"k": {"price": 1.}}}]', "$[0].by_name.k.price", 1, 32),
+        (b'[{"id": "\xff"}]', "$[0].id", 1, 10),
+        (b"[] x", "$", 1, 4),
+        (b'[{"pair": [1, "a"}]', "$[0].pair", 1, 18),
+        (b'[{"pair": [01, "a"]}]', "$[0].pair[0]", 1, 12),
+    ],
+)
+def test_malformed_json_says_where(data, path, line, column):
+    """D3, R9: the reader's own error, also after what is not valid."""
+    with pytest.raises(slipring.DecodeError) as caught:
+        dataclass.load_from_bytes(list[Order], data)
+    error = caught.value
+    assert (error.path, error.line, error.column) == (path, line, column)
+    assert not isinstance(error, dataclass.ValidationError)
+
+
+def test_every_prefix_is_an_error_and_no_crash():
+    """R9."""
+    order = Order(uuid.uuid4(), [Item("a", D("1.5"))], {"k": Item("é\n", D(2))}, (1, "x"))
+    data = dataclass.dump_to_bytes(order)
+    assert dataclass.load_from_bytes(Order, data) == order
+    for end in range(len(data)):
+        with pytest.raises(slipring.DecodeError):
+            dataclass.load_from_bytes(Order, data[:end])
+
+
+def test_keys_that_stand_twice():
+    """J1: the last one stays, or that is an error."""
+    data = b'{"name": "a", "name": "b", "price": 1}'
+    assert dataclass.load_from_bytes(Item, data) == Item("b", D(1))
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load_from_bytes(Item, data, duplicates="error")
+    assert caught.value.messages == {"name": ["This key stands twice."]}
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load_from_bytes(dict[str, int], b'{"a": 1, "a": 2}', duplicates="error")
+    assert caught.value.messages == {"a": ["This key stands twice."]}
+    assert dataclass.load_from_bytes(dict[str, int], b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_what_is_no_text_and_what_has_no_form():
+    """R9: with a path."""
+    for dump in (dataclass.dump_to_bytes,):
+        with pytest.raises(slipring.EncodeError) as caught:
+            dump(list[Item], [Item("a", D(1)), Item("\ud800", D(1))])
+        assert caught.value.path == "$[1].name"
+    holder = dataclasses.make_dataclass("Holder", [("x", typing.Any)])
+    for dump in (dataclass.dump, dataclass.dump_to_bytes):
+        with pytest.raises(slipring.EncodeError) as caught:
+            dump(holder({"k": [1, object()]}))
+        assert caught.value.path == "$.x.k[1]"
+
+
+def test_what_is_no_argument():
+    """R9."""
+    for call in (lambda: dataclass.load(Item), lambda: dataclass.load_from_bytes(Item, 5), lambda: dataclass.load_from_bytes(Item, None)):
+        with pytest.raises(TypeError):
+            call()
+    for options in ({"duplicates": "first"}, {"unknown": "x"}):
+        with pytest.raises(slipring.InvalidOption):
+            dataclass.load_from_bytes(Item, b"{}", **options)

@@ -1,0 +1,151 @@
+//! Numbers as JSON writes them: digits joined, and the double nearest to a decimal number.
+
+/// Eight digits `0`.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// How many of these eight bytes, from the lowest on, are digits.
+#[inline(always)]
+pub fn count_digits(chunk: u64) -> u32 {
+    // A digit becomes 0 to 9. What is more sets the upper bit of its byte; a carry touches only bytes above.
+    let values = chunk ^ ZEROS;
+    ((values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080).trailing_zeros()
+        / 8
+}
+
+/// The number that the first `count` of these bytes show, all of them digits; the lowest comes first.
+#[inline(always)]
+pub fn join_digits(chunk: u64, count: u32) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    // What is shifted in are leading zeros; then pairs, fours and all eight are joined.
+    let ones = (chunk ^ ZEROS) << (64 - 8 * count);
+    let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
+/// Powers of ten, as many as digits are joined at once.
+pub const POWERS: [u64; 9] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// Powers of ten that a double holds exactly.
+const EXACT: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// The double nearest to `mantissa` times ten to the `exponent`, ties to even; `None` where that takes more
+/// than is done here.
+#[inline(always)]
+pub fn nearest(mantissa: u64, exponent: i64) -> Option<f64> {
+    // Two exact operands make a result that is rounded once.
+    if mantissa <= 1 << 53 && (-22..=22).contains(&exponent) {
+        let n = mantissa as f64;
+        let power = EXACT[exponent.unsigned_abs() as usize];
+        return Some(if exponent < 0 { n / power } else { n * power });
+    }
+    eisel_lemire(mantissa, exponent)
+}
+
+const SMALLEST: i64 = -342;
+const LARGEST: i64 = 308;
+
+/// The algorithm of Eisel and Lemire ("Number parsing at a gigabyte per second", 2021, with the proof of Mushtak and
+/// Lemire that its fallback is not needed within the table): the upper 128 bits of the product of mantissa and
+/// power of five decide unless the lower ones are all ones. Subnormal and infinite results are left to others.
+fn eisel_lemire(mantissa: u64, exponent: i64) -> Option<f64> {
+    if mantissa == 0 {
+        return Some(0.0);
+    }
+    if !(SMALLEST..=LARGEST).contains(&exponent) {
+        return None;
+    }
+    let zeros = mantissa.leading_zeros();
+    let mantissa = mantissa << zeros;
+    let five = FIVES[(exponent - SMALLEST) as usize];
+    let first = u128::from(mantissa) * (five >> 64);
+    let (mut upper, mut lower) = ((first >> 64) as u64, first as u64);
+    // Of the 64 bits 55 are used: where the others are all ones, the lower half of the power can carry into them.
+    if upper & 0x1ff == 0x1ff {
+        let second = ((u128::from(mantissa) * u128::from(five as u64)) >> 64) as u64;
+        let carry;
+        (lower, carry) = lower.overflowing_add(second);
+        upper += u64::from(carry);
+    }
+    if lower == u64::MAX && !(-27..=55).contains(&exponent) {
+        return None;
+    }
+    let top = upper >> 63;
+    let shift = top + 64 - 52 - 3;
+    let mut bits = upper >> shift;
+    // The binary exponent of ten to the power: 217706 / 2^16 is log2(10).
+    let power = ((217_706 * exponent) >> 16) + 63 + top as i64 - i64::from(zeros) + 1023;
+    if power <= 0 {
+        return None;
+    }
+    // Half-way between two: only then is the last bit not rounded up.
+    if lower <= 1 && (-4..=23).contains(&exponent) && bits & 3 == 1 && bits << shift == upper {
+        bits &= !1;
+    }
+    bits = (bits + (bits & 1)) >> 1;
+    let (bits, power) = if bits >> 53 != 0 { (1 << 52, power + 1) } else { (bits, power) };
+    if power >= 0x7ff {
+        return None;
+    }
+    Some(f64::from_bits(bits & !(1 << 52) | (power as u64) << 52))
+}
+
+/// Of each power of five the upper 128 bits: cut for the positive ones and those below -27, whose exact value
+/// does not end; one more in the last place for those between, as the algorithm wants them.
+static FIVES: [u128; (LARGEST - SMALLEST + 1) as usize] = fives();
+
+const fn fives() -> [u128; (LARGEST - SMALLEST + 1) as usize] {
+    let mut all = [0; (LARGEST - SMALLEST + 1) as usize];
+    // 5^308 has 716 bits; 2^1100 over 5^342, which has 795, still has more than 128.
+    let mut number = [0u64; 18];
+    number[0] = 1;
+    let mut exponent = 0;
+    while exponent <= LARGEST {
+        all[(exponent - SMALLEST) as usize] = upper(&number);
+        let (mut carry, mut limb) = (0u128, 0);
+        while limb < number.len() {
+            carry += number[limb] as u128 * 5;
+            number[limb] = carry as u64;
+            carry >>= 64;
+            limb += 1;
+        }
+        exponent += 1;
+    }
+    let mut number = [0u64; 18];
+    number[17] = 1 << 12;
+    let mut exponent = -1;
+    while exponent >= SMALLEST {
+        // Cutting the quotient each time cuts the same as cutting it at the end.
+        let (mut rest, mut limb) = (0u128, number.len());
+        while limb > 0 {
+            limb -= 1;
+            let part = rest << 64 | number[limb] as u128;
+            number[limb] = (part / 5) as u64;
+            rest = part % 5;
+        }
+        let more = if exponent >= -27 { 1 } else { 0 };
+        all[(exponent - SMALLEST) as usize] = upper(&number) + more;
+        exponent -= 1;
+    }
+    all
+}
+
+/// The upper 128 bits from the highest that is set.
+const fn upper(number: &[u64; 18]) -> u128 {
+    let mut top = number.len() - 1;
+    while number[top] == 0 {
+        top -= 1;
+    }
+    let a = number[top] as u128;
+    let b = if top >= 1 { number[top - 1] as u128 } else { 0 };
+    let c = if top >= 2 { number[top - 2] } else { 0 };
+    let zeros = number[top].leading_zeros();
+    let both = a << 64 | b;
+    if zeros == 0 { both } else { both << zeros | (c >> (64 - zeros)) as u128 }
+}

@@ -1,0 +1,171 @@
+//! JSON: the texts that all languages share, and any others.
+
+use proptest::prelude::*;
+use slipring_codec::json::{self, Close, Item, JsonFault, Options, Reader, number};
+use slipring_codec::token::MAX_DEPTH;
+use slipring_codec::{DecodeErrorKind as Kind, EncodeErrorKind, Value};
+
+fn rows() -> Vec<Value> {
+    let path = format!("{}/../../tests/golden/json.json", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let Value::Array(rows) = json::from_slice(&file).unwrap() else { panic!("a list") };
+    rows
+}
+
+fn text<'v>(row: &'v Value, key: &str) -> Option<&'v str> {
+    match row.get(key)? {
+        Value::Text(text) => Some(text),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two hex digits");
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// J1, R9.1: the golden texts have the values that they have in all languages, and their errors the same places.
+#[test]
+fn golden_texts_are_read() {
+    for row in rows() {
+        let name = text(&row, "name").unwrap();
+        let data = match text(&row, "hex") {
+            Some(digits) => unhex(digits),
+            None => text(&row, "text").unwrap().into(),
+        };
+        match (json::from_slice(&data), row.get("error")) {
+            (Ok(value), None) => {
+                assert_eq!(value.to_vec().unwrap(), unhex(text(&row, "cbor").unwrap()), "{name}");
+                let written = json::to_vec(&value).unwrap();
+                assert_eq!(json::from_slice(&written).unwrap(), value, "{name}");
+            }
+            (Err(found), Some(error)) => {
+                let Kind::Json { fault, line, column, .. } = found.kind() else {
+                    panic!("{name}: {found}")
+                };
+                assert_eq!(fault.to_string(), text(error, "what").unwrap(), "{name}");
+                assert_eq!(found.path().to_string(), text(error, "path").unwrap(), "{name}");
+                let place = [("line", line), ("column", column), ("offset", found.offset())];
+                for (key, found) in place {
+                    assert_eq!(error.get(key), Some(&Value::Int(found as i128)), "{name}: {key}");
+                }
+            }
+            (got, error) => panic!("{name}: {got:?}, {error:?}"),
+        }
+    }
+}
+
+/// J1: what has no form in JSON is named with its path; depth has a limit both ways.
+#[test]
+fn what_json_has_not_is_refused() {
+    let value =
+        Value::Map(vec![("a".into(), Value::Array(vec![Value::Null, Value::Bytes(vec![])]))]);
+    let error = json::to_vec(&value).unwrap_err();
+    assert!(matches!(error.kind(), EncodeErrorKind::NoJson { what: "a byte string", .. }));
+    assert_eq!(error.path().to_string(), "$.a[1]");
+    for value in [Value::Float(f64::NAN), Value::Tag(9, Box::new(Value::Null))] {
+        assert!(json::to_vec(&value).is_err());
+    }
+    let deep = |levels| [b"[".repeat(levels), b"]".repeat(levels)].concat();
+    let value = json::from_slice(&deep(MAX_DEPTH)).unwrap();
+    assert_eq!(json::to_vec(&value).unwrap(), deep(MAX_DEPTH));
+    assert!(json::to_vec(&Value::Array(vec![value])).is_err());
+    let error = json::from_slice(&deep(MAX_DEPTH + 1)).unwrap_err();
+    assert!(
+        matches!(error.kind(), Kind::Json { fault: JsonFault::TooDeep { limit: MAX_DEPTH }, .. }),
+        "{error}"
+    );
+}
+
+/// J1: the reader itself goes deeper, as far as the bindings do.
+#[test]
+fn depth_has_a_limit() {
+    let text = b"[".repeat(json::DEPTH + 1);
+    let mut reader = Reader::new(&text, Options::default());
+    for depth in 0..json::DEPTH {
+        assert_eq!(reader.item(depth).unwrap(), Item::Array);
+        assert!(reader.first(Close::Array).unwrap());
+    }
+    let error = reader.item(json::DEPTH).unwrap_err();
+    let Kind::Json { fault: JsonFault::TooDeep { limit }, .. } = error.kind() else {
+        panic!("{error}")
+    };
+    assert_eq!((limit, error.offset()), (json::DEPTH, json::DEPTH));
+}
+
+/// J1: decimals are given as they stand there, and the reader is where it says.
+#[test]
+fn decimals_are_exact() {
+    let mut reader = Reader::new(b" [1.10, 1e-400]", Options { decimals: true });
+    assert_eq!(reader.item(0).unwrap(), Item::Array);
+    assert!(reader.first(Close::Array).unwrap());
+    assert_eq!(reader.item(1).unwrap(), Item::Decimal("1.10"));
+    assert_eq!(reader.offset(), 6);
+    assert!(reader.more(Close::Array).unwrap());
+    assert_eq!(reader.item(1).unwrap(), Item::Decimal("1e-400"));
+    assert!(!reader.more(Close::Array).unwrap());
+    reader.finish().unwrap();
+}
+
+/// R13.2: what a text is can be told by its first character.
+#[test]
+fn kinds_are_told_by_the_first_character() {
+    for (text, kind) in
+        [("{", "object"), (" [", "array"), ("\n\"", "string"), ("-", "number"), ("7", "number")]
+            .into_iter()
+            .chain([("true", "boolean"), ("false", "boolean"), ("null", "null")])
+    {
+        assert_eq!(json::kind(text.as_bytes()), Some(kind));
+    }
+    assert_eq!((json::kind(b""), json::kind(b" x")), (None, None));
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(|n| Value::Int(n.into())),
+        (-(1i128 << 64)..1i128 << 64).prop_map(Value::Int),
+        any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(Value::Float),
+        any::<String>().prop_map(Value::Text),
+        "[\\x00-\\x7f\"]{0,40}".prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(4, 64, 8, |inner| {
+        let pairs = prop::collection::btree_map(any::<String>(), inner.clone(), 0..6);
+        prop_oneof![
+            prop::collection::vec(inner, 0..6).prop_map(Value::Array),
+            pairs.prop_map(|m| Value::Map(
+                m.into_iter().map(|(k, v)| (Value::Text(k), v)).collect()
+            )),
+        ]
+    })
+}
+
+proptest! {
+    /// J1: what is written is read as the same, floats to the last bit.
+    #[test]
+    fn values_come_back(value in value()) {
+        let text = json::to_vec(&value).unwrap();
+        prop_assert_eq!(json::from_slice(&text).unwrap().to_vec().unwrap(), value.to_vec().unwrap());
+        // Every end of it is an error or a value.
+        for end in 0..text.len().min(64) {
+            let _ = json::from_slice(&text[..end]);
+        }
+    }
+
+    /// P9: any bytes end well.
+    #[test]
+    fn any_bytes_end_well(bytes: Vec<u8>, letters in "[\\[\\]{}:,\"\\\\u0-9aeE.+-]{0,24}") {
+        let _ = json::from_slice(&bytes);
+        let _ = json::from_slice(letters.as_bytes());
+    }
+
+    /// J1: doubles are the nearest ones.
+    #[test]
+    fn doubles_are_nearest(mantissa: u64, exponent in -345i64..312) {
+        if let Some(x) = number::nearest(mantissa, exponent) {
+            let expected: f64 = format!("{mantissa}e{exponent}").parse().unwrap();
+            prop_assert_eq!(x.to_bits(), expected.to_bits());
+        }
+    }
+}
