@@ -545,8 +545,9 @@ defmodule Slipring do
   arrive with it become the struct. For structs that don't derive `Slipring.Encodable`; those that do are
   registered by themselves, as soon as one is sent or its name arrives.
 
-  Options: `:name`, `:version`, `:only` and `:except`, as there. Raises an `ArgumentError` if another module has the
-  name.
+  Options: `:name`, `:version`, `:only` and `:except`, as there; and `:migrations`, functions from the fields of a version
+  to those of the next, by the version that each starts from (`%{1 => &to_two/1}`; see `Slipring.Object`). Raises an
+  `ArgumentError` if another module has the name.
 
       iex> Slipring.register(URI, name: "uri", only: [:scheme, :host])
       :ok
@@ -559,9 +560,15 @@ defmodule Slipring do
              function_exported?(module, :__struct__, 0),
            do: wrong!("register/2", "a module that has a struct", module)
 
-    type = Structs.type!(module, module.__struct__(), options)
+    {migrations, options} =
+      if Keyword.keyword?(options),
+        do: Keyword.pop(options, :migrations, %{}),
+        else: {%{}, options}
 
-    with {:taken, other} <- Structs.register(module, type) do
+    {_name, version, _fields} = type = Structs.type!(module, module.__struct__(), options)
+    migrations = Structs.migrations!(migrations, version)
+
+    with {:taken, other} <- Structs.register(module, type, migrations) do
       raise ArgumentError,
             "the name #{inspect(elem(type, 0))} is taken by #{inspect(other)}: give another name:"
     end

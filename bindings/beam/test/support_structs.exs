@@ -17,6 +17,20 @@ defmodule Slipring.Test.Price do
   def load(1, %{"euros" => euros}), do: %__MODULE__{cents: 100 * euros, currency: "EUR"}
 end
 
+defmodule Slipring.Test.Item do
+  @behaviour Slipring.Object
+  @derive {Slipring.Encodable, name: "test.item", version: 4}
+  defstruct cents: 0, currency: "EUR", note: nil
+
+  @impl true
+  def migrate(1, %{"euros" => euros}), do: %{"cents" => 100 * euros, "gone" => true}
+  def migrate(3, fields), do: Map.update!(fields, "note", &String.upcase/1)
+end
+
+defmodule Slipring.Test.Foreign do
+  defstruct [:x, :y]
+end
+
 defmodule Slipring.Test.Celsius do
   defstruct [:degrees]
 

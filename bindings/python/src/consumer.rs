@@ -4,13 +4,14 @@ use crate::end::{Close, End, Timeout};
 use crate::error;
 use crate::frame::{Frame, Taking};
 use crate::size;
+use crate::table::schema::{self, Expects};
 use crate::table::stream::TableReader;
 use crate::watcher::{self, Watch, coroutine};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{Py, intern};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The most frames that one call reserves room for before it has seen them.
 const ROOM: usize = 1024;
@@ -20,16 +21,17 @@ const ROOM: usize = 1024;
 pub(crate) struct Consumer {
     end: Arc<End<slipring::Consumer>>,
     taking: Taking,
+    expects: OnceLock<Arc<Expects>>,
 }
 
 impl Consumer {
     pub(crate) fn new(end: Arc<End<slipring::Consumer>>, taking: Taking) -> Self {
-        Self { end, taking }
+        Self { end, taking, expects: OnceLock::new() }
     }
 
     #[inline]
     fn frame(&self, frame: slipring::Frame) -> Frame {
-        Frame::new(frame, self.taking)
+        Frame::new(frame, self.taking())
     }
 
     /// A frame as the ring has it.
@@ -38,8 +40,9 @@ impl Consumer {
     }
 
     /// What was said of what it takes.
+    #[inline]
     pub(crate) fn taking(&self) -> Taking {
-        self.taking
+        Taking { expects: self.expects.get().cloned(), ..self.taking }
     }
 
     #[inline]
@@ -54,6 +57,29 @@ impl Consumer {
     #[pyo3(signature = (*, timeout=None))]
     fn tables(slf: Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<TableReader> {
         Ok(TableReader::new(slf.unbind(), Timeout::parse(timeout)?))
+    }
+
+    /// Tables of this name are read as this schema from now on.
+    #[pyo3(signature = (name, schema, *, version, oldest=None, migrations=None),
+           text_signature = "(name, schema, *, version, oldest=1, migrations=None)")]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn expect(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        schema: &Bound<'_, PyAny>,
+        version: &Bound<'_, PyAny>,
+        oldest: Option<&Bound<'_, PyAny>>,
+        migrations: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let version = schema::version(version, "version")?;
+        let oldest = oldest.map_or(Ok(1), |oldest| schema::version(oldest, "oldest"))?;
+        let expected = schema::Expected::new(name, schema, version, oldest, migrations)?;
+        let schemas = self.end.segment(py)?.schemas();
+        let want = schemas.want(schema::KIND, name, oldest..=version);
+        self.end.want(py, name, want.map_err(|e| error::raise(py, e))?)?;
+        self.expects.get_or_init(Arc::default).add(expected);
+        Ok(())
     }
 
     #[pyo3(signature = (timeout=None))]

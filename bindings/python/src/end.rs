@@ -9,7 +9,7 @@ use crate::{error, fork, watcher};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use slipring::{Error, Segment, Wait};
+use slipring::{Error, Segment, Wait, Want};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -125,6 +125,8 @@ pub(crate) struct End<T> {
     handle: Mutex<Option<T>>,
     /// For watchers, which must not wait for the handle.
     segment: Mutex<Option<Segment>>,
+    /// What was said of the versions that are read, by the names of schemas. Each holds the segment, too.
+    wants: Mutex<Vec<(String, Want)>>,
     closing: AtomicBool,
     forks: u32,
     /// `"producer"` or `"consumer"`.
@@ -136,6 +138,7 @@ impl<T: Send> End<T> {
         Self {
             handle: Mutex::new(Some(handle)),
             segment: Mutex::new(Some(segment)),
+            wants: Mutex::new(Vec::new()),
             closing: AtomicBool::new(false),
             forks: fork::count(),
             role,
@@ -247,6 +250,18 @@ impl<T: Send> End<T> {
         segment.ok_or_else(|| self.raise(py, Stop::Detached))
     }
 
+    /// Says until this end is closed which versions of a schema are read, in place of what was said before.
+    pub(crate) fn want(&self, py: Python<'_>, name: &str, want: Want) -> PyResult<()> {
+        let segment = self.segment.lock();
+        if segment.is_none() {
+            return Err(self.raise(py, Stop::Detached));
+        }
+        let mut wants = self.wants.lock();
+        wants.retain(|(of, _)| of != name);
+        wants.push((name.to_owned(), want));
+        Ok(())
+    }
+
     /// For people: the class, the ring, and what state the handle is in. Waits for nobody.
     pub(crate) fn describe(&self, class: &str, state: impl FnOnce(&T) -> String) -> String {
         let state = if self.forks != fork::count() {
@@ -298,7 +313,8 @@ impl<T: Send> Close for End<T> {
             None => py.detach(|| self.handle.lock().take()),
         };
         let segment = self.segment.lock().take();
-        drop((handle, segment));
+        let wants = std::mem::take(&mut *self.wants.lock());
+        drop((handle, wants, segment));
         // Tasks that wait for this end learn that it is closed.
         watcher::dismiss(py, self.address());
     }

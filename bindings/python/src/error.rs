@@ -7,6 +7,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyString};
 use pyo3::{Py, intern};
 use slipring::{Error, Segment};
+use slipring_codec::evolution::Fault;
 use slipring_codec::{DecodeError, EncodeError};
 
 /// A class of `slipring.errors`.
@@ -252,6 +253,30 @@ pub(crate) fn decode(py: Python<'_>, error: &DecodeError, kind: &str) -> PyErr {
         e.setattr("offset", error.offset())?;
         e.setattr("type", kind)?;
         e.setattr("hint", error.hint())
+    })
+}
+
+/// A schema that can't be read as another: what `told` says, of these versions, with the migration that is needed, if one
+/// would help.
+#[cold]
+pub(crate) fn schema(
+    py: Python<'_>,
+    message: String,
+    (name, written, wanted): (&str, u32, u32),
+    faults: &[Fault],
+    migration: Option<(u32, u32)>,
+) -> PyErr {
+    make(py, intern!(py, "SchemaError"), message, |e| {
+        let fault = class(py, intern!(py, "SchemaFault"))?;
+        let shown = |of: &Option<arrow_schema::DataType>| of.as_ref().map(ToString::to_string);
+        let told = |found: &Fault| {
+            fault.call1((&found.path, shown(&found.was), shown(&found.wants), found.reason.name()))
+        };
+        e.setattr("name", name)?;
+        e.setattr("written", written)?;
+        e.setattr("wanted", wanted)?;
+        e.setattr("faults", faults.iter().map(told).collect::<PyResult<Vec<_>>>()?)?;
+        e.setattr("migration", migration)
     })
 }
 

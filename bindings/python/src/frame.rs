@@ -6,6 +6,7 @@
 //!    the frame, so that there is no cycle and freeing waits for no garbage collector.
 
 use crate::export::Layout;
+use crate::table::schema::Expects;
 use crate::value::{self, Place, Reader};
 use crate::{array, counts, error, export, foreign, fork, json, meta, pickle, table};
 use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError};
@@ -158,6 +159,11 @@ impl Lease {
         Self { frame, content }
     }
 
+    /// The schema that its header names.
+    pub(crate) fn schema(&self, py: Python<'_>) -> PyResult<Option<slipring::Schema>> {
+        self.frame.schema().map_err(|e| error::raise(py, e))
+    }
+
     fn found(&self, py: Python<'_>) -> PyResult<&Found> {
         if self.frame.header().format_version != FORMAT_VERSION {
             return Err(other_version(py, self.frame.header()));
@@ -217,7 +223,7 @@ impl Window {
 }
 
 /// What a consumer has said of what it takes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Taking {
     /// Pickles are loaded.
     pub(crate) pickle: bool,
@@ -225,6 +231,8 @@ pub(crate) struct Taking {
     pub(crate) copy: bool,
     /// What of a table is looked at.
     pub(crate) checks: Checks,
+    /// As what tables of some names are read.
+    pub(crate) expects: Option<Arc<Expects>>,
 }
 
 #[cold]
@@ -425,7 +433,7 @@ impl Frame {
     }
 }
 
-fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py, PyAny>> {
+fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py, PyAny>> {
     let py = lease.py();
     let found = lease.get().found(py)?;
     match Format::from_code(lease.get().frame.header().format) {
@@ -459,7 +467,7 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: Taking) -> PyResult<Bound<'py,
 }
 
 /// The table of a frame.
-fn decode_table(py: Python<'_>, lease: &Lease, taking: Taking) -> PyResult<table::Table> {
+fn decode_table(py: Python<'_>, lease: &Lease, taking: &Taking) -> PyResult<table::Table> {
     lease.found(py)?;
     let Held::Shared(frame) = &lease.frame else {
         let what = format!("a frame of format {} is no table", name(lease.frame.header()));
@@ -496,7 +504,7 @@ impl Frame {
         if let Some(value) = value {
             return Ok(value.into_bound(py));
         }
-        let decoded = decode(lease.bind(py), self.taking)?;
+        let decoded = decode(lease.bind(py), &self.taking)?;
         counts::decoded(self.header.format, self.header.body_len);
         let mut state = self.lock(py);
         if let State::Leased { value, .. } = &mut *state {
@@ -511,7 +519,7 @@ impl Frame {
     /// The table of a frame of format `arrow`, also where its value is a list of records or a column.
     #[getter]
     fn table(&self, py: Python<'_>) -> PyResult<table::Table> {
-        decode_table(py, self.lease(py)?.0.get(), self.taking)
+        decode_table(py, self.lease(py)?.0.get(), &self.taking)
     }
 
     /// Of tables only, so that no library takes another frame for one.

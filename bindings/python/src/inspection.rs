@@ -35,10 +35,10 @@ impl Process {
 /// A schema in a ring's table.
 #[pyclass(frozen, get_all, module = "slipring")]
 pub(crate) struct Schema {
-    id: u32,
+    pub(crate) id: u32,
     kind: u16,
-    name: String,
-    version: u16,
+    pub(crate) name: String,
+    pub(crate) version: u16,
     size: u64,
     created_ns: u64,
     wanted: Option<(u16, u16)>,

@@ -4,9 +4,11 @@ use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
+use crate::inspection::Schema;
 use crate::outgoing::{self, Form, Guess, Kind, Unsent};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
+use crate::table::schema::{KIND, Under};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
@@ -132,7 +134,7 @@ impl Producer {
         let py = object.py();
         if value::is_basic(object) {
             if let Look::Table(table) = records::of_list(object, records::WORTH)? {
-                return table::send::send(py, &self.end, &table, meta, timeout, 0);
+                return table::send::send(py, &self.end, &table, None, meta, timeout, 0);
             }
             return self.send_value(object, meta, timeout);
         }
@@ -148,7 +150,7 @@ impl Producer {
             Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
             Kind::Odd(refusal) => self.send_odd(object, refusal, meta, timeout),
             // A table that does not come as Arrow may still be a pickle.
-            Kind::Table => match self.send_table(object, meta, timeout) {
+            Kind::Table => match self.send_table(object, None, meta, timeout) {
                 Err(refusal) if error::is_refusal(py, &refusal) => {
                     self.send_odd(object, refusal, meta, timeout)
                 }
@@ -175,8 +177,15 @@ impl Producer {
     fn send_on(&self, frame: &Bound<'_, Frame>, timeout: Timeout) -> PyResult<()> {
         let py = frame.py();
         let timeout = timeout.begin();
-        let (lease, header) = frame.get().to_send_on(py)?;
+        let (lease, mut header) = frame.get().to_send_on(py)?;
         let body = lease.get().body();
+        // A schema has another number in another ring.
+        if let Some(schema) = lease.get().schema(py)? {
+            let schemas = self.end.segment(py)?.schemas();
+            let (kind, name, version) = (schema.kind(), schema.name(), schema.version());
+            let there = py.detach(|| schemas.add(kind, name, version, &schema));
+            header = header.with_schema(&there.map_err(|e| error::raise(py, e))?);
+        }
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(body.len(), wait))?;
         copy(py, body, &mut grant)?;
         commit(py, &self.end, grant, header, timeout)?;
@@ -200,6 +209,7 @@ impl Producer {
     fn send_table(
         &self,
         object: &Bound<'_, PyAny>,
+        under: Option<&Under>,
         meta: Option<&[u8]>,
         timeout: Timeout,
     ) -> PyResult<()> {
@@ -207,7 +217,14 @@ impl Producer {
             true => table::take::whole(object)?,
             false => records::asked(object)?,
         };
-        table::send::send(object.py(), &self.end, &table, meta, timeout, 0)
+        table::send::send(object.py(), &self.end, &table, under, meta, timeout, 0)
+    }
+
+    /// A schema of this ring, to send tables under.
+    fn under(&self, schema: &Bound<'_, Schema>) -> PyResult<Under> {
+        let py = schema.py();
+        let schemas = self.end.segment(py)?.schemas();
+        Under::find(py, &schemas, schema.get())
     }
 
     fn send_buffer(
@@ -257,7 +274,7 @@ impl Producer {
                     Unsent::Raised(error) => error,
                 })
             }
-            Form::Arrow => self.send_table(object, meta, timeout),
+            Form::Arrow => self.send_table(object, None, meta, timeout),
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
             Form::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
         }
@@ -424,17 +441,27 @@ fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
 
 #[pymethods]
 impl Producer {
-    #[pyo3(signature = (obj, *, format=None, meta=None, timeout=None, drop_oldest=false))]
+    #[pyo3(signature = (obj, *, format=None, schema=None, meta=None, timeout=None, drop_oldest=false))]
     fn send(
         &self,
         obj: &Bound<'_, PyAny>,
         format: Option<Form>,
+        schema: Option<&Bound<'_, Schema>>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         drop_oldest: bool,
     ) -> PyResult<()> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
+        if let Some(schema) = schema {
+            if !matches!(format, None | Some(Form::Arrow)) {
+                return Err(PyTypeError::new_err(
+                    "what is sent under a schema is a table: leave format away",
+                ));
+            }
+            let under = self.under(schema)?;
+            return self.send_table(obj, Some(&under), meta.as_deref(), timeout);
+        }
         if let Some(form) = format {
             return self.send_as(form, obj, meta.as_deref(), timeout);
         }
@@ -480,11 +507,12 @@ impl Producer {
     }
 
     /// A table of any length, in frames of `rows` rows at most: how many frames that were.
-    #[pyo3(signature = (source, *, rows=None, meta=None, timeout=None))]
+    #[pyo3(signature = (source, *, rows=None, schema=None, meta=None, timeout=None))]
     fn send_batches(
         &self,
         source: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
+        schema: Option<&Bound<'_, Schema>>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
@@ -495,9 +523,11 @@ impl Producer {
         if !table::take::shows(source)? {
             return Err(unsupported(source, "give a data frame, or a reader of batches"));
         }
-        let mut sent = 0;
+        let under = schema.map(|schema| self.under(schema)).transpose()?;
+        let (mut sent, under) = (0, under.as_ref());
         let meta = meta.as_deref();
-        match table::stream::send_batches(&self.end, source, rows, meta, timeout, &mut sent) {
+        match table::stream::send_batches(&self.end, source, rows, under, meta, timeout, &mut sent)
+        {
             Ok(()) => Ok(sent),
             Err(error) => Err(error::after(source.py(), error, sent)),
         }
@@ -521,14 +551,15 @@ impl Producer {
         Reservation::new(py, self.end.clone(), planned(py, shape, dtype, order)?, meta, timeout)
     }
 
-    #[pyo3(signature = (obj, *, format=None, meta=None))]
+    #[pyo3(signature = (obj, *, format=None, schema=None, meta=None))]
     fn send_async<'py>(
         slf: Bound<'py, Self>,
         obj: Bound<'py, PyAny>,
         format: Option<Bound<'py, PyAny>>,
+        schema: Option<Bound<'py, Schema>>,
         meta: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        coroutine(slf.py(), "send", (slf, obj, format, meta))
+        coroutine(slf.py(), "send", (slf, obj, format, schema, meta))
     }
 
     fn send_many_async<'py>(
@@ -576,6 +607,14 @@ impl Producer {
     fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
         let segment = self.end.segment(py)?;
         watcher::watch(py, self.end.address(), segment.writable(), callback)
+    }
+
+    /// The oldest and the newest version of a schema that all consumers read which have said so.
+    fn wanted(&self, py: Python<'_>, name: &str) -> PyResult<Option<(u16, u16)>> {
+        let schemas = self.end.segment(py)?.schemas();
+        let range = py.detach(|| schemas.readable(KIND, name));
+        let range = range.map_err(|e| self.end.raise(py, Stop::Ring(e)))?;
+        Ok(range.map(|range| (*range.start(), *range.end())))
     }
 
     #[getter]

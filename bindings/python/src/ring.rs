@@ -5,6 +5,7 @@ use crate::end::{Close, End};
 use crate::frame::Taking;
 use crate::inspection::{Inspection, Schema};
 use crate::producer::Producer;
+use crate::table::schema;
 use crate::{error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -114,7 +115,7 @@ impl Ring {
             let end = Arc::new(end);
             hold.consumers.retain(|end| end.strong_count() > 0);
             hold.consumers.push(Arc::downgrade(&end));
-            Ok(Consumer::new(end, Taking { pickle, copy, checks }))
+            Ok(Consumer::new(end, Taking { pickle, copy, checks, expects: None }))
         })
     }
 
@@ -161,6 +162,21 @@ impl Ring {
     fn schemas(&self, py: Python<'_>) -> PyResult<Vec<Schema>> {
         let found = self.with(py, |hold| Ok(hold.segment.schemas()))?;
         Ok(py.detach(|| found.describe()).into_iter().map(Schema::from).collect())
+    }
+
+    /// Stores a version of a schema, under which tables can be sent from then on.
+    #[pyo3(signature = (name, schema, *, version, breaking=false))]
+    fn announce(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        schema: &Bound<'_, PyAny>,
+        version: &Bound<'_, PyAny>,
+        breaking: bool,
+    ) -> PyResult<Schema> {
+        let version = schema::version(version, "version")?;
+        let schemas = self.with(py, |hold| Ok(hold.segment.schemas()))?;
+        schema::announce(py, &schemas, name, schema, version, breaking).map(Schema::from)
     }
 
     /// For the package itself and its tests: the id of a schema that is added, or there.

@@ -6,8 +6,12 @@
 
 use std::fmt;
 
+use crate::evolution::{MigrationMissing, Versions};
 use crate::tag;
 use crate::value::Value;
+
+/// Makes the fields of a version of those of the one before, or says what is wrong with them.
+pub type Migration = fn(Value) -> Result<Value, String>;
 
 /// A type that travels by name.
 ///
@@ -45,10 +49,15 @@ pub trait Extension: Sized {
     /// Of the fields as [`to_fields`](Self::to_fields) makes them.
     const VERSION: u64;
 
+    /// Functions from the fields of a version, which stands before each, to those of the next. Where there are any, what is
+    /// older than [`VERSION`](Self::VERSION) goes through all of them from its own on, and one that is missing is an error.
+    const MIGRATIONS: &'static [(u64, Migration)] = &[];
+
     /// The object's fields, usually a map of texts.
     fn to_fields(&self) -> Value;
 
-    /// The object of these fields, which a sender of this version has made.
+    /// The object of these fields, which a sender of this version has made; of [`VERSION`](Self::VERSION), if they were
+    /// migrated.
     ///
     /// # Errors
     ///
@@ -70,7 +79,9 @@ pub enum ExtensionError {
         /// The name that was asked for.
         expected: &'static str,
     },
-    /// Its fields are not what the type needs.
+    /// A step from its version to the type's is missing.
+    Migration(MigrationMissing),
+    /// Its fields are not what the type needs, or what a migration does.
     #[non_exhaustive]
     Fields {
         /// The name.
@@ -88,6 +99,10 @@ impl fmt::Display for ExtensionError {
             Self::NotAnObject => f.write_str("the value is no object with a name"),
             Self::OtherName { found, expected } => {
                 write!(f, "the value is an object {found:?}, not {expected:?}")
+            }
+            Self::Migration(missing) => {
+                let MigrationMissing { name, from, .. } = missing;
+                write!(f, "an object {name:?} of version {from} can't be read; {missing}")
             }
             Self::Fields { name, version, reason } => {
                 write!(f, "the fields of {name:?}, version {version}, can't be used: {reason}")
@@ -124,10 +139,19 @@ impl Value {
             let found = name.to_owned();
             return Err(ExtensionError::OtherName { found, expected: T::NAME });
         }
-        T::from_fields(version, fields).map_err(|reason| ExtensionError::Fields {
-            name: T::NAME,
-            version,
-            reason,
-        })
+        let wrong = |version, reason| ExtensionError::Fields { name: T::NAME, version, reason };
+        if version >= T::VERSION || T::MIGRATIONS.is_empty() {
+            return T::from_fields(version, fields).map_err(|reason| wrong(version, reason));
+        }
+        let mut versions = Versions::new();
+        for (from, migrate) in T::MIGRATIONS {
+            versions.register(T::NAME, *from, *migrate);
+        }
+        let steps = versions.chain(T::NAME, version, T::VERSION);
+        let mut fields = fields.clone();
+        for (from, migrate) in steps.map_err(ExtensionError::Migration)? {
+            fields = migrate(fields).map_err(|reason| wrong(from, reason))?;
+        }
+        T::from_fields(T::VERSION, &fields).map_err(|reason| wrong(T::VERSION, reason))
     }
 }

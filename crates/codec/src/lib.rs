@@ -13,6 +13,7 @@
 //! | [`cost`] | what that costs, as measured in use |
 //! | [`tag`] | what CBOR's tags and our own say of an item |
 //! | [`extension`] | types of one's own in values |
+//! | [`evolution`] | schemas that change: what may, and how the old is read as the new |
 //! | [`token`] | CBOR, one token at a time: what bindings drive from and to their own objects |
 //! | [`value`] | CBOR as a tree, for Rust |
 //! | [`json`] | JSON, piece by piece and as a tree |
@@ -60,6 +61,7 @@
 
 pub mod cost;
 pub mod error;
+pub mod evolution;
 pub mod extension;
 pub mod format;
 pub mod frame;

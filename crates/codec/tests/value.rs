@@ -1,8 +1,9 @@
 //! Token layer and tree: round trips, limits, hostile input.
 
 use proptest::prelude::*;
+use slipring_codec::extension::{Extension, Migration};
 use slipring_codec::token::MAX_DEPTH;
-use slipring_codec::{DecodeErrorKind, Decoder, EncodeErrorKind, Encoder, Token, Value};
+use slipring_codec::{DecodeErrorKind, Decoder, EncodeErrorKind, Encoder, Token, Value, tag};
 
 fn leaf() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -304,4 +305,49 @@ fn golden_values_come_back() {
         read += 1;
     }
     assert!(read > 50, "{read}");
+}
+
+/// R5.2, R5.3, R12.4: fields of older versions go through the migrations, and one that is missing is named.
+#[test]
+fn objects_of_older_versions_are_migrated() {
+    #[derive(Debug, PartialEq)]
+    struct Price(i128);
+    impl Extension for Price {
+        const NAME: &'static str = "shop.price";
+        const VERSION: u64 = 4;
+        const MIGRATIONS: &'static [(u64, Migration)] = &[
+            (2, |fields| match fields {
+                Value::Int(euros) => Ok(Value::Int(euros * 100)),
+                other => Err(format!("{other:?} is no integer")),
+            }),
+            (3, |cents| Ok(Value::Map(vec![("cents".into(), cents)]))),
+        ];
+        fn to_fields(&self) -> Value {
+            Value::Map(vec![("cents".into(), Value::Int(self.0))])
+        }
+        fn from_fields(version: u64, fields: &Value) -> Result<Self, String> {
+            match (version, fields.get("cents")) {
+                (4, Some(Value::Int(cents))) => Ok(Price(*cents)),
+                other => Err(format!("{other:?}")),
+            }
+        }
+    }
+    let object = |version: u64, fields| {
+        let parts = vec![Price::NAME.into(), version.into(), fields];
+        Value::Tag(tag::OBJECT, Box::new(Value::Array(parts))).to_object::<Price>()
+    };
+    assert_eq!(Value::object(&Price(7)).to_object(), Ok(Price(7)));
+    assert_eq!(object(3, Value::Int(500)), Ok(Price(500)));
+    assert_eq!(object(2, Value::Int(5)), Ok(Price(500)));
+    let missing = object(1, Value::Null).unwrap_err().to_string();
+    let needed = "register a migration of \"shop.price\" from version 1 to 2";
+    assert!(missing.ends_with(needed), "{missing}");
+    let wrong = object(2, Value::Null).unwrap_err().to_string();
+    assert!(
+        wrong.contains("\"shop.price\", version 2, can't be used: Null is no integer"),
+        "{wrong}"
+    );
+    // A newer one goes to the type as it is. No chain is so long that a claimed version would fill memory.
+    assert!(object(5, Value::Null).unwrap_err().to_string().contains("version 5"));
+    assert!(object(0, Value::Null).is_err());
 }

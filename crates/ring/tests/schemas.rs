@@ -446,3 +446,28 @@ fn garbage_in_the_schema_table_ends_in_an_error() {
     }
     assert!(corrupt > 50 && right > 500, "{corrupt} corrupt, {right} right");
 }
+
+/// R13.2, R14.3: a frame leads to the schema that its header names, also when its consumer is gone.
+#[test]
+fn a_frame_leads_to_its_schema() {
+    let segment = Segment::options().capacity(1 << 20).create_anonymous().unwrap();
+    let schema = segment.schemas().add(3, "reading", 7, b"fields").unwrap();
+    let mut tx = segment.producer().unwrap();
+    let mut rx = segment.consumer().unwrap();
+    tx.send(Header::raw().with_schema(&schema), b"rows", &Wait::no()).unwrap();
+    tx.send(Header::raw(), b"rows", &Wait::no()).unwrap();
+    let unknown = Header { schema_id: 900, schema_version: 1, ..Header::raw() };
+    tx.send(unknown, b"rows", &Wait::no()).unwrap();
+    let other = Header { schema_version: 8, ..Header::raw().with_schema(&schema) };
+    tx.send(other, b"rows", &Wait::no()).unwrap();
+    let frames: Vec<_> = (0..4).map(|_| rx.recv(&Wait::no()).unwrap()).collect();
+    drop((tx, rx, segment));
+    let found = frames[0].schema().unwrap().unwrap();
+    assert_eq!((found.name(), found.version(), &*found), ("reading", 7, &b"fields"[..]));
+    assert!(frames[1].schema().unwrap().is_none());
+    for (frame, says) in [(&frames[2], 0), (&frames[3], 7)] {
+        let error = frame.schema().unwrap_err();
+        let Error::Corrupt { what, found, .. } = error else { panic!("{error}") };
+        assert_eq!((what, found), ("version of the schema of a frame", says));
+    }
+}

@@ -12,7 +12,8 @@ defmodule Slipring.Structs do
 
   @options [:name, :version, :only, :except]
 
-  # `{%{module => {name, version, {{field, text}, ...}}}, {templates, %{name => {template, version, loads?}}}}`
+  # `{%{module => {name, version, {{field, text}, ...}}}, {templates, %{name => {template, version, loads?}}},
+  #   %{module => %{version => migration}}}`
   defp state, do: :persistent_term.get(@key, nil) || change(& &1)
 
   def registry, do: elem(state(), 0)
@@ -25,7 +26,7 @@ defmodule Slipring.Structs do
 
   defp put(change) do
     old = :persistent_term.get(@key, nil)
-    new = change.(old || {%{}, {templates(), %{}}})
+    new = change.(old || {%{}, {templates(), %{}}, %{}})
     if new != old, do: :persistent_term.put(@key, new)
     new
   end
@@ -72,13 +73,27 @@ defmodule Slipring.Structs do
     raise ArgumentError, "option #{inspect(option)} is #{inspect(got)}, but must be #{expected}"
   end
 
-  # `:ok`, or the module that has the name.
-  def register(module, {name, version, _fields} = type) do
-    template = module.__struct__()
-    loads? = loads?(module)
+  # Functions by the version that each starts from, which are checked.
+  def migrations!(migrations, version) do
+    good? = fn {from, migrate} -> from in 0..(version - 1)//1 and is_function(migrate, 1) end
 
-    {types, {_templates, names}} =
-      change(fn {types, {templates, names}} = state ->
+    check!(
+      is_map(migrations) and Enum.all?(migrations, good?),
+      :migrations,
+      "a map of functions, each by the version below #{version} that it starts from",
+      migrations
+    )
+
+    migrations
+  end
+
+  # `:ok`, or the module that has the name.
+  def register(module, {name, version, _fields} = type, migrations \\ %{}) do
+    template = module.__struct__()
+    loads? = loads?(module) or migrations != %{}
+
+    {types, {_templates, names}, _migrations} =
+      change(fn {types, {templates, names}, steps} = state ->
         case names do
           %{^name => {%{__struct__: other}, _version, _loads?}} when other != module ->
             state
@@ -86,7 +101,7 @@ defmodule Slipring.Structs do
           _free ->
             {types, names} = without(types, names, module)
             names = Map.put(names, name, {template, version, loads?})
-            {Map.put(types, module, type), {templates, names}}
+            {Map.put(types, module, type), {templates, names}, Map.put(steps, module, migrations)}
         end
       end)
 
@@ -98,10 +113,10 @@ defmodule Slipring.Structs do
 
   def forget(module) do
     case :persistent_term.get(@key, nil) do
-      {%{^module => _type}, _forms} ->
-        change(fn {types, {templates, names}} ->
+      {%{^module => _type}, _forms, _migrations} ->
+        change(fn {types, {templates, names}, migrations} ->
           {types, names} = without(types, names, module)
-          {types, {templates, names}}
+          {types, {templates, names}, Map.delete(migrations, module)}
         end)
 
         :ok
@@ -252,9 +267,9 @@ defmodule Slipring.Structs do
     object = %{object | fields: load(object.fields, names)}
 
     case Map.get(names, object.name) do
-      {%{__struct__: module}, version, true} when version != object.version ->
-        Choices.loaded(module, object.name, object.version)
-        module.load(object.version, object.fields)
+      {template, version, true} when version != object.version ->
+        Choices.loaded(template.__struct__, object.name, object.version)
+        other_version(object, template, version)
 
       _not_ours ->
         object
@@ -273,4 +288,90 @@ defmodule Slipring.Structs do
     do: tuple |> Tuple.to_list() |> load(names) |> List.to_tuple()
 
   defp load(other, _names), do: other
+
+  defp other_version(object, %{__struct__: module} = template, version) do
+    steps = Map.get(elem(state(), 2), module, %{})
+    migrates? = steps != %{} or function_exported?(module, :migrate, 2)
+
+    cond do
+      migrates? and object.version < version ->
+        object.version..(version - 1)
+        |> Enum.reduce(object.fields, &migrate(&2, &1, module, steps, {object, version}))
+        |> by_name(template, {object, version})
+
+      function_exported?(module, :load, 2) ->
+        module.load(object.version, object.fields)
+
+      true ->
+        object
+    end
+  end
+
+  # One step: the function that was registered for it, else that of the module.
+  defp migrate(fields, step, module, steps, versions) do
+    case steps do
+      %{^step => migrate} ->
+        migrate.(fields)
+
+      _not_registered ->
+        if function_exported?(module, :migrate, 2),
+          do: module.migrate(step, fields),
+          else: missing!(step, versions)
+    end
+  rescue
+    error in FunctionClauseError ->
+      case error do
+        %{module: ^module, function: :migrate, arity: 2} -> missing!(step, versions)
+        _within -> failed!(error, step, versions)
+      end
+
+    error in Slipring.Error ->
+      reraise error, __STACKTRACE__
+
+    error ->
+      failed!(error, step, versions)
+  end
+
+  defp by_name(%{} = fields, template, _versions) do
+    known = template |> Map.from_struct() |> Map.keys()
+
+    given =
+      for key <- known, {:ok, value} <- [Map.fetch(fields, Atom.to_string(key))], do: {key, value}
+
+    struct(template, given)
+  end
+
+  defp by_name(other, _template, {_object, version} = versions) do
+    hint = "let the migration to version #{version} give a map"
+
+    schema!(
+      "its migrations gave #{inspect(other, limit: 5)}, which is no map of fields",
+      hint,
+      versions
+    )
+  end
+
+  defp missing!(step, {object, _version} = versions) do
+    hint = "register a migration of #{inspect(object.name)} from version #{step} to #{step + 1}"
+    schema!("there is no migration from version #{step}", hint, versions)
+  end
+
+  defp failed!(error, step, versions) do
+    message =
+      "the migration from version #{step} to #{step + 1} failed: #{Exception.message(error)}"
+
+    schema!(message, "correct it", versions)
+  end
+
+  defp schema!(why, hint, {object, version}) do
+    raise Slipring.Error,
+      reason: :schema,
+      path: "$",
+      got: object.version,
+      expected: version,
+      hint: hint,
+      message:
+        "#{inspect(object.name)} of version #{object.version} can't be read as version #{version}: " <>
+          "#{why}; #{hint}"
+  end
 end

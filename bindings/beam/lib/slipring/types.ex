@@ -120,7 +120,23 @@ defmodule Slipring.Object do
         def load(1, %{"euros" => euros}), do: %__MODULE__{cents: 100 * euros, currency: "EUR"}
       end
 
-  Without it, an older version gives its struct what fields it has, by their names, and a newer version
+  Or it says only what is different from one version to the next. What is older goes through all steps from its
+  own version on, and what comes out becomes the struct, by the names of the fields:
+
+      defmodule Shop.Item do
+        @behaviour Slipring.Object
+        @derive {Slipring.Encodable, name: "shop.item", version: 3}
+        defstruct [:cents, :currency]
+
+        @impl true
+        def migrate(1, %{"euros" => euros}), do: %{"cents" => 100 * euros}
+        def migrate(2, fields), do: Map.put(fields, "currency", "EUR")
+      end
+
+  A step that is missing is an error with the reason `:schema`, which names it. For structs of others
+  `Slipring.register/2` takes such functions.
+
+  Without either, an older version gives its struct what fields it has, by their names, and a newer version
   stays a `Slipring.Object`.
   """
 
@@ -130,6 +146,11 @@ defmodule Slipring.Object do
 
   @doc "The struct, of an object of another version."
   @callback load(version :: non_neg_integer, fields :: term) :: struct
+
+  @doc "The fields as the next version has them, of those of a version."
+  @callback migrate(version :: non_neg_integer, fields :: term) :: term
+
+  @optional_callbacks load: 2, migrate: 2
 end
 
 defmodule Slipring.Prepared do

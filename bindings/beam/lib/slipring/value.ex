@@ -104,6 +104,9 @@ defmodule Slipring.Value do
   defp load(operation, term) do
     {:ok, Structs.load(term)}
   rescue
+    error in Error ->
+      {:error, %{error | operation: operation}}
+
     error ->
       hint = "make load/2 of its module read that version"
       message = "an object could not be loaded: #{Exception.message(error)}; #{hint}"

@@ -99,12 +99,14 @@ class Room:
             self._news.cancel()
 
 
-async def send(producer: Producer, obj: Any, format: Any, meta: dict[str, Any] | None) -> None:
+async def send(
+    producer: Producer, obj: Any, format: Any, schema: Any, meta: dict[str, Any] | None
+) -> None:
     """Sends as soon as there is room."""
     with Room(producer) as room:
         while True:
             try:
-                return producer.send(obj, format=format, meta=meta, timeout=0)
+                return producer.send(obj, format=format, schema=schema, meta=meta, timeout=0)
             except Full:
                 pass
             await room.wait()

@@ -9,6 +9,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from contextlib import AbstractContextManager
@@ -148,6 +149,14 @@ class Ring:
     def inspect(self) -> Inspection: ...
     def schemas(self) -> builtins.list[Schema]:
         """The schemas that frames name, in the order in which they were added."""
+    def announce(self, name: str, schema: object, *, version: int, breaking: bool = False) -> Schema:
+        """Stores a version of a schema in the ring: what ``send(..., schema=)`` takes. ``schema`` is Arrow's
+        (``pyarrow.schema(...)``), or a table that has it.
+
+        It must be compatible with the versions next to it: who expects the newer one can be given what was written as the
+        older one (``docs/evolution.md`` has the rules). Else ``SchemaError`` says all that is in the way, and which migration
+        consumers need; ``breaking`` says that they have it. Announcing a version again gives the same one.
+        """
     def _add_schema(self, kind: int, name: str, version: int, data: bytes) -> int: ...
     def _schema(self, id: int) -> bytes | None: ...
     def close(self) -> None:
@@ -187,6 +196,7 @@ class Producer:
         obj: object,
         *,
         format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
+        schema: Schema | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -204,6 +214,9 @@ class Producer:
         that have the same types under the same text keys; their ``value`` is a list of dicts again. With
         ``format="arrow"`` a dict of columns and shorter lists of dicts or dataclasses are tables, too.
 
+        ``schema`` is what ``Ring.announce`` has returned: the object goes as a table of that name and version, and its schema
+        stays in the ring. Its columns must be the announced ones, in any order, else ``SchemaError``.
+
         Shape, dtype, byte order, and C or Fortran order are kept; a strided array arrives in C
         order. ``meta`` is a dict with text keys, of anything that a value may be.
         """
@@ -212,6 +225,7 @@ class Producer:
         source: object,
         *,
         rows: int | None = None,
+        schema: Schema | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
     ) -> int:
@@ -255,6 +269,7 @@ class Producer:
         obj: object,
         *,
         format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
+        schema: Schema | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
@@ -289,6 +304,9 @@ class Producer:
     @property
     def dropped(self) -> int:
         """Frames that this producer has dropped to make room."""
+    def wanted(self, name: str) -> tuple[int, int] | None:
+        """The oldest and the newest version of a schema that all consumers read which have said so by ``expect``; the first is
+        greater where there is none that all read. ``None``: nobody has."""
     def trim(self) -> int:
         """Gives the pool's idle memory back to the system. Answers how many bytes."""
     def close(self) -> None:
@@ -342,6 +360,24 @@ class Consumer:
     def recv(self, timeout: _Timeout = None) -> Frame:
         """The next frame. ``None`` waits for ever; 0 raises ``Empty`` at once, seconds raise
         ``Timeout`` when they are over. ``Closed`` when there will be no more."""
+    def expect(
+        self,
+        name: str,
+        schema: object,
+        *,
+        version: int,
+        oldest: int = 1,
+        migrations: Mapping[int, Callable[[Table], object]] | None = None,
+    ) -> None:
+        """Reads tables that are sent under ``name`` as ``schema`` (Arrow's, or a table that has it) from now on,
+        whichever version was written: columns by name or former name, widened, dropped, or filled in. What stays as it was is not
+        copied. ``docs/evolution.md`` has the rules. Where they can't, ``frame.value`` is a ``SchemaError`` that names the
+        columns and the migration that is needed.
+
+        ``version`` is the schema's. ``migrations={1: function, 2: function}`` are called for older tables, one after the other from
+        the written version on, each with a ``Table`` of a version; it gives one of the next, as any library's. Tables older than
+        ``oldest`` are refused. Producers see from which version to which one is read: ``Producer.wanted``.
+        """
     def tables(self, *, timeout: _Timeout = None) -> TableReader:
         """The next stream of tables, as ``Producer.send_batches`` sends it, or a single table: frames are taken as they
         are asked for, each in ``timeout``, and acknowledged when they are taken."""

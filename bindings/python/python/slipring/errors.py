@@ -8,7 +8,7 @@ the same for programs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ._native import Inspection
@@ -220,6 +220,28 @@ class DecodeError(Error, ValueError):
     offset: int
     line: int
     column: int
+
+
+class SchemaFault(NamedTuple):
+    """What stands in the way in one column, at ``path``: the type that it ``was`` written as, the one that is
+    expected (``wants``), and the ``reason``: ``"missing"``, ``"type"``, ``"nullable"``, ``"ambiguous"``, ``"default"``
+    or ``"unknown"``."""
+
+    path: str
+    was: str | None
+    wants: str | None
+    reason: str
+
+
+class SchemaError(Error, ValueError):
+    """What was ``written`` as one version of ``name`` can't be read as the ``wanted`` one. ``faults`` says why, column by column;
+    ``migration`` from which version to which one a migration would help, if one would."""
+
+    name: str
+    written: int
+    wanted: int
+    faults: list[SchemaFault]
+    migration: tuple[int, int] | None
 
 
 class UntrustedPickle(DecodeError):

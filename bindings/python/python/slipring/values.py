@@ -10,11 +10,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, overload
 
 from . import _sparse
+from .errors import SchemaError, SchemaFault
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ class _Registered:
     version: int
     encode: Callable[[Any], Any]
     decode: Callable[[Any, int], Any]
+    migrations: Mapping[int, Callable[[Any], Any]]
 
     def fields_of(self, obj: Any) -> Any:
         fields = self.encode(obj)
@@ -59,9 +62,57 @@ class _Registered:
         return fields
 
     def build(self, fields: Any, version: int) -> Any:
-        obj = self.decode(fields, version)
+        obj = self.decode(*self.migrated(fields, version))
         _log.debug("%s, version %d, arrives as %s", self.name, version, self.cls.__qualname__)
         return obj
+
+    def migrated(self, fields: Any, version: int) -> tuple[Any, int]:
+        """The fields as ``decode`` takes them, and their version then."""
+        if not self.migrations or version >= self.version:
+            return fields, version
+        # A sender can claim any version: the first step that is missing ends it.
+        for step in range(version, self.version):
+            migrate = self.migrations.get(step)
+            if migrate is None:
+                raise _incompatible(self.name, version, self.version, [], (step, step + 1))
+            try:
+                fields = migrate(fields)
+            except Exception as error:
+                what = f"the migration of {_quoted(self.name)} from version {step} to {step + 1} failed"
+                raise _schema_error(
+                    f"{what}: {type(error).__name__}: {error}; correct it", self.name, version, self.version, [],
+                    (step, step + 1),
+                ) from error
+        return fields, self.version
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _schema_error(
+    message: str, name: str, written: int, wanted: int, faults: list[SchemaFault], migration: tuple[int, int] | None
+) -> SchemaError:
+    error = SchemaError(message)
+    error.name, error.written, error.wanted = name, written, wanted
+    error.faults, error.migration = faults, migration
+    return error
+
+
+def _incompatible(
+    name: str, written: int, wanted: int, faults: list[SchemaFault], step: tuple[int, int] | None
+) -> SchemaError:
+    """What was written as one version, and can't be read as another."""
+    told = [f"{_quoted(name)} of version {written} can't be read as version {wanted}"]
+    reasons = {"missing": "is not there and has no default", "ambiguous": "is there under two names"}
+    why = "; ".join(f"field {fault.path} {reasons[fault.reason]}" for fault in faults)
+    if why:
+        told = [f"{told[0]}: {why}"]
+    if step is not None:
+        told.append(f"register a migration of {_quoted(name)} from version {step[0]} to {step[1]}")
+    else:
+        told.append(f"upgrade this side, which knows {_quoted(name)} up to version {wanted}, or have version {wanted} sent")
+    return _schema_error("; ".join(told), name, written, wanted, faults, step)
 
 
 _by_type: dict[type, _Registered] = {}
@@ -130,20 +181,46 @@ def _by_base(cls: type) -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]
     return encode, lambda value, version: cls(value)
 
 
-def _restore(cls: type) -> Callable[[Any, int], Any]:
-    """Makes an object from its fields: a dataclass by its ``__init__``, another as ``pickle`` would."""
+#: Key of the metadata of a dataclass's field: its former names, separated by commas.
+_ALIASES = "slipring.aliases"
+
+
+def _restore(cls: type, name: str, wanted: int) -> Callable[[Any, int], Any]:
+    """Makes an object from its fields: a dataclass by its ``__init__``, another as ``pickle`` would.
+
+    Fields of another version suit a dataclass by name: what it does not have is dropped, what it has under a former name
+    is taken from there, and what is not there has its default.
+    """
 
     def restore(fields: Any, version: int) -> Any:
         if not dataclasses.is_dataclass(cls):
             obj = cls.__new__(cls)
             vars(obj).update(fields)
             return obj
+        if version != wanted:
+            fields = by_name(fields, version)
         known = {field.name: field.init for field in dataclasses.fields(cls)}
         obj = cls(**{name: value for name, value in fields.items() if known.get(name, True)})
-        for name, value in fields.items():
-            if known.get(name) is False:
-                object.__setattr__(obj, name, value)
+        for field, value in fields.items():
+            if known.get(field) is False:
+                object.__setattr__(obj, field, value)
         return obj
+
+    def by_name(fields: Any, version: int) -> dict[str, Any]:
+        taken: dict[str, Any] = {}
+        faults = []
+        for field in dataclasses.fields(cls):
+            aliases = [alias.strip() for alias in field.metadata.get(_ALIASES, "").split(",")]
+            there = next((former for former in (field.name, *aliases) if former in fields), None)
+            if there is not None:
+                taken[field.name] = fields[there]
+            elif field.init and field.default is field.default_factory is dataclasses.MISSING:
+                kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+                faults.append(SchemaFault(field.name, None, kind, "missing"))
+        if faults:
+            step = (version, wanted) if version < wanted else None
+            raise _incompatible(name, version, wanted, faults, step)
+        return taken
 
     return restore
 
@@ -156,6 +233,7 @@ def register(
     version: int = 1,
     encode: Callable[[T], Any] | None = None,
     decode: Callable[[Any, int], T] | None = None,
+    migrations: Mapping[int, Callable[[Any], Any]] | None = None,
 ) -> type[T]: ...
 @overload
 def register(
@@ -164,6 +242,7 @@ def register(
     version: int = 1,
     encode: Callable[[Any], Any] | None = None,
     decode: Callable[[Any, int], Any] | None = None,
+    migrations: Mapping[int, Callable[[Any], Any]] | None = None,
 ) -> Callable[[type[T]], type[T]]: ...
 def register(
     cls: type | None = None,
@@ -172,6 +251,7 @@ def register(
     version: int = 1,
     encode: Callable[[Any], Any] | None = None,
     decode: Callable[[Any, int], Any] | None = None,
+    migrations: Mapping[int, Callable[[Any], Any]] | None = None,
 ) -> Any:
     """Lets objects of ``cls`` travel, as ``name`` and ``version`` with what ``encode`` makes of them.
 
@@ -180,6 +260,12 @@ def register(
     sender's, so that what was sent by older programs can be read. An Enum goes as its value, and a class that
     derives from a basic type as that. The name, unless one is given, is the module's and the class's, of a script the class's alone. The other side, in whatever language, gets
     its own type if it has registered the name, else an :class:`Object`.
+
+    ``migrations={1: function, 2: function}`` gives for older versions the functions from the fields of a version to those of
+    the next. What is older than ``version`` goes through all of them from its own on, one after the other, before ``decode``,
+    which is then told ``version``; one that is missing is a :class:`SchemaError`. Without migrations a dataclass takes the fields
+    of another version by their names: what it does not have is dropped, what is not there has its default, and
+    ``field(metadata={"slipring.aliases": "old, older"})`` gives former names.
 
     Usable as a decorator::
 
@@ -190,24 +276,33 @@ def register(
     Registering a type or a name again replaces the former.
     """
     if cls is None:
-        return lambda cls: register(cls, name=name, version=version, encode=encode, decode=decode)
+        return lambda cls: register(
+            cls, name=name, version=version, encode=encode, decode=decode, migrations=migrations
+        )
     if not isinstance(cls, type):
         raise TypeError(f"register takes a class, not {cls!r}")
     if cls in _BASIC:
         raise TypeError(f"{cls.__name__} has a form of its own: register a class of yours")
     if not isinstance(version, int) or not 0 <= version < 2**63:
         raise ValueError(f"version is {version!r}: give a whole number from 0 on")
+    for step, migrate in (migrations or {}).items():
+        if not isinstance(step, int) or not 0 <= step < version or not callable(migrate):
+            raise ValueError(
+                f"migrations has {step!r}: {migrate!r}: give functions, each by the version it starts from, below {version}"
+            )
     is_dataclass = dataclasses.is_dataclass(cls)
     if encode is None and decode is None and (by_base := _by_base(cls)) is not None:
         encode, decode = by_base
     if encode is None and not is_dataclass and not hasattr(cls, "__dict__"):
         raise TypeError(f"{cls.__name__} has no __dict__: give encode=")
+    name = name if name is not None else _name(cls)
     entry = _Registered(
         cls,
-        name if name is not None else _name(cls),
+        name,
         version,
         encode or (_dataclass_fields if is_dataclass else _state),
-        decode or _restore(cls),
+        decode or _restore(cls, name, version),
+        dict(migrations or {}),
     )
     former = _by_type.get(cls)
     if former is not None and _by_name.get(former.name) is former:

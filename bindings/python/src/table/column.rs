@@ -97,7 +97,7 @@ impl Column {
         let descriptor = Descriptor::new(element.clone(), Order::C, &[len as u64])
             .map_err(|refused| crate::error::encode(py, &refused, "ndarray"))?;
         let start = chunk.buffers[0].start;
-        let data = &self.memory.bytes()[start..start + len * width];
+        let data = self.memory.get(&(start..start + len * width)).ok_or_else(|| self.no_array())?;
         let owner = Bound::new(py, Owner { memory: self.memory.clone() })?;
         array::received(&descriptor, data, owner.into_any())
     }
@@ -212,7 +212,8 @@ impl Column {
         };
         let len = chunk.len * dtype.item_size();
         let start = chunk.buffers[0].start;
-        let data = &column.memory.bytes()[start..start + len];
+        let data = column.memory.get(&(start..start + len));
+        let data = data.ok_or_else(|| PyBufferError::new_err("the column is damaged"))?;
         let descriptor = Descriptor::new(dtype, Order::C, &[chunk.len as u64])
             .map_err(|refused| PyBufferError::new_err(refused.to_string()))?;
         let layout = column.layout.get_or_init(|| Layout::new(&descriptor, dtype));
@@ -222,7 +223,7 @@ impl Column {
 
     /// Its elements. Needs no other package.
     pub(super) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let reader = objects::Reader::new(py, self.memory.bytes());
+        let reader = objects::Reader::new(py, &self.memory);
         let list = PyList::empty(py);
         for chunk in self.chunks() {
             for row in 0..chunk.len {

@@ -5,6 +5,7 @@
 
 use super::capsule::{Array, Schema, Stream, Structure};
 use arrow_buffer::Buffer;
+use slipring_codec::evolution::Made;
 use slipring_codec::format::arrow::{Batch, Column, Table};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ops::Range;
@@ -17,6 +18,8 @@ pub(crate) enum Memory {
     Frame(Arc<slipring::Frame>),
     /// A copy of one's own, aligned as a frame is.
     Copy(Buffer),
+    /// One of these, and what was made beside it.
+    Made(Arc<(Memory, Made)>),
 }
 
 impl Memory {
@@ -25,6 +28,16 @@ impl Memory {
         match self {
             Memory::Frame(frame) => frame,
             Memory::Copy(buffer) => buffer,
+            Memory::Made(both) => both.0.bytes(),
+        }
+    }
+
+    /// The bytes at a place of a column.
+    #[inline]
+    pub(crate) fn get(&self, place: &Range<usize>) -> Option<&[u8]> {
+        match self {
+            Memory::Frame(_) | Memory::Copy(_) => self.bytes().get(place.clone()),
+            Memory::Made(both) => both.1.get(both.0.bytes(), place),
         }
     }
 }
@@ -84,10 +97,10 @@ fn finish(mut owned: Box<Owned>, len: usize, null_count: usize) -> Array {
 /// A column over its memory, which is that of the body it was read from.
 pub(super) fn array(memory: &Memory, column: &Column) -> Array {
     use arrow_schema::DataType::{BinaryView, Null, RunEndEncoded, Union, Utf8View};
-    let body = memory.bytes();
-    let place = |range: &Range<usize>| match range.is_empty() {
-        true => ZEROS.0.as_ptr().cast(),
-        false => body[range.clone()].as_ptr().cast(),
+    let place = |range: &Range<usize>| match memory.get(range) {
+        Some(bytes) if !bytes.is_empty() => bytes.as_ptr().cast(),
+        // Of a column of this memory, none but those without bytes.
+        _ => ZEROS.0.as_ptr().cast(),
     };
     let mut buffers = Vec::with_capacity(column.buffers.len() + 2);
     if !matches!(column.data_type, Null | Union(..) | RunEndEncoded(..)) {

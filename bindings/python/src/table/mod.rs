@@ -7,6 +7,7 @@ mod column;
 mod give;
 mod objects;
 pub(crate) mod records;
+pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod stream;
 pub(crate) mod take;
@@ -37,14 +38,21 @@ pub(crate) struct Table {
 pub(crate) fn open(
     py: Python<'_>,
     frame: impl Into<Arc<slipring::Frame>>,
-    taking: Taking,
+    taking: &Taking,
 ) -> PyResult<(Memory, Arc<arrow::Table>)> {
     let frame = frame.into();
     let header = frame.header();
     if header.format_version != FORMAT_VERSION {
         return Err(other_version(py, header));
     }
-    let schema = schema_message(py, header.schema_id, header.schema_version)?;
+    let schema = frame.schema().map_err(|e| error::raise(py, e))?;
+    if let Some(schema) = schema.as_ref().filter(|schema| schema.kind() != schema::KIND) {
+        let what =
+            format!("the schema {:?}, number {}, is not of tables", schema.name(), schema.id());
+        let class = intern!(py, "DecodeError");
+        let hint = "the frame is damaged or was sent by a faulty program: send it again";
+        return Err(error::undecodable(py, class, &what, "$.schema_id", "arrow", hint));
+    }
     let read = py.detach(|| {
         let memory = match taking.copy {
             false => Memory::Frame(Arc::clone(&frame)),
@@ -57,24 +65,22 @@ pub(crate) fn open(
         let table = arrow::read(&headed, schema.as_deref(), taking.checks)?;
         Ok((memory.clone(), Arc::new(table)))
     });
-    read.map_err(|found: DecodeError| error::decode(py, &found, "arrow"))
-}
-
-/// The schema message that the segment has under an id, `None` where the frame has its own.
-///
-/// This is where a schema table of the segment joins in; as long as there is none, only the id 0 can be followed.
-pub(crate) fn schema_message(py: Python<'_>, id: u32, version: u16) -> PyResult<Option<Vec<u8>>> {
-    if id == 0 {
-        return Ok(None);
+    let found: (Memory, Arc<arrow::Table>) =
+        read.map_err(|found: DecodeError| error::decode(py, &found, "arrow"))?;
+    match (schema, &taking.expects) {
+        (Some(schema), Some(expects)) => expects.read(py, &frame, &schema, found),
+        _ => Ok(found),
     }
-    let what = format!("the segment has no schema {id} of version {version}");
-    let hint = "the sender may be newer: upgrade this side";
-    Err(error::undecodable(py, intern!(py, "DecodeError"), &what, "$.schema_id", "arrow", hint))
 }
 
 impl Table {
     pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
         Self { memory, table }
+    }
+
+    /// Its memory, and where in it the columns lie.
+    fn parts(&self) -> (Memory, Arc<arrow::Table>) {
+        (self.memory.clone(), Arc::clone(&self.table))
     }
 
     /// What was sent: the table itself, the column that was sent alone, or records.
@@ -278,7 +284,7 @@ impl Table {
         };
         let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
         let rows = PyList::empty(py);
-        let reader = objects::Reader::new(py, self.memory.bytes());
+        let reader = objects::Reader::new(py, &self.memory);
         for batch in &self.table.batches {
             for row in 0..batch.len {
                 let dict = PyDict::new(py);

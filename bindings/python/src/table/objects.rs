@@ -3,6 +3,7 @@
 //! The data was checked when the table was read, but a peer can have written to it since. So nothing is taken from it
 //! that is not held against what is there.
 
+use super::give::Memory;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit, UnionMode};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -14,7 +15,7 @@ use slipring_codec::format::arrow::Column;
 /// Reads elements of the columns in one body.
 pub(super) struct Reader<'a, 'py> {
     py: Python<'py>,
-    body: &'a [u8],
+    memory: &'a Memory,
 }
 
 #[cold]
@@ -23,8 +24,8 @@ fn changed() -> PyErr {
 }
 
 impl<'a, 'py> Reader<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, body: &'a [u8]) -> Self {
-        Self { py, body }
+    pub(super) fn new(py: Python<'py>, memory: &'a Memory) -> Self {
+        Self { py, memory }
     }
 
     /// `N` bytes of a buffer, those with this number.
@@ -34,7 +35,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         buffer: usize,
         row: usize,
     ) -> PyResult<[u8; N]> {
-        let bytes = column.buffers.get(buffer).and_then(|place| self.body.get(place.clone()));
+        let bytes = column.buffers.get(buffer).and_then(|place| self.memory.get(place));
         let bytes = bytes.and_then(|bytes| bytes.get(row * N..)?.first_chunk::<N>());
         bytes.copied().ok_or_else(changed)
     }
@@ -52,7 +53,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn bytes(&self, column: &Column, row: usize, wide: bool) -> PyResult<&'a [u8]> {
         let (start, end) =
             (self.place(column, 0, row, wide)?, self.place(column, 0, row + 1, wide)?);
-        let values = self.body.get(column.buffers[1].clone()).ok_or_else(changed)?;
+        let values = self.memory.get(&column.buffers[1]).ok_or_else(changed)?;
         values.get(start..end).ok_or_else(changed)
     }
 
@@ -70,7 +71,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 (range.clone(), part(offset)?)
             }
         };
-        let values = self.body.get(range).ok_or_else(changed)?;
+        let values = self.memory.get(&range).ok_or_else(changed)?;
         values.get(offset..).and_then(|values| values.get(..len)).ok_or_else(changed)
     }
 
@@ -105,7 +106,7 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     pub(super) fn is_valid(&self, column: &Column, row: usize) -> bool {
         column.validity.as_ref().is_none_or(|place| {
-            let byte = self.body.get(place.start + row / 8);
+            let byte = self.memory.get(place).and_then(|bits| bits.get(row / 8));
             byte.is_none_or(|byte| byte >> (row % 8) & 1 == 1)
         })
     }
@@ -153,7 +154,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             BinaryView => Ok(PyBytes::new(py, self.viewed(column, row)?).into_any()),
             FixedSizeBinary(width) => {
                 let width = *width as usize;
-                let values = self.body.get(column.buffers[0].clone()).ok_or_else(changed)?;
+                let values = self.memory.get(&column.buffers[0]).ok_or_else(changed)?;
                 let bytes = values.get(row * width..(row + 1) * width).ok_or_else(changed)?;
                 Ok(PyBytes::new(py, bytes).into_any())
             }

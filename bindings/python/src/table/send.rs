@@ -1,5 +1,6 @@
 //! Tables into frames: planned, reserved, and written in place, detached from the interpreter.
 
+use super::schema::Under;
 use super::take::Incoming;
 use crate::end::{End, Timeout};
 use crate::producer::commit;
@@ -9,24 +10,37 @@ use slipring::{Header, Producer};
 use slipring_codec::format::arrow::{Plan, SchemaPlace, plan};
 use slipring_codec::{EncodeError, FORMAT_VERSION, Format};
 
-/// Plans a frame of the table.
+/// Plans a frame of the table, with its schema in it.
 pub(crate) fn planned(py: Python<'_>, table: &Incoming, meta_len: Option<usize>) -> PyResult<Plan> {
-    // The schema stands in the frame: nobody keeps schemas for the segment.
-    let plan = py.detach(|| plan(&table.schema, &table.batches, SchemaPlace::Frame, meta_len));
+    placed(py, table, SchemaPlace::Frame, meta_len)
+}
+
+fn placed(
+    py: Python<'_>,
+    table: &Incoming,
+    place: SchemaPlace,
+    meta_len: Option<usize>,
+) -> PyResult<Plan> {
+    let plan = py.detach(|| plan(&table.schema, &table.batches, place, meta_len));
     plan.map_err(|refused| error::encode(py, &refused, "arrow"))
 }
 
-/// Sends a table as one frame. `flags` say of which part of a stream.
+/// Sends a table as one frame, `under` a schema that the segment has. `flags` say of which part of a stream.
 pub(crate) fn send(
     py: Python<'_>,
     end: &End<Producer>,
     table: &Incoming,
+    under: Option<&Under>,
     meta: Option<&[u8]>,
     timeout: Timeout,
     flags: u16,
 ) -> PyResult<()> {
     let timeout = timeout.begin();
-    let plan = planned(py, table, meta.map(<[u8]>::len))?;
+    let meta_len = meta.map(<[u8]>::len);
+    let plan = match under {
+        None => planned(py, table, meta_len)?,
+        Some(under) => placed(py, &under.arrange(py, table)?, SchemaPlace::Table, meta_len)?,
+    };
     let len = plan.body_len();
     let mut grant = end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
     let written: Result<(), EncodeError> = py.detach(|| plan.write(&mut grant, meta));
@@ -36,7 +50,7 @@ pub(crate) fn send(
         format_version: FORMAT_VERSION,
         flags: plan.flags() | flags,
         type_code: plan.type_code(),
-        ..Header::default()
+        ..under.map_or_else(Header::default, Under::header)
     };
     commit(py, end, grant, header, timeout)?;
     counts::sent(Format::Arrow, len);

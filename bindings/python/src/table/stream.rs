@@ -4,6 +4,7 @@
 //! neither, and is a stream of one.
 
 use super::give::{self, Memory, Source};
+use super::schema::Under;
 use super::take::{Batches, Incoming};
 use super::{Table, capsule, open, send};
 use crate::consumer::Consumer;
@@ -24,6 +25,7 @@ pub(crate) fn send_batches(
     end: &End<Producer>,
     object: &Bound<'_, PyAny>,
     rows: Option<usize>,
+    under: Option<&Under>,
     meta: Option<&[u8]>,
     timeout: Timeout,
     sent: &mut usize,
@@ -46,7 +48,7 @@ pub(crate) fn send_batches(
         let last = if pieces.is_empty() { STREAM_LAST } else { 0 };
         // Metadata is the stream's, and goes with its first frame.
         let meta = meta.filter(|_| first != 0);
-        send::send(py, end, &table, meta, timeout, first | last)?;
+        send::send(py, end, &table, under, meta, timeout, first | last)?;
         *sent += 1;
         first = 0;
         if last != 0 {
@@ -120,7 +122,7 @@ impl State {
         if frame.acknowledged() == Some(false) {
             frame.ack().map_err(|error| crate::error::raise(py, error))?;
         }
-        let (memory, table) = open(py, frame, consumer.taking())?;
+        let (memory, table) = open(py, frame, &consumer.taking())?;
         match &self.schema {
             Some(schema) if *schema != table.schema => {
                 return Err(broken("a frame has another schema than the stream".to_owned()));

@@ -7,7 +7,7 @@ use crate::value::fault::type_name;
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field};
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use slipring_codec::format::arrow::Rows;
@@ -59,6 +59,24 @@ fn refusal(object: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
     let error = error::unsendable(py, &what, "$", &kind, hint);
     error.set_cause(py, Some(cause));
     error
+}
+
+/// The schema that an object shows: one itself, or a table's.
+pub(crate) fn schema(object: &Bound<'_, PyAny>) -> PyResult<arrow_schema::Schema> {
+    let py = object.py();
+    if !object.get_type().hasattr(intern!(py, "__arrow_c_schema__"))? {
+        if shows(object)? {
+            return Batches::of(object).map(|batches| batches.schema);
+        }
+        let found = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "a schema is given by Arrow's, such as pyarrow.schema(...), or by a table that has it, not by {found}"
+        )));
+    }
+    let shown = object.call_method0(intern!(py, "__arrow_c_schema__"))?;
+    // SAFETY: the interface keeps an `ArrowSchema` under this name.
+    let schema: Schema = unsafe { capsule::take(&shown, capsule::SCHEMA) }?;
+    arrow_schema::Schema::try_from(&schema).map_err(|error| failed(&error.to_string()))
 }
 
 /// The batches of an object, one at a time.

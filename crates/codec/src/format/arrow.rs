@@ -51,6 +51,7 @@ mod read;
 mod rust;
 mod schema;
 
+pub(crate) use copy::View;
 pub use message::schema_message;
 pub use plan::{Plan, Rows, SchemaPlace, plan};
 pub use read::{Batch, Checks, Column, Table, read, read_schema};

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header, REDELIVERED};
 use crate::mpmc::Taker;
 use crate::returned;
-use crate::segment::{End, Mapping, Segment};
+use crate::segment::{End, Mapping, Schema, SchemaId, Schemas, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Head;
 use crate::sync::{self, AtomicU32, Ordering};
@@ -566,6 +566,27 @@ impl Frame {
     /// The frame's header, as it was when the frame was taken.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The schemas of the ring that the frame is of.
+    pub fn schemas(&self) -> Schemas {
+        Schemas::of(self.mapping.clone())
+    }
+
+    /// The schema that its header names. `None`: it names none.
+    ///
+    /// [`Error::Corrupt`] if it names one that is not there.
+    pub fn schema(&self) -> Result<Option<Schema>, Error> {
+        let Header { schema_id, schema_version, .. } = self.header;
+        let Some(id) = SchemaId::new(schema_id) else { return Ok(None) };
+        match self.schemas().get(id)? {
+            Some(schema) if schema.version() == schema_version => Ok(Some(schema)),
+            found => {
+                let (what, index) = ("version of the schema of a frame", schema_id.into());
+                let found = found.map_or(0, |schema| schema.version().into());
+                Err(Error::Corrupt { what, index, found })
+            }
+        }
     }
 
     /// Acknowledges the frame: it is not delivered again. Its view stays. Nothing happens where frames

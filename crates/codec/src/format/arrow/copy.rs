@@ -129,15 +129,15 @@ fn write_bits(out: &mut [u8], bits: &Buffer, offset: usize, len: usize) {
 }
 
 /// A view: its length, and where its bytes lie if they are not in it.
-pub(super) struct View {
-    pub(super) len: usize,
-    pub(super) buffer: usize,
-    pub(super) offset: usize,
+pub(crate) struct View {
+    pub(crate) len: usize,
+    pub(crate) buffer: usize,
+    pub(crate) offset: usize,
 }
 
 impl View {
     /// Negative numbers come out as lengths and places that nothing has.
-    pub(super) fn parse(view: &[u8; 16]) -> View {
+    pub(crate) fn parse(view: &[u8; 16]) -> View {
         let word = |at: usize| {
             let word = [view[at], view[at + 1], view[at + 2], view[at + 3]];
             i32::from_le_bytes(word) as isize as usize
@@ -146,7 +146,7 @@ impl View {
     }
 
     /// Whether its bytes lie in a buffer.
-    pub(super) fn is_long(&self) -> bool {
+    pub(crate) fn is_long(&self) -> bool {
         self.len > INLINE
     }
 }

@@ -251,6 +251,10 @@ impl Segment {
 }
 
 impl Schemas {
+    pub(crate) fn of(mapping: Arc<Mapping>) -> Self {
+        Self { mapping }
+    }
+
     /// Schemas that there is room for; 0: the ring has no table.
     pub fn limit(&self) -> u32 {
         self.mapping.geometry.rules.schemas

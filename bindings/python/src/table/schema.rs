@@ -1,0 +1,437 @@
+//! Schemas that tables are sent under and read as: announced by producers, expected by consumers. The rules are the codec's
+//! (`docs/evolution.md`), the table of schemas is the segment's; here they meet.
+
+use super::give::Memory;
+use super::take::{self, Incoming};
+use super::{Table, send};
+use crate::{error, inspection, size};
+use arrow_buffer::MutableBuffer;
+use arrow_schema::SchemaRef;
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use slipring::{Described, Frame, Header, Schema, SchemaId, Schemas};
+use slipring_codec::evolution::{
+    Incompatible, Projection, Version, arrange, compatible, fair, resolve,
+};
+use slipring_codec::format::arrow::{self, Checks, SchemaPlace};
+use slipring_codec::{Body, Content, Format};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The kind of schemas of tables: the number of their format.
+pub(crate) const KIND: u16 = Format::Arrow.code() as u16;
+
+/// A version that a caller has given.
+pub(crate) fn version(given: &Bound<'_, PyAny>, name: &'static str) -> PyResult<u16> {
+    const VERSIONS: &str = "a version: a whole number from 1 to 65535";
+    let number = size::count(given, name, VERSIONS)?;
+    match u16::try_from(number) {
+        Ok(version) if version > 0 => Ok(version),
+        _ => Err(size::refused(given.py(), name, &number.to_string(), VERSIONS)),
+    }
+}
+
+/// The fields of a schema that the segment has.
+fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
+    arrow::read_schema(schema).map_err(|e| error::decode(py, &e, "arrow"))
+}
+
+fn raised(py: Python<'_>, error: slipring::Error) -> PyErr {
+    error::raise(py, error)
+}
+
+#[cold]
+fn incompatible(
+    py: Python<'_>,
+    found: &Incompatible,
+    message: String,
+    step: Option<(u32, u32)>,
+) -> PyErr {
+    error::schema(py, message, (&found.name, found.written, found.wanted), &found.faults, step)
+}
+
+/// Stores a version of a schema in the segment's table, after a look at those before and after it.
+pub(crate) fn announce(
+    py: Python<'_>,
+    schemas: &Schemas,
+    name: &str,
+    shown: &Bound<'_, PyAny>,
+    version: u16,
+    breaking: bool,
+) -> PyResult<Described> {
+    // What a library says of the whole table, such as its index, is of that table alone.
+    let schema = arrow_schema::Schema::new(take::schema(shown)?.fields);
+    // Whether its types can be sent at all.
+    arrow::plan(&schema, &[], SchemaPlace::Frame, None)
+        .map_err(|e| error::encode(py, &e, "arrow"))?;
+    let new = Version::new(name, version.into(), &schema);
+    let mut all = py.detach(|| schemas.versions(KIND, name)).map_err(|e| raised(py, e))?;
+    all.sort_by_key(Schema::version);
+    let mut stored = all.iter().find(|there| there.version() == version).cloned();
+    if stored.is_none() {
+        let at = all.partition_point(|there| there.version() < version);
+        let older = at.checked_sub(1).map(|at| &all[at]);
+        let pairs = [(older, true), (all.get(at), false)];
+        for (neighbour, is_older) in pairs.into_iter().filter(|_| !breaking) {
+            let Some(neighbour) = neighbour else { continue };
+            let there = parsed(py, neighbour)?;
+            let there = Version::new(name, neighbour.version().into(), &there);
+            let (old, new) = if is_older { (&there, &new) } else { (&new, &there) };
+            compatible(old, new).map_err(|found| {
+                let told = format!("{found}, and say breaking=True");
+                incompatible(py, &found, told, Some((found.written, found.wanted)))
+            })?;
+        }
+        let message = arrow::schema_message(&schema);
+        stored = match py.detach(|| schemas.add(KIND, name, version, &message)) {
+            Ok(schema) => Some(schema),
+            // Somebody was faster: it may be the same one, said in other bytes.
+            Err(slipring::Error::SchemaConflict(_)) => {
+                py.detach(|| schemas.find(KIND, name, version)).map_err(|e| raised(py, e))?
+            }
+            Err(error) => return Err(raised(py, error)),
+        };
+    }
+    let Some(stored) = stored else {
+        return Err(PyValueError::new_err("the ring's table of schemas was changed meanwhile"));
+    };
+    let there = parsed(py, &stored)?;
+    if there.fields() != schema.fields() {
+        let there = Version::new(name, version.into(), &there);
+        return Err(match arrange(&schema, &there) {
+            Err(found) => incompatible(py, &found, found.to_string(), None),
+            Ok(_) => {
+                let told = format!(
+                    "{name:?} was announced as version {version} with another order, nullability or metadata of its \
+                     columns; announce this as version {}",
+                    version.saturating_add(1)
+                );
+                error::schema(py, told, (name, version.into(), version.into()), &[], None)
+            }
+        });
+    }
+    let id = stored.id().get();
+    let described = py.detach(|| schemas.describe()).into_iter().find(|found| found.id == id);
+    described.ok_or_else(|| PyValueError::new_err("the ring's table of schemas is damaged"))
+}
+
+/// A schema that tables are sent under.
+pub(crate) struct Under {
+    stored: Schema,
+    fields: SchemaRef,
+}
+
+impl Under {
+    /// The schema that a ring was asked to keep. That of another ring is refused.
+    pub(crate) fn find(
+        py: Python<'_>,
+        schemas: &Schemas,
+        announced: &inspection::Schema,
+    ) -> PyResult<Self> {
+        let found = SchemaId::new(announced.id).map(|id| schemas.get(id)).transpose();
+        let found = found.map_err(|e| raised(py, e))?.flatten();
+        let same = |found: &Schema| {
+            let told = (found.kind(), found.name(), found.version());
+            told == (KIND, &*announced.name, announced.version)
+        };
+        let Some(stored) = found.filter(same) else {
+            let told = "the schema is not of this ring: give what its announce() has returned";
+            return Err(PyValueError::new_err(told));
+        };
+        Ok(Self { fields: parsed(py, &stored)?, stored })
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        Header::default().with_schema(&self.stored)
+    }
+
+    /// The table with its columns as they were announced.
+    pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Incoming> {
+        let (name, version) = (self.stored.name(), self.stored.version().into());
+        let announced = Version::new(name, version, &self.fields);
+        let order = arrange(&table.schema, &announced)
+            .map_err(|found| incompatible(py, &found, found.to_string(), None))?;
+        let mut batches = table.batches.clone();
+        for rows in &mut batches {
+            rows.columns = order.iter().map(|&at| rows.columns[at].clone()).collect();
+            for (column, field) in rows.columns.iter().zip(self.fields.fields()) {
+                if !field.is_nullable() && column.null_count() != 0 {
+                    let column_name = field.name();
+                    let told = format!(
+                        "{name:?} was announced as version {version} with no nulls in column {column_name}, and there are \
+                         {}; announce it as nullable, as version {}",
+                        column.null_count(),
+                        version + 1
+                    );
+                    return Err(error::schema(py, told, (name, version, version), &[], None));
+                }
+            }
+        }
+        let fields: Vec<_> =
+            order.iter().map(|&at| Arc::clone(&table.schema.fields()[at])).collect();
+        Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches })
+    }
+}
+
+/// As what a consumer reads tables of one name.
+pub(crate) struct Expected {
+    name: String,
+    schema: SchemaRef,
+    version: u16,
+    oldest: u16,
+    migrations: BTreeMap<u16, Py<PyAny>>,
+    /// How to read what has the schema with this number, where the rules do.
+    projections: Mutex<HashMap<u32, Arc<Projection>>>,
+}
+
+impl Expected {
+    pub(crate) fn new(
+        name: &str,
+        shown: &Bound<'_, PyAny>,
+        version: u16,
+        oldest: u16,
+        migrations: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = shown.py();
+        let schema = Arc::new(take::schema(shown)?);
+        arrow::plan(&schema, &[], SchemaPlace::Frame, None)
+            .map_err(|e| error::encode(py, &e, "arrow"))?;
+        if oldest > version {
+            let expected = "at most the version that is expected";
+            return Err(size::refused(py, "oldest", &oldest.to_string(), expected));
+        }
+        let mut all = BTreeMap::new();
+        if let Some(migrations) = migrations {
+            let migrations = migrations.cast::<PyDict>().map_err(|_| {
+                PyTypeError::new_err("migrations is a dict: {1: function from version 1 to 2, ...}")
+            })?;
+            for (from, migrate) in migrations {
+                let from = self::version(&from, "migrations")?;
+                if from >= version || !migrate.is_callable() {
+                    return Err(PyValueError::new_err(format!(
+                        "the migration from version {from} must be a function, and from a version before {version}"
+                    )));
+                }
+                all.insert(from, migrate.unbind());
+            }
+        }
+        let (name, projections) = (name.to_owned(), Mutex::default());
+        Ok(Self { name, schema, version, oldest, migrations: all, projections })
+    }
+}
+
+/// What a consumer expects, by name.
+#[derive(Default)]
+pub(crate) struct Expects {
+    by_name: Mutex<HashMap<String, Arc<Expected>>>,
+}
+
+type Found = (Memory, Arc<arrow::Table>);
+
+impl Expects {
+    pub(crate) fn add(&self, expected: Expected) {
+        self.by_name.lock().insert(expected.name.clone(), Arc::new(expected));
+    }
+
+    /// The table as it is expected, if its name is.
+    pub(crate) fn read(
+        &self,
+        py: Python<'_>,
+        frame: &Frame,
+        stored: &Schema,
+        found: Found,
+    ) -> PyResult<Found> {
+        let expected = self.by_name.lock().get(stored.name()).cloned();
+        match expected {
+            Some(expected) => {
+                Reading { expected: &expected, schemas: frame.schemas() }.read(py, stored, found)
+            }
+            None => Ok(found),
+        }
+    }
+}
+
+/// A table on its way to the schema that is expected.
+struct Reading<'e> {
+    expected: &'e Expected,
+    schemas: Schemas,
+}
+
+impl Reading<'_> {
+    fn read(&self, py: Python<'_>, stored: &Schema, mut found: Found) -> PyResult<Found> {
+        let (expected, written) = (self.expected, stored.version());
+        let (name, oldest) = (&*expected.name, expected.oldest);
+        if written < oldest {
+            let told = format!(
+                "{name:?} of version {written} came, and {oldest} is the oldest that is read here; expect it with \
+                 oldest={written}, or have a newer version sent"
+            );
+            let versions = (name, written.into(), expected.version.into());
+            return Err(error::schema(py, told, versions, &[], None));
+        }
+        let mut at = written;
+        let migrations = expected.migrations.iter().filter(|(from, _)| **from >= written);
+        for (&from, migrate) in migrations {
+            if at < from
+                && let Some(between) = self.announced(py, from)?
+            {
+                found = self.project(py, &found, at, (from, &between), None)?;
+            }
+            found = self.migrate(py, found, from, migrate.bind(py))?;
+            at = from + 1;
+        }
+        let id = (at == written).then(|| stored.id().get());
+        self.project(py, &found, at, (expected.version, &expected.schema), id)
+    }
+
+    /// The version that somebody has announced.
+    fn announced(&self, py: Python<'_>, version: u16) -> PyResult<Option<SchemaRef>> {
+        let found = py.detach(|| self.schemas.find(KIND, &self.expected.name, version));
+        found.map_err(|e| raised(py, e))?.map(|schema| parsed(py, &schema)).transpose()
+    }
+
+    /// Reads a table by the rules. That of a schema with a number is resolved once.
+    fn project(
+        &self,
+        py: Python<'_>,
+        found: &Found,
+        at: u16,
+        (to, wanted): (u16, &SchemaRef),
+        id: Option<u32>,
+    ) -> PyResult<Found> {
+        let (memory, table) = found;
+        let projections = &self.expected.projections;
+        let known = id.and_then(|id| projections.lock().get(&id).cloned());
+        let projection = match known {
+            Some(known) => known,
+            None => {
+                let name = &self.expected.name;
+                let written = Version::new(name, at.into(), &table.schema);
+                let resolved = resolve(&written, &Version::new(name, to.into(), wanted));
+                let resolved = match resolved {
+                    Ok(resolved) => Arc::new(resolved),
+                    Err(refused) => return Err(self.refusal(py, &refused)),
+                };
+                if let Some(id) = id {
+                    projections.lock().insert(id, Arc::clone(&resolved));
+                }
+                resolved
+            }
+        };
+        let body = memory.bytes();
+        let projected = py.detach(|| projection.apply(table, body, fair(body.len())));
+        let projected = projected.map_err(|refused| {
+            let (what, path) = (refused.to_string(), format!("$.columns.{}", refused.path));
+            error::undecodable(
+                py,
+                intern!(py, "DecodeError"),
+                &what,
+                &path,
+                "arrow",
+                refused.kind.hint(),
+            )
+        })?;
+        let memory = match projected.made.is_empty() {
+            true => memory.clone(),
+            false => Memory::Made(Arc::new((memory.clone(), projected.made))),
+        };
+        Ok((memory, Arc::new(projected.table)))
+    }
+
+    /// The refusal, with the first step between announced versions that the rules don't allow.
+    fn refusal(&self, py: Python<'_>, refused: &Incompatible) -> PyErr {
+        let (written, wanted) = (refused.written, refused.wanted);
+        if written > wanted {
+            return incompatible(py, refused, refused.to_string(), None);
+        }
+        let broken = (written..wanted).find(|&step| {
+            let schema = |version: u32| self.announced(py, u16::try_from(version).ok()?).ok()?;
+            let (Some(old), Some(new)) = (schema(step), schema(step + 1)) else { return false };
+            let name = &self.expected.name;
+            compatible(&Version::new(name, step, &old), &Version::new(name, step + 1, &new))
+                .is_err()
+        });
+        let message = refused.to_string();
+        match broken.filter(|_| wanted - written > 1) {
+            Some(step) => {
+                let told = message.rsplit_once("; ").map_or(&*message, |(told, _)| told);
+                let (name, next) = (&refused.name, step + 1);
+                let told = format!(
+                    "{told}; register a migration of {name:?} from version {step} to {next}"
+                );
+                incompatible(py, refused, told, Some((step, next)))
+            }
+            None => incompatible(py, refused, message, Some((written, wanted))),
+        }
+    }
+
+    /// The table that a migration makes of one.
+    fn migrate(
+        &self,
+        py: Python<'_>,
+        found: Found,
+        from: u16,
+        migrate: &Bound<'_, PyAny>,
+    ) -> PyResult<Found> {
+        let (memory, table) = found;
+        let given = Bound::new(py, Table::new(memory, table))?;
+        migrate.call1((given,)).and_then(|made| absorb(&made)).map_err(|cause| {
+            if !cause.is_instance_of::<PyException>(py) {
+                return cause;
+            }
+            let (name, to) = (&*self.expected.name, u32::from(from) + 1);
+            let told = format!(
+                "the migration of {name:?} from version {from} to {to} failed: {}; correct it",
+                cause.value(py)
+            );
+            let raised =
+                error::schema(py, told, (name, from.into(), to), &[], Some((from.into(), to)));
+            raised.set_cause(py, Some(cause));
+            raised
+        })
+    }
+}
+
+/// A table that is anybody's, in memory of its own.
+fn absorb(made: &Bound<'_, PyAny>) -> PyResult<Found> {
+    let py = made.py();
+    if let Ok(table) = made.cast::<Table>() {
+        return Ok(tightened(table.get().parts()));
+    }
+    if !take::shows(made)? {
+        let kind = made.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("it gave {kind}, and not a table")));
+    }
+    let table = take::whole(made)?;
+    let plan = send::planned(py, &table, None)?;
+    py.detach(|| {
+        let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
+        plan.write(body.as_slice_mut(), None).map_err(|e| e.to_string())?;
+        let body = arrow_buffer::Buffer::from(body);
+        let opened = Body::open(Format::Arrow.code(), plan.flags(), plan.type_code(), &body);
+        let opened = opened.map_err(|e| e.to_string())?;
+        let Ok(Content::Arrow(headed)) = opened.content() else {
+            return Err("its table can't be read".to_owned());
+        };
+        let read = arrow::read(&headed, None, Checks::Safe).map_err(|e| e.to_string())?;
+        Ok(tightened((Memory::Copy(body.clone()), Arc::new(read))))
+    })
+    .map_err(PyValueError::new_err)
+}
+
+/// Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
+fn tightened((memory, table): Found) -> Found {
+    let has_nulls =
+        |number: usize| table.batches.iter().any(|batch| batch.columns[number].null_count != 0);
+    let fields = table.schema.fields().iter().enumerate().map(|(number, field)| {
+        let nullable = field.is_nullable() && has_nulls(number);
+        Arc::new(arrow_schema::Field::clone(field).with_nullable(nullable))
+    });
+    let schema = arrow_schema::Schema::new(fields.collect::<Vec<_>>());
+    let mut table = arrow::Table::clone(&table);
+    table.schema = Arc::new(schema);
+    (memory, Arc::new(table))
+}
