@@ -251,7 +251,10 @@ fn a_damaged_entry_frees_no_record() {
     killed(|| {
         let own = Segment::open(name.0.as_str()).unwrap().schemas();
         own.add(TABLE, "weather", 1, &[7; 3000]).unwrap();
+        // It dies, and does not leave.
+        std::mem::forget(own);
     });
+    assert_eq!(ring.inspect().processes.len(), 2);
     let schema = ring.schemas().find(TABLE, "weather", 1).unwrap().unwrap();
     let entry = at(&ring, "schemas");
     let healthy = read(&name, entry);
