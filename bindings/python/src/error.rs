@@ -47,9 +47,9 @@ pub(crate) fn is_refusal(py: Python<'_>, error: &PyErr) -> bool {
     is(py, error, intern!(py, "EncodeError"))
 }
 
-/// Whether an exception says that bytes can't be read.
+/// Whether an exception says itself that bytes can't be read, or not as this version.
 pub(crate) fn is_decode_error(py: Python<'_>, error: &PyErr) -> bool {
-    is(py, error, intern!(py, "DecodeError"))
+    is(py, error, intern!(py, "DecodeError")) || is(py, error, intern!(py, "SchemaError"))
 }
 
 /// An error after a part of the frames was sent: says how many, in its message and as `sent`.

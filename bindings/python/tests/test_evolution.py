@@ -495,7 +495,7 @@ def test_dataclasses_take_other_versions_by_name():
     assert [fault.path for fault in caught.value.faults] == ["number", "place"]
     assert caught.value.migration is None
     # Of its own version nothing is guessed.
-    with pytest.raises(TypeError, match="gone"):
+    with pytest.raises(slipring.DecodeError, match="gone"):
         read(2, {"number": 1, "place": "hill", "gone": True})
 
 
