@@ -21,7 +21,9 @@ defmodule Weather do
   """
   @spec by_month(Table.t()) :: Table.t()
   def by_month(days) do
-    months = for {month, from, count} <- spans(days["date"]), do: {month, Table.slice(days, from, count)}
+    months =
+      for {month, from, count} <- spans(days["date"]), do: {month, Table.slice(days, from, count)}
+
     column = fn function -> for {_month, days} <- months, do: function.(days) end
 
     Table.new(
