@@ -7,6 +7,9 @@ import struct
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+#: The formats, by their codes.
+FORMATS = ("raw", "value", "ndarray", "arrow", "pickle", "json")
+
 #: What lengths, tags and their like begin with.
 HEADS = [
     *(b"\xd9" + struct.pack(">H", number) for number in (258, 1002, 1004, 1040, *range(47600, 47613))),
@@ -26,11 +29,12 @@ def bodies(values):
     """Bodies as (format, flags, type code, bytes): the golden ones, and values with metadata and buffers."""
     made = []
     for file in sorted((ROOT / "crates/codec/tests/golden").glob("*.hex")):
-        lines = file.read_text().splitlines()
-        code = int(re.search(r"type code (\w+)", lines[0])[1], 0)
-        data = bytes.fromhex("".join(line for line in lines if not line.startswith("#")))
+        text = file.read_text()
+        code = re.search(r"type code (\w+)", text.splitlines()[0])
+        code = int(code[1], 0) if code else 0
+        data = bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
         flags = struct.unpack_from("<H", data)[0] and 1 | (2 if "meta" in file.name else 0)
-        made.append((("raw", "value", "ndarray").index(file.name.split("-")[0].split(".")[0]), flags, code, data))
+        made.append((FORMATS.index(file.stem.split("-")[0]), flags, code, data))
     meta = b"\xa3dsite\x04dwhen\xd9\x03\xecj2026-11-21dlist\x83\x01\x61a\xfb?\xf8\0\0\0\0\0\0"
     for head in values:
         made.append((1, 3, 0, body(head, meta, [])))

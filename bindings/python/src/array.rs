@@ -196,7 +196,12 @@ fn dtype_of(py: Python<'_>, descr: *const PyArray_Descr) -> Option<Dtype> {
     Dtype::from_code(u16::from(big) << 15 | u16::from(kind) << 8 | u16::from(size))
 }
 
-impl Array<'_> {
+impl<'py> Array<'py> {
+    /// The NumPy array, which keeps the elements.
+    pub(crate) fn object(&self) -> &Bound<'py, PyAny> {
+        &self.object
+    }
+
     /// The data of the frame, where it lies in one piece in the descriptor's order.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         if let Some(texts) = &self.texts {

@@ -550,3 +550,44 @@ def test_rows_that_nobody_paid_for_are_not_made(foreign):
     body = golden.body([batch.replace_schema_metadata(schema.metadata)])
     value = foreign(3, 0, body).value
     assert isinstance(value, slipring.Table) and len(value) == 1_000_000
+
+
+def test_columns_that_are_made_when_asked_are_kept(ends):
+    """P9: a column of another package may be an array that exists for us alone."""
+
+    class Fresh:
+        def __init__(self, start):
+            self.start = start
+
+        def _array(self):
+            return np.arange(self.start, self.start + 100_000, dtype="i8")
+
+        def __dlpack__(self, **options):
+            return self._array().__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    tx, rx = ends
+    tx.send({str(n): Fresh(n) for n in range(8)}, format="arrow")
+    table = rx.recv(0).value
+    for n in range(8):
+        assert np.array_equal(np.asarray(table[str(n)]), np.arange(n, n + 100_000))
+
+
+def test_a_frame_that_can_not_be_read_is_not_acknowledged(name):
+    """P6: under manual acknowledgement the next one has it."""
+    with slipring.create(name, capacity="4 MiB", slots=64, mode="mpmc") as ring:
+        ring.producer().send(pa.table({"text": ["abc"]}))
+        first = ring.consumer(ack="manual", checks="full")
+        with open(ring.path, "r+b") as file:
+            memory = file.read()
+            file.seek(memory.index(b"abc"))
+            file.write(b"\xff")
+        reader = first.tables()
+        with pytest.raises(slipring.DecodeError):
+            next(iter(reader))
+        del reader
+        gc.collect()
+        first.close()
+        assert ring.consumer(ack="manual").recv(0).redeliveries == 1

@@ -631,3 +631,36 @@ fn what_can_not_be_read_is_named() {
         ArrowFault::TooDeep { limit: arrow::MAX_NESTING, .. } | ArrowFault::Message
     ));
 }
+
+/// P9: two fields may name one dictionary, and its values are of one type.
+#[test]
+fn a_dictionary_is_of_its_fields_type() {
+    let keys = Int8Array::from(vec![0, 1]);
+    let narrow: ArrayRef = Arc::new(Int8Array::from_iter_values(0..100));
+    let wide: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let of = |values| Arc::new(DictionaryArray::<Int8Type>::new(keys.clone(), values)) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("a", of(narrow)), ("b", of(wide))]).unwrap();
+    let (flags, body) = write(&batch.schema(), &[batch.clone()], SchemaPlace::Frame);
+    let mut refused = 0;
+    // Each number that may be the second field's id becomes the first one's.
+    for at in (0..body.len() - 8).step_by(4) {
+        if body[at..at + 8] != 1u64.to_le_bytes() {
+            continue;
+        }
+        let mut bent = body.clone();
+        bent[at] = 0;
+        match open(flags, &bent, None, Checks::Safe) {
+            Err(error) => {
+                let DecodeErrorKind::Arrow { fault, .. } = error.kind() else { continue };
+                refused += usize::from(matches!(fault, ArrowFault::DictionaryType { .. }));
+            }
+            Ok(table) => {
+                for (field, column) in table.schema.fields().iter().zip(&table.batches[0].columns) {
+                    let DataType::Dictionary(_, of) = field.data_type() else { panic!() };
+                    assert_eq!(column.dictionary.as_ref().unwrap().data_type, **of);
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
+}

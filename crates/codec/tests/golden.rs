@@ -12,6 +12,7 @@ type Golden = (&'static str, Format, u16, u16, usize);
 #[rustfmt::skip]
 const VERSIONS: &[(u8, &[Golden])] = &[(1, &[
     ("arrow-mixed.hex", Format::Arrow, PARTS, 0, 0x470),
+    ("json-meta.hex", Format::Json, PARTS | META, 0, 24),
     ("ndarray-M8-25s.hex", Format::Ndarray, PARTS, 0x4D08, 24),
     ("ndarray-S0.hex", Format::Ndarray, PARTS, 0x5300, 0),
     ("ndarray-T-missing.hex", Format::Ndarray, PARTS, 0x5400, 44),
@@ -52,7 +53,7 @@ fn every_golden_body_is_read() {
         let opened = opened.unwrap_or_else(|e| panic!("{file}: {e}"));
         assert_eq!(opened.meta().unwrap().is_some(), flags & META != 0, "{file}");
         let found = match opened.content().unwrap_or_else(|e| panic!("{file}: {e}")) {
-            Content::Raw(data) => data.bytes.len(),
+            Content::Raw(data) | Content::Json(data) => data.bytes.len(),
             Content::Ndarray(view) => view.data.bytes.len(),
             Content::Value(view) | Content::Pickle(view) => view.head.bytes.len(),
             #[cfg(feature = "arrow")]

@@ -173,9 +173,13 @@ pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Ou
     if !is_exact && !object.is_instance(uuids.class.bind(py))? {
         return Ok(false);
     }
-    // SAFETY: of the very class the slot holds a reference or null.
-    let slot = unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() };
-    let n: u128 = match is_exact && !slot.is_null() && !cfg!(Py_GIL_DISABLED) {
+    let slot = match is_exact && !cfg!(Py_GIL_DISABLED) {
+        // SAFETY: of the very class the slot holds a reference or null.
+        true => unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() },
+        // What only says that it is one may be smaller.
+        false => std::ptr::null_mut(),
+    };
+    let n: u128 = match !slot.is_null() {
         // SAFETY: an object that is alive, which the call holds.
         true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
         false => object.getattr(intern!(py, "int"))?.extract()?,

@@ -219,8 +219,9 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
     }
     let whole = match array.bytes() {
         Some(bytes) if !bytes.is_empty() => {
-            let owner = Arc::new(AssertUnwindSafe(object.clone().unbind()));
-            // SAFETY: the bytes are the array's, which the owner keeps; that nobody writes to them while they
+            // Not the object, which may have made the array for us alone.
+            let owner = Arc::new(AssertUnwindSafe(array.object().clone().unbind()));
+            // SAFETY: the bytes are the array's, which is the owner; that nobody writes to them while they
             // are sent is the caller's affair, as for every array that is sent.
             unsafe { Buffer::from_custom_allocation(NonNull::from(&bytes[0]), bytes.len(), owner) }
         }

@@ -119,10 +119,12 @@ impl State {
         }
         self.producer = header.producer;
         self.ended |= flags & STREAM_LAST != 0;
+        let frame = Arc::new(frame);
+        let (memory, table) = open(py, Arc::clone(&frame), &consumer.taking())?;
+        // One that can't be read is left for who can.
         if frame.acknowledged() == Some(false) {
             frame.ack().map_err(|error| crate::error::raise(py, error))?;
         }
-        let (memory, table) = open(py, frame, &consumer.taking())?;
         match &self.schema {
             Some(schema) if *schema != table.schema => {
                 return Err(broken("a frame has another schema than the stream".to_owned()));

@@ -42,6 +42,12 @@ pub enum ArrowFault {
         /// Its id.
         id: i64,
     },
+    /// A dictionary's values are of another type than the field that names it has.
+    #[non_exhaustive]
+    DictionaryType {
+        /// Its id.
+        id: i64,
+    },
     /// A batch has more or fewer arrays, buffers or columns than its schema asks for.
     Count,
     /// The body of a message has another length than the message says, or is not there.
@@ -198,6 +204,9 @@ impl fmt::Display for ArrowFault {
             Compressed => f.write_str("the buffers are compressed, and could not be read in place"),
             DictionaryDelta => f.write_str("a dictionary adds to the one before"),
             DictionaryMissing { id } => write!(f, "there is no dictionary {id}"),
+            DictionaryType { id } => {
+                write!(f, "the values of dictionary {id} are of another type than the field's")
+            }
             Count => f.write_str("a batch has other arrays or buffers than its schema asks for"),
             BodyLength { expected, found } => {
                 write!(f, "a message has a body of {expected} bytes, and {found} are there")

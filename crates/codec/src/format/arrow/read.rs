@@ -160,7 +160,9 @@ pub fn read_schema(message: &[u8]) -> Result<SchemaRef, DecodeError> {
 }
 
 fn read_with_ids(message: &[u8]) -> Result<(SchemaRef, Vec<i64>), DecodeError> {
-    let parsed = schema::next_message(message).and_then(|found| match found {
+    // As for the head: the schema table is a peer's to write, too.
+    let message = message.to_vec();
+    let parsed = schema::next_message(&message).and_then(|found| match found {
         Some((message, _)) => schema::parse(&message),
         None => Err(Fault::SchemaMissing),
     });
@@ -448,12 +450,16 @@ impl<'m> Walk<'m> {
                 child(self, ends, 0)?;
                 child(self, values, 0)?;
             }
-            Dictionary(_, values) => {
+            Dictionary(_, of) => {
                 let at = self.met;
-                self.met += 1 + schema::dictionaries(values);
+                self.met += 1 + schema::dictionaries(of);
                 let id = fields.ids.get(at).copied().unwrap_or_default();
                 let values = dictionaries.get(&id);
                 let values = values.ok_or_else(|| self.fault(Fault::DictionaryMissing { id }))?;
+                // Another field may share the id, and be of other values.
+                if values.data_type != **of {
+                    return Err(self.fault(Fault::DictionaryType { id }));
+                }
                 column.dictionary = Some(Arc::clone(values));
             }
             _ => {}
