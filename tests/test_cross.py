@@ -7,6 +7,7 @@ import json
 import math
 import mmap
 import pathlib
+import struct
 import time
 import uuid
 import warnings
@@ -572,3 +573,94 @@ def test_streams_of_batches_to_elixir(name, elixir):
     assert (process.wait(20), process.end()) == (0, "")
     there.close()
     back.close()
+
+
+READING = pa.schema([
+    pa.field("id", pa.int64(), False),
+    pa.field("temp", pa.float64()),
+    pa.field("site", pa.dictionary(pa.int8(), pa.string())),
+])
+
+
+def reading(rows):
+    sites = pa.array([["north", "south", None][row % 3] for row in range(rows)]).dictionary_encode()
+    columns = [pa.array(range(rows)), pa.array([row / 2 or None for row in range(rows)])]
+    return pa.table([*columns, sites.cast(READING.field("site").type)], READING)
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_tables_under_a_schema_are_read(echo, rows):
+    """R2.4, P5: a table whose schema stands in the ring is read in Elixir, from a small frame, which is copied, and from a
+    large one in place; sent on to another ring, it names no schema of the first one."""
+    # So that no number of a schema is that of its version.
+    echo.there.announce("other", pa.schema([("x", pa.int8())]), version=1)
+    announced = echo.there.announce("weather", READING, version=1)
+    wider = READING.append(pa.field("wind", pa.float32()))
+    second = echo.there.announce("weather", wider, version=2)
+    assert (announced.id, second.id) == (2, 3)
+    table = reading(rows)
+    for sent, under in [
+        (table, announced),
+        (table.append_column(wider.field("wind"), pa.nulls(rows, pa.float32())), second),
+        (table, announced),
+        (table, None),
+    ]:
+        echo.tx.send(sent, schema=under, timeout=20)
+        frame = echo.answer()
+        assert frame.meta["about"]["columns"] == sent.to_pydict()
+        assert (frame.header.schema_id, frame.header.schema_version) == (0, 0)
+        got = pa.table(frame.value)
+        assert got.equals(sent) and got.schema.equals(sent.schema)
+
+
+def test_a_late_joiner_reads_tables_under_a_schema(name, elixir):
+    """R2.4: who comes after the announcement, and after the frames, finds the schema in the ring, also when who announced it
+    has gone."""
+    with (
+        slipring.create(f"{name}-there", capacity="16 MiB") as there,
+        slipring.create(f"{name}-back", capacity="16 MiB") as back,
+    ):
+        announced = there.announce("weather", READING, version=1)
+        tables = [reading(3), reading(50_000)]
+        with there.producer() as tx:
+            for table in tables:
+                tx.send(table, schema=announced)
+        there.finish()
+        process = elixir("echo.exs", name)
+        rx = back.consumer()
+        for table in tables:
+            frame = rx.recv(timeout=20)
+            assert frame.meta["about"]["columns"] == table.to_pydict()
+            assert pa.table(frame.value).equals(table)
+        assert (process.wait(20), process.end()) == (0, "")
+
+
+VERSION = 51_966
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+@pytest.mark.parametrize("version, number", [(VERSION, 200), (VERSION, 100_000), (VERSION - 1, 1), (VERSION, 2)])
+def test_tables_under_a_schema_that_is_not_theirs(name, elixir, rows, version, number):
+    """R2.4, R9.2: a number under which there is no schema of tables of that version is an error that says the number; the
+    metadata is read, and so is the next frame."""
+    with (
+        slipring.create(f"{name}-there", capacity="16 MiB") as there,
+        slipring.create(f"{name}-back", capacity="1 MiB") as back,
+    ):
+        announced = there.announce("weather", READING, version=VERSION)
+        there.announce("weather", READING.append(pa.field("wind", pa.float32())), version=VERSION + 1)
+        tx = there.producer()
+        tx.send(reading(rows), schema=announced, meta={"from": "here"})
+        header = struct.pack("<HI", VERSION, announced.id)
+        corrupt(there.path, lambda file: file.find(header), struct.pack("<HI", version, number))
+        tx.send(b"after")
+        there.finish()
+        process = elixir("echo.exs", name)
+        rx = back.consumer()
+        meta = rx.recv(timeout=20).meta
+        assert meta["meta"] == {"from": "here"}
+        about = meta["about"]
+        assert (about["reason"], about["path"], about["got"]) == ("decode", "$.schema_id", number)
+        assert "send it again" in about["hint"] and str(number) in about["message"]
+        assert bytes(rx.recv(timeout=20).view) == b"after"
+        assert process.wait(20) == 0

@@ -3,7 +3,7 @@
 
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
-use slipring::Error;
+use slipring::{Error, SchemaId};
 use slipring_codec::{DecodeError, EncodeError};
 use std::borrow::Cow;
 
@@ -192,6 +192,15 @@ impl Fault {
                 Fact::Number(slipring_codec::FORMAT_VERSION.into()),
                 Fact::Number(version.into()),
             )
+            .hint(hint)
+    }
+
+    /// A frame of a table names a schema that can't be its.
+    pub(crate) fn wrong_schema(what: &str, id: SchemaId) -> Self {
+        let hint = "the frame is damaged or was sent by a faulty program: send it again";
+        Self::new(reasons::decode(), format!("{what}, at $.schema_id; {hint}"))
+            .path("$.schema_id")
+            .facts(Fact::None, Fact::Number(id.get().into()))
             .hint(hint)
     }
 
