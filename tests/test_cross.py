@@ -664,3 +664,33 @@ def test_tables_under_a_schema_that_is_not_theirs(name, elixir, rows, version, n
         assert "send it again" in about["hint"] and str(number) in about["message"]
         assert bytes(rx.recv(timeout=20).view) == b"after"
         assert process.wait(20) == 0
+
+
+def test_what_elixir_announces(name, elixir):
+    """R2.4, R5.2: Elixir announces a version after Python's, and Python one after that; a consumer of Python's reads what
+    Elixir sends under its version as the newest."""
+    with slipring.create(name, capacity="1 MiB") as ring:
+        first = pa.schema([pa.field("id", pa.int32()), pa.field("temp", pa.float32())])
+        ring.announce("weather", first, version=1)
+        third = pa.schema([("temp", pa.float64()), ("id", pa.int64()), ("site", pa.string()), ("wind", pa.int8())])
+        rx = ring.consumer()
+        process = elixir("announce.exs", name)
+        frame = rx.recv(timeout=20)
+        assert (frame.header.schema_version, frame.value.to_pylist()) == (2, [{"id": 7, "temp": 0.5, "site": "north"}])
+        number = frame.header.schema_id
+        # What is held by a traceback would keep the ring.
+        del frame
+        second = ring.schemas()[1]
+        assert (second.name, second.version, second.id) == ("weather", 2, number)
+        ring.announce("weather", third, version=3)
+        rx.expect("weather", third, version=3)
+        expected = pa.Table.from_pylist([{"id": 7, "temp": 0.5, "site": "north"}], schema=third)
+        assert pa.table(rx.recv(timeout=20).value).equals(expected)
+        # What breaks the rules is told alike.
+        told = rx.recv(timeout=20).value
+        with pytest.raises(slipring.SchemaError) as refused:
+            ring.announce("weather", pa.schema([pa.field("id", pa.string())]), version=4)
+        here, there = (text.rsplit("; ", 1)[0].split("read as")[1] for text in (str(refused.value), told["message"]))
+        assert here.replace("version 4", "version 3").replace("Int64", "Int32") == there
+        assert (told["path"], told["got"], told["expected"]) == ("$.columns.id", 2, 3)
+        assert (process.wait(20), process.end()) == (0, "")
