@@ -7,6 +7,7 @@ import json
 import math
 import mmap
 import pathlib
+import struct
 import time
 import uuid
 import warnings
@@ -572,3 +573,124 @@ def test_streams_of_batches_to_elixir(name, elixir):
     assert (process.wait(20), process.end()) == (0, "")
     there.close()
     back.close()
+
+
+READING = pa.schema([
+    pa.field("id", pa.int64(), False),
+    pa.field("temp", pa.float64()),
+    pa.field("site", pa.dictionary(pa.int8(), pa.string())),
+])
+
+
+def reading(rows):
+    sites = pa.array([["north", "south", None][row % 3] for row in range(rows)]).dictionary_encode()
+    columns = [pa.array(range(rows)), pa.array([row / 2 or None for row in range(rows)])]
+    return pa.table([*columns, sites.cast(READING.field("site").type)], READING)
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_tables_under_a_schema_are_read(echo, rows):
+    """R2.4, P5: a table whose schema stands in the ring is read in Elixir, from a small frame, which is copied, and from a
+    large one in place; sent on to another ring, it names no schema of the first one."""
+    # So that no number of a schema is that of its version.
+    echo.there.announce("other", pa.schema([("x", pa.int8())]), version=1)
+    announced = echo.there.announce("weather", READING, version=1)
+    wider = READING.append(pa.field("wind", pa.float32()))
+    second = echo.there.announce("weather", wider, version=2)
+    assert (announced.id, second.id) == (2, 3)
+    table = reading(rows)
+    for sent, under in [
+        (table, announced),
+        (table.append_column(wider.field("wind"), pa.nulls(rows, pa.float32())), second),
+        (table, announced),
+        (table, None),
+    ]:
+        echo.tx.send(sent, schema=under, timeout=20)
+        frame = echo.answer()
+        assert frame.meta["about"]["columns"] == sent.to_pydict()
+        assert (frame.header.schema_id, frame.header.schema_version) == (0, 0)
+        got = pa.table(frame.value)
+        assert got.equals(sent) and got.schema.equals(sent.schema)
+
+
+def test_a_late_joiner_reads_tables_under_a_schema(name, elixir):
+    """R2.4: who comes after the announcement, and after the frames, finds the schema in the ring, also when who announced it
+    has gone."""
+    with (
+        slipring.create(f"{name}-there", capacity="16 MiB") as there,
+        slipring.create(f"{name}-back", capacity="16 MiB") as back,
+    ):
+        announced = there.announce("weather", READING, version=1)
+        tables = [reading(3), reading(50_000)]
+        with there.producer() as tx:
+            for table in tables:
+                tx.send(table, schema=announced)
+        there.finish()
+        process = elixir("echo.exs", name)
+        rx = back.consumer()
+        for table in tables:
+            frame = rx.recv(timeout=20)
+            assert frame.meta["about"]["columns"] == table.to_pydict()
+            assert pa.table(frame.value).equals(table)
+        assert (process.wait(20), process.end()) == (0, "")
+
+
+VERSION = 51_966
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+@pytest.mark.parametrize("version, number", [(VERSION, 200), (VERSION, 100_000), (VERSION - 1, 1), (VERSION, 2)])
+def test_tables_under_a_schema_that_is_not_theirs(name, elixir, rows, version, number):
+    """R2.4, R9.2: a number under which there is no schema of tables of that version is an error that says the number; the
+    metadata is read, and so is the next frame."""
+    with (
+        slipring.create(f"{name}-there", capacity="16 MiB") as there,
+        slipring.create(f"{name}-back", capacity="1 MiB") as back,
+    ):
+        announced = there.announce("weather", READING, version=VERSION)
+        there.announce("weather", READING.append(pa.field("wind", pa.float32())), version=VERSION + 1)
+        tx = there.producer()
+        tx.send(reading(rows), schema=announced, meta={"from": "here"})
+        header = struct.pack("<HI", VERSION, announced.id)
+        corrupt(there.path, lambda file: file.find(header), struct.pack("<HI", version, number))
+        tx.send(b"after")
+        there.finish()
+        process = elixir("echo.exs", name)
+        rx = back.consumer()
+        meta = rx.recv(timeout=20).meta
+        assert meta["meta"] == {"from": "here"}
+        about = meta["about"]
+        assert (about["reason"], about["path"], about["got"]) == ("decode", "$.schema_id", number)
+        assert "send it again" in about["hint"] and str(number) in about["message"]
+        assert bytes(rx.recv(timeout=20).view) == b"after"
+        assert process.wait(20) == 0
+
+
+def test_what_elixir_announces(name, elixir):
+    """R2.4, R5.2: Elixir announces a version after Python's, and Python one after that; a consumer of Python's reads what
+    Elixir sends under its version as the newest."""
+    with slipring.create(name, capacity="1 MiB") as ring:
+        first = pa.schema([pa.field("id", pa.int32()), pa.field("temp", pa.float32())])
+        ring.announce("weather", first, version=1)
+        third = pa.schema([("temp", pa.float64()), ("id", pa.int64()), ("site", pa.string()), ("wind", pa.int8())])
+        rx = ring.consumer()
+        process = elixir("announce.exs", name)
+        frame = rx.recv(timeout=20)
+        assert (frame.header.schema_version, frame.value.to_pylist()) == (2, [{"id": 7, "temp": 0.5, "site": "north"}])
+        number = frame.header.schema_id
+        # What is held by a traceback would keep the ring.
+        del frame
+        second = ring.schemas()[1]
+        assert (second.name, second.version, second.id) == ("weather", 2, number)
+        ring.announce("weather", third, version=3)
+        rx.expect("weather", third, version=3)
+        expected = pa.Table.from_pylist([{"id": 7, "temp": 0.5, "site": "north"}], schema=third)
+        assert pa.table(rx.recv(timeout=20).value).equals(expected)
+        # What breaks the rules is told alike.
+        told = rx.recv(timeout=20).value
+        with pytest.raises(slipring.SchemaError) as refused:
+            ring.announce("weather", pa.schema([pa.field("id", pa.string())]), version=4)
+        here, there = (text.rsplit("; ", 1)[0].split("read as")[1] for text in (str(refused.value), told["message"]))
+        assert here.replace("version 4", "version 3").replace("Int64", "Int32") == there
+        assert (told["path"], told["got"], told["expected"]) == ("$.columns.id", 2, 3)
+        assert (process.wait(20), process.end()) == (0, "")

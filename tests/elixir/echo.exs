@@ -49,8 +49,8 @@ for frame <- rx do
       {value, describe.(value)}
     rescue
       error in Slipring.Error ->
-        {"",
-         %{"reason" => Atom.to_string(error.reason), "path" => error.path, "hint" => error.hint}}
+        about = error |> Map.take([:path, :got, :hint, :message]) |> Map.new(fn {k, v} -> {"#{k}", v} end)
+        {"", Map.put(about, "reason", Atom.to_string(error.reason))}
     end
 
   format = if frame.format == :json, do: :json, else: :auto

@@ -108,7 +108,12 @@ defmodule Slipring do
     format: {:auto, &Options.format/1},
     binaries: {:auto, &Options.binaries/1}
   ]
-  @send [{:meta, {nil, &Options.meta/1}} | @send_many]
+  @send [
+    {:meta, {nil, &Options.meta/1}},
+    {:schema, {nil, &Options.schema/1}}
+    | @send_many
+  ]
+  @announce [version: {nil, &Options.version/1}, breaking: {false, &Options.boolean/1}]
 
   # Rings ------------------------------------------------------------------------------------------
 
@@ -245,6 +250,52 @@ defmodule Slipring do
     found = result(Native.inspect(named?, text), :schemas, text)
     with {:ok, info} <- found, do: {:ok, info.schemas}
   end
+
+  @doc """
+  Announces a version of a schema: the ring keeps it, and tables can be sent under it.
+
+  The schema is that of a table, or a list of `{name, type}` (types as `Slipring.Column` lists them) or of columns. Answers the
+  schema as `schemas/1` lists it.
+
+    * `:version` - from 1 on; needed
+    * `:breaking` - whether it may break the rules by which it follows the version before it; default false
+
+  By these rules (`docs/evolution.md`), whoever expects a version can be given what was written as the one before it. What
+  breaks them is an error with the reason `:schema`: its `path` is the first column that does, `got` the older version,
+  `expected` the newer one, and the message tells all such columns. Announced again, a version must be the same.
+
+      iex> ring = Slipring.create!("announce-doc")
+      iex> {:ok, weather} = Slipring.announce(ring, "weather", [id: {:s, 32}, temp: {:f, 32}], version: 1)
+      iex> table = Slipring.Table.new([temp: [21.5, nil], id: [7, 8]], types: [temp: {:f, 32}, id: {:s, 32}])
+      iex> Slipring.send(Slipring.producer!(ring), table, schema: weather)
+      :ok
+      iex> ring |> Slipring.consumer!() |> Slipring.recv!() |> Slipring.Frame.value() |> Slipring.Table.names()
+      ["id", "temp"]
+      iex> {:error, error} = Slipring.announce(ring, "weather", [id: {:s, 64}, temp: {:s, 64}], version: 2)
+      iex> {error.reason, error.path, error.got, error.expected}
+      {:schema, "$.columns.temp", 1, 2}
+  """
+  @spec announce(Ring.t(), String.t(), Table.t() | Enumerable.t(), keyword) ::
+          {:ok, map} | failure
+  def announce(ring, name, schema, options \\ [])
+
+  def announce(%Ring{ref: ref, name: ring}, name, schema, options) when is_binary(name) do
+    %{version: version, breaking: breaking} = Options.check!(options, @announce)
+
+    unless version do
+      raise ArgumentError, "Slipring.announce/4 needs the option :version, a number from 1 on"
+    end
+
+    ref
+    |> Native.announce(name, Table.announced(schema), version, breaking)
+    |> result(:announce, ring)
+  end
+
+  def announce(%Ring{}, other, _schema, _options),
+    do: wrong!("announce/4", "the name of a schema", other)
+
+  def announce(other, _name, _schema, _options),
+    do: wrong!("announce/4", "a Slipring.Ring", other)
 
   @doc """
   Ends the sending, for all processes: consumers get `:closed` when they have taken what is there.
@@ -396,6 +447,9 @@ defmodule Slipring do
     * `:meta` - a map that travels with it; keys are atoms or binaries, and arrive as binaries. Values
       are those that can be sent, except structs that take part by `Slipring.Encodable`; atoms in lists
       and maps arrive as binaries
+    * `:schema` - for a table: the schema that it is sent under, as `announce/4` has given it, or the name, for its newest
+      version. Names and types of the columns must be the announced ones, in any order. The frame is smaller by its schema, and
+      who expects another version reads it as that. A list of maps or a map of columns becomes a table
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
@@ -434,6 +488,15 @@ defmodule Slipring do
   end
 
   def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
+
+  defp asked(term, %{schema: schema, format: format}) when schema != nil do
+    if format in [:value, :json] do
+      raise ArgumentError,
+            "a table under a schema goes as a table: leave out either :schema or :format"
+    end
+
+    with {:ok, table} <- Table.asked(term), do: {:ok, %Table.Under{table: table, schema: schema}}
+  end
 
   defp asked(term, %{format: :arrow}), do: Table.asked(term)
   defp asked(term, _options), do: {:ok, term}
@@ -1025,6 +1088,10 @@ defmodule Slipring do
   @doc "As `schemas/1`, or raises."
   @spec schemas!(Ring.t() | address) :: [map]
   def schemas!(ring), do: bang(schemas(ring))
+
+  @doc "As `announce/4`, or raises."
+  @spec announce!(Ring.t(), String.t(), Table.t() | Enumerable.t(), keyword) :: map
+  def announce!(ring, name, schema, options), do: bang(announce(ring, name, schema, options))
 
   @doc "As `finish/1`, or raises."
   @spec finish!(Ring.t() | address) :: :ok

@@ -68,6 +68,7 @@ defmodule Slipring.Choices do
 
   # As `Slipring.Explanation` names them.
   defp nature(%Table{}, _value?), do: "table"
+  defp nature(%Table.Under{}, _value?), do: "table"
   defp nature(_term, true), do: :asked
   defp nature(term, false) when is_binary(term), do: "bytes"
   defp nature(%Tensor{}, false), do: "array"

@@ -26,6 +26,7 @@ defmodule Slipring.Native do
   def schemas(_ring), do: not_loaded()
   def add_schema(_ring, _kind, _name, _version, _data), do: not_loaded()
   def schema(_ring, _id), do: not_loaded()
+  def announce(_ring, _name, _table, _version, _breaking), do: not_loaded()
 
   def send(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
   def send_large(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()

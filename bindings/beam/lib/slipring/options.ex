@@ -86,6 +86,20 @@ defmodule Slipring.Options do
   def format(format) when format in [:auto, :value, :json, :arrow], do: {:ok, format}
   def format(_value), do: {:error, ":auto, :value, :json or :arrow"}
 
+  def version(version) when version in 1..65535, do: {:ok, version}
+  def version(_value), do: {:error, "a version, from 1 to 65535"}
+
+  # By number, name and version, or by name alone.
+  def schema(nil), do: {:ok, nil}
+  def schema(name) when is_binary(name), do: {:ok, name}
+
+  def schema(%{id: id, name: name, version: version})
+      when id in 0..0xFFFFFFFF and is_binary(name) and version in 0..65535,
+      do: {:ok, {id, name, version}}
+
+  def schema(_value),
+    do: {:error, "a schema, as Slipring.announce/4 or Slipring.schemas/1 gives it, or its name"}
+
   def binaries(binaries) when binaries in [:auto, :bytes], do: {:ok, binaries}
   def binaries(_value), do: {:error, ":auto or :bytes"}
 

@@ -74,6 +74,12 @@ defmodule Slipring.Table do
       else: {:error, "a map of texts"}
   end
 
+  defmodule Under do
+    @moduledoc false
+    # A table, and the schema of the ring that it is sent under.
+    defstruct [:table, :schema]
+  end
+
   # Made ---------------------------------------------------------------------------------------------
 
   @doc """
@@ -189,6 +195,34 @@ defmodule Slipring.Table do
   end
 
   def asked(other), do: no_table(other)
+
+  @doc false
+  # What is announced: the columns of a table, or those that are listed.
+  def announced(%__MODULE__{} = table), do: table
+
+  def announced(columns) when is_list(columns) or (is_map(columns) and not is_struct(columns)) do
+    fields =
+      for column <- columns do
+        case column do
+          %Column{} = column ->
+            Column.slice(column, 0, 0)
+
+          {name, type} when is_binary(name) or (is_atom(name) and name != nil) ->
+            Column.new([], name: name, type: type)
+
+          other ->
+            raise ArgumentError,
+                  "a schema is made of {name, type} or of columns, not of #{inspect(other, limit: 5)}"
+        end
+      end
+
+    %__MODULE__{fields: fields}
+  end
+
+  def announced(other) do
+    raise ArgumentError,
+          "give a Slipring.Table, or a list of {name, type} or of columns, not #{inspect(other, limit: 5)}"
+  end
 
   defp columns_asked(columns) do
     {:ok, new(columns)}

@@ -8,7 +8,7 @@
 //!    drops the segment. Until then no other drop of anything that refers to the mapping can be the
 //!    last one; and no news wait for an unmapping.
 
-use crate::{atoms, waiter};
+use crate::{atoms, schema, waiter};
 use rustler::LocalPid;
 use slipring::{Bell, Segment, wait_any};
 use std::ops::Deref;
@@ -31,6 +31,8 @@ pub(crate) struct Attachment {
     pub(crate) leased: AtomicU64,
     /// Frames that were copied because too much was leased.
     pub(crate) copied: AtomicU64,
+    /// Of its tables.
+    pub(crate) schemas: schema::Known,
     holds: AtomicUsize,
     /// Nobody holds it, and `notice` is what it will be.
     left: AtomicBool,
@@ -61,6 +63,7 @@ impl Hold {
             leases: AtomicUsize::new(0),
             leased: AtomicU64::new(0),
             copied: AtomicU64::new(0),
+            schemas: schema::Known::default(),
             holds: AtomicUsize::new(1),
             left: AtomicBool::new(false),
             notice: Mutex::new(None),

@@ -3,7 +3,7 @@
 
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
-use slipring::Error;
+use slipring::{Error, SchemaId};
 use slipring_codec::{DecodeError, EncodeError};
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ mod reasons {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
         decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, no_schemas, schemas_full, no_room_for_schema,
-        schema_too_large, schema_conflict, too_many_wanted, other,
+        schema_too_large, schema_conflict, schema, too_many_wanted, other,
     }
 }
 
@@ -193,6 +193,36 @@ impl Fault {
                 Fact::Number(version.into()),
             )
             .hint(hint)
+    }
+
+    /// A frame of a table names a schema that can't be its.
+    pub(crate) fn wrong_schema(what: &str, id: SchemaId) -> Self {
+        let hint = "the frame is damaged or was sent by a faulty program: send it again";
+        Self::new(reasons::decode(), format!("{what}, at $.schema_id; {hint}"))
+            .path("$.schema_id")
+            .facts(Fact::None, Fact::Number(id.get().into()))
+            .hint(hint)
+    }
+
+    /// A schema that another one can't follow, or that a table does not suit: the column, and the versions that were
+    /// written and wanted.
+    pub(crate) fn schema(
+        told: String,
+        column: &str,
+        (written, wanted): (u32, u32),
+        hint: String,
+    ) -> Self {
+        let dot = if column.is_empty() { "" } else { "." };
+        Self::new(reasons::schema(), told)
+            .path(format_args!("$.columns{dot}{column}"))
+            .facts(Fact::Number(wanted.into()), Fact::Number(written.into()))
+            .hint(hint)
+    }
+
+    /// A table is to be sent under a schema that the ring has not.
+    pub(crate) fn no_schema(name: &str, told: String) -> Self {
+        let hint = "give what Slipring.announce/4 on this ring has answered";
+        Self::new(reasons::schema(), format!("{told}; {hint}")).path(name).hint(hint)
     }
 
     pub(crate) fn pickle() -> Self {

@@ -1,7 +1,8 @@
 //! Frames as terms: `{format, content, meta, sequence, timestamp, redeliveries, lease, stream}`, of which
 //! `Slipring.Frame` is made; the last is 1 for the first frame of a stream, 2 for the last, 3 for its only one.
 //!
-//! The content is a binary, a tensor as a tuple of five, a value, a table or JSON as `{flags, type_code, body}`, `{:error, fault}`
+//! The content is a binary, a tensor as a tuple of five, a value, a table or JSON as `{flags, type_code, body}`, a table whose
+//! schema stands in the ring as `{flags, type_code, body, schema}`, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -10,7 +11,7 @@ use crate::attachment::Hold;
 use crate::counts::Tally;
 use crate::error::Fault;
 use crate::lease::{Lease, Ledger};
-use crate::{atoms, meta, tensor};
+use crate::{atoms, meta, schema, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
 use slipring_codec::frame::flags;
 use slipring_codec::{Body, Content, FORMAT_VERSION, Format};
@@ -85,14 +86,23 @@ pub(crate) fn content<'a, 'b>(
     }
 }
 
-/// The content with its bytes copied.
+/// The content with its bytes copied. Beside a table's is its schema, if that stands in the ring.
 pub(crate) fn copied<'a>(
     env: Env<'a>,
     frame: &slipring::Frame,
     body: &Body<'_>,
+    hold: &Hold,
     tally: &mut Tally,
 ) -> Result<Term<'a>, Fault> {
-    let made = content(env, frame, body, |bytes| NewBinary::from_slice(env, bytes).into())?;
+    let data = |bytes: &[u8]| Term::from(NewBinary::from_slice(env, bytes));
+    if body.format() == Format::Arrow
+        && let Some(under) = hold.schemas.of(frame)?
+    {
+        let header = frame.header();
+        let under = schema::binary(env, &under);
+        return Ok((header.flags, header.type_code, data(frame), under).encode(env));
+    }
+    let made = content(env, frame, body, data)?;
     count(frame, body, tally);
     Ok(made)
 }
@@ -141,8 +151,8 @@ pub(crate) fn term<'a>(
         let content = match leased {
             true => nil,
             // Whatever it is, its metadata can be read.
-            false => match copied(env, &frame, &body, tally) {
-                Err(fault) if body.format() == Format::Pickle => {
+            false => match copied(env, &frame, &body, hold, tally) {
+                Err(fault) if matches!(body.format(), Format::Pickle | Format::Arrow) => {
                     (atoms::error(), fault).encode(env)
                 }
                 other => other?,

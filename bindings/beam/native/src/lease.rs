@@ -281,7 +281,8 @@ fn read_later<'a>(
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     read_later(env, &lease, |leased| {
         let body = frame::open(&leased.frame)?;
-        let content = counts::here(|tally| frame::copied(env, &leased.frame, &body, tally))?;
+        let content =
+            counts::here(|tally| frame::copied(env, &leased.frame, &body, &leased.hold, tally))?;
         Ok((content, frame::metadata(env, &body)?))
     })
 }
@@ -377,7 +378,9 @@ fn tabled<'a>(env: Env<'a>, lease: &Lease, most: Most) -> Term<'a> {
             let whole = *pin.get_or_init(|| Word::from(pinned(env, &leased, &leased.frame)));
             value::view_of(env, whole, &leased.frame, bytes)
         };
-        table::read_body(env, &body, &leased.frame, &view, most)
+        let under = leased.hold.schemas.of(&leased.frame)?;
+        let under = under.as_ref().map(|under| under.bytes());
+        table::read_body(env, &body, &leased.frame, under, &view, most)
     };
     answer(env, read())
 }

@@ -29,6 +29,7 @@ mod lease;
 mod meta;
 mod producer;
 mod ring;
+mod schema;
 mod select;
 mod table;
 mod tensor;
@@ -72,6 +73,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && end::register(env)
         && lease::register(env)
         && producer::register(env)
+        && schema::register(env)
         && table::register(env)
         && attachment::start()
         && waiter::start()

@@ -16,12 +16,13 @@ use crate::counts::Tally;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
+use crate::schema::{Asked, Under};
 use crate::table::arrays::{Outgoing, Parsed};
 use crate::table::records::{self, Look};
 use crate::tensor::Tensor;
 use crate::value::encode::{self, Met, Rules, Stop};
 use crate::value::terms::{self, Place, Word};
-use crate::value::{ENCODE_MOST, UNIT_COSTS, names};
+use crate::value::{ENCODE_MOST, Most, UNIT_COSTS, names};
 use crate::waiter::{self, News};
 use crate::{atoms, charge, json, meta, ring, select};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
@@ -33,7 +34,7 @@ use slipring_codec::frame::{Layout, flags};
 use slipring_codec::infer::WORTH;
 use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 type Sender = ResourceArc<End<Writer>>;
@@ -66,13 +67,15 @@ pub(crate) struct Writer {
     tally: Tally,
     /// Frames that it was given, of which some are timed.
     given: u64,
+    /// The schema that the last table was sent under, if any was.
+    under: Option<Arc<Under>>,
 }
 
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
         let room = Room { limit, bytes: 0, buffers: 0, took: 0, large: false };
-        Self { producer, room, tally: Tally::new(), given: 0 }
+        Self { producer, room, tally: Tally::new(), given: 0, under: None }
     }
 }
 
@@ -154,6 +157,8 @@ enum Payload<'a> {
     Bytes(Binary<'a>),
     Tensor(Tensor<'a>),
     Table(Parsed<'a>),
+    /// A table under a schema that the ring has.
+    Under(Parsed<'a>, Asked),
     Records(Outgoing<'a>),
     /// For a dirty scheduler, as was seen when it was looked at.
     Large,
@@ -245,6 +250,12 @@ impl<'a> Payload<'a> {
         if is(names::all().table) {
             return Parsed::of(env, word).map(Self::Table);
         }
+        if is(names::all().under) {
+            let field = |name: Atom| terms::get(env, word, name.into()).unwrap_or(word);
+            let asked = Asked::parse(field(names::schema()).term(env));
+            let asked = asked.ok_or_else(Fault::other_library)?;
+            return Ok(Self::Under(Parsed::of(env, field(names::table()))?, asked));
+        }
         let json = how.json() || plain && is(names::all().json_raw);
         let format = if json { Format::Json } else { Format::Value };
         if is(names::all().prepared) {
@@ -260,7 +271,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => tensor.data.len(),
-            Self::Table(table) => table.size().saturating_mul(TABLE_COSTS),
+            Self::Table(table) | Self::Under(table, _) => table.size().saturating_mul(TABLE_COSTS),
             Self::Records(records) => records.elements().saturating_mul(ENTRY_COSTS),
             Self::Value(..) | Self::Large => 0,
         }
@@ -285,7 +296,7 @@ impl<'a> Payload<'a> {
             let (format, class) = self.kind(env);
             let bytes = match self {
                 Self::Value(..) => writer.room.took,
-                Self::Table(table) => table.size(),
+                Self::Table(table) | Self::Under(table, _) => table.size(),
                 // About.
                 Self::Records(records) => 8 * records.elements(),
                 _ => self.len(),
@@ -299,7 +310,7 @@ impl<'a> Payload<'a> {
         match *self {
             Self::Bytes(_) => (Format::Raw, Class::Bytes),
             Self::Tensor(_) => (Format::Ndarray, Class::Arrays),
-            Self::Table(_) => (Format::Arrow, Class::Arrays),
+            Self::Table(_) | Self::Under(..) => (Format::Arrow, Class::Arrays),
             Self::Records(_) => (Format::Arrow, Class::Records),
             Self::Value(term, _, format) => (format, select::class(env, term)),
             // It is sent elsewhere.
@@ -316,7 +327,7 @@ impl<'a> Payload<'a> {
         most: &mut usize,
     ) -> Result<Sent<'a>, Fault> {
         let wait = how.wait();
-        let Writer { producer: tx, tally, .. } = &mut *writer;
+        let Writer { producer: tx, tally, under, .. } = &mut *writer;
         Sent::of(match self {
             Self::Bytes(bytes) if meta.is_none() => {
                 let sent = tx.send(Header::raw(), bytes.as_slice(), &wait);
@@ -326,8 +337,18 @@ impl<'a> Payload<'a> {
             Self::Tensor(tensor) => {
                 place(tx, tally, &ndarray::plan(&tensor.descriptor, meta)?, &tensor.data, &wait)
             }
-            Self::Table(table) => return send_table(tx, tally, &table.outgoing()?, meta, how),
-            Self::Records(records) => return send_table(tx, tally, records, meta, how),
+            Self::Table(table) => {
+                return send_table(tx, tally, &table.outgoing()?, None, meta, how);
+            }
+            Self::Under(table, asked) => {
+                let all = if *most <= ENCODE_MOST { Most::Normal } else { Most::All };
+                let Some(under) = Under::find(asked, &tx.segment().schemas(), under, all)? else {
+                    return Ok(Sent::Done(atoms::large()));
+                };
+                let table = table.outgoing()?.arranged(&under)?;
+                return send_table(tx, tally, &table, Some(&under), meta, how);
+            }
+            Self::Records(records) => return send_table(tx, tally, records, None, meta, how),
             Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
                 return Value { env, term, rules, format, meta }.send(writer, &wait, most);
@@ -341,10 +362,12 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
-            Self::Table(_) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
+            Self::Table(_) | Self::Under(..) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
                 return Ok(Sent::Done(atoms::large()));
             }
-            Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
+            Self::Table(table) | Self::Under(table, _) => {
+                table.outgoing()?.planned(None, TablePlan::body_len)?
+            }
             Self::Records(records) => records.planned(None, TablePlan::body_len)?,
             Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
@@ -583,6 +606,7 @@ fn send_table<'a>(
     tx: &mut Producer,
     tally: &mut Tally,
     table: &Outgoing<'a>,
+    under: Option<&Under>,
     meta: Option<&[u8]>,
     how: How,
 ) -> Result<Sent<'a>, Fault> {
@@ -593,6 +617,8 @@ fn send_table<'a>(
             format_version: FORMAT_VERSION,
             flags: plan.flags() | how.stream(),
             type_code: plan.type_code(),
+            schema_id: under.map_or(0, |under| under.id),
+            schema_version: under.map_or(0, |under| under.version),
             ..Header::default()
         };
         let mut grant = match tx.reserve(plan.body_len(), &wait) {

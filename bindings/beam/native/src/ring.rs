@@ -28,7 +28,7 @@ impl Ring {
         Ok((atoms::ok(), ResourceArc::new(ring)).encode(env))
     }
 
-    fn hold(&self) -> Result<Hold, Fault> {
+    pub(crate) fn hold(&self) -> Result<Hold, Fault> {
         let hold = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         hold.clone().ok_or_else(Fault::detached)
     }
@@ -215,7 +215,7 @@ struct Process {
 }
 
 #[derive(NifMap)]
-struct Schema {
+pub(crate) struct Schema {
     id: u32,
     kind: u16,
     name: String,

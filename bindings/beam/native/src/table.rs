@@ -25,7 +25,7 @@ use arrow_schema::Field;
 use build::{Transposed, Work};
 use column::Array;
 use decode::{Stop, Walk};
-use rustler::{Encoder, Env, Term};
+use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use slipring_codec::error::Segment as Step;
 use slipring_codec::format::arrow::{self, Checks};
 use slipring_codec::infer::WORTH;
@@ -70,22 +70,24 @@ fn large(env: Env<'_>) -> Term<'_> {
 
 // Reading ------------------------------------------------------------------------------------------
 
-/// The table of a body of so many bytes: `{fields, metadata, rows, batches}`, or `:large`. `view` makes a
-/// binary of a piece of the body.
+/// The table of a body: `{fields, metadata, rows, batches}`, or `:large`. Its schema is the one that it is sent `under`, if it is
+/// not in the frame. `view` makes a binary of a piece of the body.
 pub(crate) fn read_body<'a, 'b>(
     env: Env<'a>,
     body: &Body<'b>,
     whole: &'b [u8],
+    under: Option<&[u8]>,
     view: &dyn Fn(&'b [u8]) -> Word<'a>,
     most: Most,
 ) -> Result<Term<'a>, Fault> {
     let Content::Arrow(headed) = body.content()? else {
         return Err(Fault::unreadable("content of another kind".into(), "$.format"));
     };
-    if most == Most::Normal && whole.len() > BYTES_MOST {
+    let looked_over = whole.len() + under.map_or(0, <[u8]>::len);
+    if most == Most::Normal && looked_over > BYTES_MOST {
         return Ok(large(env));
     }
-    let table = arrow::read(&headed, None, Checks::Safe)?;
+    let table = arrow::read(&headed, under, Checks::Safe)?;
     let place = |place: std::ops::Range<usize>| view(&whole[place]);
     let fields = table.schema.fields();
     let batches: Vec<Term<'_>> = table
@@ -106,32 +108,51 @@ pub(crate) fn read_body<'a, 'b>(
     let metadata: std::collections::HashMap<&str, &str> =
         table.schema.metadata().iter().map(|(key, value)| (&**key, &**value)).collect();
     if most == Most::Normal {
-        charge(env, 0, whole.len());
+        charge(env, 0, looked_over);
     }
     counts::here(|tally| tally.decoded(Format::Arrow.code(), whole.len()));
     Ok((terms::make_list(env, &fields).term(env), metadata, rows, batches).encode(env))
 }
 
-/// The table of a frame that was copied, as `frame` has made it.
-fn read_copied<'a>(env: Env<'a>, content: (u16, u16, Term<'a>), most: Most) -> Term<'a> {
-    let (flags, type_code, body) = content;
+/// A frame that was copied, as `frame` has made it.
+struct Copied<'a> {
+    flags: u16,
+    type_code: u16,
+    body: Term<'a>,
+    /// Where that is not in the frame.
+    schema: Option<Binary<'a>>,
+}
+
+impl<'a> Decoder<'a> for Copied<'a> {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        if let Ok((flags, type_code, body)) = term.decode() {
+            return Ok(Self { flags, type_code, body, schema: None });
+        }
+        let (flags, type_code, body, schema) = term.decode()?;
+        Ok(Self { flags, type_code, body, schema: Some(schema) })
+    }
+}
+
+/// The table of a frame that was copied.
+fn read_copied<'a>(env: Env<'a>, content: Copied<'a>, most: Most) -> Term<'a> {
+    let Copied { flags, type_code, body, schema } = content;
     let whole = Word::from(body);
     let read = || {
         let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
         let body = Body::open(Format::Arrow.code(), flags, type_code, bytes)?;
         let view = |part: &[u8]| view_of(env, whole, bytes, part);
-        read_body(env, &body, bytes, &view, most)
+        read_body(env, &body, bytes, schema.as_deref(), &view, most)
     };
     answer(env, read())
 }
 
 #[rustler::nif]
-fn table<'a>(env: Env<'a>, content: (u16, u16, Term<'a>)) -> Term<'a> {
+fn table<'a>(env: Env<'a>, content: Copied<'a>) -> Term<'a> {
     read_copied(env, content, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
-fn table_large<'a>(env: Env<'a>, content: (u16, u16, Term<'a>)) -> Term<'a> {
+fn table_large<'a>(env: Env<'a>, content: Copied<'a>) -> Term<'a> {
     read_copied(env, content, Most::All)
 }
 

@@ -50,7 +50,7 @@ pub(crate) mod names {
         seconds, microseconds, bytes, data, number, value, name, version, fields,
         shape, type_ = "type", order, byte_order,
         // descriptions
-        kind, length, keys, buffers, null, boolean, integer, float, text, list, tuple, set, atom, range, date,
+        kind, length, keys, buffers, table, schema, null, boolean, integer, float, text, list, tuple, set, atom, range, date,
         time, naive_datetime, datetime, duration, decimal, uuid, tensor, object, tag, element, pickle,
     }
 
@@ -63,7 +63,7 @@ pub(crate) mod names {
             uuid = "Elixir.Slipring.UUID", tensor = "Elixir.Slipring.Tensor", tag = "Elixir.Slipring.Tag",
             object = "Elixir.Slipring.Object", text = "Elixir.Slipring.Text", bytes = "Elixir.Slipring.Bytes",
             prepared = "Elixir.Slipring.Prepared", json_raw = "Elixir.Slipring.JSON.Raw",
-            table = "Elixir.Slipring.Table",
+            table = "Elixir.Slipring.Table", under = "Elixir.Slipring.Table.Under",
         }
     }
 
@@ -79,7 +79,7 @@ pub(crate) mod names {
     }
     modules! {
         map_set range date time naive datetime decimal duration iso own_decimal own_duration uuid tensor
-        tag object text bytes prepared json_raw table
+        tag object text bytes prepared json_raw table under
     }
 }
 

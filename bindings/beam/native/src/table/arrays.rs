@@ -4,6 +4,7 @@ use super::build::binary;
 use super::column::{self, Array, Bytes, Parts, Wrong, children_of, values_field};
 use super::names as n;
 use crate::error::Fault;
+use crate::schema::Under;
 use crate::value::terms::{self, Word};
 use arrow_array::{ArrayRef, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
@@ -90,9 +91,37 @@ fn borrowed<'a>(array: &Array<'a>, name: &str) -> Result<Borrowed<'a, ArrayData>
     Ok(Borrowed(data, PhantomData))
 }
 
+fn wrong(field: &str, what: &str) -> Fault {
+    Fault::no_column(what, &format!("$.{field}"))
+}
+
+fn get<'a>(
+    env: Env<'a>,
+    table: Word<'a>,
+    name: rustler::Atom,
+    field: &str,
+) -> Result<Word<'a>, Fault> {
+    let word = terms::get(env, table, name.into());
+    word.ok_or_else(|| wrong(field, "no Slipring.Table: this field is missing"))
+}
+
+fn items<'a>(env: Env<'a>, list: Word<'a>, field: &str) -> Result<Vec<Word<'a>>, Fault> {
+    super::build::items(env, list).ok_or_else(|| wrong(field, "no list"))
+}
+
+/// The fields of a `Slipring.Table`.
+pub(crate) fn fields<'a>(env: Env<'a>, table: Word<'a>) -> Result<Vec<Field>, Fault> {
+    let mut fields = Vec::new();
+    for word in items(env, get(env, table, n::fields(), "fields")?, "fields")? {
+        fields.push(column::field(env, word).map_err(|wrong| wrong.within(Step::key("fields")))?);
+    }
+    Ok(fields)
+}
+
 /// A table to be sent.
 pub(crate) struct Outgoing<'a> {
     schema: Schema,
+    place: SchemaPlace,
     batches: Borrowed<'a, Vec<Rows>>,
 }
 
@@ -106,19 +135,9 @@ pub(crate) struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// Reads a `Slipring.Table`.
     pub(crate) fn of(env: Env<'a>, table: Word<'a>) -> Result<Self, Fault> {
-        let wrong = |field: &str, what: &str| Fault::no_column(what, &format!("$.{field}"));
-        let get = |name: rustler::Atom, field: &str| {
-            let word = terms::get(env, table, name.into());
-            word.ok_or_else(|| wrong(field, "no Slipring.Table: this field is missing"))
-        };
-        let columns = |list: Word<'a>, field: &str| {
-            super::build::items(env, list).ok_or_else(|| wrong(field, "no list"))
-        };
-        let mut fields = Vec::new();
-        for word in columns(get(n::fields(), "fields")?, "fields")? {
-            fields
-                .push(column::field(env, word).map_err(|wrong| wrong.within(Step::key("fields")))?);
-        }
+        let get = |name: rustler::Atom, field: &str| get(env, table, name, field);
+        let columns = |list: Word<'a>, field: &str| items(env, list, field);
+        let fields = fields(env, table)?;
         let metadata: HashMap<String, String> = get(n::metadata(), "metadata")?
             .term(env)
             .decode()
@@ -188,14 +207,30 @@ impl<'a> Parsed<'a> {
             batches.push(Rows { len: *len, columns });
         }
         let batches = Borrowed(batches, PhantomData);
-        Ok(Outgoing { schema: self.schema.clone(), batches })
+        Ok(Outgoing { schema: self.schema.clone(), place: SchemaPlace::Frame, batches })
     }
 }
 
 impl Outgoing<'_> {
     /// Of arrays that have memory of their own.
     pub(crate) fn owned(schema: Schema, rows: Rows) -> Self {
-        Outgoing { schema, batches: Borrowed(vec![rows], PhantomData) }
+        let batches = Borrowed(vec![rows], PhantomData);
+        Outgoing { schema, place: SchemaPlace::Frame, batches }
+    }
+
+    /// Its columns as they were announced.
+    pub(crate) fn arranged(mut self, under: &Under) -> Result<Self, Fault> {
+        let order = under.arrange(&self.schema)?;
+        for rows in &mut self.batches.0 {
+            rows.columns = order.iter().map(|&at| rows.columns[at].clone()).collect();
+            for (number, column) in rows.columns.iter().enumerate() {
+                under.check_nulls(number, column.null_count())?;
+            }
+        }
+        let fields: Vec<_> = order.iter().map(|&at| self.schema.fields()[at].clone()).collect();
+        self.schema = Schema::new(fields);
+        self.place = SchemaPlace::Table;
+        Ok(self)
     }
 
     /// In all columns.
@@ -209,7 +244,7 @@ impl Outgoing<'_> {
         meta_len: Option<usize>,
         then: impl FnOnce(&Plan) -> R,
     ) -> Result<R, EncodeError> {
-        let plan = arrow::plan(&self.schema, &self.batches.0, SchemaPlace::Frame, meta_len)?;
+        let plan = arrow::plan(&self.schema, &self.batches.0, self.place, meta_len)?;
         Ok(then(&plan))
     }
 }
