@@ -640,7 +640,7 @@ fn a_dictionary_is_of_its_fields_type() {
     let wide: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
     let of = |values| Arc::new(DictionaryArray::<Int8Type>::new(keys.clone(), values)) as ArrayRef;
     let batch = RecordBatch::try_from_iter([("a", of(narrow)), ("b", of(wide))]).unwrap();
-    let (flags, body) = write(&batch.schema(), &[batch.clone()], SchemaPlace::Frame);
+    let (flags, body) = write(&batch.schema(), std::slice::from_ref(&batch), SchemaPlace::Frame);
     let mut refused = 0;
     // Each number that may be the second field's id becomes the first one's.
     for at in (0..body.len() - 8).step_by(4) {
