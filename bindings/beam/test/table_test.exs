@@ -715,6 +715,66 @@ defmodule Slipring.TableTest do
       assert Enum.take(Table.new([endless]), 1) == [%{"n" => nil}]
     end
 
+    test "records whose maps the frame did not pay for are refused (R6.4)", %{name: name} do
+      {_ring, tx, rx} = pair(name, capacity: {8, :mib})
+      sent_as = %{"slipring.records" => "1"}
+
+      # Columns of nulls take no memory: what was asked for 8e9 elements were 64 GB.
+      rows = 4_000_000
+      column = &%Column{type: :null, length: rows, null_count: rows, name: "c#{&1}"}
+      wide = Table.new(Enum.map(1..2_000, column))
+
+      # Neither do rows of no columns, and each batch is small enough by itself.
+      rows = 30_000_000
+      keyless = %Table{rows: 3 * rows, batches: List.duplicate({rows, []}, 3)}
+
+      for table <- [wide, keyless] do
+        Slipring.send!(tx, %{table | metadata: sent_as})
+        frame = Slipring.recv!(rx, 1_000)
+
+        assert %Error{reason: :decode, operation: :value, path: "$.columns", hint: hint} =
+                 catch_error(Slipring.Frame.value(frame))
+
+        assert hint =~ "by slices"
+      end
+
+      # Of a table in hand, as ever.
+      assert_raise Error, ~r/more than \d+ elements/, fn -> Table.to_maps(wide) end
+      assert [%{"c1" => nil}, _] = Enum.take(wide, 2)
+    end
+
+    test "what earlier batches and later ones take is one batch's no more (R6.4)" do
+      most = 1 <<< 26
+      column = Column.new([1, 2, 3], name: "a")
+      forms = Slipring.Structs.forms()
+      rows = &Native.table_rows_large([column], {0, 3}, 0, forms, &1)
+
+      # Three rows, and an element in each.
+      assert {[%{"a" => 1}, _, _], 0, 6} = rows.(0)
+      assert {[_, _, _], 0, 6} = rows.(most - 6)
+      assert {:error, {:decode, _, "$.columns", _, _, _, _}} = rows.(most - 5)
+      assert {:error, _} = rows.(1 <<< 48)
+      assert :large = Native.table_rows([column], {0, 3}, 0, forms, most - 5)
+    end
+
+    test "columns that claim more than there is memory are not put together, nor checked (R6.4)" do
+      # Lists of no items: the bits of their nulls would take 16 TB.
+      few = Column.new([[], nil], name: "l", type: {:fixed_list, 0, {:s, 8}})
+      many = %{few | length: 1 <<< 47, null_count: 0, validity: nil}
+      error = catch_error(Column.concat([few, many]))
+      assert %Error{path: "$.columns.l", hint: hint} = error
+      assert hint != nil and Exception.message(error) =~ "memory"
+      assert [[], nil, [], nil] = Column.to_list(Column.concat([few, few]))
+
+      # A text that each element is.
+      union = Enum.find(Enum.map(made(), &elem(&1, 0)), &match?(%{type: {:union, :dense, _}}, &1))
+      assert Column.concat([union, union]).length == 2 * union.length
+      <<id, _::binary>> = union.data
+      shared = %{union | length: 2, data: <<id, id>>, offsets: <<0::64>>}
+      assert [same, same] = Column.to_list(shared)
+      assert_raise Error, ~r/share values/, fn -> Column.concat([shared, shared]) end
+    end
+
     test "bytes of frames give errors, and nothing worse (R6.4)", %{name: name} do
       {_ring, tx, rx} = pair(name, [capacity: {8, :mib}], lease: :never)
       :rand.seed(:exsss, {1, 2, 3})

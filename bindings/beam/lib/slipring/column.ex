@@ -285,16 +285,20 @@ defmodule Slipring.Column do
 
   @doc false
   # `read` and `read_large` are given what structs are made of.
-  def read(read, read_large) do
+  def read(read, read_large), do: read |> counted(read_large) |> elem(0)
+
+  @doc false
+  # As `read/2`, with the elements that were made.
+  def counted(read, read_large) do
     forms = Structs.forms()
 
     case with(:large <- read.(forms), do: read_large.(forms)) do
       {:error, fault} ->
         raise Error.new(fault, :value, nil)
 
-      {list, notes} ->
+      {list, notes, elements} ->
         Lossy.warn(notes)
-        list
+        {list, elements}
     end
   end
 

@@ -45,6 +45,9 @@ defmodule Slipring.Table do
 
   defstruct fields: [], metadata: %{}, rows: 0, batches: []
 
+  # More elements than any call makes, in a number that the native part takes.
+  @beyond 281_474_976_710_656
+
   @new [
     types: {%{}, &__MODULE__.types_option/1},
     metadata: {%{}, &__MODULE__.metadata_option/1}
@@ -378,15 +381,29 @@ defmodule Slipring.Table do
   def to_maps(%__MODULE__{batches: batches}, options \\ []) do
     bits = Slipring.Value.decode_options(options)
 
-    joined(
-      for {rows, columns} <- batches do
-        Column.read(
-          &Native.table_rows(columns, {0, rows}, bits, &1),
-          &Native.table_rows_large(columns, {0, rows}, bits, &1)
-        )
-      end
-    )
+    # What may be made is limited for all batches together: a batch may take what earlier ones have left and later
+    # ones don't need, so that too many rows are refused before any is made.
+    needed = batches |> Enum.map(&least/1) |> Enum.sum()
+
+    {lists, _spent} =
+      Enum.map_reduce(batches, needed, fn {rows, columns} = batch, spent ->
+        others = spent - least(batch)
+        spent = min(others, @beyond)
+
+        {list, elements} =
+          Column.counted(
+            &Native.table_rows(columns, {0, rows}, bits, &1, spent),
+            &Native.table_rows_large(columns, {0, rows}, bits, &1, spent)
+          )
+
+        {list, others + elements}
+      end)
+
+    joined(lists)
   end
+
+  # The elements that the maps of a batch take: each row, and one of each column.
+  defp least({rows, columns}), do: rows * (1 + length(columns))
 
   # The list of most tables is not made anew.
   defp joined([list]), do: list
@@ -396,8 +413,8 @@ defmodule Slipring.Table do
   # Some rows of a table of one batch.
   def rows(%__MODULE__{batches: [{_rows, columns}]}, from, count) do
     Column.read(
-      &Native.table_rows(columns, {from, count}, 0, &1),
-      &Native.table_rows_large(columns, {from, count}, 0, &1)
+      &Native.table_rows(columns, {from, count}, 0, &1, 0),
+      &Native.table_rows_large(columns, {from, count}, 0, &1, 0)
     )
   end
 

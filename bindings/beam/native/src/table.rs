@@ -167,17 +167,19 @@ fn parse<'a>(env: Env<'a>, column: Term<'a>) -> Result<(Field, Array<'a>), Fault
     parsed.map_err(|wrong| wrong.within(name()).within(Step::key("columns")).into())
 }
 
-/// Makes terms of rows by a walk: `{list, notes}`, or `:large`.
+/// Makes terms of rows by a walk: `{list, notes, elements}`, or `:large`. So many elements are `spent` by other walks.
 fn walked<'a>(
     env: Env<'a>,
     options: u32,
     forms: Term<'a>,
     most: Most,
+    spent: u64,
     walk: impl FnOnce(&mut Walk<'a>, &mut Vec<Word<'a>>) -> Result<(), Stop>,
     fault: impl FnOnce(Box<decode::Refused>) -> Fault,
 ) -> Result<Term<'a>, Fault> {
     let forms = value::forms(env, forms).ok_or_else(Fault::other_library)?;
-    let items = if most == Most::Normal { ITEMS_MOST } else { decode::MOST };
+    let left = decode::MOST.saturating_sub(usize::try_from(spent).unwrap_or(usize::MAX));
+    let items = if most == Most::Normal { left.min(ITEMS_MOST) } else { left };
     let mut walker = Walk::new(env, Options(options), forms, items);
     let mut out = Vec::new();
     let walked = walk(&mut walker, &mut out);
@@ -186,7 +188,10 @@ fn walked<'a>(
         charge(env, 0, (items - left) * ITEM_COSTS);
     }
     match walked {
-        Ok(()) => Ok((terms::make_list(env, &out).term(env), walker.notes).encode(env)),
+        Ok(()) => {
+            Ok((terms::make_list(env, &out).term(env), walker.notes, items - walker.left)
+                .encode(env))
+        }
         Err(Stop::Large) if most == Most::Normal => Ok(large(env)),
         Err(Stop::Large) => {
             let what = format!("more than {} elements", decode::MOST);
@@ -224,6 +229,7 @@ fn elements<'a>(
             options,
             forms,
             most,
+            0,
             |walk, out| walk.values(&array, rows, out),
             |refused| refused.fault(Some(field.name())),
         )
@@ -231,7 +237,7 @@ fn elements<'a>(
     answer(env, made())
 }
 
-/// `{list, notes}` of these rows of a column, `:large` for `column_values_large`, or `{:error, fault}`.
+/// `{list, notes, elements}` of these rows of a column, `:large` for `column_values_large`, or `{:error, fault}`.
 #[rustler::nif]
 fn column_values<'a>(
     env: Env<'a>,
@@ -260,6 +266,7 @@ fn maps<'a>(
     asked: Asked,
     options: u32,
     forms: Term<'a>,
+    spent: u64,
     most: Most,
 ) -> Term<'a> {
     let made = || {
@@ -278,6 +285,7 @@ fn maps<'a>(
             options,
             forms,
             most,
+            spent,
             |walk, out| {
                 let keys: Vec<Word<'a>> =
                     arrays.iter().map(|(field, _)| walk.key(field.name())).collect();
@@ -298,7 +306,8 @@ fn maps<'a>(
     answer(env, made())
 }
 
-/// `{maps, notes}` of these rows of columns, `:large` for `table_rows_large`, or `{:error, fault}`.
+/// `{maps, notes, elements}` of these rows of columns, `:large` for `table_rows_large`, or `{:error, fault}`. So many
+/// elements of the most are `spent` on other batches.
 #[rustler::nif]
 fn table_rows<'a>(
     env: Env<'a>,
@@ -306,8 +315,9 @@ fn table_rows<'a>(
     rows: Asked,
     options: u32,
     forms: Term<'a>,
+    spent: u64,
 ) -> Term<'a> {
-    maps(env, columns, rows, options, forms, Most::Normal)
+    maps(env, columns, rows, options, forms, spent, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -317,8 +327,9 @@ fn table_rows_large<'a>(
     rows: Asked,
     options: u32,
     forms: Term<'a>,
+    spent: u64,
 ) -> Term<'a> {
-    maps(env, columns, rows, options, forms, Most::All)
+    maps(env, columns, rows, options, forms, spent, Most::All)
 }
 
 /// Whether a list is worth a table, unasked: `{:ok, bytes}`, `{:no, why}`, or `:other` for what is no list of maps.

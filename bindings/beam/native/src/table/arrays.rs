@@ -1,7 +1,7 @@
 //! Columns as arrow-rs has them: to be sent, and to be put together.
 
 use super::build::binary;
-use super::column::{self, Array, Bytes, Parts, Wrong, children_of, values_field};
+use super::column::{self, Array, Bytes, Parts, Wrong, children_of, signed, values_field};
 use super::names as n;
 use crate::error::Fault;
 use crate::schema::Under;
@@ -9,7 +9,7 @@ use crate::value::terms::{self, Word};
 use arrow_array::{ArrayRef, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema, UnionMode};
 use rustler::Env;
 use slipring_codec::EncodeError;
 use slipring_codec::error::Segment as Step;
@@ -60,7 +60,7 @@ unsafe fn to_data(array: &Array<'_>) -> Result<ArrayData, ArrowError> {
         Utf8 | Binary | LargeUtf8 | LargeBinary => vec![offsets, data],
         List(_) | LargeList(_) | Map(..) => vec![offsets],
         ListView(_) | LargeListView(_) => vec![of(&array.offsets), of(&array.sizes)],
-        Union(_, arrow_schema::UnionMode::Dense) => vec![data, of(&array.offsets)],
+        Union(_, UnionMode::Dense) => vec![data, of(&array.offsets)],
         Utf8View | BinaryView => {
             let more = array.buffers.iter().map(of);
             [data].into_iter().chain(more).collect()
@@ -83,7 +83,51 @@ unsafe fn to_data(array: &Array<'_>) -> Result<ArrayData, ArrowError> {
         .build()
 }
 
+/// Refuses what there is no memory for: arrow-rs, which would ask for it, ends the process.
+fn room(bytes: usize, path: &str) -> Result<(), Fault> {
+    let mut room: Vec<u8> = Vec::new();
+    room.try_reserve_exact(bytes).map_err(|_| {
+        Fault::no_column(&format!("{bytes} bytes to be made, more than there is memory"), path)
+    })
+}
+
+/// What `of` counts of an array and of all within it.
+fn total(array: &Array<'_>, of: &impl Fn(&Array<'_>) -> usize) -> usize {
+    let within = array.children.iter().chain(array.dictionary.as_deref());
+    within.fold(of(array), |sum, child| sum.saturating_add(total(child, of)))
+}
+
+/// Bytes of what a check makes: where lists of one length have nulls, their items are asked for as many bits.
+fn checked_by(array: &Array<'_>) -> usize {
+    match &array.data_type {
+        DataType::FixedSizeList(field, size) if !field.is_nullable() => match array.validity {
+            Some(_) => array.len.saturating_mul(*size as usize) / 8,
+            None => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Bytes of the bits that an array without nulls has when it is put to one with nulls. Its elements may take no memory.
+fn bits_of(array: &Array<'_>) -> usize {
+    match &array.data_type {
+        DataType::Null => 0,
+        _ => array.len / 8,
+    }
+}
+
+/// Whether the elements of a union, and of those within an array, may share values: putting them together makes each anew.
+fn shares(array: &Array<'_>) -> bool {
+    let within = || array.children.iter().chain(array.dictionary.as_deref()).any(shares);
+    let DataType::Union(_, UnionMode::Dense) = &array.data_type else { return within() };
+    let place = |row| (array.data.bytes[row], signed(array.offsets.bytes, 4, row));
+    let mut places: Vec<_> = (0..array.len).map(place).collect();
+    places.sort_unstable();
+    places.windows(2).any(|pair| pair[0] == pair[1]) || within()
+}
+
 fn borrowed<'a>(array: &Array<'a>, name: &str) -> Result<Borrowed<'a, ArrayData>, Fault> {
+    room(total(array, &checked_by), &format!("$.columns.{name}"))?;
     // SAFETY: what is made keeps the lifetime of the terms, and hands no array out.
     let data = unsafe { to_data(array) };
     let data =
@@ -255,12 +299,21 @@ pub(crate) fn concat<'a>(
     field: &Field,
     columns: &[Array<'a>],
 ) -> Result<Word<'a>, Fault> {
+    let path = format!("$.columns.{}", field.name());
+    // Buffers may be counted many times, as in a frame many may lie at one place: each is copied.
+    let bytes = columns.iter().fold(0usize, |sum, column| {
+        sum.saturating_add(column.size()).saturating_add(total(column, &bits_of))
+    });
+    room(bytes, &path)?;
+    if columns.iter().any(shares) {
+        let what = "a union whose elements share values can't be put together";
+        return Err(Fault::unsendable(what, &path, "column", "take its batches one by one"));
+    }
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
     for column in columns {
         arrays.push(make_array(borrowed(column, field.name())?.0));
     }
     let arrays: Vec<&dyn arrow_array::Array> = arrays.iter().map(|array| &**array).collect();
-    let path = format!("$.columns.{}", field.name());
     let joined = arrow_select::concat::concat(&arrays)
         .map_err(|error| Fault::no_column(&error.to_string(), &path))?;
     let data = joined.to_data();

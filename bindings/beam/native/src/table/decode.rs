@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// The most elements that one call makes terms of.
+/// The most elements that one call makes terms of, and all calls together for the rows of a table.
 pub(crate) const MOST: usize = 1 << 26;
 /// Texts up to so many bytes are looked at in place.
 const SHORT: usize = 64;
@@ -134,6 +134,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Room for so many terms, which are still to be paid for when they are made: for no more than could be.
+    fn room(&self, terms: &mut Out<'a>, more: usize) -> Result<(), Stop> {
+        if more > self.left {
+            return Err(Stop::Large);
+        }
+        terms.try_reserve(more).map_err(|_| Stop::Large)
+    }
+
     /// Puts the terms of these rows, which the array has, behind those that are there.
     pub(crate) fn values(
         &mut self,
@@ -144,7 +152,7 @@ impl<'a> Walk<'a> {
         use DataType::*;
         debug_assert!(rows.end <= array.len);
         self.spend(rows.len())?;
-        out.reserve(rows.len());
+        out.try_reserve(rows.len()).map_err(|_| Stop::Large)?;
         let env = self.env;
         let int = |value: i64| Ok(terms::make_int(env, value));
         match &array.data_type {
@@ -455,7 +463,11 @@ impl<'a> Walk<'a> {
         let (first, count) = (out.len(), rows.len());
         // Also where there is no column to pay for them.
         self.spend(count)?;
-        let mut gathered = Vec::with_capacity(keys.len() * count);
+        if count == 0 {
+            return Ok(());
+        }
+        let mut gathered = Vec::new();
+        self.room(&mut gathered, keys.len().checked_mul(count).ok_or(Stop::Large)?)?;
         for (column, name) in columns {
             self.in_column = true;
             let done = self.values(column, rows.clone(), &mut gathered);
@@ -531,9 +543,12 @@ impl<'a> Walk<'a> {
         else {
             return Ok(());
         };
-        // Each value is made once, unless there are far more of them than rows.
-        let kept = if values.len <= 4 * rows.len() + FEW { values.len } else { 0 };
-        let mut known: Vec<Option<Word<'a>>> = vec![None; kept];
+        // Each value is made once, unless there are far more of them than rows, or than there is room for.
+        let few = values.len <= rows.len().saturating_mul(4).saturating_add(FEW);
+        let mut known: Vec<Option<Word<'a>>> = Vec::new();
+        if few && values.len <= self.left.max(FEW) && known.try_reserve_exact(values.len).is_ok() {
+            known.resize(values.len, None);
+        }
         for row in rows {
             if !array.is_valid(row) {
                 out.push(nil());
