@@ -9,6 +9,7 @@ import enum
 import json
 import math
 import pickle
+import time
 import typing
 import uuid
 
@@ -205,6 +206,60 @@ def test_unions_say_what_each_type_says():
     with pytest.raises(dataclass.ValidationError) as caught:
         dataclass.dump(int | str, [])
     assert caught.value.messages == {"_schema": ["Not a valid integer.", "Not a valid string."]}
+
+
+@dataclasses.dataclass
+class Left:
+    x: typing.Union[Left, Right, None] = None
+    n: int = 0
+    pad: list[int] = field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Right:
+    x: typing.Union[Left, Right, None] = None
+    n: typing.Union[int, str] = 0
+    pad: list[int] = field(default_factory=list)
+
+
+def nested(depth, innermost):
+    data = innermost
+    for _ in range(depth):
+        data = {"x": data}
+    return data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [nested(60, {"n": []}), {"x": nested(60, {"n": []})}, nested(12, {"n": [], "pad": [1] * 100_000})],
+    ids=["deep", "inside a class", "wide"],
+)
+def test_unions_that_can_not_be_told_apart_end(data):
+    """P9, R9.3: each level would be tried twice as often as the one around it."""
+    for load in (lambda: dataclass.load(Left | Right, data), lambda: dataclass.load_from_bytes(Left | Right, json.dumps(data))):
+        started = time.monotonic()
+        with pytest.raises(slipring.DecodeError, match="can't be told apart") as caught:
+            load()
+        assert time.monotonic() - started < 5
+        assert "discriminator" in caught.value.hint
+    # Keys of dicts are loaded by a loader of their own, which pays from the same purse.
+    with pytest.raises(slipring.DecodeError, match="can't be told apart"):
+        dataclass.load(dict[str, Left | Right], {"k": nested(60, {"n": []})})
+
+
+def test_unions_without_a_discriminator_are_tried_as_often_as_they_are_large():
+    """D2: long lists of them, deep ones whose first type is right, and few levels that go wrong first."""
+    data = [{"n": "s"}] * 100_000
+    assert dataclass.load(list[Left | Right], data)[-1] == Right(n="s")
+    assert dataclass.load_from_bytes(list[Left | Right] | int, json.dumps(data))[0] == Right(n="s")
+    long = {"pad": list(range(300_000)), "n": "s"}
+    assert dataclass.load_from_bytes(Left | Right, json.dumps(long)) == Right(n="s", pad=long["pad"])
+    assert type(dataclass.load(Left | Right, nested(400, {})).x.x) is Left
+    found = dataclass.load(Left | Right, nested(8, {"n": "s"}))
+    for _ in range(8):
+        found = found.x
+    assert found == Right(n="s")
+    assert messages(Left | Right, nested(5, {"n": []})) == nested(5, {"n": ["Not a valid integer."]})
 
 
 # --- validators and messages ---

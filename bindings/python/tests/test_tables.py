@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -9,7 +10,9 @@ import gc
 import importlib.util
 import pathlib
 import re
+import signal
 import struct
+import time
 
 import duckdb
 import hypothesis
@@ -591,3 +594,92 @@ def test_a_frame_that_can_not_be_read_is_not_acknowledged(name):
         gc.collect()
         first.close()
         assert ring.consumer(ack="manual").recv(0).redeliveries == 1
+
+
+def many_nulls(n, records):
+    """A bit for each row, and beside it columns that take nothing."""
+    columns = {"b": pa.array(np.zeros(n, bool))} | {f"n{i}": pa.nulls(n) for i in range(60)}
+    return pa.table(columns).replace_schema_metadata({"slipring.records": "1"} if records else None)
+
+
+def hostile_columns():
+    n = 20_000_000
+    ends = pa.array([n], pa.int32())
+    long_run = pa.RunEndEncodedArray.from_arrays(ends, pa.array([7]))
+    no_bytes = pa.Array.from_buffers(pa.binary(0), n, [None, pa.py_buffer(b"")])
+    child = pa.array(np.zeros(20_000, np.int8))
+    views = pa.ListViewArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array([20_000] * 2000, pa.int32()), child)
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int8()), ["x" * 50_000])
+    return {"null": pa.nulls(n), "run": long_run, "no width": no_bytes, "views": views, "shared text": text}
+
+
+@pytest.mark.parametrize("kind", ["null", "run", "no width", "views", "shared text"])
+def test_elements_that_nobody_paid_for_are_not_made(foreign, kind):
+    """P9: what is made of a column is bounded by the bytes of its frame, by each way to make it."""
+    table = pa.table({"c": hostile_columns()[kind]})
+    received = foreign(3, 0, golden.body(table.to_batches())).value
+    assert len(received) == len(table)
+    for make in (received.to_pylist, received.to_pydict, received["c"].to_pylist):
+        with pytest.raises(slipring.DecodeError, match="more elements than are made of .*to_pyarrow") as caught:
+            make()
+        assert caught.value.path == "$.columns" and "slices" in caught.value.hint
+    assert len(received.to_pyarrow().slice(5, 10).to_pylist()) == 10
+
+
+def test_columns_of_nothing_do_not_multiply(foreign):
+    """P9: columns that take no bytes are bounded together, and such records stay a table."""
+    for records in (False, True):
+        received = foreign(3, 0, golden.body(many_nulls(200_000, records).to_batches())).value
+        assert isinstance(received, slipring.Table) and len(received) == 200_000
+        for make in (received.to_pylist, received.to_pydict):
+            with pytest.raises(slipring.DecodeError, match="more elements"):
+                make()
+    received = foreign(3, 0, golden.body(many_nulls(10_000, True).to_batches())).value
+    assert received == many_nulls(10_000, True).to_pylist()
+
+
+def test_honest_columns_of_few_bytes_are_made(foreign):
+    """R2.3: nulls, one long run, many bits inside structs, and windows over the same numbers."""
+    n = 300_000
+    bits = pa.array(np.arange(n) % 3 == 0)
+    deep = pa.StructArray.from_arrays([pa.StructArray.from_arrays([bits], ["a"])], ["b"])
+    run = pa.RunEndEncodedArray.from_arrays(pa.array([n], pa.int32()), pa.array(["x"]))
+    starts = pa.array(np.arange(9000), pa.int32())
+    windows = pa.ListViewArray.from_arrays(starts, pa.array(np.full(9000, 50), pa.int32()), pa.array(np.zeros(9050, np.int8)))
+    for column, expected in (
+        (pa.nulls(n), [None] * n),
+        (run, ["x"] * n),
+        (deep, [{"b": {"a": i % 3 == 0}} for i in range(n)]),
+        (windows, [[0] * 50] * 9000),
+    ):
+        received = foreign(3, 0, golden.body(pa.table({"c": column}).to_batches())).value
+        assert received["c"].to_pylist() == expected and received.to_pydict() == {"c": expected}
+        assert [row["c"] for row in received.to_pylist()] == expected
+
+
+def test_making_objects_can_be_interrupted(foreign):
+    """R9.3: a signal's exception ends it, long before all is made."""
+
+    def interrupt(number, stack):
+        raise InterruptedError
+
+    def taken(make, within):
+        started = time.perf_counter()
+        with contextlib.suppress(InterruptedError):
+            if within:
+                signal.setitimer(signal.ITIMER_REAL, within)
+            make()
+        return time.perf_counter() - started
+
+    few, many = (foreign(3, 0, golden.body(pa.table({"c": pa.nulls(n)}).to_batches())).value for n in (600_000, 3_000_000))
+    former = signal.signal(signal.SIGALRM, interrupt)
+    # Callbacks of the collector, which others have set, would swallow the exception.
+    gc.disable()
+    try:
+        for make in (many["c"].to_pylist, many.to_pydict, few.to_pylist):
+            whole = min(taken(make, None) for _ in range(2))
+            assert min(taken(make, 0.001) for _ in range(5)) < whole / 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+        gc.enable()

@@ -9,6 +9,7 @@ use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Id, Node, Plan, Temporal};
 use super::scalars::{choice_of_key, float_of, native};
 use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
+use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
 use crate::value::types::Exact;
@@ -69,11 +70,13 @@ pub(super) struct Loader<'py, S: Source<'py>> {
     pub(super) source: S,
     stack: Stack,
     pub(super) options: Options,
+    /// Of the union that is tried around this, if any.
+    pub(super) tries: Option<Tries>,
 }
 
 impl<'py, S: Source<'py>> Loader<'py, S> {
     pub(super) fn new(py: Python<'py>, source: S, options: Options) -> Self {
-        Self { py, source, stack: Stack(SPARE.take()), options }
+        Self { py, source, stack: Stack(SPARE.take()), options, tries: None }
     }
 
     /// One item, which `depth` others enclose.
@@ -234,8 +237,18 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     }
 
     #[inline(always)]
-    fn enter(&self, depth: usize) -> Outcome<()> {
-        if depth < DEPTH { Ok(()) } else { too_deep() }
+    fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
+        if depth >= DEPTH {
+            return too_deep();
+        }
+        if self.tries.is_some() { self.pay(item) } else { Ok(()) }
+    }
+
+    /// Pays for the items of a container inside a union that is tried.
+    #[inline(never)]
+    fn pay(&mut self, item: S::Item) -> Outcome<()> {
+        let items = 1 + self.source.as_object(item).map_or(0, tries::width);
+        self.tries.as_mut().map_or(Ok(()), |tries| tries.spend(self.py, items))
     }
 
     // --- classes ---
@@ -247,7 +260,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         depth: usize,
     ) -> Outcome<Object> {
-        self.enter(depth)?;
+        self.enter(item, depth)?;
         let base = self.stack.0.len();
         self.stack.0.resize(base + class.fields.len(), std::ptr::null_mut());
         let made = self.fields(plan, class, item, depth, base);
@@ -349,7 +362,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     /// Puts the items of a list on the stack.
     #[inline(always)]
     fn items(&mut self, plan: &Plan, inner: Id, item: S::Item, depth: usize) -> Outcome<()> {
-        self.enter(depth)?;
+        self.enter(item, depth)?;
         let mut errors = Gathered::default();
         let mut list = self.source.list(item, depth)?;
         let mut index = 0;
@@ -471,7 +484,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         depth: usize,
     ) -> Outcome<()> {
-        self.enter(depth)?;
+        self.enter(item, depth)?;
         let mut errors = Gathered::default();
         let mut list = self.source.list(item, depth)?;
         let mut index = 0;
@@ -500,7 +513,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         depth: usize,
     ) -> Outcome<Object> {
-        self.enter(depth)?;
+        self.enter(item, depth)?;
         let py = self.py;
         let dict = pyo3::types::PyDict::new(py);
         let mut errors = Gathered::default();
@@ -582,7 +595,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 return Ok(made);
             }
         }
-        Ok(owned(self.py, inner.node(plan, id, item, depth + 1)?))
+        inner.tries = self.tries.take();
+        let made = inner.node(plan, id, item, depth + 1);
+        self.tries = inner.tries.take();
+        Ok(owned(self.py, made?))
     }
 }
 

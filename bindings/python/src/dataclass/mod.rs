@@ -17,6 +17,7 @@ mod scalars;
 mod source;
 mod target;
 mod text;
+mod tries;
 mod unions;
 mod walk;
 

@@ -11,6 +11,7 @@ use super::message;
 use super::plan::{Id, Node, Plan, Temporal, Union};
 use super::source::{Kind, Plain, Source};
 use super::target::{Objects, Target};
+use super::tries::Tries;
 use crate::value::types::{Exact, Types};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -208,7 +209,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let object = self.source.take(item)?;
         let object = owned(self.py, object);
         let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
-        inner.attempts(plan, union, &mut fitting, &object, depth)
+        let is_outermost = self.tries.is_none();
+        inner.tries = self.tries.take().or_else(|| Some(Tries::of(&object)));
+        let made = inner.attempts(plan, union, &mut fitting, &object, depth);
+        if !is_outermost {
+            self.tries = inner.tries.take();
+        }
+        made
     }
 }
 
@@ -254,6 +261,9 @@ impl<'py> Loader<'py, Plain<'py>> {
         }
         let mut failed: Option<Box<Fail>> = None;
         for &id in &*fitting {
+            if let Some(tries) = &mut self.tries {
+                tries.spend(self.py, 1)?;
+            }
             match self.node(plan, id, item, depth) {
                 Ok(made) => return Ok(made),
                 Err(fail) if matches!(*fail, Fail::Invalid(_)) => {

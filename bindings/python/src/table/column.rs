@@ -51,6 +51,20 @@ impl Column {
         self.chunks().map(|chunk| chunk.len).sum()
     }
 
+    /// Its elements, by a reader of its memory.
+    pub(super) fn list_by<'py>(
+        &self,
+        reader: &objects::Reader<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(reader.py());
+        for chunk in self.chunks() {
+            for row in 0..chunk.len {
+                list.append(reader.element(chunk, row)?)?;
+            }
+        }
+        Ok(list)
+    }
+
     /// The NumPy element of its numbers and times, where they lie as NumPy has them.
     fn element(&self) -> Option<Element> {
         use DataType::*;
@@ -222,15 +236,8 @@ impl Column {
     }
 
     /// Its elements. Needs no other package.
-    pub(super) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let reader = objects::Reader::new(py, &self.memory);
-        let list = PyList::empty(py);
-        for chunk in self.chunks() {
-            for row in 0..chunk.len {
-                list.append(reader.element(chunk, row)?)?;
-            }
-        }
-        Ok(list)
+    fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.list_by(&objects::Reader::new(py, &self.memory))
     }
 
     fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

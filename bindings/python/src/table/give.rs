@@ -32,6 +32,14 @@ impl Memory {
         }
     }
 
+    /// How many bytes there are, with those that were made.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Memory::Frame(_) | Memory::Copy(_) => self.bytes().len(),
+            Memory::Made(both) => both.0.size().saturating_add(both.1.len()),
+        }
+    }
+
     /// The bytes at a place of a column.
     #[inline]
     pub(crate) fn get(&self, place: &Range<usize>) -> Option<&[u8]> {

@@ -85,10 +85,15 @@ impl Table {
 
     /// What was sent: the table itself, the column that was sent alone, or records.
     pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        // A column of records takes a bit for each row at least. A peer that claims more rows than that gets no list made.
-        let paid = self.memory.bytes().len().saturating_mul(8);
+        // Records are made unasked. Some of their columns may take no bytes, but never all: one has a bit at least for each
+        // row. A peer that claims more rows than that, or more elements than a reader makes, gets no list made.
+        let paid = self.memory.size().saturating_mul(8);
         if records::is_records(&self.table.schema) && self.rows() <= paid {
-            return Ok(self.to_pylist(py)?.into_any());
+            let reader = objects::Reader::new(py, &self.memory);
+            match self.rows_by(&reader) {
+                Err(_) if reader.is_spent() => {}
+                made => return made.map(Bound::into_any),
+            }
         }
         if self.table.schema.metadata().get(take::COLUMN).is_some()
             && self.table.schema.fields().len() == 1
@@ -127,6 +132,33 @@ impl Table {
     fn columns(&self) -> impl Iterator<Item = Column> + '_ {
         (0..self.table.schema.fields().len())
             .map(|number| Column::new(self.memory.clone(), Arc::clone(&self.table), number))
+    }
+
+    /// Each row as a dict, by a reader of its memory.
+    fn rows_by<'py>(&self, reader: &objects::Reader<'_, 'py>) -> PyResult<Bound<'py, PyList>> {
+        let py = reader.py();
+        let records = records::is_records(&self.table.schema);
+        let name = |field: &arrow_schema::FieldRef| {
+            let name = pyo3::types::PyString::new(py, field.name());
+            (name, records && records::is_missing(field))
+        };
+        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
+        let rows = PyList::empty(py);
+        for batch in &self.table.batches {
+            for row in 0..batch.len {
+                reader.spend(objects::CONTAINER)?;
+                let dict = PyDict::new(py);
+                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
+                    if !may_be_missing || reader.is_valid(column, row) {
+                        dict.set_item(name, reader.element(column, row)?)?;
+                    } else {
+                        reader.spend(1)?;
+                    }
+                }
+                rows.append(dict)?;
+            }
+        }
+        Ok(rows)
     }
 
     fn rows(&self) -> usize {
@@ -277,33 +309,15 @@ impl Table {
 
     /// Each row as a dict. Needs no other package.
     fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let records = records::is_records(&self.table.schema);
-        let name = |field: &arrow_schema::FieldRef| {
-            let name = pyo3::types::PyString::new(py, field.name());
-            (name, records && records::is_missing(field))
-        };
-        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
-        let rows = PyList::empty(py);
-        let reader = objects::Reader::new(py, &self.memory);
-        for batch in &self.table.batches {
-            for row in 0..batch.len {
-                let dict = PyDict::new(py);
-                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
-                    if !may_be_missing || reader.is_valid(column, row) {
-                        dict.set_item(name, reader.element(column, row)?)?;
-                    }
-                }
-                rows.append(dict)?;
-            }
-        }
-        Ok(rows)
+        self.rows_by(&objects::Reader::new(py, &self.memory))
     }
 
     /// Each column as a list. Needs no other package.
     fn to_pydict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let columns = PyDict::new(py);
+        let reader = objects::Reader::new(py, &self.memory);
         for (field, column) in self.table.schema.fields().iter().zip(self.columns()) {
-            columns.set_item(field.name(), column.to_pylist(py)?)?;
+            columns.set_item(field.name(), column.list_by(&reader)?)?;
         }
         Ok(columns)
     }

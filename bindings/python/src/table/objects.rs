@@ -2,8 +2,12 @@
 //!
 //! The data was checked when the table was read, but a peer can have written to it since. So nothing is taken from it
 //! that is not held against what is there.
+//!
+//! An array may claim elements that take no bytes, and lists may share theirs: what a reader makes is bounded by the
+//! bytes there are.
 
 use super::give::Memory;
+use crate::error;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit, UnionMode};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -11,12 +15,30 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, sync::PyOnceLock};
 use slipring_codec::format::arrow::Column;
+use std::cell::Cell;
 
 /// Reads elements of the columns in one body.
 pub(super) struct Reader<'a, 'py> {
     py: Python<'py>,
     memory: &'a Memory,
+    /// Elements that may be made until signals are looked at again.
+    room: Cell<usize>,
+    /// Elements that may be made behind that.
+    left: Cell<usize>,
+    is_spent: Cell<bool>,
 }
+
+/// Elements that may be made for each byte: eight for each bit, as the smallest elements are bits, and each stands in a
+/// row or in structs.
+const PER_BYTE: usize = 64;
+/// Elements that may be made for none: of columns of nulls, and of few long runs.
+const FREE: usize = 1 << 22;
+/// So many elements are made between two looks at signals.
+const STEP: usize = 1 << 12;
+/// So many bytes of a text take as much as an element.
+const BYTES_PER_ELEMENT: usize = 8;
+/// What a dict, a list or a tuple takes, in elements.
+pub(super) const CONTAINER: usize = 4;
 
 #[cold]
 fn changed() -> PyErr {
@@ -25,7 +47,54 @@ fn changed() -> PyErr {
 
 impl<'a, 'py> Reader<'a, 'py> {
     pub(super) fn new(py: Python<'py>, memory: &'a Memory) -> Self {
-        Self { py, memory }
+        let most = memory.size().saturating_mul(PER_BYTE).saturating_add(FREE);
+        let (room, left) = (Cell::new(STEP), Cell::new(most - STEP));
+        Self { py, memory, room, left, is_spent: Cell::new(false) }
+    }
+
+    pub(super) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// Whether it has stopped since it may make no more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent.get()
+    }
+
+    /// Pays for so many elements.
+    #[inline]
+    pub(super) fn spend(&self, elements: usize) -> PyResult<()> {
+        match self.room.get().checked_sub(elements) {
+            Some(room) => {
+                self.room.set(room);
+                Ok(())
+            }
+            None => self.refill(elements),
+        }
+    }
+
+    #[cold]
+    fn refill(&self, elements: usize) -> PyResult<()> {
+        self.py.check_signals()?;
+        let Some(left) = (self.room.get() + self.left.get()).checked_sub(elements) else {
+            self.is_spent.set(true);
+            let bytes = self.memory.size();
+            let what = format!(
+                "more elements than are made of {bytes} bytes: {PER_BYTE} for each and {FREE} more"
+            );
+            let hint = "take to_pyarrow(), which makes none, and slices of that";
+            let class = intern!(self.py, "DecodeError");
+            return Err(error::undecodable(self.py, class, &what, "$.columns", "arrow", hint));
+        };
+        self.room.set(left.min(STEP));
+        self.left.set(left - left.min(STEP));
+        Ok(())
+    }
+
+    /// Bytes of an element, paid for: several may share them.
+    fn paid(&self, bytes: &'a [u8]) -> PyResult<&'a [u8]> {
+        self.spend(bytes.len() / BYTES_PER_ELEMENT)?;
+        Ok(bytes)
     }
 
     /// `N` bytes of a buffer, those with this number.
@@ -54,7 +123,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         let (start, end) =
             (self.place(column, 0, row, wide)?, self.place(column, 0, row + 1, wide)?);
         let values = self.memory.get(&column.buffers[1]).ok_or_else(changed)?;
-        values.get(start..end).ok_or_else(changed)
+        self.paid(values.get(start..end).ok_or_else(changed)?)
     }
 
     fn viewed(&self, column: &Column, row: usize) -> PyResult<&'a [u8]> {
@@ -72,7 +141,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
         };
         let values = self.memory.get(&range).ok_or_else(changed)?;
-        values.get(offset..).and_then(|values| values.get(..len)).ok_or_else(changed)
+        let found = values.get(offset..).and_then(|values| values.get(..len));
+        self.paid(found.ok_or_else(changed)?)
     }
 
     fn text(&self, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
@@ -85,6 +155,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         if start.checked_add(len).is_none_or(|end| end > child.len) {
             return Err(changed());
         }
+        self.spend(CONTAINER)?;
         let list = PyList::empty(self.py);
         for row in start..start + len {
             list.append(self.element(child, row)?)?;
@@ -115,6 +186,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     pub(super) fn element(&self, column: &Column, row: usize) -> PyResult<Bound<'py, PyAny>> {
         use DataType::*;
         let py = self.py;
+        self.spend(1)?;
         if !self.is_valid(column, row) {
             return Ok(py.None().into_bound(py));
         }
@@ -156,7 +228,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 let width = *width as usize;
                 let values = self.memory.get(&column.buffers[0]).ok_or_else(changed)?;
                 let bytes = values.get(row * width..(row + 1) * width).ok_or_else(changed)?;
-                Ok(PyBytes::new(py, bytes).into_any())
+                Ok(PyBytes::new(py, self.paid(bytes)?).into_any())
             }
             Date32 => self.helper(intern!(py, "date"))?.call1((int(false)?,)),
             Date64 => self.helper(intern!(py, "date"))?.call1((int(true)?.div_euclid(86_400_000),)),
@@ -221,14 +293,17 @@ impl<'a, 'py> Reader<'a, 'py> {
                 if end > entries.len || entries.children.len() != 2 {
                     return Err(changed());
                 }
+                self.spend(CONTAINER)?;
                 let pairs = PyList::empty(py);
                 for at in start..end {
+                    self.spend(CONTAINER)?;
                     let key = self.element(&entries.children[0], at)?;
                     pairs.append((key, self.element(&entries.children[1], at)?))?;
                 }
                 Ok(pairs.into_any())
             }
             Struct(fields) => {
+                self.spend(CONTAINER)?;
                 let dict = PyDict::new(py);
                 for (field, child) in fields.iter().zip(&column.children) {
                     dict.set_item(field.name(), self.element(child, row)?)?;
