@@ -34,6 +34,7 @@ use slipring_codec::frame::{Layout, flags};
 use slipring_codec::infer::WORTH;
 use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -625,7 +626,14 @@ fn send_table<'a>(
             Ok(grant) => grant,
             Err(error) => return Sent::not(error),
         };
-        plan.write(&mut grant, meta)?;
+        // Columns may lie in memory that their sender still writes to: what was planned may not be what is there, which
+        // ends in a panic at a bound. The grant is given back either way.
+        let written = catch_unwind(AssertUnwindSafe(|| plan.write(&mut grant, meta)));
+        written.map_err(|_| {
+            let hint =
+                "the process that sent its columns is faulty, or wrote to them: copy them before";
+            Fault::unsendable("a table that changed while it was sent", "$.columns", "table", hint)
+        })??;
         match tally.sent(header.format, plan.body_len(), tx.commit(grant, header, &wait)) {
             Ok(()) => Ok(Sent::Done(atoms::ok())),
             Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {
