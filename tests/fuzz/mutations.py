@@ -33,7 +33,7 @@ def bodies(values):
         code = re.search(r"type code (\w+)", text.splitlines()[0])
         code = int(code[1], 0) if code else 0
         data = bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
-        flags = struct.unpack_from("<H", data)[0] and 1 | (2 if "meta" in file.name else 0)
+        flags = 0 if "no part table" in text else 1 | (2 if "meta" in file.name else 0)
         made.append((FORMATS.index(file.stem.split("-")[0]), flags, code, data))
     meta = b"\xa3dsite\x04dwhen\xd9\x03\xecj2026-11-21dlist\x83\x01\x61a\xfb?\xf8\0\0\0\0\0\0"
     for head in values:
