@@ -683,3 +683,28 @@ def test_making_objects_can_be_interrupted(foreign):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
         gc.enable()
+
+
+def test_records_with_odd_texts_and_keys_go_as_they_are(ends):
+    """R1.1, R2.5: keys that are equal and not the same object, texts beyond ASCII, integers of any size up to 2^64."""
+    tx, rx = ends
+    alike = [{"".join(["k", "ey"]): n, "wörd": "ß" * (n % 3), "big": 2**40 + n, "huge": 2**63 + n} for n in range(200)]
+    tx.send(alike)
+    frame = rx.recv(0)
+    assert frame.format == "arrow" and frame.value == alike
+    for odd in ({"key": "\ud800"}, {"\ud800": 1}, {1: 1}, {"key": 2**64}):
+        records = [{"key": 1}] * 200 + [odd]
+        with pytest.raises(slipring.EncodeError):
+            tx.send(records, format="arrow")
+    assert rx.try_recv() is None
+
+
+def test_a_record_with_a_new_key_in_front_keeps_its_order(ends):
+    """R1.1: columns move, and the keys that were known with them."""
+    tx, rx = ends
+    mixed = [{"b": n, "c": -n} for n in range(100)] + [{"a": n, "b": n, "c": -n} for n in range(100)]
+    mixed += [{"c": 1, "d": 2}] * 3 + [{"a": 5, "d": 6}] * 3
+    tx.send(mixed)
+    frame = rx.recv(0)
+    assert frame.format == "arrow" and frame.value == mixed
+    assert [list(record) for record in frame.value] == [list(record) for record in mixed]

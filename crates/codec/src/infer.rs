@@ -335,6 +335,12 @@ impl Records {
         self.columns.get(self.next).map(|(name, _)| name.as_str())
     }
 
+    /// The number of the column that the next entry has if the record is like the ones ahead: one more than
+    /// that of the last entry.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
     /// An entry of the record that was begun.
     ///
     /// # Errors
@@ -342,22 +348,37 @@ impl Records {
     /// Why the records are no table. Nothing can be done with these columns then.
     #[inline]
     pub fn entry(&mut self, key: &str, scalar: Scalar<'_>) -> Result<(), Misfit> {
-        let at = match self.columns.get(self.next) {
-            Some((name, _)) if name == key => self.next,
-            _ => self.find(key)?,
-        };
+        if self.expected() != Some(key) {
+            self.next = self.find(key)?;
+        }
+        self.expected_entry(scalar)
+    }
+
+    /// An entry whose key is known to be the expected one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`entry`](Self::entry).
+    ///
+    /// # Panics
+    ///
+    /// If none is expected.
+    #[inline]
+    pub fn expected_entry(&mut self, scalar: Scalar<'_>) -> Result<(), Misfit> {
         let row = self.rows - 1;
-        let (name, column) = &mut self.columns[at];
+        let (name, column) = &mut self.columns[self.next];
         if column.len < row {
             column.missing = true;
             column.nulls(row - column.len);
         }
-        let was = column.values.name();
-        column.push(scalar).map_err(|found| match found {
-            Some(found) => Misfit::Mixed { row, key: name.clone(), was, found },
-            None => Misfit::Large { key: name.clone() },
-        })?;
-        self.next = at + 1;
+        if let Err(found) = column.push(scalar) {
+            let (key, was) = (name.clone(), column.values.name());
+            return Err(match found {
+                Some(found) => Misfit::Mixed { row, key, was, found },
+                None => Misfit::Large { key },
+            });
+        }
+        self.next += 1;
         Ok(())
     }
 

@@ -3,16 +3,19 @@
 use super::take::{self, Incoming};
 use crate::array::{self, Candidate};
 use crate::error;
+use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
+use crate::value::types::Exact;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Schema};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::{ffi, intern};
 use slipring_codec::format::arrow::Rows;
 use slipring_codec::format::ndarray::{ByteOrder, Kind};
-use slipring_codec::infer::{self, Records, Scalar};
+use slipring_codec::infer::{self, Misfit, Records, Scalar};
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -37,24 +40,20 @@ pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look>
         return Ok(Look::Other);
     }
     let mut records = Records::new();
+    // Those of the columns, which are mostly the same objects in each record.
+    let mut keys = Vec::new();
     for (row, item) in list.iter().enumerate() {
         let Ok(dict) = item.cast_exact::<PyDict>() else {
             return Ok(Look::Not(format!("record {row} is of type {}", type_name(&item))));
         };
-        records.begin();
-        for (key, value) in dict.iter() {
-            let Some(text) = exact_text(&key) else {
-                return Ok(Look::Not(format!("record {row} has a key that is no text")));
-            };
-            let Some(scalar) = scalar(&value) else {
-                return Ok(Look::Not(format!(
-                    "record {row} has an object of type {} under {text:?}",
-                    type_name(&value)
-                )));
-            };
-            if let Err(misfit) = records.entry(text, scalar) {
-                return Ok(Look::Not(misfit.to_string()));
-            }
+        if let Err(why) = with_critical_section(dict, || take_in(&mut records, &mut keys, dict)) {
+            return Ok(Look::Not(match why {
+                Odd::Key => format!("record {row} has a key that is no text"),
+                Odd::Value(key, kind) => {
+                    format!("record {row} has an object of type {kind} under {key:?}")
+                }
+                Odd::Misfit(misfit) => misfit.to_string(),
+            }));
         }
     }
     Ok(match records.finish() {
@@ -63,33 +62,84 @@ pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look>
     })
 }
 
+/// Why a record can't be taken in.
+enum Odd {
+    Key,
+    /// What stands under this key is of a type that columns have not.
+    Value(String, String),
+    Misfit(Misfit),
+}
+
+/// Takes in one record. `keys` are those of the columns so far, as objects.
+fn take_in<'py>(
+    records: &mut Records,
+    keys: &mut Vec<Bound<'py, PyAny>>,
+    dict: &Bound<'py, PyDict>,
+) -> Result<(), Odd> {
+    records.begin();
+    let mut at = 0;
+    let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
+    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+        // SAFETY: what the call gives is alive until code of others runs.
+        let (key, value) =
+            unsafe { (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)) };
+        let known = keys.get(records.position()).is_some_and(|known| known.is(key));
+        if known && let Some(scalar) = quick(&value) {
+            records.expected_entry(scalar).map_err(Odd::Misfit)?;
+            continue;
+        }
+        // Such code may run from here on: an exception that is made and dropped may set off the garbage collector.
+        let (key, value) = (key.to_owned(), value.to_owned());
+        let text = exact_text(&key).ok_or(Odd::Key)?;
+        let scalar = scalar(&value);
+        let scalar = scalar.ok_or_else(|| Odd::Value(text.to_owned(), type_name(&value)))?;
+        records.entry(text, scalar).map_err(Odd::Misfit)?;
+        // A new column moves those behind it.
+        let column = records.position() - 1;
+        keys.truncate(column);
+        if keys.len() == column {
+            keys.push(key);
+        }
+    }
+    Ok(())
+}
+
 fn exact_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a str> {
-    let text = object.cast_exact::<PyString>().ok()?;
     // A lone surrogate is no text: the value says so better.
-    text.to_str().ok()
+    object.cast_exact::<PyString>().ok()?.to_str().ok()
 }
 
 /// What goes into a column and comes back as the same: of these types, and of none derived from them.
 fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
-    if let Some(text) = exact_text(object) {
-        return Some(Scalar::Text(text));
-    }
-    if let Ok(float) = object.cast_exact::<PyFloat>() {
-        return Some(Scalar::Float(float.value()));
-    }
-    if object.is_exact_instance_of::<PyInt>() {
-        return match object.extract::<i64>() {
-            Ok(int) => Some(Scalar::Int(int)),
-            Err(_) => object.extract::<u64>().ok().map(Scalar::Unsigned),
-        };
-    }
-    if let Ok(value) = object.cast_exact::<PyBool>() {
-        return Some(Scalar::Bool(value.is_true()));
-    }
-    if object.is_none() {
-        return Some(Scalar::Null);
-    }
-    object.cast_exact::<PyBytes>().ok().map(|bytes| Scalar::Bytes(bytes.as_bytes()))
+    Some(match Exact::of(object.as_borrowed()) {
+        Exact::Str => Scalar::Text(exact_text(object)?),
+        Exact::Int => match object.extract::<i64>() {
+            Ok(int) => Scalar::Int(int),
+            Err(_) => Scalar::Unsigned(object.extract().ok()?),
+        },
+        Exact::Float => Scalar::Float(object.extract().ok()?),
+        Exact::Bool => Scalar::Bool(object.is_truthy().ok()?),
+        Exact::None => Scalar::Null,
+        Exact::Bytes => Scalar::Bytes(object.cast_exact::<PyBytes>().ok()?.as_bytes()),
+        _ => return None,
+    })
+}
+
+/// The same of the most frequent ones, without a call of Python's.
+#[inline(always)]
+fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
+    Some(match Exact::of(*object) {
+        // SAFETY: ASCII.
+        Exact::Str => unsafe { Scalar::Text(str::from_utf8_unchecked(compact_ascii(object)?)) },
+        Exact::Int => Scalar::Int(small_int(*object)?),
+        // SAFETY: an exact float.
+        Exact::Float => Scalar::Float(unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) }),
+        // SAFETY: the call gives a borrowed reference to an object that is always there.
+        Exact::Bool => Scalar::Bool(object.as_ptr() == unsafe { ffi::Py_True() }),
+        Exact::None => Scalar::Null,
+        _ => return None,
+    })
 }
 
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
