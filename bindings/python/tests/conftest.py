@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -85,3 +86,40 @@ def foreign(ring, ends):
         return frame
 
     return receive
+
+
+@pytest.fixture
+def registered():
+    """Takes back what a test registers."""
+    before = dict(slipring.values._by_type), dict(slipring.values._by_name)
+    yield
+    for book, old in zip((slipring.values._by_type, slipring.values._by_name), before):
+        book.clear()
+        book.update(old)
+
+
+@pytest.fixture
+def meddling():
+    """Another process makes the second byte of a text in a ring another one, and well again, and so on."""
+    code = """
+        import mmap, sys
+        with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+            at = memory.find(sys.argv[2].encode()) + 1
+            well, other = memory[at], int(sys.argv[3])
+            print("begins", flush=True)
+            while True:
+                memory[at] = other
+                memory[at] = well
+        """
+
+    @contextlib.contextmanager
+    def meddling(ring, text, byte):
+        program = [sys.executable, "-c", textwrap.dedent(code), ring.path, text, str(byte)]
+        with subprocess.Popen(program, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            try:
+                yield
+            finally:
+                other.kill()
+
+    return meddling

@@ -1,0 +1,105 @@
+"""Which format an object takes, why, what that costs, and what is counted of it."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import slipring
+
+
+def test_formats_can_be_asked_for(ends):
+    """R1.4: each for what it can hold, and no other."""
+    tx, rx = ends
+    for sent, formats in [
+        (b"abc", ["raw", "value", "pickle"]),
+        (np.arange(3), ["ndarray", "raw", "value", "pickle"]),
+        ({"a": 1}, ["value", "pickle"]),
+        (slice(3), ["pickle"]),
+    ]:
+        for format in ("raw", "ndarray", "value", "pickle"):
+            if format in formats:
+                tx.send(sent, format=format)
+                assert rx.recv(0).format == format
+            else:
+                with pytest.raises(slipring.EncodeError):
+                    tx.send(sent, format=format)
+    with pytest.raises(ValueError, match="format"):
+        tx.send(b"", format="yaml")
+
+
+def test_what_is_large_is_explained_without_a_copy():
+    """R1.5: sizes are counted and are those that the ring takes, times are estimated; small ones are measured."""
+    array = np.zeros((3000, 1000))
+    records = [{"id": n, "name": f"n{n}", "x": [n / 7, None]} for n in range(20_000)]
+    for sent in (array, bytes(30_000_000), {"a": array, "b": records}, records):
+        tracemalloc.start()
+        explained = slipring.explain(sent)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000, "nothing of it was copied"
+        for candidate in explained.candidates:
+            assert candidate.measured is False and (candidate.seconds is None) == (not candidate.fits)
+        first = explained.candidates[0]
+        with slipring.create(anonymous=True, capacity="128 MiB") as ring:
+            ring.producer().send(sent)
+            frame = ring.consumer().recv(0)
+            assert frame.format == first.format
+            assert abs(frame.header.body_len - first.size) <= 256
+    # What is large and no value is found out, wherever it is.
+    explained = slipring.explain([*records, slice(1)])
+    assert explained.format == "pickle"
+    assert "$[20000]" in {c.format: c for c in explained.candidates}["value"].reason
+    assert all(c.measured for c in slipring.explain([1, "a"]).candidates if c.fits)
+
+
+def test_one_send_in_a_while_is_timed(ends):
+    """R1.4, R7.1: what sending takes is known after a while, by format, kind and size; and at once after ``calibrate``."""
+    tx, rx = ends
+    found = {(cost.format, cost.kind) for cost in slipring.calibrate()}
+    assert {("value", "records"), ("json", "numbers"), ("pickle", "text"), ("ndarray", "arrays"), ("raw", "bytes")} <= found
+    assert all(cost.seconds > 0 and cost.size > 0 for cost in slipring.costs())
+
+    def mean():
+        [cost] = [c for c in slipring.costs() if (c.format, c.kind) == ("value", "text") and 4096 <= c.size < 65_536]
+        return cost.size
+
+    before = mean()
+    for _ in range(64 * 40):
+        tx.send(["x" * 9000])
+        rx.recv(0)
+    assert abs(mean() - 9000) < 200 < abs(before - 9000)
+    # The estimate is of the size of what it takes.
+    text = ["x" * 1_000_000]
+    [estimate] = [c.seconds for c in slipring.explain(text).candidates if c.format == "value"]
+    assert 1e-6 < estimate < 1e-2
+
+
+def test_the_choice_is_explained(ends):
+    """R1.5: `explain` says what `send` does, why, and what the others would have cost."""
+    tx, rx = ends
+    for sent in (b"abc", np.arange(9), {"a": [1]}, slice(1), np.float32(1), "text", memoryview(b"x"), np.array([None])):
+        told = slipring.explain(sent)
+        tx.send(sent)
+        assert told.format == rx.recv(0).format, sent
+        assert told.candidates[0].seconds > 0 and told.candidates[0].size > 0
+        assert told.reason and len(told.candidates) >= 4 and told.format in str(told)
+        assert [c.fits for c in told.candidates] == sorted((c.fits for c in told.candidates), reverse=True)
+    told = slipring.explain((x for x in []))
+    assert told.format is None and "generator" in str(told)
+    assert "$[0]" in next(c for c in slipring.explain([slice(1)]).candidates if c.format == "value").reason
+
+
+def test_what_is_sent_is_counted(ends):
+    """R1.5, R7.1."""
+    tx, rx = ends
+    count = lambda way, format: slipring.stats()[way].get(format, {"frames": 0})["frames"]  # noqa: E731
+    before = [count(way, f) for way in ("sent", "decoded") for f in ("raw", "value", "ndarray", "pickle")]
+    for sent in (b"a", {"b": 1}, np.arange(3), slice(1)):
+        tx.send(sent)
+    assert tx.send_many([b"x", b"y", 1]) == 3
+    for frame in rx.recv_many(7):
+        if frame.format != "pickle":
+            _ = frame.value, frame.value
+    after = [count(way, f) for way in ("sent", "decoded") for f in ("raw", "value", "ndarray", "pickle")]
+    assert [b - a for a, b in zip(before, after)] == [3, 2, 1, 1, 3, 2, 1, 0]
