@@ -32,7 +32,7 @@ enum Key<'py> {
 impl<'py> Reader<'_, 'py> {
     /// Whether another item or key follows.
     #[inline(always)]
-    fn more(&mut self, walk: &mut Walk<'py>, container: &'static str, end: u8) -> Outcome<bool> {
+    fn more(&mut self, walk: &mut Walk<'py>, end: u8) -> Outcome<bool> {
         if std::mem::replace(&mut walk.is_first, false) {
             self.at += 1;
             self.skip_space();
@@ -45,7 +45,7 @@ impl<'py> Reader<'_, 'py> {
         match self.comma_or(end) {
             Some(more) => Ok(more),
             None => {
-                self.no_comma(container, if end == b']' { "]" } else { "}" })?;
+                self.no_comma(end)?;
                 Ok(false)
             }
         }
@@ -137,7 +137,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
 
     #[inline(always)]
     fn next_item(&mut self, walk: &mut Walk<'py>) -> Outcome<Option<()>> {
-        Ok(self.more(walk, "array", b']')?.then_some(()))
+        Ok(self.more(walk, b']')?.then_some(()))
     }
 
     #[inline(always)]
@@ -152,7 +152,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
         class: &Class,
         hint: usize,
     ) -> Outcome<Option<(Option<usize>, ())>> {
-        if !self.more(walk, "object", b'}')? {
+        if !self.more(walk, b'}')? {
             return Ok(None);
         }
         // The key that is foretold, with its quotes and its colon.
@@ -186,7 +186,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
     }
 
     fn next_pair(&mut self, walk: &mut Walk<'py>) -> Outcome<Option<(Bound<'py, PyAny>, ())>> {
-        if !self.more(walk, "object", b'}')? {
+        if !self.more(walk, b'}')? {
             return Ok(None);
         }
         if self.peek() != b'"' {

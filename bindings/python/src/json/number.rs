@@ -1,6 +1,4 @@
-//! Numbers as JSON writes them: digits of integers. How they are read is the codec's.
-
-pub(super) use slipring_codec::json::number::{POWERS, count_digits, join_digits, nearest};
+//! Integers as JSON writes them. How numbers are read is the codec's.
 
 /// Bytes that [`write_int`] may write to, and that no number of fixed size exceeds.
 pub(super) const LONGEST: usize = 24;

@@ -10,7 +10,7 @@ mod numbers;
 mod strings;
 
 use super::text::{make_ascii, make_text};
-use super::{DEPTH, number, scan};
+use super::{DEPTH, scan};
 use crate::error;
 use crate::garbage::Pause;
 use crate::value::decode::_PyDict_NewPresized;
@@ -21,8 +21,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
 use pyo3::{IntoPyObjectExt, ffi};
 use slipring_codec::error::{Path, Segment};
+use slipring_codec::json::{JsonFault, number};
 use std::cell::Cell;
+use std::fmt::Display;
 use std::ptr::NonNull;
+
+const NAN_HINT: &str = "give nan=True to read NaN and Infinity";
 
 /// How JSON is read.
 #[derive(Clone, Copy)]
@@ -159,7 +163,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     pub(crate) fn expect_end(&mut self) -> Result<(), Failed> {
         self.skip_space();
         match self.at < self.input.len() {
-            true => self.wrong("something follows the value", "send one value only"),
+            true => self.wrong(JsonFault::Trailing),
             false => Ok(()),
         }
     }
@@ -301,14 +305,14 @@ impl<'a, 'py> Reader<'a, 'py> {
     #[cold]
     fn no_value(&mut self) -> Made {
         let rest = &self.input[self.at..];
-        if rest.is_empty() {
-            return self.wrong("a value is missing: it ends here", "send it whole");
-        }
-        for (name, x) in [("NaN", f64::NAN), ("Infinity", f64::INFINITY)] {
+        let Some(&first) = rest.first() else { return self.wrong(JsonFault::ValueMissing) };
+        let infinity = JsonFault::Infinity { negative: false };
+        for (name, x, fault) in
+            [("NaN", f64::NAN, JsonFault::NaN), ("Infinity", f64::INFINITY, infinity)]
+        {
             if rest.starts_with(name.as_bytes()) {
                 if !self.options.nan {
-                    let hint = "give nan=True to read NaN and Infinity";
-                    return self.wrong(&format!("{name} is no JSON"), hint);
+                    return self.wrong_with(fault, NAN_HINT);
                 }
                 self.at += name.len();
                 return self.float(x);
@@ -316,17 +320,9 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
         if rest.starts_with(b"\xef\xbb\xbf") {
             let hint = "decode it first: data.decode(\"utf-8-sig\")";
-            return self.wrong("a byte order mark is no JSON", hint);
+            return self.wrong_with(JsonFault::ByteOrderMark, hint);
         }
-        let hint = match rest[0] {
-            b'\'' => "strings have double quotes",
-            b']' | b'}' => "no comma stands before the end",
-            b'+' | b'.' => "a number begins with a digit or a minus",
-            b'N' | b'T' | b'F' => "JSON says null, true and false",
-            b'/' | b'#' => "JSON has no comments",
-            _ => "a value is a string, a number, an object, an array, true, false or null",
-        };
-        self.wrong("this begins no value", hint)
+        self.wrong(JsonFault::NoValue(first))
     }
 
     fn array(&mut self, depth: usize) -> Made {
@@ -354,7 +350,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 match self.comma_or(b']') {
                     Some(true) => {}
                     Some(false) => break,
-                    None => return self.no_comma("array", "]"),
+                    None => return self.no_comma(b']'),
                 }
             }
         }
@@ -411,7 +407,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 match self.comma_or(b'}') {
                     Some(true) => {}
                     Some(false) => break,
-                    None => return self.no_comma("object", "}"),
+                    None => return self.no_comma(b'}'),
                 }
             }
         }
@@ -442,7 +438,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 unsafe { ffi::Py_DECREF(dict) };
                 self.at = self.keys_at[first_key + index];
                 let hint = "rename one, or give duplicates=\"last\" to keep the last value";
-                return self.wrong("an object has this key twice", hint);
+                return self.wrong_with("an object has this key twice", hint);
             }
         }
         self.made(dict)
@@ -464,15 +460,20 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     #[cold]
     fn too_deep(&mut self) -> Result<(), Failed> {
-        let what = format!("more than {DEPTH} arrays and objects inside each other");
-        self.wrong(&what, "flatten it")
+        self.wrong(JsonFault::TooDeep { limit: DEPTH })
     }
 
     // --- what is wrong ---
 
     #[cold]
-    fn wrong<T>(&mut self, what: &str, hint: &'static str) -> Result<T, Failed> {
-        let why = Why::Wrong { what: what.into(), hint, at: self.at };
+    fn wrong<T>(&mut self, fault: JsonFault) -> Result<T, Failed> {
+        self.wrong_with(fault, fault.hint())
+    }
+
+    /// With a hint that knows the options, or what is wrong for Python alone.
+    #[cold]
+    fn wrong_with<T>(&mut self, what: impl Display, hint: &'static str) -> Result<T, Failed> {
+        let why = Why::Wrong { what: what.to_string(), hint, at: self.at };
         self.failure = Some(Box::new(Failure { why, path: Path::default() }));
         Err(Failed)
     }
@@ -519,30 +520,29 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.within(Segment::key(&name.unwrap_or_default()))
     }
 
+    /// What stands where a comma or the `end` of a container should.
     #[cold]
-    pub(crate) fn no_comma(&mut self, container: &str, end: &str) -> Made {
-        if self.at >= self.input.len() {
-            return self.wrong(&format!("an {container} does not end"), "send it whole");
-        }
-        let what = format!("neither a comma nor {end} follows an item of an {container}");
-        self.wrong(&what, "items stand apart by commas")
+    pub(crate) fn no_comma(&mut self, end: u8) -> Made {
+        let is_whole = self.at < self.input.len();
+        self.wrong(match (end, is_whole) {
+            (b']', true) => JsonFault::ArrayComma,
+            (b']', false) => JsonFault::ArrayUnfinished,
+            (_, true) => JsonFault::ObjectComma,
+            (_, false) => JsonFault::ObjectUnfinished,
+        })
     }
 
     #[cold]
     pub(crate) fn no_colon(&mut self) -> Made {
-        self.wrong("no colon follows a key", "a colon stands between key and value")
+        self.wrong(JsonFault::Colon)
     }
 
     #[cold]
     pub(crate) fn no_key(&mut self) -> Made {
-        if self.at >= self.input.len() {
-            return self.wrong("an object does not end", "send it whole");
+        match self.input.get(self.at) {
+            Some(&byte) => self.wrong(JsonFault::NoKey(byte)),
+            None => self.wrong(JsonFault::ObjectUnfinished),
         }
-        let hint = match self.peek() {
-            b'}' => "no comma stands before the end",
-            _ => "keys are strings in double quotes",
-        };
-        self.wrong("a key is missing", hint)
     }
 
     #[cold]

@@ -1,11 +1,152 @@
 //! Numbers as JSON writes them: digits joined, and the double nearest to a decimal number.
 
+use super::JsonFault;
+
+/// A number's parts, as they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Scanned {
+    /// Whether a minus stands before it.
+    pub negative: bool,
+    /// How many digits there are before the exponent, leading zeros among them.
+    pub digits: usize,
+    /// The digits as one number, cut to 64 bits: right for up to 19 of them.
+    pub mantissa: u64,
+    /// The power of ten that the mantissa is multiplied by, cut to what fits.
+    pub exponent: i64,
+    /// Whether it has neither a point nor an exponent.
+    pub is_int: bool,
+    /// The place behind it.
+    pub end: usize,
+}
+
+/// Reads the number that begins at `start`; `None` where there is none, which [`fault`] tells more of.
+#[inline(always)]
+pub fn scan(input: &[u8], start: usize) -> Option<Scanned> {
+    let negative = byte(input, start) == b'-';
+    let whole = start + usize::from(negative);
+    let (mut end, mut mantissa) = join(input, whole, 0);
+    let mut digits = end - whole;
+    if digits == 0 || (digits > 1 && byte(input, whole) == b'0') {
+        return None;
+    }
+    let mut next = byte(input, end);
+    if next != b'.' && next | 0x20 != b'e' {
+        return Some(Scanned { negative, digits, mantissa, exponent: 0, is_int: true, end });
+    }
+    let mut exponent = 0;
+    if next == b'.' {
+        let fraction = end + 1;
+        (end, mantissa) = join(input, fraction, mantissa);
+        if end == fraction {
+            return None;
+        }
+        digits += end - fraction;
+        exponent = -((end - fraction) as i64);
+        next = byte(input, end);
+    }
+    if next | 0x20 == b'e' {
+        let power;
+        (end, power) = scan_exponent(input, end + 1)?;
+        exponent = exponent.saturating_add(power);
+    }
+    Some(Scanned { negative, digits, mantissa, exponent, is_int: false, end })
+}
+
+impl Scanned {
+    /// The double nearest to it; `None` where that takes more than is done here.
+    #[inline(always)]
+    pub fn nearest(self, input: &[u8], start: usize) -> Option<f64> {
+        if self.digits > 19 && significant(input, start, self.digits) > 19 {
+            return None;
+        }
+        let x = nearest(self.mantissa, self.exponent)?;
+        Some(if self.negative { -x } else { x })
+    }
+}
+
+/// How many of the digits of the number from `start` on follow its leading zeros.
+#[inline(never)]
+fn significant(input: &[u8], start: usize, digits: usize) -> usize {
+    let before = input[start..].iter().take_while(|byte| b"-0.".contains(byte));
+    digits.saturating_sub(before.filter(|&&byte| byte == b'0').count())
+}
+
+/// The byte at a place; 0, which is of no number, at the end.
+#[inline(always)]
+fn byte(input: &[u8], at: usize) -> u8 {
+    input.get(at).copied().unwrap_or(0)
+}
+
+/// Joins the digits from `at` on to a number, which is cut to 64 bits; the place behind them.
+#[inline(always)]
+fn join(input: &[u8], mut at: usize, mut n: u64) -> (usize, u64) {
+    while let Some(chunk) = input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let chunk = u64::from_le_bytes(*chunk);
+        let count = count_digits(chunk);
+        // A branch of its own: what is foretold is not waited for.
+        if count == 8 {
+            n = n.wrapping_mul(POWERS[8]).wrapping_add(join_digits(chunk, 8));
+            at += 8;
+            continue;
+        }
+        n = n.wrapping_mul(POWERS[count as usize]).wrapping_add(join_digits(chunk, count));
+        return (at + count as usize, n);
+    }
+    while let digit @ b'0'..=b'9' = byte(input, at) {
+        n = n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        at += 1;
+    }
+    (at, n)
+}
+
+/// The exponent from behind its letter on, and where it ends.
+#[inline(never)]
+fn scan_exponent(input: &[u8], mut at: usize) -> Option<(usize, i64)> {
+    let negative = byte(input, at) == b'-';
+    at += usize::from(matches!(byte(input, at), b'-' | b'+'));
+    let (start, mut n) = (at, 0i64);
+    while let digit @ b'0'..=b'9' = byte(input, at) {
+        n = n.saturating_mul(10).saturating_add((digit - b'0').into());
+        at += 1;
+    }
+    (at > start).then_some((at, if negative { -n } else { n }))
+}
+
+/// What is wrong with the number from `start` on that [`scan`] did not read, and where.
+#[cold]
+#[inline(never)]
+pub fn fault(input: &[u8], start: usize) -> (JsonFault, usize) {
+    let rest = &input[start.min(input.len())..];
+    if rest.starts_with(b"-Infinity") {
+        return (JsonFault::Infinity { negative: true }, start);
+    }
+    let digits = |at: usize| input[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let whole = start + usize::from(rest.starts_with(b"-"));
+    let mut at = whole + digits(whole);
+    if at == whole {
+        return (JsonFault::MinusDigit, whole);
+    }
+    if at > whole + 1 && input[whole] == b'0' {
+        return (JsonFault::LeadingZero, whole);
+    }
+    if byte(input, at) == b'.' {
+        at += 1;
+        if digits(at) == 0 {
+            return (JsonFault::PointDigit, at);
+        }
+        at += digits(at);
+    }
+    at += usize::from(matches!(byte(input, at), b'e' | b'E'));
+    at += usize::from(matches!(byte(input, at), b'-' | b'+'));
+    (JsonFault::ExponentDigit, at)
+}
+
 /// Eight digits `0`.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// How many of these eight bytes, from the lowest on, are digits.
 #[inline(always)]
-pub fn count_digits(chunk: u64) -> u32 {
+fn count_digits(chunk: u64) -> u32 {
     // A digit becomes 0 to 9. What is more sets the upper bit of its byte; a carry touches only bytes above.
     let values = chunk ^ ZEROS;
     ((values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080).trailing_zeros()
@@ -14,7 +155,7 @@ pub fn count_digits(chunk: u64) -> u32 {
 
 /// The number that the first `count` of these bytes show, all of them digits; the lowest comes first.
 #[inline(always)]
-pub fn join_digits(chunk: u64, count: u32) -> u64 {
+fn join_digits(chunk: u64, count: u32) -> u64 {
     if count == 0 {
         return 0;
     }
@@ -26,8 +167,7 @@ pub fn join_digits(chunk: u64, count: u32) -> u64 {
 }
 
 /// Powers of ten, as many as digits are joined at once.
-pub const POWERS: [u64; 9] =
-    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 /// Powers of ten that a double holds exactly.
 const EXACT: [f64; 23] = [

@@ -364,109 +364,32 @@ impl<'a> Reader<'a> {
 
     // --- numbers ---
 
-    /// Joins the digits from `at` on to a number, which is cut to 64 bits; where they end.
-    #[inline(always)]
-    fn digits(&self, mut at: usize, mut n: u64) -> (usize, u64) {
-        while let Some(chunk) = self.input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let chunk = u64::from_le_bytes(*chunk);
-            let count = number::count_digits(chunk);
-            n = n.wrapping_mul(number::POWERS[count as usize]);
-            n = n.wrapping_add(number::join_digits(chunk, count));
-            at += count as usize;
-            if count < 8 {
-                return (at, n);
-            }
-        }
-        while let digit @ b'0'..=b'9' = self.byte(at) {
-            n = n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            at += 1;
-        }
-        (at, n)
-    }
-
     #[inline(always)]
     fn number(&mut self) -> Outcome<Item<'_>> {
         let start = self.at;
-        let negative = self.byte(start) == b'-';
-        let whole = start + usize::from(negative);
-        let (mut at, mut n) = self.digits(whole, 0);
-        let mut digits = at - whole;
-        if digits == 0 || (digits > 1 && self.byte(whole) == b'0') {
-            return self.no_number(whole, digits);
-        }
-        let (mut exponent, mut is_int) = (0, true);
-        let mut next = self.byte(at);
-        if next == b'.' {
-            is_int = false;
-            let fraction = at + 1;
-            (at, n) = self.digits(fraction, n);
-            if at == fraction {
-                return self.wrong_at(Fault::PointDigit, at);
-            }
-            digits += at - fraction;
-            exponent = -((at - fraction) as i64);
-            next = self.byte(at);
-        }
-        if next | 0x20 == b'e' {
-            is_int = false;
-            let power;
-            (at, power) = self.exponent(at + 1)?;
-            exponent = exponent.saturating_add(power);
-        }
-        self.at = at;
-        if is_int {
-            return Ok(match digits {
-                ..=18 => Item::Int(if negative { -(n as i64) } else { n as i64 }),
+        let Some(scanned) = number::scan(self.input, start) else {
+            let (fault, at) = number::fault(self.input, start);
+            return self.wrong_at(fault, at);
+        };
+        self.at = scanned.end;
+        if scanned.is_int {
+            let n = scanned.mantissa as i64;
+            return Ok(match scanned.digits {
+                ..=18 => Item::Int(if scanned.negative { -n } else { n }),
                 _ => Item::Big(self.number_text(start)),
             });
         }
         if self.options.decimals {
             return Ok(Item::Decimal(self.number_text(start)));
         }
-        if (digits <= 19 || self.significant(start, digits) <= 19)
-            && let Some(x) = number::nearest(n, exponent)
-        {
-            return Ok(Item::Float(if negative { -x } else { x }));
+        if let Some(x) = scanned.nearest(self.input, start) {
+            return Ok(Item::Float(x));
         }
         // Numbers for which the short way does not do.
         match self.number_text(start).parse::<f64>() {
             Ok(x) if x.is_finite() => Ok(Item::Float(x)),
             _ => self.wrong_at(Fault::FloatRange, start),
         }
-    }
-
-    /// How many of the digits of the number from `start` on follow its leading zeros.
-    #[inline(never)]
-    fn significant(&self, start: usize, digits: usize) -> usize {
-        let before = self.input[start..].iter().take_while(|byte| b"-0.".contains(byte));
-        digits.saturating_sub(before.filter(|&&byte| byte == b'0').count())
-    }
-
-    /// The exponent from behind its letter on, cut to what fits, and where it ends.
-    #[inline(never)]
-    fn exponent(&self, mut at: usize) -> Outcome<(usize, i64)> {
-        let negative = self.byte(at) == b'-';
-        at += usize::from(matches!(self.byte(at), b'-' | b'+'));
-        let (start, mut n) = (at, 0i64);
-        while let digit @ b'0'..=b'9' = self.byte(at) {
-            n = n.saturating_mul(10).saturating_add((digit - b'0').into());
-            at += 1;
-        }
-        if at == start {
-            return self.wrong_at(Fault::ExponentDigit, at);
-        }
-        Ok((at, if negative { -n } else { n }))
-    }
-
-    #[cold]
-    fn no_number(&self, whole: usize, digits: usize) -> Outcome<Item<'_>> {
-        if digits > 0 {
-            return self.wrong_at(Fault::LeadingZero, whole);
-        }
-        if self.input[whole..].starts_with(b"Infinity") {
-            return self.wrong_at(Fault::Infinity { negative: true }, whole - 1);
-        }
-        self.wrong_at(Fault::MinusDigit, whole)
     }
 
     /// The number from `start` on, which is of ASCII.

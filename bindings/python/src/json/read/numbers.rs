@@ -3,85 +3,27 @@
 use super::*;
 
 impl<'a, 'py> Reader<'a, 'py> {
-    /// Joins the digits from `at` on to a number, which is cut to 64 bits, and gives the place behind.
-    #[inline(always)]
-    fn digits(&self, mut at: usize, mut n: u64) -> (usize, u64) {
-        while let Some(chunk) = self.input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let chunk = u64::from_le_bytes(*chunk);
-            let count = number::count_digits(chunk);
-            // A branch of its own: what is foretold is not waited for.
-            if count == 8 {
-                let eight = number::join_digits(chunk, 8);
-                n = n.wrapping_mul(number::POWERS[8]).wrapping_add(eight);
-                at += 8;
-                continue;
-            }
-            n = n.wrapping_mul(number::POWERS[count as usize]);
-            n = n.wrapping_add(number::join_digits(chunk, count));
-            return (at + count as usize, n);
-        }
-        while let digit @ b'0'..=b'9' = self.byte(at) {
-            n = n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            at += 1;
-        }
-        (at, n)
-    }
-
     #[inline(always)]
     pub(super) fn number(&mut self) -> Made {
         let start = self.at;
-        let negative = self.byte(start) == b'-';
-        let whole = start + usize::from(negative);
-        let (mut at, mut n) = self.digits(whole, 0);
-        let mut digits = at - whole;
-        if digits == 0 || (digits > 1 && self.byte(whole) == b'0') {
-            return self.no_number(whole, digits);
-        }
-        let (mut exponent, mut is_int) = (0, true);
-        let mut next = self.byte(at);
-        if next == b'.' {
-            is_int = false;
-            let fraction = at + 1;
-            (at, n) = self.digits(fraction, n);
-            let len = at - fraction;
-            if len == 0 {
-                self.at = at;
-                return self.wrong("a digit is missing behind the point", "write 1.0 or 1");
-            }
-            digits += len;
-            exponent = -(len as i64);
-            next = self.byte(at);
-        }
-        self.at = at;
-        if next | 0x20 == b'e' {
-            is_int = false;
-            exponent = exponent.saturating_add(self.exponent()?);
-        }
-        if is_int {
-            if digits > 18 {
+        let Some(scanned) = number::scan(self.input, start) else { return self.no_number() };
+        self.at = scanned.end;
+        if scanned.is_int {
+            if scanned.digits > 18 {
                 return self.big(start);
             }
-            let n = n as i64;
+            let n = scanned.mantissa as i64;
             // SAFETY: gives a new reference or null.
-            let int = unsafe { ffi::PyLong_FromLongLong(if negative { -n } else { n }) };
+            let int = unsafe { ffi::PyLong_FromLongLong(if scanned.negative { -n } else { n }) };
             return self.made(int);
         }
         if self.options.decimals {
-            return self.decimal(start, digits);
+            return self.decimal(start, scanned.digits);
         }
-        if (digits <= 19 || self.significant(start, digits) <= 19)
-            && let Some(x) = number::nearest(n, exponent)
-        {
-            return self.float(if negative { -x } else { x });
+        match scanned.nearest(self.input, start) {
+            Some(x) => self.float(x),
+            None => self.long_float(start),
         }
-        self.long_float(start)
-    }
-
-    /// How many of the digits of the number from `start` on follow its leading zeros.
-    #[inline(never)]
-    fn significant(&self, start: usize, digits: usize) -> usize {
-        let before = self.input[start..].iter().take_while(|byte| b"-0.".contains(byte));
-        digits.saturating_sub(before.filter(|&&byte| byte == b'0').count())
     }
 
     #[inline(always)]
@@ -91,38 +33,18 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.made(float)
     }
 
-    /// The exponent from its letter on, cut to what fits.
-    #[inline(never)]
-    fn exponent(&mut self) -> Result<i64, Failed> {
-        self.at += 1;
-        let negative = self.peek() == b'-';
-        self.at += usize::from(matches!(self.peek(), b'-' | b'+'));
-        let (start, mut n) = (self.at, 0i64);
-        while let digit @ b'0'..=b'9' = self.peek() {
-            n = n.saturating_mul(10).saturating_add((digit - b'0').into());
-            self.at += 1;
-        }
-        if self.at == start {
-            return self.wrong("a digit is missing in the exponent", "write 1e5 or 1e-5");
-        }
-        Ok(if negative { -n } else { n })
-    }
-
     #[cold]
-    fn no_number(&mut self, whole: usize, digits: usize) -> Made {
-        self.at = whole;
-        if digits > 0 {
-            return self.wrong("a number begins with 0", "leave leading zeros out");
-        }
-        if self.input[whole..].starts_with(b"Infinity") {
-            if self.options.nan {
-                self.at = whole + 8;
-                return self.float(f64::NEG_INFINITY);
+    fn no_number(&mut self) -> Made {
+        let fault;
+        (fault, self.at) = number::fault(self.input, self.at);
+        match fault {
+            JsonFault::Infinity { .. } if self.options.nan => {
+                self.at += b"-Infinity".len();
+                self.float(f64::NEG_INFINITY)
             }
-            self.at -= 1;
-            return self.wrong("-Infinity is no JSON", "give nan=True to read NaN and Infinity");
+            JsonFault::Infinity { .. } => self.wrong_with(fault, NAN_HINT),
+            _ => self.wrong(fault),
         }
-        self.wrong("a digit is missing behind the minus", "a number begins with a digit or a minus")
     }
 
     /// The number from `start` on, whose bytes are checked.
@@ -137,7 +59,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         if x.is_infinite() && !self.options.nan {
             self.at = start;
             let hint = "give floats=\"decimal\" to keep it, or nan=True to make it infinite";
-            return self.wrong("a number is beyond what a float holds", hint);
+            return self.wrong_with(JsonFault::FloatRange, hint);
         }
         self.float(x)
     }
@@ -149,7 +71,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
         self.at = start;
         let what = format!("a number has {digits} digits, more than {}", self.options.max_digits);
-        self.wrong(&what, "raise max_digits")
+        self.wrong_with(what, "raise max_digits")
     }
 
     #[cold]
@@ -160,7 +82,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             Ok(decimal) => self.made(decimal.into_ptr()),
             Err(e) if e.is_instance_of::<PyArithmeticError>(self.py) => {
                 self.at = start;
-                self.wrong("a number is beyond what a Decimal holds", "send it as a string")
+                self.wrong_with("a number is beyond what a Decimal holds", "send it as a string")
             }
             Err(error) => self.python(error),
         }

@@ -42,13 +42,12 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     #[cold]
     fn unfinished<T>(&mut self) -> Result<T, Failed> {
-        self.wrong("a string does not end", "send it whole")
+        self.wrong(JsonFault::StringUnfinished)
     }
 
     #[cold]
     fn control<T>(&mut self) -> Result<T, Failed> {
-        let what = format!("a string holds the control character 0x{:02x}", self.peek());
-        self.wrong(&what, "write it as an escape, such as \\n")
+        self.wrong(JsonFault::Control(self.peek()))
     }
 
     #[inline(always)]
@@ -79,10 +78,10 @@ impl<'a, 'py> Reader<'a, 'py> {
         let surrogate = matches!(self.input.get(self.at..), Some([0xed, 0xa0..=0xbf, ..]));
         if surrogate {
             let hint = "give surrogates=\"keep\" to read half a pair";
-            return self.wrong("a lone surrogate is no Unicode text", hint);
+            return self.wrong_with(JsonFault::LoneSurrogate, hint);
         }
         debug_assert!(begin < self.at);
-        self.wrong("a string is not UTF-8", "encode it as UTF-8")
+        self.wrong(JsonFault::NotUtf8)
     }
 
     #[inline(always)]
@@ -161,10 +160,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             b'r' => b'\r',
             b't' => b'\t',
             b'u' => return self.unicode_escape(),
-            _ => {
-                let hint = "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX";
-                return self.wrong("this is no escape", hint);
-            }
+            _ => return self.wrong(JsonFault::Escape),
         };
         self.plain.push(byte);
         self.at += 2;
@@ -179,7 +175,7 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn unicode_escape(&mut self) -> Result<bool, Failed> {
         let Some(unit) = self.unit(self.at) else {
-            return self.wrong("\\u has no four hexadecimal digits", "write it as \\u0041");
+            return self.wrong(JsonFault::EscapeDigits);
         };
         let mut len = 6;
         let mut code_point = unit;
@@ -195,7 +191,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
             None => {
                 let hint = "escape the other half as well, or give surrogates=\"keep\"";
-                return self.wrong("a lone surrogate is no Unicode text", hint);
+                return self.wrong_with(JsonFault::LoneSurrogate, hint);
             }
         }
         self.at += len;
