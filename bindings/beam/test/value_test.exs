@@ -752,6 +752,24 @@ defmodule Slipring.ValueTest do
 
       assert time > 1 and time < 10_000
     end
+
+    test "stay with the segment for whoever comes next (R1.4)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      for _ <- 1..64, do: [Slipring.send!(tx, [1.5]), Slipring.recv!(rx)]
+      file = File.open!(Slipring.info!(name).path, [:read, :write, :raw, :binary])
+      # The BEAM's words, as `selection.md` says: format, then kind, then size.
+      words = 512 + 4 * 512
+      {:ok, figures} = :file.pread(file, words, 4 * 210)
+      assert for(<<figure::little-32 <- figures>>, figure > 0, do: figure) != []
+      # 100 ns and 100 bytes, of a pickle's scalar: nothing in this BEAM measures one.
+      :ok = :file.pwrite(file, words + 4 * (4 * 7 * 5), <<0x42C842C8::little-32>>)
+      File.close(file)
+      Slipring.close(tx)
+      {:ok, _} = Slipring.producer(Slipring.open!(name))
+
+      assert %{kind: "scalar", size: 100, time: 0.1} =
+               Enum.find(Slipring.costs(), &(&1.format == :pickle))
+    end
   end
 
   describe "explain" do

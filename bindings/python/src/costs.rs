@@ -1,11 +1,13 @@
 //! What sending costs in this process: one send in a while is timed, so that the others pay for no clock.
 
 use crate::counts;
+use crate::end::End;
 use crate::value::types::Exact;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use slipring::{Producer, Segment};
 use slipring_codec::Format;
-use slipring_codec::cost::{Class, EVERY, Model};
+use slipring_codec::cost::{Class, EVERY, Model, Writer};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -38,19 +40,30 @@ pub(crate) fn time_all(all: bool) {
     UNTIMED.store(if all { 0 } else { EVERY - 1 }, Ordering::Relaxed);
 }
 
-/// Ends it: what was sent takes so many bytes.
-#[cold]
-pub(crate) fn record(began: Instant, format: Format, class: Class, bytes: usize) {
-    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    COSTS.record(format, class, bytes, took);
-}
-
-/// The same, of an object that is neither bytes nor an array.
+/// Ends it: what was sent takes so many bytes. The segment keeps the figure.
 #[cold]
 #[inline(never)]
-pub(crate) fn record_of(began: Instant, format: Format, object: &Bound<'_, PyAny>, bytes: usize) {
+pub(crate) fn record(
+    py: Python<'_>,
+    end: &End<Producer>,
+    began: Instant,
+    format: Format,
+    class: Class,
+    bytes: usize,
+) {
     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    COSTS.record(format, class(object), bytes, took);
+    if let Some(figure) = COSTS.record(format, class, bytes, took)
+        && let Ok(segment) = end.segment(py)
+    {
+        segment.set_figure(Writer::Python.words().start + figure, COSTS.kept(figure));
+    }
+}
+
+/// Takes over what others have measured and left in a segment.
+pub(crate) fn adopt(segment: &Segment) {
+    for (figure, word) in Writer::Python.words().enumerate() {
+        COSTS.adopt(figure, segment.figure(word));
+    }
 }
 
 /// The nanoseconds that an object of so many bytes takes, as seconds.

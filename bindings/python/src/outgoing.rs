@@ -242,7 +242,7 @@ fn send_written<'py>(
             piece.copy_to(py, &mut grant[range.clone()])?;
         }
         if let Some(began) = sample {
-            costs::record_of(began, format, object, needed);
+            costs::record(py, end, began, format, costs::class(object), needed);
         }
         return Ok(send(py, end, grant, &layout, timeout)?);
     }
@@ -279,7 +279,7 @@ pub(crate) fn send_pickle(
     if let Some(began) = sample {
         // Copying what it made takes little beside.
         let len = stream.as_bytes().len() + buffers.iter().map(Buffer::len).sum::<usize>();
-        costs::record(began, Format::Pickle, costs::class(object), len);
+        costs::record(py, end, began, Format::Pickle, costs::class(object), len);
     }
     let lens = buffers.iter().map(Buffer::len);
     let layout = Layout::new(Format::Pickle, stream.as_bytes().len(), meta.map(<[u8]>::len), lens)

@@ -117,7 +117,7 @@ impl Producer {
         fill(plan.write(&mut grant).map_err(|e| error::encode(py, &e, plan.format().name()))?)?;
         if let Some(began) = sample {
             let class = if plan.format() == Format::Raw { Class::Bytes } else { Class::Arrays };
-            costs::record(began, plan.format(), class, len);
+            costs::record(py, &self.end, began, plan.format(), class, len);
         }
         commit(py, &self.end, grant, header(plan), timeout)?;
         counts::sent(plan.format(), len);

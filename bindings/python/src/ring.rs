@@ -6,7 +6,7 @@ use crate::frame::Taking;
 use crate::inspection::{Inspection, Schema};
 use crate::producer::Producer;
 use crate::table::schema;
-use crate::{error, fork, size};
+use crate::{costs, error, fork, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
@@ -71,6 +71,7 @@ impl Ring {
     fn producer(&self, py: Python<'_>) -> PyResult<Producer> {
         self.with(py, |hold| {
             let handle = hold.segment.producer()?;
+            costs::adopt(&hold.segment);
             let end = End::new(handle, hold.segment.clone(), "producer");
             let end = Arc::new(end);
             hold.producers.retain(|end| end.strong_count() > 0);

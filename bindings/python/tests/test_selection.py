@@ -1,5 +1,7 @@
 """Which format an object takes, why, what that costs, and what is counted of it."""
 
+import ast
+import mmap
 import tracemalloc
 
 import numpy as np
@@ -103,3 +105,25 @@ def test_what_is_sent_is_counted(ends):
             _ = frame.value, frame.value
     after = [count(way, f) for way in ("sent", "decoded") for f in ("raw", "value", "ndarray", "pickle")]
     assert [b - a for a, b in zip(before, after)] == [3, 2, 1, 1, 3, 2, 1, 0]
+
+
+def test_what_was_measured_stays_with_the_segment(name, ring, python):
+    """R1.4: the next process takes it over, and what nobody can have measured it does not."""
+    code = """
+        import sys, slipring
+        ring = slipring.open(sys.argv[1])
+        tx = ring.producer()
+        {}
+        print([(c.format, c.kind, c.size, c.seconds) for c in slipring.costs()])
+    """
+    first = python(code.format("rx = ring.consumer()\n        for _ in range(64): tx.send(['x' * 9000]), rx.recv()"), name)
+    told, errors = first.communicate(timeout=60)
+    [(format, kind, size, seconds)] = ast.literal_eval(told)
+    assert (format, kind) == ("value", "text") and 9000 <= size <= 9100, errors
+    with open(ring.path, "r+b") as file, mmap.mmap(file.fileno(), 0) as segment:
+        # Words of Python's figures: `selection.md` says where they are; the last one is made up.
+        assert np.count_nonzero(np.frombuffer(segment[1536:2376], "<u4")) == 1
+        segment[512 + 4 * (256 + 209) : 512 + 4 * (256 + 210)] = b"\xff" * 4
+    next_one, errors = python(code.format(""), name).communicate(timeout=60)
+    [(*same, near, after)] = ast.literal_eval(next_one)
+    assert same == ["value", "text"] and abs(near - size) <= size / 100 and abs(after / seconds - 1) < 0.01, errors

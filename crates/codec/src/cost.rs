@@ -5,6 +5,8 @@
 //! 2. A sample is one in [`EVERY`]: the others pay for no clock.
 //! 3. A model is of one process. Writers that record at once may lose a sample to each other, and never make a
 //!    figure that nobody measured.
+//! 4. What a process has measured it also leaves in the segment, a word of 32 bits for each figure ([`Model::kept`]). Whoever
+//!    comes to it takes over ([`Model::adopt`]) what it has not measured itself.
 
 #![allow(
     clippy::disallowed_types,
@@ -67,6 +69,9 @@ impl Class {
 const FORMATS: usize = 6;
 /// Bodies below 256 bytes, 4 KiB, 64 KiB, 1 MiB, and all others.
 const BANDS: usize = 5;
+/// Figures of a model.
+const FIGURES: usize = FORMATS * Class::ALL.len() * BANDS;
+const _: () = assert!(FIGURES <= 256);
 
 fn band(bytes: usize) -> usize {
     let bits = usize::BITS - bytes.leading_zeros();
@@ -94,6 +99,26 @@ const SEEDS: [(Format, Class, u32, u32); 17] = [
     (Format::Pickle, Class::Records, 1_700, 6_700),
     (Format::Pickle, Class::Arrays, 10_500, 15),
 ];
+
+/// Who writes frames. Each has figures of its own: the same object costs them different times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Writer {
+    /// Rust, from its own types.
+    Rust = 0,
+    /// Python's objects.
+    Python = 1,
+    /// The BEAM's terms.
+    Beam = 2,
+}
+
+impl Writer {
+    /// The words of its figures, among those of a segment.
+    pub fn words(self) -> std::ops::Range<usize> {
+        let first = 256 * self as usize;
+        first..first + FIGURES
+    }
+}
 
 /// A mean of samples: nanoseconds in the upper half, bytes in the lower one, both as `f32`. 0 is none.
 struct Cell(AtomicU64);
@@ -140,13 +165,16 @@ impl Model {
         Model { cells }
     }
 
-    fn cell(&self, format: Format, class: Class, bytes: usize) -> Option<&Cell> {
-        Some(&self.cells.get(usize::from(format.code()))?[class as usize][band(bytes)])
-    }
-
-    /// Takes in what one frame of so many bytes took.
-    pub fn record(&self, format: Format, class: Class, bytes: usize, nanoseconds: u64) {
-        let Some(cell) = self.cell(format, class, bytes) else { return };
+    /// Takes in what one frame of so many bytes took, and answers which figure that changed.
+    pub fn record(
+        &self,
+        format: Format,
+        class: Class,
+        bytes: usize,
+        nanoseconds: u64,
+    ) -> Option<usize> {
+        let (code, band) = (usize::from(format.code()), band(bytes));
+        let cell = &self.cells.get(code)?[class as usize][band];
         let (new, len) = (nanoseconds.max(1) as f32, bytes as f32);
         match cell.get() {
             None => cell.set(new, len),
@@ -155,6 +183,30 @@ impl Model {
                 let new = new.min(4.0 * scaled(mean, mean_len, len));
                 cell.set(mean + (new - mean) / 8.0, mean_len + (len - mean_len) / 8.0);
             }
+        }
+        Some((code * Class::ALL.len() + class as usize) * BANDS + band)
+    }
+
+    fn at(&self, figure: usize) -> Option<&Cell> {
+        let (rest, band) = (figure / BANDS, figure % BANDS);
+        Some(&self.cells.get(rest / Class::ALL.len())?[rest % Class::ALL.len()][band])
+    }
+
+    /// A figure as it is left for others: the upper halves of nanoseconds and bytes as `f32`, in this order. 0: nothing was
+    /// measured.
+    pub fn kept(&self, figure: usize) -> u32 {
+        let found = self.at(figure).and_then(Cell::get);
+        found.map_or(0, |(mean, len)| mean.to_bits() & 0xffff_0000 | len.to_bits() >> 16)
+    }
+
+    /// Takes such a figure over where nothing is measured yet. One that nobody can have measured is left out.
+    pub fn adopt(&self, figure: usize, kept: u32) {
+        let Some(cell) = self.at(figure).filter(|cell| cell.get().is_none()) else { return };
+        let (mean, len) = (f32::from_bits(kept & 0xffff_0000), f32::from_bits(kept << 16));
+        // Up to a thousand seconds, and of the size that the figure is for. NaN is in no range.
+        let believed = (1.0..=1e12).contains(&mean) && (0.0..=1e15).contains(&len);
+        if believed && band(len as usize) == figure % BANDS {
+            cell.set(mean, len);
         }
     }
 
@@ -221,6 +273,43 @@ mod tests {
         assert_eq!(costs.measured().count(), 1);
         let other = costs.estimate(Format::Json, Class::Records, 1_000);
         assert_eq!(other, seed(Format::Json, Class::Records, 1_000));
+    }
+
+    /// R1.4, P9: what one has measured the next one takes over, but for what it knows itself, and for what is made up.
+    #[test]
+    fn figures_are_taken_over() {
+        let (first, next) = (Model::new(), Model::new());
+        let changed: Vec<_> = [(100, 500), (5_000, 9_000), (2_000_000, 800_000)]
+            .into_iter()
+            .filter_map(|(len, ns)| first.record(Format::Value, Class::Text, len, ns))
+            .collect();
+        assert_eq!(changed.len(), 3);
+        next.record(Format::Value, Class::Text, 5_000, 7_000);
+        (0..FIGURES).for_each(|figure| next.adopt(figure, first.kept(figure)));
+        assert!((0..FIGURES).all(|figure| (first.kept(figure) != 0) == changed.contains(&figure)));
+        let found: Vec<_> = next.measured().collect();
+        let [(.., a, b), (.., c, d), (.., e, f)] = found[..] else { panic!("{found:?}") };
+        assert!(a.abs_diff(100) <= 1 && b.abs_diff(500) <= 4, "half a percent is lost");
+        assert_eq!((c, d), (5_000, 7_000));
+        assert!(e.abs_diff(2_000_000) <= 16_000 && f.abs_diff(800_000) <= 7_000);
+        let fresh = Model::new();
+        for made_up in [
+            0,
+            1,
+            u32::MAX,
+            0x7f80_0000,
+            0x7fc0_42c8,
+            0xc2c8_42c8,
+            0x42c8_7f80,
+            0x42c8_c2c8,
+            0x7000_42c8,
+        ] {
+            (0..300).for_each(|figure| fresh.adopt(figure, made_up));
+        }
+        assert_eq!(fresh.measured().count(), 0);
+        // 100 ns for 100 bytes: believed where bodies are below 256 bytes, and nowhere else.
+        (0..300).for_each(|figure| fresh.adopt(figure, 0x42c8_42c8));
+        assert_eq!(fresh.measured().count(), FIGURES / BANDS);
     }
 
     /// R1.4: where nothing of its size was measured, the nearest one that was is scaled.

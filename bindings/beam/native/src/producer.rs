@@ -75,6 +75,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
+        select::adopt(&producer.segment());
         let room = Room { limit, bytes: 0, buffers: 0, took: 0, large: false };
         Self { producer, room, tally: Tally::new(), given: 0, under: None }
     }
@@ -302,7 +303,7 @@ impl<'a> Payload<'a> {
                 Self::Records(records) => 8 * records.elements(),
                 _ => self.len(),
             };
-            select::record(began, format, class, bytes);
+            select::record(&writer.producer.segment(), began, format, class, bytes);
         }
         Ok(sent)
     }

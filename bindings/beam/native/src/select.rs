@@ -5,8 +5,9 @@ use crate::frame::format;
 use crate::value::names;
 use crate::value::terms::{self, Kind, Pairs, Word};
 use rustler::{Atom, Encoder, Env, Term};
+use slipring::Segment;
 use slipring_codec::Format;
-use slipring_codec::cost::{Class, Model};
+use slipring_codec::cost::{Class, Model, Writer};
 use slipring_codec::select::{Nature, select_by_cost};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -41,11 +42,26 @@ const SHORT: usize = 64;
 const LOOKED_AT: usize = 8;
 const DEPTH: usize = 4;
 
-/// Takes in what one frame took.
+/// Takes in what one frame took. The segment keeps the figure.
 #[cold]
-pub(crate) fn record(began: Instant, format: Format, class: Class, bytes: usize) {
+pub(crate) fn record(
+    segment: &Segment,
+    began: Instant,
+    format: Format,
+    class: Class,
+    bytes: usize,
+) {
     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    COSTS.record(format, class, bytes, took);
+    if let Some(figure) = COSTS.record(format, class, bytes, took) {
+        segment.set_figure(Writer::Beam.words().start + figure, COSTS.kept(figure));
+    }
+}
+
+/// Takes over what others have measured and left in a segment.
+pub(crate) fn adopt(segment: &Segment) {
+    for (figure, word) in Writer::Beam.words().enumerate() {
+        COSTS.adopt(figure, segment.figure(word));
+    }
 }
 
 /// What a term is made of, by a look at the first of its items.

@@ -6,7 +6,9 @@ use super::schemas::{Asks, Names, Seen};
 use crate::block::{Block, Phase};
 use crate::clock::realtime;
 use crate::error::Error;
-use crate::layout::{CLASSES, CONTROL_AT, Fixed, Geometry, LINES, Mode, PARTICIPANTS, RECORDS, at};
+use crate::layout::{
+    CLASSES, CONTROL_AT, Fixed, Geometry, HEADER_LEN, LINES, Mode, PARTICIPANTS, RECORDS, at,
+};
 use crate::mpmc::Taker;
 use crate::participants::{Entry, Locks, Me, Participant, Participants, forks};
 use crate::pool::{Measures, Pool};
@@ -26,6 +28,9 @@ use std::time::{Duration, Instant};
 /// How often one who is at work looks at another one: a dead one is seen within a few of these.
 const STEP: Duration = Duration::from_millis(2);
 
+/// Words for figures.
+pub(crate) const FIGURES: usize = 768;
+
 /// The mutable part of the header page.
 #[repr(C)]
 #[derive(Debug)]
@@ -42,10 +47,15 @@ pub(crate) struct Control {
     pub round: AtomicU32,
     /// Frames that producers have dropped to make room.
     pub dropped: AtomicU64,
+    _reserved: [u32; 24],
+    /// What those who write frames have measured, in words of their own: 0 is none.
+    pub figures: [AtomicU32; FIGURES],
 }
 at!(Control {
     closed = 0, producer = 128, consumer = 136, handles = 144, round = 148, dropped = 152,
+    figures = 256,
 });
+const _: () = assert!(CONTROL_AT as usize + size_of::<Control>() <= HEADER_LEN as usize);
 
 /// What stands in a role's word while the participant's handle of this number has it.
 pub(crate) fn role_token(id: u8, entry: Entry, number: u32) -> u64 {

@@ -186,6 +186,21 @@ impl Segment {
         self.mapping.control().dropped.load(Ordering::Relaxed)
     }
 
+    /// One of 768 words in which those who write frames keep what they have measured, for whoever comes after them; 0
+    /// where nothing is, or there is no such word. Hints: any participant may have written anything.
+    pub fn figure(&self, index: usize) -> u32 {
+        // Relaxed, here and below: each word is whole by itself, and nothing hangs on it.
+        let figures = &self.mapping.control().figures;
+        figures.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Sets it. An index beyond them does nothing.
+    pub fn set_figure(&self, index: usize, figure: u32) {
+        if let Some(word) = self.mapping.control().figures.get(index) {
+            word.store(figure, Ordering::Relaxed);
+        }
+    }
+
     /// Whether it has been closed.
     pub fn is_closed(&self) -> bool {
         self.mapping.closed()
