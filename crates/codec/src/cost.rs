@@ -143,7 +143,9 @@ impl Cell {
 /// use slipring_codec::cost::{Class, Model};
 ///
 /// let costs = Model::new();
-/// (0..20).for_each(|_| costs.record(Format::Value, Class::Records, 1000, 2_000));
+/// for _ in 0..20 {
+///     costs.record(Format::Value, Class::Records, 1000, 2_000);
+/// }
 /// let estimate = costs.estimate(Format::Value, Class::Records, 2000);
 /// assert!((2_900..3_100).contains(&estimate), "{estimate}");
 /// ```
@@ -267,7 +269,9 @@ mod tests {
         assert_eq!(estimate(), 5_000);
         costs.record(Format::Value, Class::Records, 1_000, 1_000_000);
         assert!(estimate() < 7_000, "{}", estimate());
-        (0..60).for_each(|_| costs.record(Format::Value, Class::Records, 1_000, 800));
+        for _ in 0..60 {
+            costs.record(Format::Value, Class::Records, 1_000, 800);
+        }
         assert!((790..860).contains(&estimate()), "{}", estimate());
         // Others know nothing of it.
         assert_eq!(costs.measured().count(), 1);
