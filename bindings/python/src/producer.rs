@@ -79,11 +79,13 @@ pub(crate) struct Producer {
     guess: Guess,
     /// The same of JSON, which has another size.
     json: Guess,
+    /// Whether what has no other form may go as a pickle.
+    pickles: bool,
 }
 
 impl Producer {
-    pub(crate) fn new(end: Arc<End<slipring::Producer>>) -> Self {
-        Self { end, guess: Guess::new(), json: Guess::new() }
+    pub(crate) fn new(end: Arc<End<slipring::Producer>>, pickles: bool) -> Self {
+        Self { end, guess: Guess::new(), json: Guess::new(), pickles }
     }
 
     fn send_raw(
@@ -168,6 +170,9 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         let py = object.py();
+        if !self.pickles {
+            return Err(refusal);
+        }
         outgoing::log_odd(py, &refusal)?;
         let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
         tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
@@ -275,6 +280,9 @@ impl Producer {
                 })
             }
             Form::Arrow => self.send_table(object, None, meta, timeout),
+            Form::Pickle if !self.pickles => {
+                Err(unsupported(object, "this producer sends no pickles: make it with pickle=True"))
+            }
             Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
             Form::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
         }
@@ -291,11 +299,12 @@ impl Producer {
         match outgoing::send_value(&self.end, &self.guess, object, meta, timeout) {
             Ok(()) => Ok(()),
             Err(Unsent::Raised(error)) => Err(error),
+            Err(Unsent::Refused(fault)) if !self.pickles => Err(fault.unpickled(py, None)),
             Err(Unsent::Refused(fault)) => {
                 outgoing::log_fallback(py, &fault)?;
                 let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
                 tried.map_err(|error| match error::is_refusal(py, &error) {
-                    true => fault.encoding(py),
+                    true => fault.unpickled(py, Some(error)),
                     false => error,
                 })
             }

@@ -68,7 +68,8 @@ impl Ring {
 
 #[pymethods]
 impl Ring {
-    fn producer(&self, py: Python<'_>) -> PyResult<Producer> {
+    #[pyo3(signature = (*, pickle=true), text_signature = "(*, pickle=True)")]
+    fn producer(&self, py: Python<'_>, pickle: bool) -> PyResult<Producer> {
         self.with(py, |hold| {
             let handle = hold.segment.producer()?;
             costs::adopt(&hold.segment);
@@ -76,7 +77,7 @@ impl Ring {
             let end = Arc::new(end);
             hold.producers.retain(|end| end.strong_count() > 0);
             hold.producers.push(Arc::downgrade(&end));
-            Ok(Producer::new(end))
+            Ok(Producer::new(end, pickle))
         })
     }
 

@@ -1,6 +1,7 @@
 """Which format an object takes, why, what that costs, and what is counted of it."""
 
 import ast
+import asyncio
 import mmap
 import tracemalloc
 
@@ -28,6 +29,32 @@ def test_formats_can_be_asked_for(ends):
                     tx.send(sent, format=format)
     with pytest.raises(ValueError, match="format"):
         tx.send(b"", format="yaml")
+
+
+def test_a_producer_may_send_no_pickles(ring):
+    """R1.3, R9.1: then what has no other form is an error, with its path, and nothing is sent."""
+    tx, rx = ring.producer(pickle=False), ring.consumer()
+    with pytest.raises(slipring.EncodeError, match="sends no pickles") as caught:
+        tx.send({"rows": [1, slice(2)]})
+    assert caught.value.path == "$.rows[1]" and "slipring.register" in caught.value.hint
+    for send in (
+        lambda: tx.send(slice(1), format="pickle"), lambda: tx.send(np.array([{}])),
+        lambda: tx.send_many([slice(1)]), lambda: asyncio.run(tx.send_async(slice(1))),
+    ):  # fmt: skip
+        with pytest.raises(slipring.EncodeError):
+            send()
+    tx.send({"rows": [1]})
+    assert rx.recv(0).value == {"rows": [1]}
+
+
+def test_who_can_not_be_pickled_either_is_not_told_to(ends):
+    """R9.1: the error names what has no form as a value; its cause says what pickle says."""
+    tx, _ = ends
+    for send in (tx.send, slipring.encode):
+        with pytest.raises(slipring.EncodeError) as caught:
+            send({"a": (x for x in [])})
+        assert caught.value.path == "$.a" and caught.value.hint == "register its type with slipring.register"
+        assert "generator" in str(caught.value.__cause__)
 
 
 def test_what_is_large_is_explained_without_a_copy():

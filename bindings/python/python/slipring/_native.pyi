@@ -102,9 +102,12 @@ def _after(error: BaseException, sent: int) -> None: ...
 class Ring:
     """A ring that this process has created or opened."""
 
-    def producer(self) -> Producer:
+    def producer(self, *, pickle: bool = True) -> Producer:
         """A producing end. Where there is one at a time, ``RoleTaken`` while another one lives, in
-        whichever process."""
+        whichever process.
+
+        An object that has no other form goes as a pickle, the whole of it, which only a consumer that trusts this process
+        reads. With ``pickle=False`` that is an ``EncodeError``, whose ``path`` tells what has no form."""
     def consumer(
         self,
         *,

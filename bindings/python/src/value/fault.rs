@@ -30,6 +30,9 @@ enum What {
     Codec(DecodeError),
 }
 
+const REGISTER: &str = "register its type with slipring.register";
+const OR_PICKLE: &str = ", or send it with format=\"pickle\"";
+
 pub(crate) type Outcome = Result<(), Box<Fault>>;
 
 impl From<PyErr> for Box<Fault> {
@@ -72,8 +75,7 @@ impl Fault {
     pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
         let kind = type_name(object);
         let what = format!("an object of type {kind} has no form as a value");
-        let hint = "register its type with slipring.register, or send it with format=\"pickle\"";
-        Self::refused(what, kind, hint)
+        Self::refused(what, kind, &format!("{REGISTER}{OR_PICKLE}"))
     }
 
     #[cold]
@@ -140,6 +142,22 @@ impl Fault {
     /// Whether another format may hold what this one can't.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.what, What::Refused { by_all: false, .. })
+    }
+
+    /// The same for who can't send it as a pickle: because that refused it, too, which `tried` says, or may not be.
+    #[cold]
+    pub(crate) fn unpickled(mut self, py: Python<'_>, tried: Option<PyErr>) -> PyErr {
+        if let What::Refused { hint, .. } = &mut self.what
+            && hint.ends_with(OR_PICKLE)
+        {
+            hint.truncate(hint.len() - OR_PICKLE.len());
+            if tried.is_none() {
+                hint.push_str("; this producer sends no pickles");
+            }
+        }
+        let error = self.encoding(py);
+        error.set_cause(py, tried);
+        error
     }
 
     /// As the exception of a value that can't be written.

@@ -20,16 +20,19 @@ pub(crate) use fault::Fault;
 pub(crate) use sink::encode_or_pickle;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use types::Exact;
 
 /// Says which types went as what they derive from.
 pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResult<()> {
     losses.iter().try_for_each(|kind| {
+        // With its module: two classes of one name are told apart, by Python's memory of what it has said as well.
+        let full = kind.cast::<PyType>()?.fully_qualified_name()?;
         let name = kind.getattr("__qualname__")?;
         types::warn_lossy(
             py,
             &format!(
-                "objects of type {name} go as the basic type that they derive from: \
+                "objects of type {full} go as the basic type that they derive from: \
                  slipring.register({name}) or format=\"pickle\" keeps the type"
             ),
         )

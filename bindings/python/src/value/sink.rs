@@ -221,7 +221,10 @@ pub(crate) fn encode_or_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Boun
         Err(fault) if fault.is_refusal() => fault,
         Err(fault) => return Err(fault.encoding(py)),
     };
-    let Ok(pickled) = pickle::dump(object) else { return Err(fault.encoding(py)) };
+    let pickled = match pickle::dump(object) {
+        Ok(pickled) => pickled,
+        Err(error) => return Err(fault.unpickled(py, Some(error))),
+    };
     let mut encoder = Encoder::into_sink(BytesSink::new(512));
     encoder.tag(tag::PICKLE).array(1 + pickled.buffers.len()).bytes(pickled.stream.as_bytes());
     for buffer in &pickled.buffers {
