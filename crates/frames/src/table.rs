@@ -30,7 +30,7 @@ pub fn buffer(frame: &Arc<Frame>) -> Buffer {
     // SAFETY: the body is the frame's, which is the owner: it is mapped, and no producer gets it, until the owner is dropped. Nobody
     // writes by it, since a buffer with an owner of its own is never given out for writing; bodies are immutable by contract
     // once placed.
-    unsafe { Buffer::from_custom_allocation(NonNull::from(&body[0]), body.len(), owner) }
+    unsafe { Buffer::from_custom_allocation(NonNull::from(body).cast(), body.len(), owner) }
 }
 
 /// A table that was received.
