@@ -2,7 +2,9 @@
 //!
 //! 1. A [`buffer`] over a frame owns the frame's lease, together with all that was cut from it. The block is free again when the last
 //!    column, slice or buffer is gone; the frame, the consumer and the ring may be gone before.
-//! 2. arrow-rs trusts its arrays, so what it builds them from is checked before, texts included.
+//! 2. arrow-rs trusts its arrays, so what it builds them from is checked before, texts included: in the module `over`.
+
+mod over;
 
 use crate::error::Error;
 use crate::receive::open;
@@ -11,8 +13,9 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, SchemaRef};
 use slipring::Frame;
-use slipring_codec::format::arrow::{self, Checks, Rows, SchemaPlace};
+use slipring_codec::format::arrow::{self, Checks, Recent, Rows, SchemaPlace};
 use slipring_codec::{Content, EncodeError, Format};
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -95,9 +98,20 @@ fn read(frame: &Frame, memory: &Buffer) -> Result<Table, Error> {
     if let Some(other) = schema.as_ref().filter(|schema| schema.kind() != KIND) {
         return Err(Error::OtherSchema { name: other.name().to_owned(), id: other.id().get() });
     }
-    let table = arrow::read(&headed, schema.as_deref(), Checks::Safe)?;
-    let batches = table.record_batches(memory)?;
-    Ok(Table { schema: table.schema, batches })
+    let read = |recent: &mut Recent| {
+        arrow::read_recalling(&headed, schema.as_deref(), Checks::Safe, recent)
+    };
+    // A thread that ends has forgotten.
+    let recalled = RECENT.try_with(|recent| read(&mut recent.borrow_mut()));
+    let read = recalled.unwrap_or_else(|_| read(&mut Recent::default()));
+    // SAFETY: it was read, with these checks, from the memory that it is to lie over.
+    let table = unsafe { over::table(&read?, memory) };
+    Ok(table?)
+}
+
+thread_local! {
+    /// One frame's schema is mostly that of the next one.
+    static RECENT: RefCell<Recent> = RefCell::default();
 }
 
 impl Outgoing for RecordBatch {

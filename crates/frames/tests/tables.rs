@@ -1,8 +1,11 @@
 //! Record batches through a ring: in place, and kept by whoever holds a column.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::{Float64Type, Int8Type, Int64Type};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, Float64Array,
+    Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
+};
 use arrow_schema::{DataType, Field, Schema};
 use slipring::{Delivery, Frame, Segment, Wait};
 use slipring_codec::{Format, Value};
@@ -181,6 +184,53 @@ fn what_is_no_table_is_refused() {
         assert!(matches!(frame.table(), Err(Error::Decode(_))), "{cut} bytes");
     }
     assert_eq!(held(&ring), 0);
+}
+
+/// P9: whatever stands in the body, a table that is handed out keeps all that arrow-rs promises: columns that are not checked by it are
+/// held against its own full validation.
+#[test]
+fn what_is_handed_out_is_valid() {
+    let n = 300;
+    let words = |row: i64| ["ein", "zwei", "drei", "äöü vier"][row as usize % 4];
+    let columns: [(&str, ArrayRef); 9] = [
+        ("i", Arc::new((0..n).map(|row| (row % 5 > 0).then_some(row)).collect::<Int64Array>())),
+        ("b", Arc::new((0..n).map(|row| Some(row % 3 == 0)).collect::<BooleanArray>())),
+        ("a", Arc::new(StringArray::from_iter_values((0..n).map(|row| format!("row {row}"))))),
+        ("u", Arc::new((0..n).map(|r| (r % 4 > 0).then(|| words(r))).collect::<StringArray>())),
+        ("l", Arc::new((0..n).map(|row| Some(words(row))).collect::<LargeStringArray>())),
+        ("y", Arc::new(BinaryArray::from_iter_values((0..n).map(|row| words(row).as_bytes())))),
+        ("d", Arc::new((0..n).map(words).collect::<DictionaryArray<Int8Type>>())),
+        ("f", Arc::new(Decimal128Array::from_iter_values((0..n).map(i128::from)))),
+        ("v", Arc::new((0..n).map(|row| Some(words(row))).collect::<StringViewArray>())),
+    ];
+    let good = sent_body(&RecordBatch::try_from_iter(columns).unwrap());
+    let ring = ring();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let head = header(Format::Arrow, slipring_codec::frame::flags::PARTS, 0);
+    let mut state = 7u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..6000 {
+        let mut body = good.clone();
+        for _ in 0..1 + draw(2) {
+            let at = draw(body.len());
+            body[at] = [body[at].wrapping_add(1), 0xFF, 0, 0x80, draw(256) as u8][draw(5)];
+        }
+        tx.send(head, &body, &Wait::no()).unwrap();
+        match rx.recv(&Wait::no()).unwrap().table() {
+            Err(_) => refused += 1,
+            Ok(table) => {
+                taken += 1;
+                for column in table.batches.iter().flat_map(|batch| batch.columns()) {
+                    column.to_data().validate_full().expect("what arrow-rs promises");
+                }
+            }
+        }
+    }
+    assert!(taken > 1000 && refused > 1000, "{taken} and {refused}: neither is rare");
 }
 
 fn sent_body(batch: &RecordBatch) -> Vec<u8> {
