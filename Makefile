@@ -27,7 +27,7 @@ export LC_ALL := C.UTF-8
 export SLIPRING_KILLS = $(KILLS)
 export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
 
-crates := -p slipring -p slipring-codec -p slipring-benches -p slipring-storm
+crates := -p slipring -p slipring-codec -p slipring-frames -p slipring-benches -p slipring-storm
 # A test that hangs says where, and ends.
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 say = @printf '\n== %s\n'
@@ -62,7 +62,7 @@ test-rust: ## the crates, doc tests and a short kill test included
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(crates); \
 	  else cargo test --no-fail-fast $(crates) --lib --bins --tests --examples; fi
 	$(say) 'Rust: doc tests'
-	@cargo test -q --doc -p slipring -p slipring-codec
+	@cargo test -q --doc -p slipring -p slipring-codec -p slipring-frames
 
 # Optimised, since a model runs thousands of times; checks stay in; no link-time work for one run.
 loom: ## every interleaving of the ring's algorithms, within the preemption bound
@@ -115,6 +115,9 @@ asan: setup ## the crates and both bindings' codecs under the address sanitizer 
 	$(say) 'Address sanitizer'
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
+	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
+	  cargo +nightly test -p slipring-frames --test frames --test tables \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@scripts/asan-python $(checked)
 	@scripts/asan-beam

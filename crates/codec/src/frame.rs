@@ -30,6 +30,7 @@ use std::fmt;
 pub use layout::Layout;
 pub(crate) use plan::Head;
 pub use plan::Plan;
+pub(crate) use plan::check_meta;
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
 use crate::format::{json, ndarray, pickle, raw};
@@ -77,6 +78,8 @@ const TABLE_LEN: usize = 8;
 const ENTRY_LEN: usize = 24;
 /// Entries that a part table can count.
 const MAX_PARTS: usize = u16::MAX as usize;
+/// Buffers beside a head and metadata.
+pub(crate) const MAX_BUFFERS: usize = MAX_PARTS - 2;
 /// What the offsets of head and metadata are multiples of.
 const PART_ALIGN: usize = 8;
 /// What the offsets of buffers are multiples of: Arrow's alignment.

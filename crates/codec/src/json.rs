@@ -28,7 +28,7 @@ mod writer;
 
 pub use fault::JsonFault;
 pub use reader::{Close, Item, Options, Reader};
-pub use tree::{from_slice, to_vec};
+pub use tree::{from_slice, to_vec, write_value};
 pub use writer::{ESCAPES, Writer};
 
 /// Containers that may stand inside each other: more than documents have, and less than a thread's stack holds.

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Segment};
+use crate::format::value::is_array;
 use crate::tag;
 use crate::token::{Decoder, Encoder, MAX_DEPTH, Sink, Token, check_depth};
 
@@ -94,7 +95,16 @@ impl Value {
     /// [`IntegerRange`](EncodeErrorKind::IntegerRange), [`TooDeep`](EncodeErrorKind::TooDeep) and
     /// [`DuplicateKey`](EncodeErrorKind::DuplicateKey), with the path; the encoder then holds a part of the value.
     pub fn write<S: Sink>(&self, encoder: &mut Encoder<S>) -> Result<(), EncodeError> {
-        write(self, encoder, 0)
+        write(self, encoder, 0, &mut Outside::nothing())
+    }
+
+    /// Encodes the value, and leaves out what goes `outside`.
+    pub(crate) fn write_head<'v, S: Sink>(
+        &'v self,
+        encoder: &mut Encoder<S>,
+        outside: &mut Outside<'v>,
+    ) -> Result<(), EncodeError> {
+        write(self, encoder, 0, outside)
     }
 
     /// The value under a text key, if this is a map that has it.
@@ -221,10 +231,45 @@ fn read_items<'a, T>(
     Ok(items)
 }
 
-fn write<S: Sink>(
-    value: &Value,
+/// Byte strings that go out of line: the head has the numbers of their buffers.
+#[derive(Debug)]
+pub(crate) struct Outside<'v> {
+    /// In the order of their numbers.
+    pub(crate) pieces: Vec<&'v [u8]>,
+    /// How many there may be.
+    pub(crate) most: usize,
+    /// From how many bytes on a byte string goes, and the data of an array.
+    pub(crate) least: [usize; 2],
+    /// Whether numbers of buffers mean those of a frame, which the value can't know.
+    pub(crate) framed: bool,
+}
+
+impl<'v> Outside<'v> {
+    /// Everything stays in line.
+    pub(crate) fn nothing() -> Self {
+        Outside { pieces: Vec::new(), most: 0, least: [usize::MAX; 2], framed: false }
+    }
+
+    /// At most so many, byte strings and arrays of these lengths and more.
+    pub(crate) fn of(most: usize, bytes: usize, arrays: usize) -> Self {
+        Outside { pieces: Vec::new(), most, least: [bytes, arrays], framed: true }
+    }
+
+    fn bytes<S: Sink>(&mut self, bytes: &'v [u8], array: bool, encoder: &mut Encoder<S>) {
+        if bytes.len() < self.least[usize::from(array)] || self.pieces.len() >= self.most {
+            encoder.bytes(bytes);
+            return;
+        }
+        encoder.tag(tag::BUFFER).uint(self.pieces.len() as u64);
+        self.pieces.push(bytes);
+    }
+}
+
+fn write<'v, S: Sink>(
+    value: &'v Value,
     encoder: &mut Encoder<S>,
     depth: usize,
+    outside: &mut Outside<'v>,
 ) -> Result<(), EncodeError> {
     if depth >= MAX_DEPTH && matches!(value, Value::Array(_) | Value::Map(_) | Value::Tag(..)) {
         return Err(EncodeError::new(EncodeErrorKind::TooDeep { limit: MAX_DEPTH }));
@@ -234,20 +279,28 @@ fn write<S: Sink>(
         Value::Bool(value) => encoder.bool(*value),
         Value::Int(value) => write_int(*value, encoder)?,
         Value::Float(value) => encoder.float(*value),
-        Value::Bytes(bytes) => encoder.bytes(bytes),
+        Value::Bytes(bytes) => {
+            outside.bytes(bytes, false, encoder);
+            encoder
+        }
         Value::Text(text) => encoder.text(text),
         Value::Array(items) => {
             encoder.array(items.len());
             for (index, item) in items.iter().enumerate() {
-                write(item, encoder, depth + 1).map_err(|e| e.within(Segment::Index(index)))?;
+                write(item, encoder, depth + 1, outside)
+                    .map_err(|e| e.within(Segment::Index(index)))?;
             }
             encoder
         }
         Value::Map(pairs) => {
             encoder.map(pairs.len());
             for (entry, (key, value)) in pairs.iter().enumerate() {
-                write(key, encoder, depth + 1).map_err(|e| e.within(Segment::KeyOf(entry)))?;
-                write(value, encoder, depth + 1).map_err(|e| e.within(key.as_segment()))?;
+                // Keys are looked up, so they stay where they are.
+                let mut stays = Outside { framed: outside.framed, ..Outside::nothing() };
+                write(key, encoder, depth + 1, &mut stays)
+                    .map_err(|e| e.within(Segment::KeyOf(entry)))?;
+                write(value, encoder, depth + 1, outside)
+                    .map_err(|e| e.within(key.as_segment()))?;
             }
             // Only now: the keys are known to be of bounded depth, so comparing them is too.
             if let Some(key) = repeated_key(pairs) {
@@ -257,11 +310,45 @@ fn write<S: Sink>(
             encoder
         }
         Value::Tag(tag, inner) => {
-            write(inner, encoder.tag(*tag), depth + 1).map_err(|e| e.within(Segment::Tag(*tag)))?;
+            tagged(*tag, inner, encoder.tag(*tag), depth + 1, outside)
+                .map_err(|e| e.within(Segment::Tag(*tag)))?;
             encoder
         }
     };
     Ok(())
+}
+
+/// What stands under a tag. The data of an array goes outside; other byte strings there are what the tag says, such as
+/// integers, and stay.
+fn tagged<'v, S: Sink>(
+    tag: u64,
+    inner: &'v Value,
+    encoder: &mut Encoder<S>,
+    depth: usize,
+    outside: &mut Outside<'v>,
+) -> Result<(), EncodeError> {
+    match (tag, inner) {
+        (tag::BUFFER, Value::Int(number)) if outside.framed => {
+            Err(EncodeError::new(EncodeErrorKind::BufferUnknown { number: *number }))
+        }
+        (_, Value::Bytes(bytes)) if is_array(tag) => {
+            outside.bytes(bytes, true, encoder);
+            Ok(())
+        }
+        (tag::NDARRAY, Value::Array(parts)) if depth < MAX_DEPTH => match &parts[..] {
+            [Value::Bytes(head), Value::Bytes(data)] => {
+                encoder.array(2).bytes(head);
+                outside.bytes(data, true, encoder);
+                Ok(())
+            }
+            _ => write(inner, encoder, depth, outside),
+        },
+        (_, Value::Bytes(bytes)) => {
+            encoder.bytes(bytes);
+            Ok(())
+        }
+        _ => write(inner, encoder, depth, outside),
+    }
 }
 
 fn write_int<S: Sink>(

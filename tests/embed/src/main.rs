@@ -6,10 +6,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use slipring::{Consumer, Header, Producer, Segment, Wait};
+use slipring::{Consumer, Producer, Segment, Wait};
+use slipring_codec::Value;
 use slipring_codec::extension::Extension;
-use slipring_codec::format::ndarray::{self, Descriptor, Dtype, Order};
-use slipring_codec::{Body, Content, FORMAT_VERSION, Format, Plan, Value};
+use slipring_frames::{Array, Outgoing, ReadTyped, SendTyped};
 use std::ffi::CString;
 use std::time::Duration;
 
@@ -72,37 +72,15 @@ struct Host<'py> {
 }
 
 impl Host<'_> {
-    fn send(&mut self, plan: &Plan<'_>, data: &[u8]) {
-        let mut grant = self.tx.reserve(plan.body_len(), &Wait::no()).expect("room");
-        plan.write(&mut grant).expect("as planned").copy_from_slice(data);
-        let header = Header {
-            format: plan.format().code(),
-            format_version: FORMAT_VERSION,
-            flags: plan.flags(),
-            type_code: plan.type_code(),
-            ..Header::default()
-        };
-        self.tx.commit(grant, header, &Wait::no()).map_err(|e| e.error).expect("a slot");
-    }
-
-    fn send_value(&mut self, value: &Value) {
-        let bytes = value.to_vec().expect("a value that can be written");
-        let header = Header {
-            format: Format::Value.code(),
-            format_version: FORMAT_VERSION,
-            ..Header::default()
-        };
-        self.tx.send(header, &bytes, &Wait::no()).expect("room");
+    fn send(&mut self, what: &impl Outgoing) {
+        self.tx.send_typed(what, None, &Wait::no()).expect("room");
     }
 
     /// Has Python answer, and answers what type it saw and what came back.
     fn answer(&mut self) -> (String, Value) {
         let seen = self.answer.call0().expect("Python answers").extract().expect("a name");
         let frame = self.rx.recv(&Wait::for_up_to(Duration::from_secs(5))).expect("an answer");
-        let header = frame.header();
-        let body = Body::open(header.format, header.flags, header.type_code, &frame);
-        let Ok(Content::Value(value)) = body.expect("a body").content() else { panic!("a value") };
-        (seen, value.to_value().expect("a value that can be read"))
+        (seen, frame.value().expect("a value that can be read"))
     }
 }
 
@@ -142,9 +120,9 @@ fn values(host: &mut Host<'_>) {
         ("list".into(), Value::Array(vec![true.into(), tuple])),
         (Value::Int(7), big),
     ]);
-    host.send_value(&value);
+    host.send(&value);
     assert_eq!(host.answer(), ("dict".into(), value));
-    host.send_value(&Value::object(&Point { x: 1.0, y: 2.5 }));
+    host.send(&Value::object(&Point { x: 1.0, y: 2.5 }));
     let (seen, answer) = host.answer();
     assert_eq!(seen, "Point");
     assert_eq!(answer.to_object::<Point>(), Ok(Point { x: 2.5, y: 1.0 }));
@@ -152,9 +130,9 @@ fn values(host: &mut Host<'_>) {
 
 /// M2: an array that Python reads in place, and one that it sends back.
 fn arrays(host: &mut Host<'_>) {
-    let array = Descriptor::new(Dtype::F64, Order::C, &[2, 3]).expect("a small array");
-    let data: Vec<u8> = (0..6).flat_map(|n| f64::from(n).to_le_bytes()).collect();
-    host.send(&ndarray::plan(&array, None).expect("a small body"), &data);
+    let numbers = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+    host.send(&Array::new(&numbers, &[2, 3]).expect("a small array"));
+    let data: Vec<u8> = numbers.iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
     let (seen, answer) = host.answer();
     assert_eq!(seen, "ndarray");
     assert_eq!(answer.get("same"), Some(&Value::Bytes(data)));

@@ -92,6 +92,12 @@ pub enum EncodeErrorKind {
         /// What is wrong with it.
         fault: ArrowFault,
     },
+    /// The number of a buffer, in a value whose frame has no such buffer yet.
+    #[non_exhaustive]
+    BufferUnknown {
+        /// The number.
+        number: i128,
+    },
     /// What has no form in JSON.
     #[non_exhaustive]
     NoJson {
@@ -130,6 +136,7 @@ impl EncodeError {
             TooManyDimensions { .. } => "reshape the array",
             DtypeDescription { fault } => fault.hint(),
             Arrow { fault } => fault.write_hint(),
+            BufferUnknown { .. } => "put the bytes themselves in its place",
             NoJson { .. } => "send it as text or as a number, or the whole as a value",
             DtypeUnknown => {
                 "use b1, i1 to i8, u1 to u8, f2, f4, f8, c8 or c16, with < or > for the byte order"
@@ -170,6 +177,7 @@ impl fmt::Display for EncodeErrorKind {
             ShapeOverflow => f.write_str("the size of the shape in bytes overflows"),
             DtypeDescription { fault } => fault.fmt(f),
             Arrow { fault } => fault.fmt(f),
+            BufferUnknown { number } => write!(f, "there is no buffer {number} yet"),
             NoJson { what } => write!(f, "{what} has no form in JSON"),
             DtypeUnknown => f.write_str("the dtype is not a numeric one"),
         }

@@ -4,12 +4,39 @@
 //! 2. Without metadata and buffers the body is the head and nothing else: no part table.
 //! 3. Where a byte string may stand, tag [`BUFFER`](tag::BUFFER) with the number of a buffer may stand for it.
 //!
-//! What a token client needs for arrays inside values is here: [`write_array`] and [`read_array`].
+//! What a token client needs for arrays inside values is here: [`write_array`] and [`read_array`]. A tree goes by [`plan()`], and
+//! what a frame has is read by [`Headed`].
+//!
+//! ```
+//! use slipring_codec::format::ndarray::{Descriptor, Dtype, Order};
+//! use slipring_codec::format::value;
+//! use slipring_codec::{Body, Content, Value};
+//!
+//! let shape = Descriptor::new(Dtype::F64, Order::C, &[8, 8])?;
+//! let sent = Value::Map(vec![("pixels".into(), Value::ndarray(&shape, vec![0; 512]))]);
+//! let plan = value::plan(&sent, Some(b"\xa1\x64site\x04"))?;
+//! let mut body = vec![0xAA; plan.body_len()];
+//! plan.write(&mut body)?;
+//!
+//! let body = Body::open(plan.format().code(), plan.flags(), plan.type_code(), &body)?;
+//! let Content::Value(headed) = body.content()? else { panic!("a value was sent") };
+//! assert_eq!(headed.to_value()?, sent); // with copies of all bytes
+//!
+//! // Or without: what is out of line stays where it is.
+//! let outline = headed.outline()?;
+//! let pixels = headed.array(outline.get("pixels").unwrap())?.unwrap();
+//! assert_eq!((pixels.descriptor, pixels.data.offset % 64), (shape, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use crate::error::{DecodeError, DecodeErrorKind as Kind, EncodeError};
-use crate::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind as Element, MAX_NDIM, Order};
+use crate::error::{DecodeError, DecodeErrorKind as Kind, EncodeError, EncodeErrorKind};
+use crate::format::ndarray::{
+    ByteOrder, Descriptor, Dtype, Kind as Element, MAX_NDIM, Order, View,
+};
+use crate::frame::{Format, Headed, Layout, MAX_BUFFERS, Part};
 use crate::tag;
 use crate::token::{Decoder, Encoder, Sink, Token};
+use crate::value::{Outside, Value};
 
 /// Byte strings of at least this many bytes go out of line, where there is a frame for them.
 pub const BYTES_OUT_OF_LINE: usize = 64 << 10;
@@ -23,6 +50,173 @@ pub enum Bytes<'a> {
     Inline(&'a [u8]),
     /// In the buffer of this number.
     Buffer(u64),
+}
+
+/// How the body of a value will be laid out. Made by [`plan()`].
+#[derive(Debug)]
+pub struct Plan<'v> {
+    value: &'v Value,
+    meta: Option<&'v [u8]>,
+    layout: Layout,
+}
+
+/// Plans a frame of a value, with metadata (an encoded CBOR map with text keys) or without. The value is walked through for its
+/// length, and once more when it is written: nothing stands between it and its place.
+///
+/// # Errors
+///
+/// Those of [`Value::write`], [`BufferUnknown`](EncodeErrorKind::BufferUnknown) for a [`tag::BUFFER`] in it,
+/// [`MetaNotMap`](EncodeErrorKind::MetaNotMap), and [`BodyTooLarge`](EncodeErrorKind::BodyTooLarge).
+pub fn plan<'v>(value: &'v Value, meta: Option<&'v [u8]>) -> Result<Plan<'v>, EncodeError> {
+    crate::frame::check_meta(meta)?;
+    let mut outside = outside();
+    let mut encoder = Encoder::over(&mut []);
+    value.write_head(&mut encoder, &mut outside)?;
+    let lens = outside.pieces.iter().map(|piece| piece.len());
+    let layout = Layout::new(Format::Value, encoder.len(), meta.map(<[u8]>::len), lens)?;
+    Ok(Plan { value, meta, layout })
+}
+
+fn outside<'v>() -> Outside<'v> {
+    Outside::of(MAX_BUFFERS, BYTES_OUT_OF_LINE, ARRAY_OUT_OF_LINE)
+}
+
+impl Plan<'_> {
+    /// Bytes of the body.
+    pub fn body_len(&self) -> usize {
+        self.layout.body_len()
+    }
+
+    /// The codec's [`flags`](crate::frame::flags), for the frame header.
+    pub fn flags(&self) -> u16 {
+        self.layout.flags()
+    }
+
+    /// The format, for the frame header.
+    pub fn format(&self) -> Format {
+        Format::Value
+    }
+
+    /// The type code, for the frame header.
+    pub fn type_code(&self) -> u16 {
+        self.layout.type_code()
+    }
+
+    /// Writes the body, every byte of it.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyLength`](EncodeErrorKind::BodyLength) if `body` has not [`body_len`](Self::body_len) bytes.
+    pub fn write(&self, body: &mut [u8]) -> Result<(), EncodeError> {
+        let (planned, found) = (self.body_len(), body.len());
+        if planned != found {
+            return Err(EncodeError::new(EncodeErrorKind::BodyLength { planned, found }));
+        }
+        let front = Layout::front(self.layout.buffers().len(), self.meta.is_some());
+        let mut outside = outside();
+        let mut encoder = Encoder::over(&mut body[front..]);
+        self.value.write_head(&mut encoder, &mut outside)?;
+        self.layout.write(body, front, self.meta)?;
+        for (piece, place) in outside.pieces.iter().zip(self.layout.buffers()) {
+            body[place.clone()].copy_from_slice(piece);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Headed<'a> {
+    /// The value whose head this is, as a tree in which [`tag::BUFFER`] and a number stand where bytes are out of line.
+    /// [`bytes`](Self::bytes) and [`array`](Self::array) find them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Value::decode`].
+    pub fn outline(&self) -> Result<Value, DecodeError> {
+        Value::decode(self.head.bytes).map_err(|error| error.shifted(self.head.offset))
+    }
+
+    /// The bytes that an item of the outline is, or stands for; `None` if it is no byte string.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferUnknown`](Kind::BufferUnknown) and [`TagContent`](Kind::TagContent).
+    pub fn bytes<'v>(&self, item: &'v Value) -> Result<Option<&'v [u8]>, DecodeError>
+    where
+        'a: 'v,
+    {
+        Ok(match item {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Tag(tag::BUFFER, number) => Some(self.buffer(number)?.bytes),
+            _ => None,
+        })
+    }
+
+    /// The array that an item of the outline is; `None` if it is none. One that is in line has its data in the tree, and the
+    /// offset 0.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_array`].
+    pub fn array<'v>(&self, item: &'v Value) -> Result<Option<View<'v>>, DecodeError>
+    where
+        'a: 'v,
+    {
+        let Value::Tag(tag, _) = item else { return Ok(None) };
+        if !is_array(*tag) {
+            return Ok(None);
+        }
+        // What the array is, without its data if that is here.
+        let mut outside = Outside { framed: false, ..Outside::of(1, usize::MAX, 0) };
+        let mut head = Encoder::new();
+        let refused = || DecodeError::tag_content(*tag, 0);
+        item.write_head(&mut head, &mut outside).map_err(|_| refused())?;
+        let here = outside.pieces.pop();
+        let head = head.into_vec();
+        let mut decoder = Decoder::new(&head);
+        decoder.token()?;
+        let (descriptor, bytes) = read_array(&mut decoder, *tag, |number| match here {
+            Some(here) => (number == 0).then_some(here.len()),
+            None => Some(self.buffers.get(usize::try_from(number).ok()?)?.bytes.len()),
+        })?;
+        let data = match (here, bytes) {
+            (Some(bytes), _) => Part { offset: 0, bytes },
+            (None, Bytes::Buffer(number)) => self.buffer(&Value::from(number))?,
+            (None, Bytes::Inline(_)) => return Err(refused()),
+        };
+        Ok(Some(View { descriptor, data }))
+    }
+
+    fn buffer(&self, number: &Value) -> Result<Part<'a>, DecodeError> {
+        let Value::Int(number) = *number else {
+            return Err(DecodeError::tag_content(tag::BUFFER, 0));
+        };
+        let found = usize::try_from(number).ok().and_then(|number| self.buffers.get(number));
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        found.copied().ok_or_else(|| DecodeError::buffer_unknown(number, 0))
+    }
+}
+
+impl Value {
+    /// An array: its data has the length that the descriptor says.
+    ///
+    /// # Panics
+    ///
+    /// If it has another one.
+    pub fn ndarray(array: &Descriptor, data: Vec<u8>) -> Value {
+        assert_eq!(array.byte_len(), data.len(), "the data of {array:?}");
+        let data = Value::Bytes(data);
+        let Some(typed) = array.dtype().and_then(typed_array) else {
+            let parts = vec![Value::Bytes(array.to_head()), data];
+            return Value::Tag(tag::NDARRAY, Box::new(Value::Array(parts)));
+        };
+        let flat = Value::Tag(typed, Box::new(data));
+        if array.shape().len() == 1 {
+            return flat;
+        }
+        let order = if array.order() == Order::F { tag::ARRAY_F } else { tag::ARRAY_C };
+        let shape = array.shape().iter().map(|&length| Value::from(length)).collect();
+        Value::Tag(order, Box::new(Value::Array(vec![Value::Array(shape), flat])))
+    }
 }
 
 /// Writes what an array is, up to its data: after this comes one byte string, or [`tag::BUFFER`] and
@@ -259,5 +453,4 @@ mod tests {
             }
         }
     }
-    use crate::Value;
 }

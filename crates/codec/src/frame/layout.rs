@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BUFFER_ALIGN, ENTRY_LEN, Format, MAX_PARTS, PART_ALIGN, TABLE_LEN, flags, part};
+use super::{BUFFER_ALIGN, ENTRY_LEN, Format, MAX_BUFFERS, PART_ALIGN, TABLE_LEN, flags, part};
 use crate::error::{EncodeError, EncodeErrorKind};
 
 /// The parts of a body with one head and any number of buffers.
@@ -64,8 +64,8 @@ impl Layout {
             Some(start..start.checked_add(len).filter(|&end| isize::try_from(end).is_ok())?)
         };
         let buffer_lens: Vec<usize> = buffer_lens.into_iter().collect();
-        let limit = MAX_PARTS - 2;
-        if buffer_lens.len() > limit {
+        if buffer_lens.len() > MAX_BUFFERS {
+            let limit = MAX_BUFFERS;
             let kind = EncodeErrorKind::TooManyBuffers { found: buffer_lens.len(), limit };
             return Err(EncodeError::new(kind));
         }

@@ -158,7 +158,7 @@ fn bounded(len: Option<usize>) -> Result<usize, EncodeError> {
 }
 
 /// Major type 5 begins with 0xA0 to 0xBF; the rest of the map is the encoder's word.
-pub(super) fn check_meta(meta: Option<&[u8]>) -> Result<(), EncodeError> {
+pub(crate) fn check_meta(meta: Option<&[u8]>) -> Result<(), EncodeError> {
     match meta.is_none_or(|meta| matches!(meta.first(), Some(0xA0..=0xBF))) {
         true => Ok(()),
         false => Err(EncodeError::new(EncodeErrorKind::MetaNotMap)),

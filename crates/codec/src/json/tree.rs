@@ -3,7 +3,7 @@
 use super::{Close, Item, JsonFault, Options, Reader, Writer};
 use crate::error::{DecodeError, EncodeError, EncodeErrorKind, Segment};
 use crate::tag::{NEGATIVE_BIG, POSITIVE_BIG};
-use crate::token::MAX_DEPTH;
+use crate::token::{MAX_DEPTH, Sink};
 use crate::value::Value;
 
 /// The value that a text says. Of a key that stands twice the last value stays. Integers beyond 128 bits become the tags
@@ -153,11 +153,20 @@ fn digits(negative: bool, bytes: &[u8]) -> Option<String> {
 /// [`NoJson`](EncodeErrorKind::NoJson) with the path, for anything else.
 pub fn to_vec(value: &Value) -> Result<Vec<u8>, EncodeError> {
     let mut out = Writer::new(Vec::new());
-    write(&mut out, value, 0)?;
+    write_value(&mut out, value)?;
     Ok(out.into_sink())
 }
 
-fn write(out: &mut Writer<Vec<u8>>, value: &Value, depth: usize) -> Result<(), EncodeError> {
+/// Writes a value as JSON.
+///
+/// # Errors
+///
+/// As [`to_vec`]; a part of it is written then.
+pub fn write_value<S: Sink>(out: &mut Writer<S>, value: &Value) -> Result<(), EncodeError> {
+    write(out, value, 0)
+}
+
+fn write<S: Sink>(out: &mut Writer<S>, value: &Value, depth: usize) -> Result<(), EncodeError> {
     let refused = |what| Err(EncodeError::new(EncodeErrorKind::NoJson { what }));
     if depth >= MAX_DEPTH && matches!(value, Value::Array(_) | Value::Map(_)) {
         return refused("so deep a value");

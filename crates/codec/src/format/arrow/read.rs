@@ -80,6 +80,44 @@ pub fn read(
     schema: Option<&[u8]>,
     checks: Checks,
 ) -> Result<Table, DecodeError> {
+    read_recalling(headed, schema, checks, &mut Recent::default())
+}
+
+/// The schema that was read last. That of the next table is often the same: it is known by its bytes then, and shared.
+#[derive(Debug, Default)]
+pub struct Recent {
+    message: Vec<u8>,
+    read: Option<(SchemaRef, Arc<[i64]>)>,
+}
+
+impl Recent {
+    /// Longer messages are not kept.
+    const MOST: usize = 64 << 10;
+
+    fn recall(&self, bytes: &[u8]) -> Option<(SchemaRef, Arc<[i64]>)> {
+        self.read.clone().filter(|_| bytes == self.message)
+    }
+
+    fn keep(&mut self, message: &[u8], schema: &SchemaRef, ids: &Arc<[i64]>) {
+        self.read = (message.len() <= Self::MOST).then(|| {
+            self.message.clear();
+            self.message.extend_from_slice(message);
+            (Arc::clone(schema), Arc::clone(ids))
+        });
+    }
+}
+
+/// As [`read()`], for who reads one table after the other.
+///
+/// # Errors
+///
+/// As [`read()`].
+pub fn read_recalling(
+    headed: &Headed<'_>,
+    schema: Option<&[u8]>,
+    checks: Checks,
+    recent: &mut Recent,
+) -> Result<Table, DecodeError> {
     // A peer can write to the head while it is read: what was verified must be what is used.
     let head = headed.head.bytes.to_vec();
     let in_head = |found: Fault, left: &[u8]| {
@@ -87,13 +125,34 @@ pub fn read(
         fault(found, at).within(Segment::key("head"))
     };
     let mut rest = &head[..];
-    let (schema, ids) = match schema {
-        Some(message) => read_with_ids(message)?,
-        None => match schema::next_message(rest).map_err(|found| in_head(found, rest))? {
+    let in_frame = schema.is_none();
+    // As for the head: the schema table is a peer's to write, too.
+    let known = match schema {
+        Some(message) => recent.recall(message),
+        None => rest.get(..recent.message.len()).and_then(|start| recent.recall(start)),
+    };
+    let (schema, ids) = match (known, schema) {
+        (Some(known), _) => {
+            if in_frame {
+                rest = &rest[recent.message.len()..];
+            }
+            known
+        }
+        (None, Some(message)) => {
+            let message = message.to_vec();
+            let (schema, ids) = parse_message(&message)?;
+            let ids = ids.into();
+            recent.keep(&message, &schema, &ids);
+            (schema, ids)
+        }
+        (None, None) => match schema::next_message(rest).map_err(|found| in_head(found, rest))? {
             Some((message, after)) if message.header_type() == MessageHeader::Schema => {
-                let parsed = schema::parse(&message).map_err(|found| in_head(found, rest))?;
+                let (schema, ids) =
+                    schema::parse(&message).map_err(|found| in_head(found, rest))?;
+                let ids = ids.into();
+                recent.keep(&rest[..rest.len() - after.len()], &schema, &ids);
                 rest = after;
-                parsed
+                (schema, ids)
             }
             _ => return Err(in_head(Fault::SchemaMissing, rest)),
         },
@@ -156,13 +215,14 @@ pub fn read(
 ///
 /// [`Arrow`](DecodeErrorKind::Arrow).
 pub fn read_schema(message: &[u8]) -> Result<SchemaRef, DecodeError> {
-    read_with_ids(message).map(|(schema, _)| schema)
-}
-
-fn read_with_ids(message: &[u8]) -> Result<(SchemaRef, Vec<i64>), DecodeError> {
     // As for the head: the schema table is a peer's to write, too.
     let message = message.to_vec();
-    let parsed = schema::next_message(&message).and_then(|found| match found {
+    parse_message(&message).map(|(schema, _)| schema)
+}
+
+/// The schema of a message of which nobody else has a hand in the bytes, and the ids of its dictionaries.
+fn parse_message(message: &[u8]) -> Result<(SchemaRef, Vec<i64>), DecodeError> {
+    let parsed = schema::next_message(message).and_then(|found| match found {
         Some((message, _)) => schema::parse(&message),
         None => Err(Fault::SchemaMissing),
     });

@@ -1,0 +1,159 @@
+//! Tables, as arrow-rs has them: over the memory of the frame, which each column keeps.
+//!
+//! 1. A [`buffer`] over a frame owns the frame's lease, together with all that was cut from it. The block is free again when the last
+//!    column, slice or buffer is gone; the frame, the consumer and the ring may be gone before.
+//! 2. arrow-rs trusts its arrays, so what it builds them from is checked before, texts included: in the module `over`.
+
+mod over;
+
+use crate::error::Error;
+use crate::receive::open;
+use crate::send::{Outgoing, Planned, What, header};
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_schema::{ArrowError, SchemaRef};
+use slipring::Frame;
+use slipring_codec::format::arrow::{self, Checks, Recent, Rows, SchemaPlace};
+use slipring_codec::{Content, EncodeError, Format};
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// The kind that schemas of tables have in a ring's table.
+const KIND: u16 = Format::Arrow.code() as u16;
+
+/// The body of a frame as Arrow's memory. It keeps the frame's lease, and so does every slice of it.
+pub fn buffer(frame: &Arc<Frame>) -> Buffer {
+    let body: &[u8] = frame;
+    if body.is_empty() {
+        return Buffer::default();
+    }
+    let owner = Arc::new(AssertUnwindSafe(Arc::clone(frame)));
+    // SAFETY: the body is the frame's, which is the owner: it is mapped, and no producer gets it, until the owner is dropped. Nobody
+    // writes by it, since a buffer with an owner of its own is never given out for writing; bodies are immutable by contract
+    // once placed.
+    unsafe { Buffer::from_custom_allocation(NonNull::from(body).cast(), body.len(), owner) }
+}
+
+/// A table that was received.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Table {
+    /// The fields of all batches.
+    pub schema: SchemaRef,
+    /// In order; there may be none.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Reads a frame as a table.
+pub trait ReadTable: Sized {
+    /// The table of a frame of tables, over the segment. Take it from an `Arc<Frame>` to have the frame as well, for its metadata or
+    /// to acknowledge it.
+    ///
+    /// Texts and offsets are gone through, and the bits of columns with nulls; numbers are not looked at, so that a table of them
+    /// costs the same whatever its length.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherFormat`](Error::OtherFormat), [`OtherSchema`](Error::OtherSchema), those of [`open`] and of
+    /// [`arrow::read`], and [`Arrow`](Error::Arrow).
+    fn table(self) -> Result<Table, Error>;
+
+    /// The same over a copy of the frame, for where peers that can write to the segment are not to be trusted: what was checked
+    /// can't change any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`table`](Self::table).
+    fn table_copied(self) -> Result<Table, Error>;
+}
+
+impl ReadTable for Frame {
+    fn table(self) -> Result<Table, Error> {
+        Arc::new(self).table()
+    }
+
+    fn table_copied(self) -> Result<Table, Error> {
+        Arc::new(self).table_copied()
+    }
+}
+
+impl ReadTable for Arc<Frame> {
+    fn table(self) -> Result<Table, Error> {
+        read(&self, &buffer(&self))
+    }
+
+    fn table_copied(self) -> Result<Table, Error> {
+        read(&self, &Buffer::from_slice_ref(&**self))
+    }
+}
+
+fn read(frame: &Frame, memory: &Buffer) -> Result<Table, Error> {
+    let body = open(frame.header(), memory)?;
+    let Content::Arrow(headed) = body.content()? else {
+        return Err(Error::OtherFormat { expected: "arrow", found: body.format() });
+    };
+    let schema = frame.schema()?;
+    if let Some(other) = schema.as_ref().filter(|schema| schema.kind() != KIND) {
+        return Err(Error::OtherSchema { name: other.name().to_owned(), id: other.id().get() });
+    }
+    let read = |recent: &mut Recent| {
+        arrow::read_recalling(&headed, schema.as_deref(), Checks::Safe, recent)
+    };
+    // A thread that ends has forgotten.
+    let recalled = RECENT.try_with(|recent| read(&mut recent.borrow_mut()));
+    let read = recalled.unwrap_or_else(|_| read(&mut Recent::default()));
+    // SAFETY: it was read, with these checks, from the memory that it is to lie over.
+    let table = unsafe { over::table(&read?, memory) };
+    Ok(table?)
+}
+
+thread_local! {
+    /// One frame's schema is mostly that of the next one.
+    static RECENT: RefCell<Recent> = RefCell::default();
+}
+
+impl Outgoing for RecordBatch {
+    fn plan<'a>(&'a self, meta: Option<&'a [u8]>) -> Result<Planned<'a>, EncodeError> {
+        let plan = arrow::plan(
+            self.schema_ref(),
+            &[self.into()],
+            SchemaPlace::Frame,
+            meta.map(<[u8]>::len),
+        );
+        Ok(Planned::table(plan?, meta))
+    }
+}
+
+impl Outgoing for Table {
+    fn plan<'a>(&'a self, meta: Option<&'a [u8]>) -> Result<Planned<'a>, EncodeError> {
+        let rows: Vec<Rows> = self.batches.iter().map(Rows::from).collect();
+        let plan = arrow::plan(&self.schema, &rows, SchemaPlace::Frame, meta.map(<[u8]>::len))?;
+        Ok(Planned::table(plan, meta))
+    }
+}
+
+impl Table {
+    /// A table of these batches.
+    ///
+    /// # Errors
+    ///
+    /// [`Arrow`](Error::Arrow) if one of them has other fields.
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Table, Error> {
+        match batches.iter().all(|batch| batch.schema_ref().fields() == schema.fields()) {
+            true => Ok(Table { schema, batches }),
+            false => {
+                let what = "the batches have not all the fields of the schema";
+                Err(ArrowError::SchemaError(what.to_owned()).into())
+            }
+        }
+    }
+}
+
+impl<'a> Planned<'a> {
+    fn table(plan: arrow::Plan, meta: Option<&'a [u8]>) -> Self {
+        let header = header(plan.format(), plan.flags(), plan.type_code());
+        Planned { header, what: What::Table(plan, meta) }
+    }
+}
