@@ -140,7 +140,7 @@ impl Made {
 }
 
 /// A buffer as a binary.
-pub(super) fn binary(env: Env<'_>, bytes: impl Into<arrow_buffer::Buffer>) -> Word<'_> {
+pub(crate) fn binary(env: Env<'_>, bytes: impl Into<arrow_buffer::Buffer>) -> Word<'_> {
     let bytes = bytes.into();
     if bytes.len() < LONG {
         return terms::make_binary(env, &bytes);
