@@ -544,6 +544,17 @@ fn column_build_large<'a>(env: Env<'a>, name: &str, list: Term<'a>, of: Term<'a>
 }
 
 fn columns_of<'a>(env: Env<'a>, maps: Term<'a>, types: Term<'a>, most: Most) -> Term<'a> {
+    let unfit = |unfit: Box<build::Unfit>| unfit.fault(true, None);
+    let mut given_up = false;
+    let quick = |work: &mut Work| {
+        let columns = build::quick::columns(env, maps.into(), types, work)?;
+        given_up = columns.is_none();
+        Ok(columns.unwrap_or(atoms::nil().into()).term(env))
+    };
+    let made = building(env, most, quick, unfit);
+    if !given_up {
+        return made;
+    }
     let Some(rows) = build::items(env, maps.into()) else {
         let hint = "give a list of maps";
         return answer(env, Err(Fault::unsendable("no list", "$", "term", hint)));
@@ -571,7 +582,7 @@ fn columns_of<'a>(env: Env<'a>, maps: Term<'a>, types: Term<'a>, most: Most) -> 
             }
             Ok(terms::make_list(env, &columns).term(env))
         },
-        |unfit| unfit.fault(true, None),
+        unfit,
     )
 }
 
