@@ -694,3 +694,107 @@ def test_what_elixir_announces(name, elixir):
         assert here.replace("version 4", "version 3").replace("Int64", "Int32") == there
         assert (told["path"], told["got"], told["expected"]) == ("$.columns.id", 2, 3)
         assert (process.wait(20), process.end()) == (0, "")
+
+
+def field(kind, nullable=True, **metadata):
+    return kind, nullable, {f"slipring.{key}": value for key, value in metadata.items()}
+
+
+def grown(**fields):
+    return pa.schema([pa.field(name, kind, nullable, more) for name, (kind, nullable, more) in fields.items()])
+
+
+#: A schema as it grew, with a row of each version; elixir/readings.exs has the same.
+READINGS = {
+    1: (grown(id=field(pa.int32(), False), temp=field(pa.float32())), {"id": 1, "temp": 0.5}),
+    2: (
+        grown(temp=field(pa.float32()), id=field(pa.int32(), False), note=field(pa.string())),
+        {"id": 2, "temp": 1.5, "note": "dry"},
+    ),
+    3: (
+        grown(
+            number=field(pa.int64(), False, aliases="id"),
+            temp=field(pa.float64()),
+            level=field(pa.int8(), False, default="9"),
+        ),
+        {"number": 3, "temp": 2.5, "level": 4},
+    ),
+}
+
+#: What who expects a version reads of each that was written; None: an error.
+READ = {
+    1: [{"id": 1, "temp": 0.5}, {"id": 2, "temp": 1.5}, None],
+    2: [{"id": 1, "temp": 0.5, "note": None}, {"id": 2, "temp": 1.5, "note": "dry"}, None],
+    3: [
+        {"number": 1, "temp": 0.5, "level": 9},
+        {"number": 2, "temp": 1.5, "level": 9},
+        {"number": 3, "temp": 2.5, "level": 4},
+    ],
+}
+
+
+def until(check, seconds=20):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("wanted", READINGS)
+def test_elixir_reads_the_version_that_it_expects(name, elixir, wanted):
+    """R2.4, R5.2, R5.3: Python announces and sends three versions, Elixir expects one and says so in the ring; what it reads, also by
+    a migration of its own, has the schema of that, and where it can't, its error is the one that Python gives."""
+    with (
+        slipring.create(f"{name}-there", capacity="1 MiB", mode="mpmc") as there,
+        slipring.create(f"{name}-back", capacity="1 MiB") as back,
+    ):
+        announced = {version: there.announce("reading", of, version=version) for version, (of, _) in READINGS.items()}
+        tx, rx = there.producer(), back.consumer()
+        process = elixir("readings.exs", "read", name, wanted)
+        until(lambda: tx.wanted("reading") == (1, wanted))
+        for version, (of, row) in READINGS.items():
+            tx.send(pa.Table.from_pylist([row], schema=of), schema=announced[version])
+        there.finish()
+        for expected in READ[wanted]:
+            got = rx.recv(timeout=20).value
+            if expected is None:
+                with slipring.create(f"{name}-own", capacity="1 MiB") as own:
+                    third = own.announce("reading", READINGS[3][0], version=3)
+                    mine, reader = own.producer(), own.consumer()
+                    reader.expect("reading", READINGS[wanted][0], version=wanted)
+                    mine.send(pa.Table.from_pylist([READINGS[3][1]], schema=READINGS[3][0]), schema=third)
+                    frame = reader.recv(timeout=5)
+                    with pytest.raises(slipring.SchemaError) as refused:
+                        frame.value  # noqa: B018
+                    del frame
+                    assert got["message"] == str(refused.value)
+                    fault = refused.value.faults[0]
+                    told = (got["reason"], got["path"], got["got"], got["expected"])
+                    assert told == ("schema", f"$.columns.{fault.path}", 3, wanted)
+                    del refused
+            else:
+                if wanted == 2 and expected["id"] == 1:
+                    expected = {**expected, "note": "migrated"}
+                assert pa.table(got).equals(pa.Table.from_pylist([expected], schema=READINGS[wanted][0]))
+                assert pa.table(got).schema.equals(READINGS[wanted][0], check_metadata=True)
+        assert (process.wait(20), process.end()) == (0, "")
+        until(lambda: tx.wanted("reading") is None)
+
+
+@pytest.mark.parametrize("wanted", READINGS)
+def test_python_reads_what_elixir_announces_as_the_version_that_it_expects(name, elixir, wanted):
+    """R2.4, R5.2, R5.3: the reverse; Elixir sees what Python reads."""
+    with slipring.create(name, capacity="1 MiB") as ring:
+        rx = ring.consumer()
+        rx.expect("reading", READINGS[wanted][0], version=wanted)
+        process = elixir("readings.exs", "write", name)
+        assert rx.recv(timeout=20).value == [1, wanted]
+        for expected in READ[wanted]:
+            frame = rx.recv(timeout=20)
+            if expected is None:
+                with pytest.raises(slipring.SchemaError, match="of version 3 can't be read"):
+                    frame.value  # noqa: B018
+            else:
+                assert pa.table(frame.value).equals(pa.Table.from_pylist([expected], schema=READINGS[wanted][0]))
+            del frame
+        assert (process.wait(20), process.end()) == (0, "")

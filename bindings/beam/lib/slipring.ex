@@ -57,6 +57,7 @@ defmodule Slipring do
     Options,
     Producer,
     Ring,
+    Schemas,
     Sending,
     Structs,
     Table,
@@ -106,14 +107,16 @@ defmodule Slipring do
     timeout: {:infinity, &Options.timeout/1},
     drop_oldest: {false, &Options.boolean/1},
     format: {:auto, &Options.format/1},
-    binaries: {:auto, &Options.binaries/1}
+    binaries: {:auto, &Options.binaries/1},
+    schema: {nil, &Options.schema/1}
   ]
-  @send [
-    {:meta, {nil, &Options.meta/1}},
-    {:schema, {nil, &Options.schema/1}}
-    | @send_many
-  ]
+  @send [{:meta, {nil, &Options.meta/1}} | @send_many]
   @announce [version: {nil, &Options.version/1}, breaking: {false, &Options.boolean/1}]
+  @expect [
+    version: {nil, &Options.version/1},
+    oldest: {1, &Options.version/1},
+    migrations: {%{}, &Options.migrations/1}
+  ]
 
   # Rings ------------------------------------------------------------------------------------------
 
@@ -360,7 +363,11 @@ defmodule Slipring do
   def close(%Producer{ref: ref}), do: close_with(&Native.close_producer(ref, &1))
 
   def close(%Consumer{ref: ref} = consumer) do
-    close_with(&Native.close_consumer(ref, &1))
+    close_with(fn tag ->
+      # What it reads of schemas is taken back.
+      with :large <- Native.close_consumer(ref, tag), do: Native.close_consumer_large(ref, tag)
+    end)
+
     Feeder.stop(consumer)
   end
 
@@ -483,37 +490,11 @@ defmodule Slipring do
   def send(%Producer{} = producer, term, options) do
     %{meta: meta, timeout: timeout} = options = checked(options, @send)
 
-    with {:ok, term} <- asked(term, options),
+    with {:ok, term} <- Schemas.asked(term, options),
          do: Sending.one(producer, term, meta, Sending.how(options), timeout)
   end
 
   def send(other, _term, _options), do: wrong!("send/3", "a Slipring.Producer", other)
-
-  defp asked(term, %{schema: schema, format: format}) when schema != nil do
-    if format in [:value, :json] do
-      raise ArgumentError,
-            "a table under a schema goes as a table: leave out either :schema or :format"
-    end
-
-    with {:ok, table} <- Table.asked(term), do: {:ok, %Table.Under{table: table, schema: schema}}
-  end
-
-  defp asked(term, %{format: :arrow}), do: Table.asked(term)
-  defp asked(term, _options), do: {:ok, term}
-
-  defp all_asked(terms, %{format: :arrow}) do
-    terms
-    |> Enum.with_index()
-    |> Enum.reduce_while({:ok, []}, fn {term, index}, {:ok, tables} ->
-      case Table.asked(term) do
-        {:ok, table} -> {:cont, {:ok, [table | tables]}}
-        {:error, error} -> {:halt, {:error, Error.under(error, "$[#{index}]")}}
-      end
-    end)
-    |> then(&with({:ok, tables} <- &1, do: {:ok, Enum.reverse(tables)}))
-  end
-
-  defp all_asked(terms, _options), do: {:ok, terms}
 
   # Who drops does not wait.
   defp checked(options, schema) do
@@ -538,7 +519,8 @@ defmodule Slipring do
   whose `path` has its index, and nothing is sent. What happens later stops the sending (`:timeout`,
   `:full` with a timeout of 0, `:closed`, ...); the error's `sent` says how many went before it.
 
-  Options: `:timeout`, for all of them together, or `:drop_oldest`; `:format` and `:binaries`, as in `send/3`.
+  Options: `:timeout`, for all of them together, or `:drop_oldest`; `:format`, `:binaries` and `:schema`, as in `send/3`. By its
+  name, all go under the version that is the newest now.
 
       iex> ring = Slipring.create!("many-doc", slots: 8)
       iex> tx = Slipring.producer!(ring)
@@ -557,7 +539,7 @@ defmodule Slipring do
     %{timeout: timeout} = options = checked(options, @send_many)
     how = Sending.how(options)
 
-    with {:ok, terms} <- all_asked(Enum.to_list(terms), options),
+    with {:ok, terms} <- Schemas.all_asked(Enum.to_list(terms), producer, options),
          {:ok, terms} <- Sending.checked(producer, terms, how) do
       Sending.many(producer, terms, how, timeout)
     else
@@ -568,6 +550,33 @@ defmodule Slipring do
 
   def send_many(other, _terms, _options),
     do: wrong!("send_many/3", "a Slipring.Producer", other)
+
+  @doc """
+  The oldest and the newest version of a schema that all consumers of the ring read which have said so by `expect/4`: `{:ok, {oldest,
+  newest}}`, the first greater where there is none that all read, or `{:ok, nil}` where nobody has.
+
+  A producer may send a version within it for as long as an old consumer is there. It looks at each process: ask once for a batch,
+  not for a small frame. A process that was killed counts for a tenth of a second at most.
+
+      iex> ring = Slipring.create!("wanted-doc")
+      iex> tx = Slipring.producer!(ring)
+      iex> Slipring.wanted(tx, "weather")
+      {:ok, nil}
+      iex> rx = Slipring.consumer!(ring)
+      iex> Slipring.expect(rx, "weather", [id: {:s, 64}], version: 3, oldest: 2)
+      :ok
+      iex> Slipring.wanted(tx, "weather")
+      {:ok, {2, 3}}
+      iex> Slipring.close(rx)
+      iex> Slipring.wanted(tx, "weather")
+      {:ok, nil}
+  """
+  @spec wanted(Producer.t(), String.t()) :: {:ok, {pos_integer, pos_integer} | nil} | failure
+  def wanted(%Producer{ref: ref, ring: ring}, name) when is_binary(name),
+    do: result(Native.wanted(ref, name), :wanted, ring)
+
+  def wanted(%Producer{}, other), do: wrong!("wanted/2", "the name of a schema", other)
+  def wanted(other, _name), do: wrong!("wanted/2", "a Slipring.Producer", other)
 
   # Values without a ring --------------------------------------------------------------------------
 
@@ -713,6 +722,51 @@ defmodule Slipring do
   defp limit(%{ack: :manual, limit: limit}), do: limit || @limit
   defp limit(%{ack: :auto, limit: nil}), do: nil
   defp limit(_both), do: raise(ArgumentError, "limit: goes with ack: :manual only")
+
+  @doc """
+  Reads tables that are sent under a name as this schema from now on, whichever version was written: columns by name or former
+  name, widened, dropped, or filled in, by the rules of `docs/evolution.md`. What stays as it was is not copied.
+
+  The schema is given as in `announce/4`. It need not have been announced.
+
+    * `:version` - that of the schema, from 1 on; needed
+    * `:oldest` - older tables are refused; default 1. Producers see from which version to which one is read, `wanted/2`, until the
+      consumer is closed or its owner ends
+    * `:migrations` - functions by the version that each starts from, `%{1 => fun, 2 => fun}`: each takes a `Slipring.Table` of its
+      version, and gives one of the next, or a list of maps, or a map of columns. An older table goes through them from its own version
+      on, one after the other, in the process that asks for its value
+
+  A table that can't be read so is an error of its frame, with the reason `:schema`, raised by `Slipring.Frame.value/2`: its `path` is the
+  first column in the way, `got` the version that was written, `expected` this one, and the `hint` names the migration that is
+  needed. The ring goes on.
+
+      iex> ring = Slipring.create!("expect-doc")
+      iex> one = Slipring.announce!(ring, "weather", [id: {:s, 32}, fahrenheit: {:f, 32}], version: 1)
+      iex> rx = Slipring.consumer!(ring)
+      iex> celsius = fn table ->
+      ...>   for row <- table, do: %{id: row["id"], celsius: (row["fahrenheit"] - 32) / 1.8}
+      ...> end
+      iex> Slipring.expect(rx, "weather", [id: {:s, 64}, celsius: {:f, 64}], version: 2, migrations: %{1 => celsius})
+      :ok
+      iex> table = Slipring.Table.new([id: [7], fahrenheit: [212]], types: [id: {:s, 32}, fahrenheit: {:f, 32}])
+      iex> Slipring.send(Slipring.producer!(ring), table, schema: one)
+      :ok
+      iex> rx |> Slipring.recv!() |> Slipring.Frame.value() |> Enum.to_list()
+      [%{"id" => 7, "celsius" => 100.0}]
+  """
+  @spec expect(Consumer.t(), String.t(), Table.t() | Enumerable.t(), keyword) :: :ok | failure
+  def expect(consumer, name, schema, options)
+
+  def expect(%Consumer{ref: ref, ring: ring}, name, schema, options) when is_binary(name) do
+    options = Options.check!(options, @expect)
+    ref |> Schemas.expect(name, schema, options) |> result(:expect, ring)
+  end
+
+  def expect(%Consumer{}, other, _schema, _options),
+    do: wrong!("expect/4", "the name of a schema", other)
+
+  def expect(other, _name, _schema, _options),
+    do: wrong!("expect/4", "a Slipring.Consumer", other)
 
   @doc """
   Takes the next frame, waiting for it if need be.
@@ -1047,6 +1101,15 @@ defmodule Slipring do
   @spec send_many!(Producer.t(), Enumerable.t(), keyword) :: non_neg_integer
   def send_many!(producer, terms, options \\ []),
     do: bang(send_many(producer, terms, options))
+
+  @doc "As `wanted/2`, or raises."
+  @spec wanted!(Producer.t(), String.t()) :: {pos_integer, pos_integer} | nil
+  def wanted!(producer, name), do: bang(wanted(producer, name))
+
+  @doc "As `expect/4`, or raises."
+  @spec expect!(Consumer.t(), String.t(), Table.t() | Enumerable.t(), keyword) :: :ok
+  def expect!(consumer, name, schema, options),
+    do: bang(expect(consumer, name, schema, options))
 
   @doc "As `encode/2`, or raises."
   @spec encode!(term, keyword) :: binary

@@ -36,6 +36,34 @@ defmodule Slipring.ProcessesTest do
     assert output(port) == "done"
   end
 
+  # A run of the tests that is killed must not break the next one.
+  test "rings that were left are gone, and others stay" do
+    number = System.unique_integer([:positive])
+    names = for end_ <- ["-doc", ""], do: "left-#{System.pid()}-#{number}#{end_}"
+
+    code = """
+    for name <- System.argv() do
+      ring = Slipring.create!(name)
+      Slipring.send!(Slipring.producer!(ring), "a frame that waits")
+    end
+    IO.puts("made")
+    Process.sleep(:infinity)
+    """
+
+    port = other_beam(code, names)
+    assert_receive {^port, {:data, "made\n"}}, 30_000
+    Slipring.Leftovers.unlink()
+    assert names -- Slipring.list() == []
+    {:os_pid, os_pid} = Port.info(port, :os_pid)
+    System.cmd("kill", ["-9", "#{os_pid}"])
+    assert_receive {^port, {:exit_status, _killed}}, 20_000
+    Slipring.Leftovers.unlink()
+    [example, other] = names
+    refute example in Slipring.list()
+    assert other in Slipring.list()
+    Slipring.unlink!(other)
+  end
+
   @endless """
   [name] = System.argv()
   rx = Slipring.consumer!(name, wait: 10_000)

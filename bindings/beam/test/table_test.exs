@@ -356,6 +356,115 @@ defmodule Slipring.TableTest do
       end
     end
 
+    # The pass over maps guesses; columns by themselves are looked at twice.
+    test "of maps is that of each column by itself (R2.1, R2.5)" do
+      :rand.seed(:exsss, {2026, 11, 21})
+      pick = fn list -> Enum.at(list, :rand.uniform(length(list)) - 1) end
+
+      kinds = [
+        [1, -7, 9_007_199_254_740_993, nil],
+        [1, 2, 2.5, -0.0, nil],
+        [1, 2, 9_007_199_254_740_993, 2.5],
+        [1.5, 2.5, 3],
+        [0, 18_446_744_073_709_551_615, nil],
+        [-1, 18_446_744_073_709_551_615],
+        [1, 18_446_744_073_709_551_616],
+        ["a", "", "é", String.duplicate("long ", 20), nil],
+        ["a", <<255>>, nil],
+        # Two that are UTF-8 only together.
+        [<<0xC3>>, <<0xA9>>],
+        ["a", :b, nil],
+        ["a", <<1::3>>],
+        [true, false, nil],
+        [true, "true"],
+        [true, 1],
+        [nil],
+        [1.5, :nan, :infinity],
+        [~D[2026-11-21], nil],
+        [[1], [], nil],
+        [%{"x" => 1}, %{y: nil}, nil],
+        [1, self()]
+      ]
+
+      names = ["a", :b, "c", :d]
+
+      outcomes =
+        for _ <- 1..600 do
+          columns = for name <- names, do: {name, pick.(kinds)}
+          # Also such as have keys missing, or no two keys of one word.
+          missing = pick.([0, 0, 0.2, 0.8])
+
+          maps =
+            for _ <- 1..:rand.uniform(20) do
+              for {name, kind} <- columns, :rand.uniform() >= missing, into: %{} do
+                name = if is_binary(name), do: String.slice(name <> " ", 0, 1), else: name
+                {name, pick.(kind)}
+              end
+            end
+
+          found = for map <- maps, {name, _value} <- map, uniq: true, do: name
+
+          by_itself =
+            try do
+              {:ok,
+               for name <- found do
+                 column = Column.new(Enum.map(maps, & &1[name]), name: name)
+
+                 {column.name, column.type, column.null_count, column.validity,
+                  Column.to_list(column)}
+               end}
+            rescue
+              error in Error -> {:error, error.reason, error.got}
+            end
+
+          of_maps =
+            case Table.from_maps(maps) do
+              {:ok, table} ->
+                assert table.rows == length(maps)
+
+                {:ok,
+                 for name <- found do
+                   column = table[name]
+
+                   {column.name, column.type, column.null_count, column.validity,
+                    Column.to_list(column)}
+                 end}
+
+              {:error, error} ->
+                assert error.path =~ ~r/^\$\[\d+\]\./
+                {:error, error.reason, error.got}
+            end
+
+          # Of several that can't be built either may be told.
+          if elem(by_itself, 0) == :error,
+            do: assert(elem(of_maps, 0) == :error),
+            else: assert(of_maps == by_itself)
+
+          elem(of_maps, 0)
+        end
+
+      assert %{ok: some, error: others} = Enum.frequencies(outcomes)
+      assert some > 60 and others > 60
+
+      # Types that are asked for, and keys that stand twice, or are none.
+      {:ok, table} =
+        Table.from_maps([%{a: 1, b: nil}, %{b: 2, c: "x"}], types: %{a: {:u, 8}, c: :binary})
+
+      assert for(field <- table.fields, do: field.type) == [{:u, 8}, {:s, 64}, :binary]
+      assert Table.to_columns(table) == %{"a" => [1, nil], "b" => [nil, 2], "c" => [nil, "x"]}
+
+      for maps <- [
+            [%{:a => 1, "a" => 1}],
+            [%{}, %{1 => 1}],
+            [%{nil => 1}],
+            [%{a: 1}, ~D[2026-11-21]]
+          ],
+          do: assert({:error, %Error{reason: :encode}} = Table.from_maps(maps))
+
+      assert {:error, %{path: "$[1].a"}} =
+               Table.from_maps([%{a: 1}, %{a: "x"}], types: %{a: {:s, 8}})
+    end
+
     test "says where what is mixed stands (R2.5, R6.5)" do
       for {list, path} <- [
             {[1, "a"], "$.columns.x[1]"},

@@ -1,6 +1,34 @@
 ExUnit.start()
 Code.require_file("support_structs.exs", __DIR__)
 
+defmodule Slipring.Leftovers do
+  @moduledoc "What a run that was killed has left: examples have rings of fixed names."
+
+  @doc "Unlinks the rings of examples in which no process lives, and those of tests whose process is gone."
+  def unlink do
+    for ring <- Slipring.list(), left?(ring), do: Slipring.unlink(ring)
+    :ok
+  end
+
+  defp left?(ring) do
+    case Regex.run(~r/^ex-(?:[a-z]+-)?(\d+)-|-doc$/, ring) do
+      [_test, pid] -> not File.exists?("/proc/#{pid}")
+      [_example] -> abandoned?(ring)
+      nil -> false
+    end
+  end
+
+  defp abandoned?(ring) do
+    case Slipring.info(ring) do
+      {:ok, %{processes: processes}} -> not Enum.any?(processes, & &1.alive)
+      # A test has damaged it.
+      {:error, %{reason: reason}} -> reason != :not_found
+    end
+  end
+end
+
+Slipring.Leftovers.unlink()
+
 defmodule Slipring.Case do
   @moduledoc "Rings with names of their own, gone after each test."
   use ExUnit.CaseTemplate

@@ -26,7 +26,7 @@ defmodule Slipring.Error do
   | `:role_taken` | another producer or consumer lives; `got` is its OS process |
   | `:too_large` | the frame can never fit; `expected` is the limit in bytes |
   | `:out_of_memory` | the shared memory or the disk is full |
-  | `:schema` | an object of version `got` can't be read as version `expected`; `hint` names the migration needed. Of tables: a version that can't follow another, or a table that was not announced so, with the column in `path` |
+  | `:schema` | an object of version `got` can't be read as version `expected`; `hint` names the migration needed. Of tables: a version that can't follow another, a table that was not announced so, or one that can't be read as what is expected, with the column in `path` |
   | `:encode`, `:decode` | a term that can't be sent, a frame that can't be read; with a path |
   | `:unsupported_type` | a term of a type that has no form: `got`, at `path` |
   | `:untrusted_pickle` | a pickle came, which is code |

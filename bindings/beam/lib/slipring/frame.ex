@@ -128,20 +128,30 @@ defmodule Slipring.Frame do
       {1000, 1000}
   """
   @spec table(t) :: Table.t()
-  def table(%__MODULE__{format: :arrow, content: {:error, fault}}),
-    do: raise(Error.new(fault, :table, nil))
-
-  def table(%__MODULE__{format: :arrow, content: nil, lease: lease}),
-    do: Table.read(fn -> Native.table_lease(lease) end, fn -> Native.table_lease_large(lease) end)
-
-  def table(%__MODULE__{format: :arrow, content: content}),
-    do: Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+  def table(%__MODULE__{format: :arrow} = frame), do: read(frame, false)
 
   def table(%__MODULE__{format: format}) do
     raise ArgumentError, "a frame of the format #{inspect(format)} holds no table"
   end
 
   def table(other), do: wrong!("table/1", other)
+
+  defp read(%{content: {:error, fault}}, _as_written?), do: raise(Error.new(fault, :table, nil))
+
+  defp read(%{content: nil, lease: lease}, as_written?) do
+    Table.read(
+      fn -> Native.table_lease(lease, as_written?) end,
+      fn -> Native.table_lease_large(lease, as_written?) end
+    )
+  end
+
+  defp read(%{content: content}, as_written?) do
+    content = if as_written?, do: as_written(content), else: content
+    Table.read(fn -> Native.table(content) end, fn -> Native.table_large(content) end)
+  end
+
+  defp as_written({flags, type, body, schema, _route}), do: {flags, type, body, schema, nil}
+  defp as_written(content), do: content
 
   @doc """
   What the frame holds, without decoding it: a map with `:format`, and
@@ -152,7 +162,7 @@ defmodule Slipring.Frame do
     * `:length` - of bytes, text and JSON in bytes, of lists, tuples, sets and maps in items
     * `:keys` - of maps and objects, up to 64 of them
     * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
-    * `:rows`, `:columns` - of tables, the second as `{name, type}` each
+    * `:rows`, `:columns` - of tables as they were written, whatever is expected, the second as `{name, type}` each
     * `:name`, `:version` - of objects; `:number` of tags
     * `:buffers` - of values, how many pieces lie out of line
 
@@ -166,7 +176,7 @@ defmodule Slipring.Frame do
   """
   @spec describe(t) :: map
   def describe(%__MODULE__{format: :arrow} = frame) do
-    table = table(frame)
+    table = read(frame, true)
     columns = for field <- table.fields, do: {field.name, field.type}
     %{format: :arrow, kind: :table, rows: table.rows, columns: columns}
   end

@@ -27,6 +27,12 @@ defmodule Slipring.Native do
   def add_schema(_ring, _kind, _name, _version, _data), do: not_loaded()
   def schema(_ring, _id), do: not_loaded()
   def announce(_ring, _name, _table, _version, _breaking), do: not_loaded()
+  def suits(_tx, _schema, _tables), do: not_loaded()
+  def wanted(_tx, _name), do: not_loaded()
+
+  def expect(_rx, _name, _table, _version, _oldest, _from, _migrations), do: not_loaded()
+  def migration(_route, _from), do: not_loaded()
+  def table_migrated(_route, _at, _table), do: not_loaded()
 
   def send(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
   def send_large(_tx, _term, _meta, _how, _registry, _prepared), do: not_loaded()
@@ -55,12 +61,13 @@ defmodule Slipring.Native do
   def set_feeder(_rx, _expected, _feeder), do: not_loaded()
   def set_active(_rx, _active?), do: not_loaded()
   def close_consumer(_rx, _tag), do: not_loaded()
+  def close_consumer_large(_rx, _tag), do: not_loaded()
   def hand_over_consumer(_rx, _pid), do: not_loaded()
 
   def table(_content), do: not_loaded()
   def table_large(_content), do: not_loaded()
-  def table_lease(_lease), do: not_loaded()
-  def table_lease_large(_lease), do: not_loaded()
+  def table_lease(_lease, _as_written?), do: not_loaded()
+  def table_lease_large(_lease, _as_written?), do: not_loaded()
   def table_rows(_columns, _rows, _options, _forms, _spent), do: not_loaded()
   def table_rows_large(_columns, _rows, _options, _forms, _spent), do: not_loaded()
   def table_size(_table), do: not_loaded()

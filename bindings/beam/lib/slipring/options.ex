@@ -89,6 +89,17 @@ defmodule Slipring.Options do
   def version(version) when version in 1..65535, do: {:ok, version}
   def version(_value), do: {:error, "a version, from 1 to 65535"}
 
+  # Functions, by the version that each starts from.
+  def migrations(migrations) do
+    good? = fn {from, migrate} -> from in 1..65535 and is_function(migrate, 1) end
+
+    if is_map(migrations) and not is_struct(migrations) and Enum.all?(migrations, good?),
+      do: {:ok, migrations},
+      else:
+        {:error,
+         "a map of functions from a table to one, each by the version that it starts from"}
+  end
+
   # By number, name and version, or by name alone.
   def schema(nil), do: {:ok, nil}
   def schema(name) when is_binary(name), do: {:ok, name}

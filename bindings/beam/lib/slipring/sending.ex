@@ -91,7 +91,8 @@ defmodule Slipring.Sending do
     end
   end
 
-  defp at({reason, message, path, expected, got, hint, offset}, index) do
+  # The error of one of a list.
+  def at({reason, message, path, expected, got, hint, offset}, index) do
     path = "$[#{index}]" <> String.replace_prefix(path || "$", "$", "")
     {reason, "at index #{index} of the list: #{message}", path, expected, got, hint, offset}
   end

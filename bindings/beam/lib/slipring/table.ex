@@ -33,7 +33,7 @@ defmodule Slipring.Table do
 
   @behaviour Access
 
-  alias Slipring.{Column, Error, Frame, Native, Options, Producer, Sending}
+  alias Slipring.{Column, Error, Frame, Native, Options, Producer, Schemas, Sending}
 
   @type t :: %__MODULE__{
           fields: [Column.t()],
@@ -55,6 +55,7 @@ defmodule Slipring.Table do
   @send_batches [
     rows: {nil, &Options.count/1},
     meta: {nil, &Options.meta/1},
+    schema: {nil, &Options.schema/1},
     timeout: {:infinity, &Options.timeout/1}
   ]
 
@@ -249,14 +250,17 @@ defmodule Slipring.Table do
   @doc false
   # What the native part has read.
   def read(read, read_large) do
-    case with(:large <- read.(), do: read_large.()) do
-      {:error, fault} ->
-        raise Error.new(fault, :value, nil)
-
-      {fields, metadata, rows, batches} ->
-        %__MODULE__{fields: fields, metadata: metadata, rows: rows, batches: batches}
-    end
+    parts(with :large <- read.(), do: read_large.())
   end
+
+  defp parts({:error, fault}), do: raise(Error.new(fault, :value, nil))
+
+  defp parts({fields, metadata, rows, batches}),
+    do: %__MODULE__{fields: fields, metadata: metadata, rows: rows, batches: batches}
+
+  # An older version than is expected, as far as the rules lead.
+  defp parts({:migrate, {route, from}, table}),
+    do: parts(Schemas.migrate(route, from, parts(table)))
 
   @doc false
   # What a frame's value is: the table, or what was sent as one.
@@ -521,6 +525,8 @@ defmodule Slipring.Table do
 
     * `:rows` - at most so many in a frame; default as the batches are
     * `:meta` - goes with the first frame; `:timeout` - for each; as in `Slipring.send/3`
+    * `:schema` - that they are all sent under, as in `Slipring.send/3`; by its name, the version that is the newest when the first
+      is sent
 
   The first frame says in its header that a stream begins, the last that it ends. Answers `{:ok, frames}`, or an error whose
   `sent` says how many went before it.
@@ -537,8 +543,22 @@ defmodule Slipring.Table do
   @spec send_batches(Producer.t(), t | Enumerable.t(), keyword) ::
           {:ok, non_neg_integer} | {:error, Error.t()}
   def send_batches(%Producer{} = producer, tables, options \\ []) do
-    %{rows: most, meta: meta, timeout: timeout} = Options.check!(options, @send_batches)
+    %{rows: most} = options = Options.check!(options, @send_batches)
 
+    with {:ok, under} <- under(producer, options.schema),
+         do: send_parts(producer, tables, most, under, options)
+  end
+
+  defp under(_producer, nil), do: {:ok, & &1}
+
+  defp under(%{ring: ring} = producer, schema) do
+    case Schemas.suits(producer, schema, []) do
+      {:ok, schema} -> {:ok, &%Under{table: &1, schema: schema}}
+      {:error, fault} -> {:error, %{Error.new(fault, :send_batches, ring) | sent: 0}}
+    end
+  end
+
+  defp send_parts(producer, tables, most, under, %{meta: meta, timeout: timeout}) do
     # Each goes when it is known whether another follows.
     parts = tables |> tables() |> Stream.flat_map(&parts(&1, most)) |> Stream.concat([:last])
 
@@ -550,7 +570,7 @@ defmodule Slipring.Table do
         next, {part, sent} ->
           flags = Sending.stream(sent == 0, next == :last)
 
-          case Sending.one(producer, part, if(sent == 0, do: meta), flags, timeout) do
+          case Sending.one(producer, under.(part), if(sent == 0, do: meta), flags, timeout) do
             :ok -> {:cont, {next, sent + 1}}
             {:error, error} -> {:halt, {:error, %{error | sent: sent}}}
           end

@@ -10,7 +10,7 @@
 
 use crate::{atoms, schema, waiter};
 use rustler::LocalPid;
-use slipring::{Bell, Segment, wait_any};
+use slipring::{Bell, Segment, Want, wait_any};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -18,7 +18,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 static LIST: Mutex<Vec<Arc<Attachment>>> = Mutex::new(Vec::new());
-/// Rung when an attachment was left.
+/// What is said in rings, to be taken back.
+static LATER: Mutex<Vec<Want>> = Mutex::new(Vec::new());
+/// Rung when an attachment was left, or something is to be taken back.
 static LEFT: LazyLock<Bell> = LazyLock::new(Bell::default);
 
 /// A segment that this VM is attached to.
@@ -49,6 +51,12 @@ pub(crate) struct Notice {
 pub(crate) struct Hold {
     attachment: Arc<Attachment>,
     given_up: bool,
+}
+
+/// Has the thread take back what was said in a ring: that takes a lock, and a garbage collector may ask for it.
+pub(crate) fn later(wants: impl Iterator<Item = Want>) {
+    LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(wants);
+    LEFT.ring();
 }
 
 fn list() -> MutexGuard<'static, Vec<Arc<Attachment>>> {
@@ -149,6 +157,8 @@ fn unmap() {
     loop {
         // Acquire: pairs with the Release in `leave`.
         let left: Vec<_> = list().extract_if(.., |a| a.left.load(Ordering::Acquire)).collect();
+        // After the look at who has left, so that it is all that these had said, and before they go.
+        drop(std::mem::take(&mut *LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())));
         if !left.is_empty() {
             waiter::let_go();
         }

@@ -4,7 +4,8 @@ use crate::attachment::Hold;
 use crate::counts::Tally;
 use crate::end::{self, End, Live, Owned};
 use crate::error::{Fault, answer};
-use crate::frame::{self, Done};
+use crate::expect::Expects;
+use crate::frame::{self, Done, Taken};
 use crate::lease::Ledger;
 use crate::waiter::{self, News};
 use crate::{atoms, charge, ring};
@@ -44,6 +45,8 @@ impl<'a> Decoder<'a> for Policy {
 
 /// A consumer, and what it has handed out.
 pub(crate) struct Taker {
+    /// How its tables are read.
+    pub(crate) expects: Expects,
     // Dropped in this order: from then on nothing can be acknowledged, and what is open goes back.
     consumer: Consumer,
     /// Where frames are to be acknowledged.
@@ -56,7 +59,8 @@ impl Taker {
     pub(crate) fn new(segment: &Segment, limit: Option<u32>) -> Result<Self, Error> {
         let delivery = limit.map_or(Delivery::AtMostOnce, |limit| Delivery::AtLeastOnce { limit });
         let consumer = segment.consumer_with(delivery)?;
-        Ok(Self { consumer, ledger: limit.map(Ledger::new), tally: Tally::new() })
+        let (expects, ledger) = (Expects::default(), limit.map(Ledger::new));
+        Ok(Self { expects, consumer, ledger, tally: Tally::new() })
     }
 }
 
@@ -103,8 +107,19 @@ impl Receiver {
         done: &mut Done,
     ) -> Term<'a> {
         let leased = self.leased(&live.hold, frame.len());
-        let Taker { ledger, tally, .. } = &mut live.handle;
-        frame::term(env, frame, leased, &live.hold, ledger.as_mut(), tally, done)
+        let Taker { ledger, tally, expects, .. } = &mut live.handle;
+        let route = expects.route(&frame, &live.hold.schemas);
+        let taken = Taken { frame, leased, route };
+        frame::term(env, taken, &live.hold, ledger.as_mut(), tally, done)
+    }
+
+    /// Does `step` with the handle, as a term.
+    pub(crate) fn answer<'a>(
+        &self,
+        env: Env<'a>,
+        step: impl FnOnce(&mut Live<Taker>) -> Result<Term<'a>, Fault>,
+    ) -> Term<'a> {
+        self.end.answer(env, step)
     }
 
     /// Whether a body of `len` bytes is leased; else it is copied.
@@ -282,8 +297,20 @@ fn set_active(rx: ResourceArc<Receiver>, active: bool) -> Atom {
     atoms::ok()
 }
 
+/// As `close_producer`, or `:large`: it is for `close_consumer_large`.
 #[rustler::nif]
 fn close_consumer<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
+    if let Ok(true) = rx.end.with(|live| live.handle.expects.wants()) {
+        return atoms::large().encode(env);
+    }
+    ring::left(rx.end.close_and_tell(env.pid(), tag)).encode(env)
+}
+
+/// The same, where something is to be taken back before.
+#[rustler::nif(schedule = "DirtyIo")]
+fn close_consumer_large<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
+    // A call that uses the handle leaves it to the thread.
+    let _ = rx.end.with(|live| live.handle.expects.unwant());
     ring::left(rx.end.close_and_tell(env.pid(), tag)).encode(env)
 }
 

@@ -4,6 +4,7 @@
 use crate::atoms;
 use rustler::{Atom, Encoder, Env, Term};
 use slipring::{Error, SchemaId};
+use slipring_codec::evolution::ApplyError;
 use slipring_codec::{DecodeError, EncodeError};
 use std::borrow::Cow;
 
@@ -217,6 +218,14 @@ impl Fault {
             .path(format_args!("$.columns{dot}{column}"))
             .facts(Fact::Number(wanted.into()), Fact::Number(written.into()))
             .hint(hint)
+    }
+
+    /// A table that can't be read as what is expected, though its schema can.
+    pub(crate) fn beyond(refused: &ApplyError) -> Self {
+        let dot = if refused.path.is_empty() { "" } else { "." };
+        Self::new(reasons::decode(), refused.to_string())
+            .path(format_args!("$.columns{dot}{}", refused.path))
+            .hint(refused.kind.hint())
     }
 
     /// A table is to be sent under a schema that the ring has not.

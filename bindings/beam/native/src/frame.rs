@@ -2,7 +2,7 @@
 //! `Slipring.Frame` is made; the last is 1 for the first frame of a stream, 2 for the last, 3 for its only one.
 //!
 //! The content is a binary, a tensor as a tuple of five, a value, a table or JSON as `{flags, type_code, body}`, a table whose
-//! schema stands in the ring as `{flags, type_code, body, schema}`, `{:error, fault}`
+//! schema stands in the ring as `{flags, type_code, body, schema, route}`, where the last is `nil` unless a version of it is expected, `{:error, fault}`
 //! where it can't be decoded, or `nil` where a lease has it. The lease is `nil`, a resource, or what is left for a dirty scheduler:
 //! `{:copy, resource}` (content and metadata, `copy_out`) or `{:meta, resource}` (metadata,
 //! `read_meta`). A frame that is to be acknowledged has a lease in any case.
@@ -10,6 +10,7 @@
 use crate::attachment::Hold;
 use crate::counts::Tally;
 use crate::error::Fault;
+use crate::expect::Route;
 use crate::lease::{Lease, Ledger};
 use crate::{atoms, meta, schema, tensor};
 use rustler::{Atom, Encoder, Env, NewBinary, ResourceArc, Term};
@@ -92,6 +93,7 @@ pub(crate) fn copied<'a>(
     frame: &slipring::Frame,
     body: &Body<'_>,
     hold: &Hold,
+    route: Option<&ResourceArc<Route>>,
     tally: &mut Tally,
 ) -> Result<Term<'a>, Fault> {
     let data = |bytes: &[u8]| Term::from(NewBinary::from_slice(env, bytes));
@@ -100,7 +102,7 @@ pub(crate) fn copied<'a>(
     {
         let header = frame.header();
         let under = schema::binary(env, &under);
-        return Ok((header.flags, header.type_code, data(frame), under).encode(env));
+        return Ok((header.flags, header.type_code, data(frame), under, route).encode(env));
     }
     let made = content(env, frame, body, data)?;
     count(frame, body, tally);
@@ -126,11 +128,18 @@ pub(crate) fn metadata<'a>(env: Env<'a>, body: &Body<'_>) -> Result<Term<'a>, Fa
     }
 }
 
+/// A frame that was taken.
+pub(crate) struct Taken {
+    pub(crate) frame: slipring::Frame,
+    pub(crate) leased: bool,
+    /// If its table is read as an expected one.
+    pub(crate) route: Option<ResourceArc<Route>>,
+}
+
 /// The frame as a term, leased or copied. What would be too much for one call is left for later.
 pub(crate) fn term<'a>(
     env: Env<'a>,
-    frame: slipring::Frame,
-    leased: bool,
+    Taken { frame, leased, route }: Taken,
     hold: &Hold,
     ledger: Option<&mut Ledger>,
     tally: &mut Tally,
@@ -151,7 +160,7 @@ pub(crate) fn term<'a>(
         let content = match leased {
             true => nil,
             // Whatever it is, its metadata can be read.
-            false => match copied(env, &frame, &body, hold, tally) {
+            false => match copied(env, &frame, &body, hold, route.as_ref(), tally) {
                 Err(fault) if matches!(body.format(), Format::Pickle | Format::Arrow) => {
                     (atoms::error(), fault).encode(env)
                 }
@@ -172,8 +181,11 @@ pub(crate) fn term<'a>(
     let readable = outcome.is_ok();
     let (content, meta) =
         outcome.unwrap_or_else(|fault| ((atoms::error(), fault).encode(env), nil));
+    let copied_out = !leased;
     let lease = if ledger.is_some() || readable && (leased || later.is_some()) {
-        let lease = Lease::new(frame, hold.clone(), readable && leased, !leased, ledger);
+        let leased = readable && leased;
+        let taken = Taken { frame, leased, route };
+        let lease = Lease::new(taken, hold.clone(), copied_out, ledger);
         let lease = ResourceArc::new(lease);
         later.map_or_else(|| lease.encode(env), |later| (later, &lease).encode(env))
     } else {

@@ -4,17 +4,13 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 
 use crate::error::{Fault, answer};
-use crate::producer::needs;
 use crate::value::decode::Forms;
-use crate::value::encode::{Rules, Stop};
-use crate::value::terms::{self, Growing, Word};
-use crate::value::{
-    DECODE_MOST, ENCODE_KEPT, ENCODE_MOST, ITEM_COSTS, ITEMS_MOST, Most, UNIT_COSTS,
-};
+use crate::value::encode::Rules;
+use crate::value::terms::{self, Word};
+use crate::value::{DECODE_MOST, ITEM_COSTS, ITEMS_MOST, Most, kept};
 use crate::{atoms, charge};
 use rustler::{Encoder as _, Env, Term};
 use slipring_codec::json::Writer;
-use std::cell::Cell;
 
 /// The term as JSON, a binary; `:large` for `json_encode_large`, `{:need, met}`, or `{:error, fault}`.
 #[rustler::nif]
@@ -24,14 +20,7 @@ fn json_encode<'a>(
     registry: Term<'a>,
     prepared: Term<'a>,
 ) -> Term<'a> {
-    // Written again by each call on this scheduler.
-    thread_local!(static PLACE: Cell<Growing> = Cell::default());
-    let rules = Rules { bytes: false, registry: registry.into(), prepared: prepared.into() };
-    let (encoded, place) = encoded(env, term, rules, PLACE.take(), ENCODE_MOST);
-    if place.capacity() <= ENCODE_KEPT {
-        PLACE.set(place);
-    }
-    encoded
+    encoded(env, term, registry, prepared, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -41,34 +30,21 @@ fn json_encode_large<'a>(
     registry: Term<'a>,
     prepared: Term<'a>,
 ) -> Term<'a> {
-    let rules = Rules { bytes: false, registry: registry.into(), prepared: prepared.into() };
-    encoded(env, term, rules, Growing::default(), usize::MAX).0
+    encoded(env, term, registry, prepared, Most::All)
 }
 
 fn encoded<'a>(
     env: Env<'a>,
     term: Term<'a>,
-    rules: Rules<'a>,
-    mut place: Growing,
-    most: usize,
-) -> (Term<'a>, Growing) {
-    place.reset();
-    let written = match encode::encode(env, term.into(), rules, Writer::new(place), most) {
-        Ok(written) => written,
-        Err(Stop::Large) => return (atoms::large().encode(env), Growing::default()),
-        Err(Stop::Refused(refused)) => {
-            return (answer(env, Err(refused.into())), Growing::default());
-        }
-    };
-    if most == ENCODE_MOST {
-        charge(env, 0, (most - written.left) * UNIT_COSTS);
-    }
-    let place = written.out.into_sink();
-    let made = match written.needs.is_empty() {
-        true => terms::make_binary(env, place.written()).term(env),
-        false => needs(env, &written.needs),
-    };
-    (made, place)
+    registry: Term<'a>,
+    prepared: Term<'a>,
+    most: Most,
+) -> Term<'a> {
+    let rules = Rules { bytes: false, registry: registry.into(), prepared: prepared.into() };
+    kept(env, most, |place, most| {
+        let written = encode::encode(env, term.into(), rules, Writer::new(place), most)?;
+        Ok((written.out.into_sink(), written.needs, written.left))
+    })
 }
 
 /// Reads a text that nobody changes meanwhile: `{term, notes}`, or `:large`.

@@ -17,6 +17,8 @@
 use crate::attachment::Hold;
 use crate::credit::Credit;
 use crate::error::{Fault, answer};
+use crate::expect::Route;
+use crate::frame::Taken;
 use crate::value::terms::Word;
 use crate::value::{self, Most};
 use crate::{atoms, counts, frame, table};
@@ -29,6 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 /// A frame that Elixir holds.
 pub(crate) struct Lease {
     share: Arc<Share>,
+    /// If its table is read as an expected one.
+    route: Option<ResourceArc<Route>>,
     /// The frame was, or is about to be, copied: the lease is there for its acknowledgement only.
     copied: bool,
 }
@@ -233,9 +237,8 @@ impl Share {
 impl Lease {
     /// With a ledger, the frame is to be acknowledged.
     pub(crate) fn new(
-        frame: slipring::Frame,
+        Taken { frame, leased: in_place, route }: Taken,
         hold: Hold,
-        in_place: bool,
         copied: bool,
         ledger: Option<&mut Ledger>,
     ) -> Self {
@@ -252,7 +255,7 @@ impl Lease {
         if let Some(ledger) = ledger {
             ledger.note(&share);
         }
-        Self { share, copied }
+        Self { share, route, copied }
     }
 }
 
@@ -281,8 +284,9 @@ fn read_later<'a>(
 fn copy_out<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
     read_later(env, &lease, |leased| {
         let body = frame::open(&leased.frame)?;
-        let content =
-            counts::here(|tally| frame::copied(env, &leased.frame, &body, &leased.hold, tally))?;
+        let content = counts::here(|tally| {
+            frame::copied(env, &leased.frame, &body, &leased.hold, lease.route.as_ref(), tally)
+        })?;
         Ok((content, frame::metadata(env, &body)?))
     })
 }
@@ -356,19 +360,19 @@ fn decoded<'a>(env: Env<'a>, lease: &Lease, options: u32, forms: Term<'a>, most:
     answer(env, read())
 }
 
-/// The table, its columns views on the segment: as `table` gives it, `:large` for `table_lease_large`, or
+/// The table, its columns views on the segment, as it is expected or as it was written: as `table` gives it, `:large` for `table_lease_large`, or
 /// `{:error, fault}`.
 #[rustler::nif]
-fn table_lease<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
-    tabled(env, &lease, Most::Normal)
+fn table_lease<'a>(env: Env<'a>, lease: ResourceArc<Lease>, as_written: bool) -> Term<'a> {
+    tabled(env, &lease, as_written, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
-fn table_lease_large<'a>(env: Env<'a>, lease: ResourceArc<Lease>) -> Term<'a> {
-    tabled(env, &lease, Most::All)
+fn table_lease_large<'a>(env: Env<'a>, lease: ResourceArc<Lease>, as_written: bool) -> Term<'a> {
+    tabled(env, &lease, as_written, Most::All)
 }
 
-fn tabled<'a>(env: Env<'a>, lease: &Lease, most: Most) -> Term<'a> {
+fn tabled<'a>(env: Env<'a>, lease: &Lease, as_written: bool, most: Most) -> Term<'a> {
     let read = || {
         let leased = lease.share.leased()?;
         let body = frame::open(&leased.frame)?;
@@ -380,7 +384,8 @@ fn tabled<'a>(env: Env<'a>, lease: &Lease, most: Most) -> Term<'a> {
         };
         let under = leased.hold.schemas.of(&leased.frame)?;
         let under = under.as_ref().map(|under| under.bytes());
-        table::read_body(env, &body, &leased.frame, under, &view, most)
+        let route = lease.route.as_ref().filter(|_| !as_written);
+        table::read_body(env, &body, &leased.frame, (under, route), &view, most)
     };
     answer(env, read())
 }

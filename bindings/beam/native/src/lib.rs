@@ -23,6 +23,7 @@ mod credit;
 mod dtype;
 mod end;
 mod error;
+mod expect;
 mod frame;
 mod json;
 mod lease;
@@ -43,7 +44,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        told, empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
+        told, migrate, empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,
@@ -74,6 +75,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && lease::register(env)
         && producer::register(env)
         && schema::register(env)
+        && expect::register(env)
         && table::register(env)
         && attachment::start()
         && waiter::start()

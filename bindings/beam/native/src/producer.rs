@@ -17,7 +17,7 @@ use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
 use crate::schema::{Asked, Under};
-use crate::table::arrays::{Outgoing, Parsed};
+use crate::table::arrays::{self, Outgoing, Parsed};
 use crate::table::records::{self, Look};
 use crate::tensor::Tensor;
 use crate::value::encode::{self, Met, Rules, Stop};
@@ -34,7 +34,6 @@ use slipring_codec::frame::{Layout, flags};
 use slipring_codec::infer::WORTH;
 use slipring_codec::json::Writer as Json;
 use slipring_codec::{FORMAT_VERSION, Format, Plan};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -364,12 +363,12 @@ impl<'a> Payload<'a> {
         let len = match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Tensor(tensor) => ndarray::plan(&tensor.descriptor, None)?.body_len(),
-            Self::Table(_) | Self::Under(..) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
+            Self::Table(_) if self.len() > COPY_MOST && *most <= ENCODE_MOST => {
                 return Ok(Sent::Done(atoms::large()));
             }
-            Self::Table(table) | Self::Under(table, _) => {
-                table.outgoing()?.planned(None, TablePlan::body_len)?
-            }
+            Self::Table(table) => table.outgoing()?.planned(None, TablePlan::body_len)?,
+            // Looked at by `suits`.
+            Self::Under(..) => 0,
             Self::Records(records) => records.planned(None, TablePlan::body_len)?,
             Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
@@ -627,14 +626,8 @@ fn send_table<'a>(
             Ok(grant) => grant,
             Err(error) => return Sent::not(error),
         };
-        // Columns may lie in memory that their sender still writes to: what was planned may not be what is there, which
-        // ends in a panic at a bound. The grant is given back either way.
-        let written = catch_unwind(AssertUnwindSafe(|| plan.write(&mut grant, meta)));
-        written.map_err(|_| {
-            let hint =
-                "the process that sent its columns is faulty, or wrote to them: copy them before";
-            Fault::unsendable("a table that changed while it was sent", "$.columns", "table", hint)
-        })??;
+        // Where that is refused the grant is given back.
+        arrays::write(plan, &mut grant, meta)?;
         match tally.sent(header.format, plan.body_len(), tx.commit(grant, header, &wait)) {
             Ok(()) => Ok(Sent::Done(atoms::ok())),
             Err(Rejected { grant: Some(grant), error: Error::Full, .. }) => {

@@ -5,9 +5,11 @@
 //! read when its ring is gone.
 
 use crate::atoms;
+use crate::end::End;
 use crate::error::{Fault, answer};
+use crate::producer::Writer;
 use crate::ring::{self, Ring};
-use crate::table::arrays;
+use crate::table::arrays::{self, Parsed};
 use crate::value::Most;
 use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
@@ -16,18 +18,20 @@ use slipring_codec::Format;
 use slipring_codec::evolution::{Incompatible, Version, arrange, compatible};
 use slipring_codec::format::arrow::{self, SchemaPlace};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The kind of schemas of tables: the number of their format.
 pub(crate) const KIND: u16 = Format::Arrow.code() as u16;
 
 /// The longest schema that a call on a normal scheduler reads, in bytes.
-const READ_MOST: usize = 64 << 10;
+pub(crate) const READ_MOST: usize = 64 << 10;
 
 /// A schema of tables, in memory of its own.
 pub(crate) struct Kept {
+    name: Box<str>,
     version: u16,
     bytes: Box<[u8]>,
+    schema: OnceLock<SchemaRef>,
 }
 
 impl Resource for Kept {}
@@ -37,6 +41,30 @@ pub(crate) fn register(env: Env<'_>) -> bool {
 }
 
 impl Kept {
+    fn new(found: &Schema) -> Self {
+        let (name, version) = (found.name().into(), found.version());
+        Self { name, version, bytes: found.bytes().into(), schema: OnceLock::new() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// Its columns.
+    pub(crate) fn schema(&self) -> Result<SchemaRef, Fault> {
+        match self.schema.get() {
+            Some(schema) => Ok(schema.clone()),
+            None => {
+                let schema = arrow::read_schema(&self.bytes)?;
+                Ok(self.schema.get_or_init(|| schema).clone())
+            }
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -64,10 +92,7 @@ impl Known {
         let known = self.lock().get(&id.get()).cloned();
         let kept = match known {
             Some(kept) => kept,
-            None => {
-                let kept = ResourceArc::new(look_up(frame, id)?);
-                self.lock().entry(id.get()).or_insert(kept).clone()
-            }
+            None => self.keep(&look_up(frame, id)?),
         };
         if kept.version != header.schema_version {
             let what = format!(
@@ -78,9 +103,19 @@ impl Known {
         }
         Ok(Some(kept))
     }
+
+    /// A schema of the ring.
+    pub(crate) fn keep(&self, found: &Schema) -> ResourceArc<Kept> {
+        let id = found.id().get();
+        let known = self.lock().get(&id).cloned();
+        known.unwrap_or_else(|| {
+            let kept = ResourceArc::new(Kept::new(found));
+            self.lock().entry(id).or_insert(kept).clone()
+        })
+    }
 }
 
-fn look_up(frame: &Frame, id: SchemaId) -> Result<Kept, Fault> {
+fn look_up(frame: &Frame, id: SchemaId) -> Result<Schema, Fault> {
     let Some(found) = frame.schemas().get(id)? else {
         let what = format!("the ring has no schema with the number {id}");
         return Err(Fault::wrong_schema(&what, id));
@@ -89,11 +124,11 @@ fn look_up(frame: &Frame, id: SchemaId) -> Result<Kept, Fault> {
         let what = format!("the schema {:?}, number {id}, is not of tables", found.name());
         return Err(Fault::wrong_schema(&what, id));
     }
-    Ok(Kept { version: found.version(), bytes: found.bytes().into() })
+    Ok(found)
 }
 
 /// The schema that the columns of a table have. What is said of the table as a whole is of that table alone.
-fn columns_of<'a>(env: Env<'a>, table: Term<'a>) -> Result<Arrow, Fault> {
+pub(crate) fn columns_of<'a>(env: Env<'a>, table: Term<'a>) -> Result<Arrow, Fault> {
     let schema = Arrow::new(arrays::fields(env, table.into())?);
     // Whether its types can be sent at all.
     arrow::plan(&schema, &[], SchemaPlace::Frame, None)?;
@@ -107,7 +142,7 @@ fn parsed(stored: &Schema) -> Result<SchemaRef, Fault> {
 }
 
 /// What stands in the way, with what to do about it.
-fn incompatible(found: &Incompatible, more: &str) -> Fault {
+pub(crate) fn incompatible(found: &Incompatible, more: &str) -> Fault {
     let told = format!("{found}{more}");
     let hint = told.rsplit_once("; ").map_or("", |(_, hint)| hint).to_owned();
     let path = found.faults.first().map_or("", |fault| &fault.path).to_owned();
@@ -221,6 +256,41 @@ impl Asked {
             Fault::no_schema(name, told)
         })
     }
+}
+
+/// `{:ok, {id, name, version}}` of the schema that is asked for, which all these tables suit, and whose frames the ring can carry;
+/// `{:error, fault}`, or `{:error, index, fault}` of one that does not.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn suits<'a>(
+    env: Env<'a>,
+    tx: ResourceArc<End<Writer>>,
+    asked: Term<'a>,
+    tables: Vec<Term<'a>>,
+) -> Term<'a> {
+    let found = || {
+        let asked = Asked::parse(asked).ok_or_else(Fault::other_library)?;
+        let hold = tx.hold()?;
+        let under = Under::find(&asked, &hold.segment.schemas(), &mut None, Most::All)?;
+        Ok((under.ok_or_else(Fault::other_library)?, hold.segment.max_body()))
+    };
+    let (under, limit) = match found() {
+        Ok(found) => found,
+        Err(fault) => return answer(env, Err(fault)),
+    };
+    for (index, table) in tables.into_iter().enumerate() {
+        let suits = || {
+            let table = Parsed::of(env, table.into())?.outgoing()?.arranged(&under)?;
+            let len = table.planned(None, arrow::Plan::body_len)? as u64;
+            match len > limit {
+                true => Err(Fault::from(slipring::Error::TooLarge { len, limit })),
+                false => Ok(()),
+            }
+        };
+        if let Err(fault) = suits() {
+            return (atoms::error(), index, fault).encode(env);
+        }
+    }
+    (atoms::ok(), (under.id, &under.name, under.version)).encode(env)
 }
 
 /// A schema that tables are sent under.

@@ -17,16 +17,19 @@ mod sum;
 mod types;
 
 use crate::error::{Fault, answer};
+use crate::expect::{Found, Route};
 use crate::value::decode::Options;
 use crate::value::terms::{self, Word};
 use crate::value::{self, Most, view_of};
 use crate::{atoms, charge, counts};
 use arrow_schema::Field;
+pub(crate) use build::binary;
 use build::{Transposed, Work};
 use column::Array;
 use decode::{Stop, Walk};
-use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
+use rustler::{Binary, Decoder, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 use slipring_codec::error::Segment as Step;
+use slipring_codec::evolution::Made;
 use slipring_codec::format::arrow::{self, Checks};
 use slipring_codec::infer::WORTH;
 use slipring_codec::{Body, Content, Format};
@@ -61,7 +64,7 @@ pub(crate) mod names {
 }
 
 pub(crate) fn register(env: Env<'_>) -> bool {
-    env.register::<build::Kept>().is_ok()
+    env.register::<build::Kept>().is_ok() && env.register::<Beside>().is_ok()
 }
 
 fn large(env: Env<'_>) -> Term<'_> {
@@ -71,12 +74,12 @@ fn large(env: Env<'_>) -> Term<'_> {
 // Reading ------------------------------------------------------------------------------------------
 
 /// The table of a body: `{fields, metadata, rows, batches}`, or `:large`. Its schema is the one that it is sent `under`, if it is
-/// not in the frame. `view` makes a binary of a piece of the body.
+/// not in the frame, and it is read by the `route` to what is expected, if anything is. `view` makes a binary of a piece of the body.
 pub(crate) fn read_body<'a, 'b>(
     env: Env<'a>,
     body: &Body<'b>,
     whole: &'b [u8],
-    under: Option<&[u8]>,
+    (under, route): (Option<&[u8]>, Option<&ResourceArc<Route>>),
     view: &dyn Fn(&'b [u8]) -> Word<'a>,
     most: Most,
 ) -> Result<Term<'a>, Fault> {
@@ -88,7 +91,39 @@ pub(crate) fn read_body<'a, 'b>(
         return Ok(large(env));
     }
     let table = arrow::read(&headed, under, Checks::Safe)?;
-    let place = |place: std::ops::Range<usize>| view(&whole[place]);
+    let found = Found { table, whole, view };
+    let read = match route {
+        Some(route) => match Route::read(route, env, found, None, most)? {
+            Some(read) => read,
+            None => return Ok(large(env)),
+        },
+        None => parts(env, &found, None),
+    };
+    if most == Most::Normal {
+        charge(env, 0, looked_over);
+    }
+    counts::here(|tally| tally.decoded(Format::Arrow.code(), whole.len()));
+    Ok(read)
+}
+
+/// What was made of a table beside its frame, as long as there are binaries over it.
+struct Beside(Made);
+
+impl Resource for Beside {}
+
+/// `{fields, metadata, rows, batches}` of a table, of which some may have been `made`.
+pub(crate) fn parts<'a>(env: Env<'a>, found: &Found<'a, '_, '_>, made: Option<Made>) -> Term<'a> {
+    let Found { table, whole, view } = found;
+    let beside = made.filter(|made| !made.is_empty()).map(|made| ResourceArc::new(Beside(made)));
+    let place = |place: std::ops::Range<usize>| match (whole.get(place.clone()), &beside) {
+        (Some(part), _) => view(part),
+        (None, Some(beside)) => {
+            let made =
+                beside.make_binary(env, |beside| beside.0.get(&[], &place).unwrap_or_default());
+            made.to_term(env).into()
+        }
+        (None, None) => terms::make_binary(env, b""),
+    };
     let fields = table.schema.fields();
     let batches: Vec<Term<'_>> = table
         .batches
@@ -107,11 +142,7 @@ pub(crate) fn read_body<'a, 'b>(
     let fields: Vec<Word<'_>> = fields.iter().map(|field| column::empty(env, field)).collect();
     let metadata: std::collections::HashMap<&str, &str> =
         table.schema.metadata().iter().map(|(key, value)| (&**key, &**value)).collect();
-    if most == Most::Normal {
-        charge(env, 0, looked_over);
-    }
-    counts::here(|tally| tally.decoded(Format::Arrow.code(), whole.len()));
-    Ok((terms::make_list(env, &fields).term(env), metadata, rows, batches).encode(env))
+    (terms::make_list(env, &fields).term(env), metadata, rows, batches).encode(env)
 }
 
 /// A frame that was copied, as `frame` has made it.
@@ -121,27 +152,29 @@ struct Copied<'a> {
     body: Term<'a>,
     /// Where that is not in the frame.
     schema: Option<Binary<'a>>,
+    /// Where something is expected.
+    route: Option<ResourceArc<Route>>,
 }
 
 impl<'a> Decoder<'a> for Copied<'a> {
     fn decode(term: Term<'a>) -> NifResult<Self> {
         if let Ok((flags, type_code, body)) = term.decode() {
-            return Ok(Self { flags, type_code, body, schema: None });
+            return Ok(Self { flags, type_code, body, schema: None, route: None });
         }
-        let (flags, type_code, body, schema) = term.decode()?;
-        Ok(Self { flags, type_code, body, schema: Some(schema) })
+        let (flags, type_code, body, schema, route) = term.decode()?;
+        Ok(Self { flags, type_code, body, schema: Some(schema), route })
     }
 }
 
 /// The table of a frame that was copied.
 fn read_copied<'a>(env: Env<'a>, content: Copied<'a>, most: Most) -> Term<'a> {
-    let Copied { flags, type_code, body, schema } = content;
+    let Copied { flags, type_code, body, schema, route } = content;
     let whole = Word::from(body);
     let read = || {
         let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
         let body = Body::open(Format::Arrow.code(), flags, type_code, bytes)?;
         let view = |part: &[u8]| view_of(env, whole, bytes, part);
-        read_body(env, &body, bytes, schema.as_deref(), &view, most)
+        read_body(env, &body, bytes, (schema.as_deref(), route.as_ref()), &view, most)
     };
     answer(env, read())
 }
@@ -486,8 +519,13 @@ fn column_of<'a>(env: Env<'a>, name: &str, list: Term<'a>, of: Term<'a>, most: M
                 Some(data_type) => data_type,
                 None => build::infer(env, &words, 0, work)?,
             };
-            let made = build::build(env, &words, &data_type, work)?;
-            Ok(made.column(env, &Field::new(name, data_type, true)).term(env))
+            let field = Field::new(name, data_type, true);
+            // Of types that no terms are written as, too: for a schema.
+            if words.is_empty() {
+                return Ok(column::empty(env, &field).term(env));
+            }
+            let made = build::build(env, &words, field.data_type(), work)?;
+            Ok(made.column(env, &field).term(env))
         },
         |unfit| unfit.fault(false, Some(name)),
     )
@@ -506,6 +544,17 @@ fn column_build_large<'a>(env: Env<'a>, name: &str, list: Term<'a>, of: Term<'a>
 }
 
 fn columns_of<'a>(env: Env<'a>, maps: Term<'a>, types: Term<'a>, most: Most) -> Term<'a> {
+    let unfit = |unfit: Box<build::Unfit>| unfit.fault(true, None);
+    let mut given_up = false;
+    let quick = |work: &mut Work| {
+        let columns = build::quick::columns(env, maps.into(), types, work)?;
+        given_up = columns.is_none();
+        Ok(columns.unwrap_or(atoms::nil().into()).term(env))
+    };
+    let made = building(env, most, quick, unfit);
+    if !given_up {
+        return made;
+    }
     let Some(rows) = build::items(env, maps.into()) else {
         let hint = "give a list of maps";
         return answer(env, Err(Fault::unsendable("no list", "$", "term", hint)));
@@ -533,7 +582,7 @@ fn columns_of<'a>(env: Env<'a>, maps: Term<'a>, types: Term<'a>, most: Most) -> 
             }
             Ok(terms::make_list(env, &columns).term(env))
         },
-        |unfit| unfit.fault(true, None),
+        unfit,
     )
 }
 

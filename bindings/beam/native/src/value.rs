@@ -13,7 +13,7 @@ use crate::producer::needs;
 use crate::{atoms, charge, counts, json};
 use decode::{Forms, Input, Options, Read, form};
 use describe::Description;
-use encode::{Rules, Written};
+use encode::{Met, Rules};
 use rustler::{Encoder as _, Env, Term};
 use slipring_codec::{Body, Content, Encoder, Format, Part};
 use std::cell::Cell;
@@ -93,13 +93,7 @@ fn encode<'a>(
     prepared: Term<'a>,
 ) -> Term<'a> {
     let rules = Rules { bytes, registry: registry.into(), prepared: prepared.into() };
-    // Written again by each call on this scheduler.
-    thread_local!(static PLACE: Cell<Growing> = Cell::default());
-    let (encoded, place) = encoded(env, term, rules, PLACE.take(), ENCODE_MOST);
-    if place.capacity() <= ENCODE_KEPT {
-        PLACE.set(place);
-    }
-    encoded
+    encoded(env, term, rules, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -111,36 +105,48 @@ fn encode_large<'a>(
     prepared: Term<'a>,
 ) -> Term<'a> {
     let rules = Rules { bytes, registry: registry.into(), prepared: prepared.into() };
-    encoded(env, term, rules, Growing::default(), usize::MAX).0
+    encoded(env, term, rules, Most::All)
 }
 
-fn encoded<'a>(
+fn encoded<'a>(env: Env<'a>, term: Term<'a>, rules: Rules<'a>, most: Most) -> Term<'a> {
+    kept(env, most, |place, most| {
+        let out = Encoder::into_sink(place);
+        let written = encode::encode(env, term.into(), rules, out, 0, false, most)?;
+        Ok((written.out.sink(), written.needs, written.left))
+    })
+}
+
+/// A binary of what `write` writes with so many units of work, into memory that this scheduler keeps for the next call; `:large`,
+/// `{:need, met}`, or `{:error, fault}`. It answers the memory, what Elixir has to prepare first, and the units that are left.
+pub(crate) fn kept<'a>(
     env: Env<'a>,
-    term: Term<'a>,
-    rules: Rules<'a>,
-    mut place: Growing,
-    most: usize,
-) -> (Term<'a>, Growing) {
+    most: Most,
+    write: impl FnOnce(Growing, usize) -> Result<(Growing, Vec<Met<'a>>, usize), encode::Stop>,
+) -> Term<'a> {
+    thread_local!(static PLACE: Cell<Growing> = Cell::default());
+    let (mut place, units) = match most {
+        Most::Normal => (PLACE.take(), ENCODE_MOST),
+        Most::All => (Growing::default(), usize::MAX),
+    };
     place.reset();
-    let out = Encoder::into_sink(place);
-    let (left, made, place) = match encode::encode(env, term.into(), rules, out, 0, false, most) {
-        Ok(Written { out, needs: met, left, .. }) => {
-            let place = out.sink();
+    let (made, left) = match write(place, units) {
+        Ok((place, met, left)) => {
             let made = match met.is_empty() {
                 true => terms::make_binary(env, place.written()).term(env),
                 false => needs(env, &met),
             };
-            (left, made, place)
+            if most == Most::Normal && place.capacity() <= ENCODE_KEPT {
+                PLACE.set(place);
+            }
+            (made, left)
         }
-        Err(encode::Stop::Large) => (0, atoms::large().encode(env), Growing::default()),
-        Err(encode::Stop::Refused(refused)) => {
-            (most, answer(env, Err(refused.into())), Growing::default())
-        }
+        Err(encode::Stop::Large) => (atoms::large().encode(env), 0),
+        Err(encode::Stop::Refused(refused)) => (answer(env, Err(refused.into())), units),
     };
-    if most == ENCODE_MOST {
-        charge(env, 0, (most - left) * UNIT_COSTS);
+    if most == Most::Normal {
+        charge(env, 0, (units - left) * UNIT_COSTS);
     }
-    (made, place)
+    made
 }
 
 /// What Elixir gives with each value to be read: `{templates, registry}`.

@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::schema::Under;
 use crate::value::terms::{self, Word};
 use arrow_array::{ArrayRef, make_array};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, UnionMode};
 use rustler::Env;
@@ -16,6 +16,7 @@ use slipring_codec::error::Segment as Step;
 use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace};
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -291,6 +292,30 @@ impl Outgoing<'_> {
         let plan = arrow::plan(&self.schema, &self.batches.0, self.place, meta_len)?;
         Ok(then(&plan))
     }
+}
+
+impl Outgoing<'_> {
+    /// Flags, type code and bytes of its frame, in memory of their own.
+    pub(crate) fn body(&self) -> Result<(u16, u16, MutableBuffer), Fault> {
+        self.planned(None, |plan| {
+            room(plan.body_len(), "$.columns")?;
+            let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
+            write(plan, &mut body, None)?;
+            Ok((plan.flags(), plan.type_code(), body))
+        })?
+    }
+}
+
+/// Writes a table that was planned. Columns may lie in memory that their sender still writes to: what was planned may not be what is
+/// there, which ends in a panic at a bound.
+pub(crate) fn write(plan: &Plan, body: &mut [u8], meta: Option<&[u8]>) -> Result<(), Fault> {
+    let written = catch_unwind(AssertUnwindSafe(|| plan.write(body, meta)));
+    written.map_err(|_| {
+        let hint =
+            "the process that sent its columns is faulty, or wrote to them: copy them before";
+        Fault::unsendable("a table that changed while it was sent", "$.columns", "table", hint)
+    })??;
+    Ok(())
 }
 
 /// Columns of one type, one after the other.

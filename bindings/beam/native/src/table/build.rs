@@ -1,11 +1,13 @@
 //! Columns of terms: which type holds them, and their buffers.
 //!
-//! The terms of a column are gathered first, the fields of maps beside each other; then each is looked at twice, to find
+//! Lists of maps are mostly of plain terms, which are written as they are met ([`quick`]). Else the terms of a column are gathered
+//! first, the fields of maps beside each other; then each is looked at twice, to find
 //! the type and to write it. What is written stands in memory of its own, is a binary from then on, and is copied once more
 //! when it is sent.
 
 mod infer;
 mod moments;
+pub(crate) mod quick;
 
 pub(crate) use infer::infer;
 
@@ -140,7 +142,7 @@ impl Made {
 }
 
 /// A buffer as a binary.
-pub(super) fn binary(env: Env<'_>, bytes: impl Into<arrow_buffer::Buffer>) -> Word<'_> {
+pub(crate) fn binary(env: Env<'_>, bytes: impl Into<arrow_buffer::Buffer>) -> Word<'_> {
     let bytes = bytes.into();
     if bytes.len() < LONG {
         return terms::make_binary(env, &bytes);

@@ -33,25 +33,43 @@ pub(crate) fn look<'a>(
         return Look::Other;
     }
     let mut records = Records::new();
+    // What the columns so far have had last.
+    let mut seen = Vec::new();
     let (mut row, mut rest) = (0, list);
     while let Some((map, tail)) = terms::cell(env, rest) {
-        let plain = terms::get(env, map, atoms::struct_().into()).is_none();
-        let Some(pairs) = Pairs::new(env, map).filter(|_| plain) else {
+        let Some(pairs) = Pairs::new(env, map) else {
             return Look::Not(format!("record {row} is no map, or a struct"));
         };
         records.begin();
         for (key, value) in pairs {
             let Some(left) = most.checked_sub(1) else { return Look::Large };
             most = left;
-            let key = terms::bytes(env, key).and_then(|key| std::str::from_utf8(key).ok());
-            let Some(key) = key else {
-                return Look::Not(format!("record {row} has a key that is no text"));
+            let place = records.position();
+            let known = seen.get(place).filter(|seen: &&Seen<'a>| seen.has(env, key, &records));
+            let quick = known.and_then(|seen| seen.quick(env, value, bytes));
+            let known = known.is_some();
+            let taken = match quick {
+                Some(scalar) => records.expected_entry(scalar),
+                None => {
+                    let text = terms::bytes(env, key).and_then(|key| std::str::from_utf8(key).ok());
+                    let Some(text) = text else {
+                        return Look::Not(match key == atoms::struct_().into() {
+                            true => format!("record {row} is no map, or a struct"),
+                            false => format!("record {row} has a key that is no text"),
+                        });
+                    };
+                    let Some(scalar) = scalar(env, value, bytes) else {
+                        let kind = super::build::kind_of(env, value);
+                        return Look::Not(format!(
+                            "record {row} has a term of type {kind} under {text:?}"
+                        ));
+                    };
+                    let taken = records.entry(text, scalar);
+                    learn(env, &mut seen, known, (key, value), &records);
+                    taken
+                }
             };
-            let Some(scalar) = scalar(env, value, bytes) else {
-                let kind = super::build::kind_of(env, value);
-                return Look::Not(format!("record {row} has a term of type {kind} under {key:?}"));
-            };
-            if let Err(misfit) = records.entry(key, scalar) {
+            if let Err(misfit) = taken {
                 return Look::Not(misfit.to_string());
             }
         }
@@ -63,6 +81,62 @@ pub(crate) fn look<'a>(
     match records.finish() {
         Ok((schema, rows)) => Look::Table(schema, rows),
         Err(misfit) => Look::Not(misfit.to_string()),
+    }
+}
+
+/// What stood in a column when it was looked at closely: mostly the next one is alike.
+struct Seen<'a> {
+    key: Word<'a>,
+    kind: Kind,
+}
+
+impl<'a> Seen<'a> {
+    /// Whether the key is that of the column, which is the next one.
+    #[inline(always)]
+    fn has(&self, env: Env<'a>, key: Word<'a>, records: &Records) -> bool {
+        let same = |name: &str| {
+            terms::bytes(env, key).is_some_and(|text| terms::same(text, name.as_bytes()))
+        };
+        self.key == key || records.expected().is_some_and(same)
+    }
+
+    /// What there is most of.
+    #[inline(always)]
+    fn quick(&self, env: Env<'a>, value: Word<'a>, bytes: bool) -> Option<Scalar<'a>> {
+        match self.kind {
+            Kind::Integer => terms::int(env, value).map(Scalar::Int),
+            Kind::Float => terms::float(env, value).map(Scalar::Float),
+            Kind::Bits if !bytes => {
+                let text = terms::bytes(env, value)?;
+                std::str::from_utf8(text).ok().map(Scalar::Text)
+            }
+            Kind::Atom if value == n::true_().into() => Some(Scalar::Bool(true)),
+            Kind::Atom if value == n::false_().into() => Some(Scalar::Bool(false)),
+            _ => None,
+        }
+        .or_else(|| (value == atoms::nil().into()).then_some(Scalar::Null))
+    }
+}
+
+/// Notes what stood in the column that has just been given an entry.
+fn learn<'a>(
+    env: Env<'a>,
+    seen: &mut Vec<Seen<'a>>,
+    known: bool,
+    (key, value): (Word<'a>, Word<'a>),
+    records: &Records,
+) {
+    let column = records.position().saturating_sub(1);
+    let kind = terms::kind(env, value);
+    match seen.get_mut(column) {
+        Some(there) if known || there.key == key => there.kind = kind,
+        // A new column moves those behind it.
+        _ => {
+            seen.truncate(column);
+            if seen.len() == column {
+                seen.push(Seen { key, kind });
+            }
+        }
     }
 }
 

@@ -149,6 +149,15 @@ pub(crate) fn is_nil_list(env: Env<'_>, word: Word<'_>) -> bool {
     unsafe { sys::enif_is_empty_list(env.as_c_arg(), word.0) != 0 }
 }
 
+/// The items of a proper list; 0 for anything else.
+#[inline]
+pub(crate) fn list_len(env: Env<'_>, list: Word<'_>) -> usize {
+    let mut len = 0;
+    // SAFETY: as in `kind`; the place is valid for the one value.
+    let got = unsafe { sys::enif_get_list_length(env.as_c_arg(), list.0, &mut len) };
+    if got != 0 { len as usize } else { 0 }
+}
+
 /// The bytes of a binary, for as long as its environment lives; `None` for a bitstring of odd bits.
 #[inline]
 pub(crate) fn bytes<'a>(env: Env<'a>, word: Word<'a>) -> Option<&'a [u8]> {
