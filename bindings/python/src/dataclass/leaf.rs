@@ -2,16 +2,17 @@
 
 use super::class::{self, Object};
 use super::fail::{self, Outcome};
+use super::plan::Held;
 use crate::json;
 use crate::value::types::Types;
-use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfo,
-    PyTzInfoAccess,
+    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyList, PyTime, PyTimeAccess,
+    PyTzInfo, PyTzInfoAccess,
 };
 use std::ptr::NonNull;
 
@@ -168,22 +169,11 @@ fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
 #[inline(always)]
 pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Outcome<bool> {
     let py = object.py();
-    let uuids = uuids(py)?;
-    let is_exact = object.get_type_ptr().cast() == uuids.class.as_ptr();
-    if !is_exact && !object.is_instance(uuids.class.bind(py))? {
+    let class = &uuids(py)?.class;
+    if object.get_type_ptr().cast() != class.as_ptr() && !object.is_instance(class.bind(py))? {
         return Ok(false);
     }
-    let slot = match is_exact && !cfg!(Py_GIL_DISABLED) {
-        // SAFETY: of the very class the slot holds a reference or null.
-        true => unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() },
-        // What only says that it is one may be smaller.
-        false => std::ptr::null_mut(),
-    };
-    let n: u128 = match !slot.is_null() {
-        // SAFETY: an object that is alive, which the call holds.
-        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
-        false => object.getattr(intern!(py, "int"))?.extract()?,
-    };
+    let n = uuid_number(object)?;
     for (at, byte) in PLACES.into_iter().zip(n.to_be_bytes()) {
         let [high, low] = HEX_PAIRS[usize::from(byte)];
         text.bytes[at] = high;
@@ -194,6 +184,25 @@ pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Ou
     }
     text.len = 36;
     Ok(true)
+}
+
+/// The number that a UUID is.
+#[inline(always)]
+pub(super) fn uuid_number(object: Borrowed<'_, '_, PyAny>) -> Outcome<u128> {
+    let py = object.py();
+    let uuids = uuids(py)?;
+    let is_exact = object.get_type_ptr().cast() == uuids.class.as_ptr();
+    let slot = match is_exact && !cfg!(Py_GIL_DISABLED) {
+        // SAFETY: of the very class the slot holds a reference or null.
+        true => unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() },
+        // What only says that it is one may be smaller.
+        false => std::ptr::null_mut(),
+    };
+    Ok(match !slot.is_null() {
+        // SAFETY: an object that is alive, which the call holds.
+        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
+        false => object.getattr(intern!(py, "int"))?.extract()?,
+    })
 }
 
 /// `00` to `ff`.
@@ -610,5 +619,58 @@ pub(super) fn rounded(
             error.restore(py);
             arithmetic(py)
         }
+    }
+}
+
+// --- arrays ---
+
+/// Whether it is an array of NumPy's, and of that dtype.
+pub(super) fn is_array(
+    object: Borrowed<'_, '_, PyAny>,
+    class: Borrowed<'_, '_, PyAny>,
+    dtype: Option<Held>,
+) -> PyResult<bool> {
+    let py = object.py();
+    if !object.is_instance(&class)? {
+        return Ok(false);
+    }
+    match dtype {
+        Some(dtype) => object.getattr(intern!(py, "dtype"))?.eq(dtype.bind(py)),
+        None => Ok(true),
+    }
+}
+
+/// An array as it is, if it is of that dtype, or one made of lists; `None` of what makes none.
+pub(super) fn array(
+    given: &Bound<'_, PyAny>,
+    class: Borrowed<'_, '_, PyAny>,
+    dtype: Option<Held>,
+) -> Outcome<Option<Object>> {
+    let py = given.py();
+    if given.is_instance(&class)? {
+        let fits = is_array(given.as_borrowed(), class, dtype)?;
+        return Ok(fits.then(|| own(given.clone())));
+    }
+    if !given.is_instance_of::<PyList>() {
+        return Ok(None);
+    }
+    let numpy = py.import(intern!(py, "numpy"))?;
+    let made = numpy.call_method1(intern!(py, "array"), (given, dtype.map(|held| held.bind(py))));
+    match made {
+        // Of objects, or of text where nobody asked for it: it was no array.
+        Ok(made) => {
+            let kind: String =
+                made.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "kind"))?.extract()?;
+            let is_one = dtype.is_some() || matches!(kind.as_str(), "b" | "i" | "u" | "f");
+            Ok(is_one.then(|| own(made)))
+        }
+        Err(error)
+            if error.is_instance_of::<PyValueError>(py)
+                || error.is_instance_of::<PyTypeError>(py)
+                || error.is_instance_of::<PyOverflowError>(py) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,9 +1,10 @@
 //! Dataclasses to plain structures and JSON, and back: by a plan for each type, in one crossing.
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
-//! walks, `target` and `source` with `text` what they lead to and come from; `leaf` knows what is text outside;
+//! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
 //! `unions`, `scalars` and `checks` are the walks' rarer steps.
 
+mod cbor;
 mod checks;
 mod class;
 mod dump;
@@ -21,18 +22,28 @@ mod tries;
 mod unions;
 mod walk;
 
+use crate::end::Timeout;
+use crate::frame::{Encoded, Frame};
 use crate::garbage::Pause;
-use crate::json;
+use crate::outgoing::Written;
+use crate::producer::Producer;
+use crate::value::sink::BytesSink;
+use crate::value::{Fault, Writer};
+use crate::{json, meta};
+use cbor::{Cbor, Value};
 use dump::Dumper;
 use fail::{Fail, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use source::Plain;
+use slipring_codec::Format;
+use slipring_codec::token::{Fixed, Sink};
+use source::{Plain, Source};
 use std::ptr::NonNull;
-use target::{Json, Objects};
+use target::{Json, Objects, Target};
 
 /// Objects and containers that may stand inside each other, both ways.
 const DEPTH: usize = 512;
@@ -52,6 +63,7 @@ fn message(node: &Node) -> &'static str {
         Node::Set(_) | Node::FrozenSet(_) => "Not a valid set.",
         Node::Tuple { .. } | Node::TupleOf(_) => "Not a valid tuple.",
         Node::Dict(..) => "Not a valid mapping type.",
+        Node::Array { .. } => "Not a valid array.",
         Node::None => "Must be null.",
         _ => fail::REFUSED,
     }
@@ -115,8 +127,50 @@ fn finished<T>(
     })
 }
 
+/// How an object goes into a frame.
+#[derive(Clone, Copy)]
+enum Into {
+    Value,
+    Json,
+}
+
+/// An object by its plan into what a target makes of it.
+fn written<'py, T: Target<'py>>(plan: &Plan, object: &Bound<'py, PyAny>, target: T) -> PyResult<T> {
+    let mut dumper = Dumper::new(object.py(), target, !T::IS_TEXT);
+    let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
+    finished(made, plan.target.bind(object.py()), true, no_json)?;
+    Ok(dumper.target)
+}
+
+/// An object of an item that a source begins with.
+fn read<'py, S: Source<'py>>(
+    plan: &Plan,
+    loader: &mut Loader<'py, S>,
+    item: S::Item,
+) -> Outcome<Bound<'py, PyAny>> {
+    let _pause = plan.is_quiet.then(Pause::new);
+    Ok(class::owned(loader.py, loader.node(plan, plan.root, item, 0)?))
+}
+
 fn no_json() -> PyErr {
     PyTypeError::new_err("no JSON was read")
+}
+
+fn load_json<'py>(
+    py: Python<'py>,
+    plan: &Plan,
+    bytes: &[u8],
+    options: Options,
+    is_text: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut loader = Loader::new(py, json::reader(py, bytes, options.unique_keys), options);
+    loader.source.skip_space();
+    let made = read(plan, &mut loader, ()).and_then(|made| {
+        loader.source.expect_end()?;
+        Ok(made)
+    });
+    let malformed = || loader.source.raise(is_text);
+    finished(made, plan.target.bind(py), false, malformed)
 }
 
 /// `slipring.dataclass` is its public name.
@@ -159,11 +213,8 @@ pub(crate) mod _dataclass {
         let (plan, object) = both(cls, obj)?;
         let options = json::plain_options();
         let plan = plan.get();
-        let writer = json::writer(py, plan.room(), &options);
-        let mut dumper = Dumper::new(py, Json { writer }, false);
-        let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
-        finished(made, plan.target.bind(py), true, no_json)?;
-        let bytes = dumper.target.writer.out.finish().finish(py)?;
+        let writer = json::writer(py, BytesSink::new(plan.room()), &options);
+        let bytes = written(plan, &object, Json { writer })?.writer.out.finish().finish(py)?;
         plan.wrote(bytes.as_bytes().len());
         Ok(bytes.into_any())
     }
@@ -215,18 +266,91 @@ pub(crate) mod _dataclass {
             json::choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?;
         let plan = plan.get();
         json::with_bytes(data, "load_from_bytes", |bytes, is_text| {
-            let reader = json::reader(py, bytes, options.unique_keys);
-            let mut loader = Loader::new(py, reader, options);
-            let pause = plan.is_quiet.then(Pause::new);
-            loader.source.skip_space();
-            let made = loader.node(plan, plan.root, (), 0).map(|made| class::owned(py, made));
-            let made = made.and_then(|made| {
-                loader.source.expect_end()?;
-                Ok(made)
-            });
-            drop(pause);
-            let malformed = || loader.source.raise(is_text);
-            finished(made, plan.target.bind(py), false, malformed)
+            load_json(py, plan, bytes, options, is_text)
         })
+    }
+
+    /// Sends an object through a producer with nothing in between: as a value, a map of its fields by their names outside,
+    /// or with ``format="json"`` as JSON.
+    ///
+    /// It goes by ``cls``, or by its own class. In a value Decimals, UUIDs, dates, timedelta and bytes stay what they are,
+    /// and every language reads them as such; arrays and large bytes lie out of line. ``meta``, ``timeout`` and
+    /// ``drop_oldest`` are those of ``send``.
+    #[pyfunction]
+    #[pyo3(signature = (tx, obj, cls=None, /, *, format="value", meta=None, timeout=None, drop_oldest=false))]
+    fn to_frame<'py>(
+        tx: &Bound<'py, Producer>,
+        obj: &Bound<'py, PyAny>,
+        cls: Option<Bound<'py, PyAny>>,
+        format: &str,
+        meta: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        drop_oldest: bool,
+    ) -> PyResult<()> {
+        let py = obj.py();
+        let formats = [("value", Into::Value), ("json", Into::Json)];
+        let into = json::choose(py, "format", format, "value or json", &formats)?;
+        let (plan, object) = match cls {
+            Some(cls) => both(cls, Given(Some(obj.clone())))?,
+            None => both(obj.clone(), Given(None))?,
+        };
+        let plan = plan.get();
+        let timeout = Timeout::sending(timeout, drop_oldest)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        let tx = tx.get();
+        match into {
+            Into::Value => tx.send_written(Format::Value, obj, meta.as_deref(), timeout, |out| {
+                let writer = Writer::new(py, Fixed::new(out), true);
+                let mut written = written(plan, &object, Cbor { writer })?.writer;
+                Ok(Written {
+                    len: written.encoder.len(),
+                    pieces: written.pieces.take().unwrap_or_default(),
+                    losses: std::mem::take(&mut written.losses),
+                })
+            }),
+            Into::Json => {
+                let options = json::plain_options();
+                tx.send_written(Format::Json, obj, meta.as_deref(), timeout, |out| {
+                    let writer = json::writer(py, Fixed::new(out), &options);
+                    let written = written(plan, &object, Json { writer })?.writer;
+                    let len = written.out.finish().len();
+                    Ok(Written { len, pieces: Vec::new(), losses: Vec::new() })
+                })
+            }
+        }
+    }
+
+    /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of other
+    /// formats from the frame's value. Errors as those of ``load``.
+    ///
+    /// Arrays are views of the frame, as those of ``frame.value`` are.
+    #[pyfunction]
+    #[pyo3(signature = (cls, frame, /, *, strict=true, unknown=None))]
+    fn from_frame<'py>(
+        cls: &Bound<'py, PyAny>,
+        frame: &Bound<'py, Frame>,
+        strict: bool,
+        unknown: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let plan = plans::of_type(cls)?;
+        let plan = plan.get();
+        let options = load_options(strict, unknown, py)?;
+        let read = frame.get().read(py, |encoded| match encoded {
+            Encoded::Value(reader) => {
+                let options = Options { unique_keys: true, ..options };
+                let mut loader = Loader::new(py, Value::new(py, reader), options);
+                let made = read(plan, &mut loader, ()).and_then(|made| {
+                    loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?;
+                    Ok(made)
+                });
+                finished(made, plan.target.bind(py), false, no_json)
+            }
+            Encoded::Json(bytes) => load_json(py, plan, bytes, options, false),
+        })?;
+        match read {
+            Some(made) => Ok(made),
+            None => load(cls, &frame.getattr(intern!(py, "value"))?, strict, unknown),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is loaded from: plain objects.
 //!
-//! The other source is JSON's reader (`text.rs`). A source gives the kind of an item; then exactly one of the other
+//! The other sources are JSON's reader (`text.rs`) and CBOR's (`cbor.rs`). A source gives the kind of an item; then exactly one of the other
 //! calls takes the item, or goes past it.
 
 use super::class::{Class, Object};
@@ -32,6 +32,8 @@ pub(super) trait Source<'py>: Sized {
     type Item: Copy;
     type List;
     type Map;
+    /// What is of no basic type is made by the source, and looked at as an object.
+    const MAKES: bool = false;
 
     fn kind(&mut self, item: Self::Item) -> Kind;
     /// The plain object that the item is.

@@ -4,9 +4,8 @@ from typing import Any, Literal, TypeVar, overload
 
 from typing_extensions import Buffer
 
+from .._native import Frame, Producer, _Meta, _Timeout
 from ..errors import ValidationError as ValidationError
-from ._frames import from_frame as from_frame
-from ._frames import to_frame as to_frame
 from ._options import Meta as Meta
 from ._options import meta as meta
 from ._options import options as options
@@ -80,4 +79,37 @@ def load_from_bytes(
     frame's view.
 
     As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON is none.
+    """
+
+def to_frame(
+    tx: Producer,
+    obj: object,
+    cls: Any = None,
+    /,
+    *,
+    format: Literal["value", "json"] = "value",
+    meta: _Meta = None,
+    timeout: _Timeout = None,
+    drop_oldest: bool = False,
+) -> None:
+    """Sends an object through a producer with nothing in between: as a value, a map of its fields by their names outside,
+    or with ``format="json"`` as JSON.
+
+    It goes by ``cls``, or by its own class. In a value Decimals, UUIDs, dates, timedelta and bytes stay what they are,
+    and every language reads them as such; arrays and large bytes lie out of line. ``meta``, ``timeout`` and
+    ``drop_oldest`` are those of ``send``.
+    """
+
+@overload
+def from_frame(
+    cls: type[T], frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> T: ...
+@overload
+def from_frame(
+    cls: Any, frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> Any:
+    """The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of other
+    formats from the frame's value. Errors as those of ``load``.
+
+    Arrays are views of the frame, as those of ``frame.value`` are.
     """
