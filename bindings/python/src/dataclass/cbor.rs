@@ -6,14 +6,15 @@
 
 use super::class::{Class, Field, Object};
 use super::fail::Outcome;
-use super::leaf;
+use super::leaf::{self, Short};
+use super::plan::{Node, Temporal};
 use super::source::{Kind, Source};
 use super::target::{Objects, Target};
 use crate::value::encode::{small_int, text};
 use crate::value::types::Types;
 use crate::value::{Reader, Writer};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDate, PyString};
 use slipring_codec::error::Segment;
 use slipring_codec::token::{MAX_DEPTH, Sink};
 use slipring_codec::{DecodeError, DecodeErrorKind, Token, tag};
@@ -76,7 +77,29 @@ impl<'py, S: Sink> Target<'py> for Cbor<'py, S> {
             self.writer.encoder.tag(tag::UUID).bytes(&n.to_be_bytes());
             return Ok(());
         }
+        if leaf::is_day(object) {
+            let mut text = Short::new();
+            leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
+            self.tagged(tag::DATE, text.as_bytes());
+            return Ok(());
+        }
+        if let Some((text, is_aware)) = leaf::plain_moment(object)? {
+            let tag = if is_aware { tag::DATETIME } else { tag::NAIVE_DATETIME };
+            self.tagged(tag, text.as_bytes());
+            return Ok(());
+        }
         Ok(self.writer.leaf(object)?)
+    }
+
+    fn keep_decimal(&mut self, object: Any<'_, 'py>, text: &[u8]) -> Outcome<()> {
+        let is_exact = object.get_type_ptr().cast() == Types::get(object.py())?.decimal.as_ptr();
+        match leaf::parts_of_decimal(text).filter(|_| is_exact) {
+            Some((mantissa, exponent)) => {
+                self.writer.encoder.tag(tag::DECIMAL).array(2).int(exponent).int(mantissa);
+                Ok(())
+            }
+            None => Ok(self.writer.leaf(object)?),
+        }
     }
 
     fn array(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<()> {
@@ -150,6 +173,16 @@ impl<'py, S: Sink> Target<'py> for Cbor<'py, S> {
     #[inline(always)]
     fn end_map(&mut self, (): ()) -> Outcome<()> {
         Ok(())
+    }
+}
+
+impl<S: Sink> Cbor<'_, S> {
+    /// A tag around text that is ASCII.
+    #[inline(always)]
+    fn tagged(&mut self, tag: u64, text: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(text) {
+            self.writer.encoder.tag(tag).text(text);
+        }
     }
 }
 
@@ -298,6 +331,59 @@ impl<'py> Source<'py> for Value<'_, 'py> {
 
     fn exact(&mut self, (): ()) -> Outcome<Option<Object>> {
         Ok(None)
+    }
+
+    /// As senders write them; other ways to write the same are left to who knows all.
+    #[inline(always)]
+    fn leaf(&mut self, node: &Node) -> Outcome<Option<Object>> {
+        let mut ahead = self.reader.decoder.clone();
+        let Ok(Token::Tag(tag)) = ahead.token() else { return Ok(None) };
+        let py = self.py;
+        let made = match (node, tag) {
+            (Node::Uuid, tag::UUID) => match ahead.token() {
+                Ok(Token::Bytes(bytes)) => match bytes.try_into() {
+                    Ok(bytes) => Some(leaf::make_uuid(py, u128::from_be_bytes(bytes))?),
+                    Err(_) => None,
+                },
+                _ => None,
+            },
+            (Node::Decimal { step: None, .. }, tag::DECIMAL) => {
+                match (ahead.token(), ahead.token(), ahead.token()) {
+                    (Ok(Token::Array(Some(2))), Ok(exponent), Ok(mantissa)) => {
+                        leaf::decimal_of_parts(py, mantissa.as_integer(), exponent.as_integer())?
+                    }
+                    _ => None,
+                }
+            }
+            (Node::Temporal { which: Temporal::Date, format: None, .. }, tag::DATE) => {
+                let text = ahead.text_bytes().filter(|text| text.len() == 10);
+                text.map_or(Ok(None), |text| with_own(text, |text| leaf::date(py, text)))?
+            }
+            (
+                Node::Temporal { which: Temporal::DateTime, format: None, .. },
+                tag::DATETIME | tag::NAIVE_DATETIME,
+            ) => {
+                let len = if tag == tag::DATETIME { [20, 27] } else { [19, 26] };
+                let text = ahead.text_bytes().filter(|text| len.contains(&text.len()));
+                text.map_or(Ok(None), |text| {
+                    with_own(text, |text| {
+                        let is_zulu = text.last() == Some(&b'Z');
+                        let has_t = text.get(10) == Some(&b'T');
+                        // Hours of an offset take as much room as a fraction's digits, but not with a sign.
+                        let is_plain = !text[11..].iter().any(|byte| b"+-".contains(byte));
+                        match has_t && is_plain && is_zulu == (tag == tag::DATETIME) {
+                            true => leaf::datetime(py, text),
+                            false => Ok(None),
+                        }
+                    })
+                })?
+            }
+            _ => None,
+        };
+        if made.is_some() {
+            self.reader.decoder = ahead;
+        }
+        Ok(made)
     }
 
     fn as_object(&self, (): ()) -> Option<Borrowed<'_, 'py, PyAny>> {

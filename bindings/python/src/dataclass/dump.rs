@@ -88,11 +88,6 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                         return self.target.short(&text);
                     }
                 }
-                Node::Decimal { step: None, .. } if !self.native => {
-                    if let Some(made) = self.decimal(None, None, object)? {
-                        return Ok(made);
-                    }
-                }
                 Node::Temporal { which: Temporal::DateTime, format: None, .. } if !self.native => {
                     if let Ok(moment) = object.cast::<PyDateTime>() {
                         let mut text = leaf::Short::new();
@@ -106,6 +101,11 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     let mut text = leaf::Short::new();
                     leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
                     return self.target.short(&text);
+                }
+                Node::Decimal { step: None, .. } => {
+                    if let Some(made) = self.decimal(None, None, object)? {
+                        return Ok(made);
+                    }
                 }
                 Node::Any => return self.any(object, depth),
                 _ => {}
@@ -617,13 +617,16 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
     fn leaf(&mut self, node: &Node, object: Any<'_, 'py>) -> Outcome<Option<T::Value>> {
         let keep = self.native;
         match node {
+            Node::Uuid if keep => {
+                match object.is_instance(Types::get(self.py)?.uuid.bind(self.py))? {
+                    true => self.target.keep(object).map(Some),
+                    false => Ok(None),
+                }
+            }
             Node::Uuid => {
                 let mut text = leaf::Short::new();
                 if !leaf::uuid_text(&mut text, object)? {
                     return Ok(None);
-                }
-                if keep {
-                    return self.target.keep(object).map(Some);
                 }
                 self.target.short(&text).map(Some)
             }
@@ -708,7 +711,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return fail::invalid(fail::NOT_FINITE);
         }
         match self.native {
-            true => self.target.keep(value.as_borrowed()).map(Some),
+            true => self.target.keep_decimal(value.as_borrowed(), text).map(Some),
             false => self.target.plain_text(borrowed, text).map(Some),
         }
     }

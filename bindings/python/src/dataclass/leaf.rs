@@ -150,7 +150,7 @@ pub(super) fn uuid(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
     make_uuid(py, u128::from_be_bytes(bytes)).map(Some)
 }
 
-fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
+pub(super) fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
     let uuids = uuids(py)?;
     let int = n.into_pyobject(py)?;
     let class = uuids.class.as_ptr().cast::<ffi::PyTypeObject>();
@@ -288,6 +288,37 @@ pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) ->
 pub(super) fn time_text(text: &mut Short, time: &Bound<'_, PyTime>) -> PyResult<()> {
     clock_text(text, time);
     offset_text(text, time.as_any(), time.get_tzinfo())
+}
+
+/// Whether it is a date, and of that very class.
+#[inline(always)]
+pub(super) fn is_day(object: Borrowed<'_, '_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyDate>()
+}
+
+/// The text of a datetime of that very class, if it is in UTC, with a `Z`, or without a zone; and whether it has one.
+#[inline(always)]
+pub(super) fn plain_moment(object: Borrowed<'_, '_, PyAny>) -> PyResult<Option<(Short, bool)>> {
+    if !object.is_exact_instance_of::<PyDateTime>() {
+        return Ok(None);
+    }
+    let moment = object.cast::<PyDateTime>()?;
+    let zone = moment.get_tzinfo();
+    let is_utc = match &zone {
+        Some(zone) => zone.as_ptr() == PyTzInfo::utc(object.py())?.as_ptr(),
+        None => !moment.get_fold(),
+    };
+    if !is_utc {
+        return Ok(None);
+    }
+    let mut text = Short::new();
+    date_text(&mut text, &*moment);
+    text.push(b'T');
+    clock_text(&mut text, &*moment);
+    if zone.is_some() {
+        text.push(b'Z');
+    }
+    Ok(Some((text, zone.is_some())))
 }
 
 /// What is left of a text.
@@ -579,6 +610,69 @@ pub(super) fn decimal(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
     // SAFETY: a new reference.
     let text = unsafe { Bound::from_owned_ptr(py, text) };
     decimal_of(&text)
+}
+
+/// Digits that fit into 64 bits.
+const DIGITS: usize = 18;
+
+/// Mantissa and exponent of a number that is written plainly and has few digits; none of `-0`, which they can't tell.
+#[inline(always)]
+pub(super) fn parts_of_decimal(text: &[u8]) -> Option<(i64, i64)> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > DIGITS {
+        return None;
+    }
+    let (mut mantissa, mut exponent, mut has_point) = (0i64, 0, false);
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                mantissa = mantissa * 10 + i64::from(byte - b'0');
+                exponent -= i64::from(has_point);
+            }
+            b'.' if !has_point => has_point = true,
+            _ => return None,
+        }
+    }
+    match negative {
+        true if mantissa == 0 => None,
+        true => Some((-mantissa, exponent)),
+        false => Some((mantissa, exponent)),
+    }
+}
+
+/// The Decimal of a mantissa and an exponent, if they are small.
+#[inline(always)]
+pub(super) fn decimal_of_parts(
+    py: Python<'_>,
+    mantissa: Option<i128>,
+    exponent: Option<i128>,
+) -> Outcome<Option<Object>> {
+    let (Some(mantissa), Some(exponent)) = (mantissa, exponent) else { return Ok(None) };
+    let few = i128::from(10u64.pow(DIGITS as u32));
+    if mantissa.abs() >= few || !(-(DIGITS as i128)..=0).contains(&exponent) {
+        return Ok(None);
+    }
+    let (mut rest, behind) = (mantissa.unsigned_abs() as u64, -exponent as usize);
+    // From its end: digits, the point among them, and at least one before it.
+    let mut text = [0; 2 * DIGITS];
+    let (mut at, mut count) = (text.len(), 0);
+    while rest > 0 || count <= behind {
+        if count == behind && behind > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        (rest, count) = (rest / 10, count + 1);
+    }
+    if mantissa < 0 {
+        at -= 1;
+        text[at] = b'-';
+    }
+    decimal(py, &text[at..])
 }
 
 /// The Decimal that the class makes of a str or an int.

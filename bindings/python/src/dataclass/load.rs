@@ -149,6 +149,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         depth: usize,
     ) -> Outcome<Object> {
+        if let Some(made) = self.source.leaf(plan.node(id))? {
+            return Ok(made);
+        }
         let made = self.source.take(item)?;
         let object = owned(self.py, made);
         // An object of a registered type has been made, and brought to its newest version.

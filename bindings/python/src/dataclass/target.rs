@@ -47,6 +47,10 @@ pub(super) trait Target<'py>: Sized {
     }
     /// An object as it is, where that was asked for.
     fn keep(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value>;
+    /// A Decimal as it is, and what `str` makes of it.
+    fn keep_decimal(&mut self, object: Any<'_, 'py>, _text: &[u8]) -> Outcome<Self::Value> {
+        self.keep(object)
+    }
     /// An array of NumPy's.
     fn array(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<Self::Value>;
     /// A plain object that was made meanwhile.
