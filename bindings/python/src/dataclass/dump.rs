@@ -235,7 +235,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Some(value) => {
                     // SAFETY: alive until other code runs.
                     let value = unsafe { Borrowed::from_ptr(self.py, value.as_ptr()) };
-                    if !class.omit_none && is_quick(plan, field.node, value) {
+                    if (T::IS_WHOLE || !class.omit_none) && is_quick(plan, field.node, value) {
                         self.target.field(&mut map, field);
                         let made = self.quick(value)?;
                         self.target.put_field(&mut map, field, made)?;
@@ -247,14 +247,15 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     // SAFETY: a reference of ours.
                     Some(value) => unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) },
                     None => {
-                        if field.required {
-                            self.missing(field, &mut errors);
+                        match field.required {
+                            true => self.missing(field, &mut errors),
+                            false => self.target.absent(&mut map, field),
                         }
                         continue;
                     }
                 },
             };
-            if class.omit_none && value.is_none() {
+            if !T::IS_WHOLE && class.omit_none && value.is_none() {
                 continue;
             }
             self.target.field(&mut map, field);

@@ -29,6 +29,8 @@ pub(super) struct Options {
     pub(super) unknown_is_error: Option<bool>,
     /// A key that stands twice is an error.
     pub(super) unique_keys: bool,
+    /// Dicts may be lists of pairs, as tables have them.
+    pub(super) pairs: bool,
 }
 
 /// References that wait, or null.
@@ -136,7 +138,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
             (Node::Checked(checked), _) => self.checked(plan, checked, item, kind, depth),
             (_, Kind::Other) if S::MAKES => self.through_object(plan, id, item, depth),
-            (node, kind) => self.other(plan, node, item, kind, depth),
+            (node, kind) => self.other(plan, id, node, item, kind, depth),
         }
     }
 
@@ -185,6 +187,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     fn other(
         &mut self,
         plan: &Plan,
+        id: Id,
         node: &Node,
         item: S::Item,
         kind: Kind,
@@ -221,6 +224,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
             (Node::Tuple { .. }, _) if self.is_list(item, kind) => {
                 return self.tuple(plan, node, item, depth);
+            }
+            (Node::Dict(..), Kind::List) if self.options.pairs => {
+                if let Some(pairs) = self.source.as_object(item) {
+                    let dict = pyo3::types::PyDict::from_sequence(&pairs)?;
+                    return self.plain(plan, id, dict.as_any(), depth);
+                }
             }
             (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
                 return self.dict(plan, *key, *inner, item, depth);

@@ -7,6 +7,7 @@
 mod cbor;
 mod checks;
 mod class;
+mod columns;
 mod dump;
 mod fail;
 mod inline;
@@ -14,6 +15,7 @@ mod leaf;
 mod load;
 mod plan;
 mod plans;
+mod rows;
 mod scalars;
 mod source;
 mod target;
@@ -27,19 +29,24 @@ use crate::frame::{Encoded, Frame};
 use crate::garbage::Pause;
 use crate::outgoing::Written;
 use crate::producer::Producer;
+use crate::table::Table;
+use crate::table::take::{self, Incoming};
 use crate::value::sink::BytesSink;
 use crate::value::{Fault, Writer};
 use crate::{json, meta};
 use cbor::{Cbor, Value};
+use columns::Columns;
 use dump::Dumper;
-use fail::{Fail, Outcome};
+use fail::{Fail, Gathered, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyList, PyTuple};
+use rows::Rows;
 use slipring_codec::Format;
+use slipring_codec::error::Segment;
 use slipring_codec::token::{Fixed, Sink};
 use source::{Plain, Source};
 use std::ptr::NonNull;
@@ -109,7 +116,7 @@ fn load_options(strict: bool, unknown: Option<&str>, py: Python<'_>) -> PyResult
             Some(json::choose(py, "unknown", given, "ignore or raise", &all)?)
         }
     };
-    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false })
+    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false, pairs: false })
 }
 
 fn finished<T>(
@@ -154,6 +161,49 @@ fn read<'py, S: Source<'py>>(
 
 fn no_json() -> PyErr {
     PyTypeError::new_err("no JSON was read")
+}
+
+/// What can't be columns.
+#[cold]
+fn unsuited(what: &str) -> Box<Fail> {
+    let hint = "give such fields one type each, or send the objects as values";
+    Fault::refused(what.to_owned(), "column".to_owned(), hint).into()
+}
+
+/// Objects as the rows of a table.
+fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
+    let py = objects.py();
+    let rows = Rows { columns: Columns::of(py, plan)?, current: 0 };
+    let mut dumper = Dumper::new(py, rows, true);
+    let mut errors = Gathered::default();
+    let mut index = 0;
+    while let Some(object) = walk::item_of(&objects.as_any().as_borrowed(), index) {
+        dumper.target.current = 0;
+        if let Err(failed) = dumper.node(plan, plan.root, object.as_borrowed(), 0) {
+            errors.take(failed, || fail::index_name(py, index), || Segment::Index(index))?;
+        }
+        index += 1;
+    }
+    if !errors.is_empty() {
+        return errors.fail();
+    }
+    let (fields, len, columns) = dumper.target.columns.finish()?;
+    let batches = vec![slipring_codec::format::arrow::Rows { len, columns }];
+    Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches })
+}
+
+/// The objects of a table's rows.
+fn load_rows<'py>(
+    plan: &Plan,
+    rows: &Bound<'py, PyList>,
+    options: Options,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = rows.py();
+    let mut loader = Loader::new(py, Plain { py }, Options { pairs: true, ..options });
+    // SAFETY: a reference is never null.
+    let item = unsafe { NonNull::new_unchecked(rows.as_ptr()) };
+    let made = read(plan, &mut loader, item);
+    finished(made, plan.target.bind(py), false, no_json)
 }
 
 fn load_json<'py>(
@@ -320,8 +370,60 @@ pub(crate) mod _dataclass {
         }
     }
 
-    /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of other
-    /// formats from the frame's value. Errors as those of ``load``.
+    /// Objects as a ``slipring.Table``, whose schema is that of their class: which can be sent, and which every library takes
+    /// that knows Arrow.
+    ///
+    /// They go by ``cls``, or by the class of the first one. ``ValidationError`` says which fields are not of their types,
+    /// ``EncodeError`` the path of what can't be a column.
+    #[pyfunction]
+    #[pyo3(signature = (cls, objects=Given(None), /), text_signature = "(cls, objects=..., /)")]
+    fn to_arrow<'py>(cls: Bound<'py, PyAny>, objects: Given<'py>) -> PyResult<Table> {
+        let py = cls.py();
+        let (target, objects) = match objects {
+            Given(Some(objects)) => (Some(cls), objects),
+            Given(None) => (None, cls),
+        };
+        let objects = match objects.cast_into_exact::<PyList>() {
+            Ok(list) => list,
+            Err(other) => {
+                let items = other.into_inner().try_iter()?.collect::<PyResult<Vec<_>>>()?;
+                PyList::new(py, items)?
+            }
+        };
+        let plan = match (target, objects.len()) {
+            (Some(target), _) => plans::of_type(&target)?,
+            (None, 0) => {
+                let what = "of no objects the class is not known: to_arrow(cls, objects)";
+                return Err(PyValueError::new_err(what));
+            }
+            (None, _) => both(objects.get_item(0)?, Given(None))?.0,
+        };
+        let plan = plan.get();
+        let made = super::table(plan, &objects);
+        let made = finished(made, plan.target.bind(py), true, no_json)?;
+        Table::of(py, &made)
+    }
+
+    /// The objects of type ``cls`` that the rows of a table are: of slipring's, or of any library's that shows itself as Arrow.
+    /// Errors as those of ``load``.
+    #[pyfunction]
+    #[pyo3(signature = (cls, table, /, *, strict=true, unknown=None))]
+    fn from_arrow<'py>(
+        cls: &Bound<'py, PyAny>,
+        table: &Bound<'py, PyAny>,
+        strict: bool,
+        unknown: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let list = py.get_type::<PyList>().as_any().get_item(cls)?;
+        let plan = plans::of_type(&list)?;
+        let options = load_options(strict, unknown, py)?;
+        let rows = Table::of(py, &take::whole(table)?)?.to_pylist(py)?;
+        load_rows(plan.get(), &rows, options)
+    }
+
+    /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
+    /// the list of its rows, of other formats from the frame's value. Errors as those of ``load``.
     ///
     /// Arrays are views of the frame, as those of ``frame.value`` are.
     #[pyfunction]
@@ -348,9 +450,13 @@ pub(crate) mod _dataclass {
             }
             Encoded::Json(bytes) => load_json(py, plan, bytes, options, false),
         })?;
-        match read {
-            Some(made) => Ok(made),
-            None => load(cls, &frame.getattr(intern!(py, "value"))?, strict, unknown),
+        if let Some(made) = read {
+            return Ok(made);
+        }
+        let value = frame.getattr(intern!(py, "value"))?;
+        match value.cast::<Table>() {
+            Ok(table) => load_rows(plan, &table.get().to_pylist(py)?, options),
+            Err(_) => load(cls, &value, strict, unknown),
         }
     }
 }

@@ -192,6 +192,12 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
             let bytes = py.get_type::<PyBytes>().call1((object,))?;
             return Ok(Some(new_reference(bytes.as_borrowed())));
         }
+        // As tables give it.
+        Node::Uuid if object.is_exact_instance_of::<PyBytes>() => {
+            let bytes = object.cast::<PyBytes>().map_err(PyErr::from)?;
+            let Ok(bytes) = bytes.as_bytes().try_into() else { return Ok(None) };
+            return leaf::make_uuid(py, u128::from_be_bytes(bytes)).map(Some);
+        }
         Node::Uuid => object.is_instance(Types::get(py)?.uuid.bind(py))?,
         Node::Delta => object.is_instance_of::<PyDelta>(),
         Node::Temporal { which: Temporal::DateTime, .. } => object.is_instance_of::<PyDateTime>(),

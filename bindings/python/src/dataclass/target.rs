@@ -24,6 +24,8 @@ pub(super) trait Target<'py>: Sized {
     const IS_TEXT: bool;
     /// Containers that may stand inside each other.
     const DEPTH: usize = super::DEPTH;
+    /// All fields are written, those that are None or missing included.
+    const IS_WHOLE: bool = false;
     /// How many items a container has must be known before the first, and no key may be there twice.
     const COUNTS: bool = false;
 
@@ -74,6 +76,8 @@ pub(super) trait Target<'py>: Sized {
     fn record(&mut self, class: &Class, len: usize) -> Outcome<Self::Record>;
     /// Before the value of a field.
     fn field(&mut self, record: &mut Self::Record, field: &Field);
+    /// A field of a dict that has it not.
+    fn absent(&mut self, _record: &mut Self::Record, _field: &Field) {}
     fn put_field(
         &mut self,
         record: &mut Self::Record,

@@ -1,10 +1,11 @@
 """Dataclasses to plain structures and to JSON, and back, checked all the way."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from typing_extensions import Buffer
 
-from .._native import Frame, Producer, _Meta, _Timeout
+from .._native import Frame, Producer, Table, _Meta, _Timeout
 from ..errors import ValidationError as ValidationError
 from ._options import Meta as Meta
 from ._options import meta as meta
@@ -17,11 +18,13 @@ __all__ = [
     "ValidationError",
     "dump",
     "dump_to_bytes",
+    "from_arrow",
     "from_frame",
     "load",
     "load_from_bytes",
     "meta",
     "options",
+    "to_arrow",
     "to_frame",
 ]
 
@@ -101,6 +104,29 @@ def to_frame(
     """
 
 @overload
+def to_arrow(objects: Iterable[object], /) -> Table: ...
+@overload
+def to_arrow(cls: Any, objects: Iterable[object], /) -> Table:
+    """Objects as a ``slipring.Table``, whose schema is that of their class: which can be sent, and which every library takes
+    that knows Arrow.
+
+    They go by ``cls``, or by the class of the first one. ``ValidationError`` says which fields are not of their types,
+    ``EncodeError`` the path of what can't be a column.
+    """
+
+@overload
+def from_arrow(
+    cls: type[T], table: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> list[T]: ...
+@overload
+def from_arrow(
+    cls: Any, table: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> list[Any]:
+    """The objects of type ``cls`` that the rows of a table are: of slipring's, or of any library's that shows itself as Arrow.
+    Errors as those of ``load``.
+    """
+
+@overload
 def from_frame(
     cls: type[T], frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
 ) -> T: ...
@@ -108,8 +134,8 @@ def from_frame(
 def from_frame(
     cls: Any, frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
 ) -> Any:
-    """The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of other
-    formats from the frame's value. Errors as those of ``load``.
+    """The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
+    the list of its rows, of other formats from the frame's value. Errors as those of ``load``.
 
     Arrays are views of the frame, as those of ``frame.value`` are.
     """
