@@ -6,7 +6,6 @@ import ctypes
 import dataclasses
 import datetime as dt
 import decimal
-import enum
 import random
 import typing
 import uuid
@@ -14,7 +13,6 @@ import uuid
 import hypothesis
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_dataclass_whole import ORDER, Color, Item, Order, orders
 
