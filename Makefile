@@ -109,7 +109,9 @@ fuzz-if-possible: setup
 
 # What goes through raw calls of the interpreter; those left out look at memory, start processes, or have a stack that the
 # sanitizer's frames don't fit.
-checked := bindings/python/tests/test_values.py bindings/python/tests/test_registered.py bindings/python/tests/test_selection.py bindings/python/tests/test_dtypes.py bindings/python/tests/test_json.py bindings/python/tests/test_json_frames.py bindings/python/tests/test_dataclass.py bindings/python/tests/test_dataclass_errors.py bindings/python/tests/test_dataclass_whole.py -k 'not twice and not leaks and not small_stack and not depth_has'
+checked := $(patsubst %,bindings/python/tests/test_%.py,values registered selection dtypes json json_frames dataclass \
+  dataclass_classes dataclass_options dataclass_errors dataclass_whole dataclass_frames) \
+  -k 'not twice and not leaks and not small_stack and not depth_has'
 
 asan: setup ## the crates and both bindings' codecs under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'

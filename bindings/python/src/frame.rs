@@ -257,6 +257,13 @@ fn raise(py: Python<'_>, frame: &slipring::Frame, error: &DecodeError) -> PyErr 
     error::decode(py, error, name(frame.header()))
 }
 
+/// What encodes an object.
+pub(crate) enum Encoded<'a, 'py> {
+    Value(Reader<'a, 'py>),
+    /// Of which nobody else has seen the bytes.
+    Json(&'a [u8]),
+}
+
 enum State {
     Taken(slipring::Frame),
     Leased {
@@ -336,6 +343,34 @@ impl Frame {
             }
             State::Leased { .. } | State::Released(_) => Err(error::released(py)),
         }
+    }
+
+    /// What encodes its object, for who makes the object by himself; `None` where it is of another format.
+    pub(crate) fn read<'py, T>(
+        &self,
+        py: Python<'py>,
+        read: impl FnOnce(Encoded<'_, 'py>) -> PyResult<T>,
+    ) -> PyResult<Option<T>> {
+        let lease = self.lease(py)?.0;
+        let (lease, copy) = (lease.bind(py), self.taking.copy);
+        let found = lease.get().found(py)?;
+        let shared = lease.get().data(py)?;
+        let made = match Format::from_code(self.header.format) {
+            Some(Format::Value) => {
+                let own = copy.then(|| shared.to_vec());
+                let head = own.as_deref().unwrap_or(shared);
+                let place = Place::Frame { lease, buffers: &found.buffers, copy };
+                read(Encoded::Value(Reader::new(py, head, place, self.taking.pickle)))?
+            }
+            // A peer may change it between a look and the next.
+            Some(Format::Json) => {
+                let own = shared.to_vec();
+                read(Encoded::Json(&own))?
+            }
+            _ => return Ok(None),
+        };
+        counts::decoded(self.header.format, self.header.body_len);
+        Ok(Some(made))
     }
 
     /// Whether its format is that of an array.

@@ -135,10 +135,11 @@ impl From<PyErr> for Unsent {
 }
 
 /// A head that was written, and what goes out of line.
-struct Written<'py> {
-    len: usize,
-    pieces: Vec<Piece<'py>>,
-    losses: Vec<Bound<'py, PyAny>>,
+pub(crate) struct Written<'py> {
+    pub(crate) len: usize,
+    pub(crate) pieces: Vec<Piece<'py>>,
+    /// Types that went as what they derive from.
+    pub(crate) losses: Vec<Bound<'py, PyAny>>,
 }
 
 /// Sends an object as a value.
@@ -183,6 +184,23 @@ pub(crate) fn send_json(
     });
     sent.map_err(|unsent| match unsent {
         Unsent::Refused(fault) => fault.encoding(py),
+        Unsent::Raised(error) => error,
+    })
+}
+
+/// Sends what somebody else writes of an object, as a value or as JSON; it may be written more than once.
+pub(crate) fn send_by<'py>(
+    end: &End<Producer>,
+    format: Format,
+    guess: &Guess,
+    object: &Bound<'py, PyAny>,
+    meta: Option<&[u8]>,
+    timeout: Timeout,
+    mut write: impl FnMut(&mut [u8]) -> PyResult<Written<'py>>,
+) -> PyResult<()> {
+    let write = |out: &mut [u8]| write(out).map_err(Unsent::Raised);
+    send_written(end, format, guess, object, meta, timeout, write).map_err(|unsent| match unsent {
+        Unsent::Refused(fault) => fault.encoding(object.py()),
         Unsent::Raised(error) => error,
     })
 }

@@ -5,7 +5,7 @@ use crate::buffer::Buffer;
 use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
 use crate::inspection::Schema;
-use crate::outgoing::{self, Form, Guess, Kind, Unsent};
+use crate::outgoing::{self, Form, Guess, Kind, Unsent, Written};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
@@ -86,6 +86,19 @@ pub(crate) struct Producer {
 impl Producer {
     pub(crate) fn new(end: Arc<End<slipring::Producer>>, pickles: bool) -> Self {
         Self { end, guess: Guess::new(), json: Guess::new(), pickles }
+    }
+
+    /// Sends what `write` writes of an object.
+    pub(crate) fn send_written<'py>(
+        &self,
+        format: Format,
+        object: &Bound<'py, PyAny>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+        write: impl FnMut(&mut [u8]) -> PyResult<Written<'py>>,
+    ) -> PyResult<()> {
+        let guess = if format == Format::Json { &self.json } else { &self.guess };
+        outgoing::send_by(&self.end, format, guess, object, meta, timeout, write)
     }
 
     fn send_raw(

@@ -262,6 +262,36 @@ def test_unions_without_a_discriminator_are_tried_as_often_as_they_are_large():
     assert messages(Left | Right, nested(5, {"n": []})) == nested(5, {"n": ["Not a valid integer."]})
 
 
+@dataclasses.dataclass
+class Either(Left, Right):
+    """What a dump can take for both."""
+
+
+def chained(depth, innermost):
+    for _ in range(depth):
+        innermost = Either(innermost)
+    return innermost
+
+
+@pytest.mark.parametrize("dump", [dataclass.dump, dataclass.dump_to_bytes])
+def test_dumps_of_unions_end_as_loads_do(dump):
+    """P9: what may be dumped by several types is tried within the same bounds."""
+    wrong = Either(n=[])
+    for tp, value in ((Left | Right, chained(60, wrong)), (list[Left | Right], [chained(60, wrong)]), (dict[str, Left | Right], {"k": chained(60, wrong)})):
+        started = time.monotonic()
+        with pytest.raises(slipring.EncodeError, match="can't be told apart") as caught:
+            dump(tp, value)
+        assert time.monotonic() - started < 5
+        assert "discriminator" in caught.value.hint
+    # Deep ones whose first type is right, wide ones, and few levels that go wrong first.
+    assert dump(Left | Right, chained(400, Either()))
+    assert dump(list[Left | Right], [Either(n="s")] * 100_000)
+    assert dump(Left | Right, Either(n="s", pad=list(range(300_000))))
+    assert json.loads(dataclass.dump_to_bytes(Left | Right, chained(8, Either(n="s")))) == dataclass.dump(Left | Right, chained(8, Either(n="s")))
+    with pytest.raises(dataclass.ValidationError):
+        dump(Left | Right, chained(5, wrong))
+
+
 # --- validators and messages ---
 
 

@@ -610,22 +610,3 @@ def test_plans_are_found_again():
         assert _analyse.plan(tp) is _analyse.plan(tp)
     # What has no hash can't be found again, and works all the same.
     assert dataclass.load(typing.Annotated[int, ["no hash"]], 5) == 5
-
-
-def test_objects_go_through_a_ring():
-    """D5: as a map of fields in a value, with types that every language knows; checked when it comes."""
-    with slipring.create(anonymous=True) as ring:
-        tx, rx = ring.producer(), ring.consumer()
-        dataclass.to_frame(tx, ORDER, meta={"k": 1})
-        frame = rx.recv(1)
-        assert frame.format == "value" and frame.meta == {"k": 1}
-        assert frame.value["at"] == ORDER.at and frame.value["raw"] == ORDER.raw and frame.value["id"] == ORDER.id
-        assert dataclass.from_frame(Order, frame) == ORDER
-        with pytest.raises(dataclass.ValidationError):
-            dataclass.from_frame(Item, frame)
-        dataclass.to_frame(tx, [Item("a", D("1.10"))], list[Item])
-        assert dataclass.from_frame(list[Item], rx.recv(1)) == [Item("a", D("1.10"))]
-        with pytest.raises(dataclass.ValidationError):
-            dataclass.to_frame(tx, [Item("a", 5)], list[Item])
-        with pytest.raises(slipring.Empty):
-            rx.recv(0)

@@ -14,6 +14,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
+use slipring_codec::Encoder;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +71,8 @@ pub(super) struct Field {
     pub(super) json_key: Box<[u8]>,
     /// The same, if it is short, and zeros behind it.
     pub(super) json_head: Option<Box<[u8; 33]>>,
+    /// The key as CBOR.
+    pub(super) cbor_key: Box<[u8]>,
     pub(super) node: Id,
     default: Default,
     argument: Held,
@@ -90,6 +93,8 @@ pub(super) struct Class {
     pub(super) class: Held,
     way: Way,
     pub(super) fields: Box<[Field]>,
+    /// How many of them are attributes.
+    pub(super) stored: usize,
     /// Where there are many.
     by_key: HashMap<Box<[u8]>, u32>,
     pub(super) unknown_is_error: bool,
@@ -141,6 +146,7 @@ impl Class {
                 key: field.held(1)?,
                 json_head: json_head(&json_key(&key)),
                 json_key: json_key(&key),
+                cbor_key: cbor_key(&key),
                 key_text: key.into_bytes().into(),
                 node: field.id(2)?,
                 default: match field.number(3)? {
@@ -187,6 +193,7 @@ impl Class {
             class: description.held(1)?,
             way,
             fields: fields.into(),
+            stored: position,
             by_key,
             unknown_is_error: description.flag(5)?,
             omit_none,
@@ -548,6 +555,12 @@ fn json_key(key: &str) -> Box<[u8]> {
     text.extend_from_slice(&json::quoted(key));
     text.push(b':');
     text.into()
+}
+
+fn cbor_key(key: &str) -> Box<[u8]> {
+    let mut encoder = Encoder::new();
+    encoder.text(key);
+    encoder.into_vec().into()
 }
 
 fn json_head(key: &[u8]) -> Option<Box<[u8; 33]>> {

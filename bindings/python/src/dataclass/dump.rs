@@ -4,11 +4,12 @@
 //!    up one by one and held each: code of others may change it meanwhile.
 //! 2. After a part that is not valid the walk goes on, so that all is said that is wrong; what was written is not used.
 
-use super::class::Class;
+use super::class::{Class, Field};
 use super::fail::{self, Fail, Gathered, Outcome};
 use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
-use super::target::{Objects, Target};
-use super::{DEPTH, leaf, message, plans, walk};
+use super::target::Target;
+use super::tries::{self, Tries};
+use super::{leaf, message, plans, walk};
 use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
@@ -27,13 +28,15 @@ pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) target: T,
     /// Dates, Decimals and the like stay what they are.
     pub(super) native: bool,
+    /// Of the union that is tried around this, if any.
+    pub(super) tries: Option<Tries>,
 }
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
 
 impl<'py, T: Target<'py>> Dumper<'py, T> {
     pub(super) fn new(py: Python<'py>, target: T, native: bool) -> Self {
-        Self { py, target, native }
+        Self { py, target, native, tries: None }
     }
 
     /// One object, which `depth` others enclose.
@@ -85,11 +88,6 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                         return self.target.short(&text);
                     }
                 }
-                Node::Decimal { step: None, .. } if !self.native => {
-                    if let Some(made) = self.decimal(None, None, object)? {
-                        return Ok(made);
-                    }
-                }
                 Node::Temporal { which: Temporal::DateTime, format: None, .. } if !self.native => {
                     if let Ok(moment) = object.cast::<PyDateTime>() {
                         let mut text = leaf::Short::new();
@@ -103,6 +101,11 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     let mut text = leaf::Short::new();
                     leaf::date_text(&mut text, &*object.cast::<PyDate>().map_err(PyErr::from)?);
                     return self.target.short(&text);
+                }
+                Node::Decimal { step: None, .. } => {
+                    if let Some(made) = self.decimal(None, None, object)? {
+                        return Ok(made);
+                    }
                 }
                 Node::Any => return self.any(object, depth),
                 _ => {}
@@ -175,6 +178,14 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     return self.dict(plan, *key, *inner, &dict.as_any().as_borrowed(), depth);
                 }
             }
+            Node::Array { class, dtype }
+                if leaf::is_array(object, class.bind(self.py), *dtype)? =>
+            {
+                return match self.native {
+                    true => self.target.keep(object),
+                    false => self.target.array(object, depth),
+                };
+            }
             Node::Union(union) => return self.union(plan, union, object, depth),
             Node::Checked(checked) => return self.node(plan, checked.inner, object, depth),
             _ => {}
@@ -182,8 +193,19 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         fail::invalid(message(node))
     }
 
-    fn enter(&self, depth: usize, object: Any<'_, 'py>) -> Outcome<()> {
-        if depth < DEPTH { Ok(()) } else { too_deep(object) }
+    #[inline(always)]
+    fn enter(&mut self, depth: usize, object: Any<'_, 'py>) -> Outcome<()> {
+        if depth >= T::DEPTH {
+            return too_deep(object, T::DEPTH);
+        }
+        if self.tries.is_some() { self.pay(object) } else { Ok(()) }
+    }
+
+    /// Pays for the parts of an object inside a union that is tried.
+    #[inline(never)]
+    fn pay(&mut self, object: Any<'_, 'py>) -> Outcome<()> {
+        let items = 1 + tries::width(object);
+        self.tries.as_mut().map_or(Ok(()), |tries| tries.spend(self.py, items))
     }
 
     // --- classes ---
@@ -199,9 +221,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         if !class.has(object)? {
             return if object.is_none() { fail::null() } else { fail::no_object() };
         }
+        if T::COUNTS && (class.omit_none || class.is_dict()) {
+            return self.counted(plan, class, object, depth);
+        }
         let mut errors = Gathered::default();
         let begun = class.begin(object);
-        let mut map = self.target.record(class)?;
+        let mut map = self.target.record(class, class.stored)?;
         for field in &class.fields {
             if !field.stored {
                 continue;
@@ -210,7 +235,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Some(value) => {
                     // SAFETY: alive until other code runs.
                     let value = unsafe { Borrowed::from_ptr(self.py, value.as_ptr()) };
-                    if !class.omit_none && is_quick(plan, field.node, value) {
+                    if (T::IS_WHOLE || !class.omit_none) && is_quick(plan, field.node, value) {
                         self.target.field(&mut map, field);
                         let made = self.quick(value)?;
                         self.target.put_field(&mut map, field, made)?;
@@ -222,32 +247,80 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     // SAFETY: a reference of ours.
                     Some(value) => unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) },
                     None => {
-                        if field.required {
-                            let name = field.key.bind(self.py).to_owned().unbind();
-                            let required = fail::Message::Static(fail::REQUIRED);
-                            errors.add(name, fail::Errors::Invalid(required));
+                        match field.required {
+                            true => self.missing(field, &mut errors),
+                            false => self.target.absent(&mut map, field),
                         }
                         continue;
                     }
                 },
             };
-            if class.omit_none && value.is_none() {
+            if !T::IS_WHOLE && class.omit_none && value.is_none() {
                 continue;
             }
             self.target.field(&mut map, field);
-            match self.node(plan, field.node, value.as_borrowed(), depth + 1) {
-                Ok(made) => self.target.put_field(&mut map, field, made)?,
-                Err(failed) => errors.take(
-                    failed,
-                    || Ok(field.key.bind(self.py).to_owned().unbind()),
-                    || Segment::key(&String::from_utf8_lossy(&field.key_text)),
-                )?,
-            }
+            let made = self.node(plan, field.node, value.as_borrowed(), depth + 1);
+            self.put_field(&mut map, field, made, &mut errors)?;
         }
         if !errors.is_empty() {
             return errors.fail();
         }
         self.target.end_record(map)
+    }
+
+    /// An object of which not all fields are written, where it must be known before how many are.
+    #[inline(never)]
+    fn counted(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        object: Any<'_, 'py>,
+        depth: usize,
+    ) -> Outcome<T::Value> {
+        let mut errors = Gathered::default();
+        let mut there = Vec::with_capacity(class.fields.len());
+        for field in class.fields.iter().filter(|field| field.stored) {
+            match class.get(object, field)? {
+                // SAFETY: a reference of ours.
+                Some(value) => match unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) } {
+                    value if class.omit_none && value.is_none() => {}
+                    value => there.push((field, value)),
+                },
+                None if field.required => self.missing(field, &mut errors),
+                None => {}
+            }
+        }
+        let mut map = self.target.record(class, there.len())?;
+        for (field, value) in there {
+            self.target.field(&mut map, field);
+            let made = self.node(plan, field.node, value.as_borrowed(), depth + 1);
+            self.put_field(&mut map, field, made, &mut errors)?;
+        }
+        if errors.is_empty() { self.target.end_record(map) } else { errors.fail() }
+    }
+
+    #[cold]
+    fn missing(&self, field: &Field, errors: &mut Gathered) {
+        let name = field.key.bind(self.py).to_owned().unbind();
+        errors.add(name, fail::Errors::Invalid(fail::Message::Static(fail::REQUIRED)));
+    }
+
+    #[inline(always)]
+    fn put_field(
+        &mut self,
+        map: &mut T::Record,
+        field: &Field,
+        made: Outcome<T::Value>,
+        errors: &mut Gathered,
+    ) -> Outcome<()> {
+        match made {
+            Ok(made) => self.target.put_field(map, field, made),
+            Err(failed) => errors.take(
+                failed,
+                || Ok(field.key.bind(self.py).to_owned().unbind()),
+                || Segment::key(&String::from_utf8_lossy(&field.key_text)),
+            ),
+        }
     }
 
     /// What [`is_quick`]: no code of others runs before it is written, so that nobody need hold it.
@@ -275,12 +348,17 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         depth: usize,
     ) -> Outcome<T::Value> {
         self.enter(depth, *list)?;
-        let mut seq = self.target.seq();
+        // SAFETY: a list.
+        let announced = unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize;
+        let mut seq = self.target.seq(announced);
         let mut errors = Gathered::default();
         let mut index = 0;
         while let Some(item) = walk::item_of(list, index) {
             self.item(plan, inner, &item, index, &mut seq, &mut errors, depth)?;
             index += 1;
+        }
+        if T::COUNTS && index != announced {
+            return changed(*list);
         }
         self.end(seq, errors)
     }
@@ -323,10 +401,16 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         depth: usize,
     ) -> Outcome<T::Value> {
         self.enter(depth, *items)?;
-        let mut seq = self.target.seq();
+        let announced = items.len()?;
+        let mut seq = self.target.seq(announced);
         let mut errors = Gathered::default();
+        let mut count = 0;
         for (index, item) in items.try_iter()?.enumerate() {
             self.item(plan, inner, &item?, index, &mut seq, &mut errors, depth)?;
+            count += 1;
+        }
+        if T::COUNTS && count != announced {
+            return changed(*items);
         }
         self.end(seq, errors)
     }
@@ -344,7 +428,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         if !(required..=nodes.len()).contains(&tuple.len()) {
             return wrong_length(required, nodes.len());
         }
-        let mut seq = self.target.seq();
+        let mut seq = self.target.seq(tuple.len());
         let mut errors = Gathered::default();
         for (index, (item, node)) in tuple.iter().zip(nodes).enumerate() {
             self.item(plan, *node, &item, index, &mut seq, &mut errors, depth)?;
@@ -364,6 +448,13 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         self.enter(depth, *dict)?;
         // SAFETY: a dict.
         let len = || unsafe { ffi::PyDict_Size(dict.as_ptr()) } as usize;
+        if T::COUNTS && !self.keeps_keys(plan, key, dict) {
+            let mut objects = Dumper::new(self.py, self.target.objects(self.py), self.native);
+            objects.tries = self.tries.take();
+            let made = objects.dict(plan, key, inner, dict, depth);
+            self.tries = objects.tries.take();
+            return self.target.structure(made?, depth);
+        }
         let announced = len();
         let mut map = self.target.map(announced)?;
         let mut errors = Gathered::default();
@@ -408,6 +499,21 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         if errors.is_empty() { self.target.end_map(map) } else { errors.fail() }
     }
 
+    /// Whether the keys of a dict are written as they are, so that no two of them become one.
+    fn keeps_keys(&self, plan: &Plan, id: Id, dict: &Any<'_, 'py>) -> bool {
+        let node = plan.node(id);
+        let (mut at, mut keeps) = (0, true);
+        while let (true, Some((key, _))) = (keeps, walk::pair_of(dict, &mut at)) {
+            let key = Exact::of(key.as_borrowed());
+            keeps = match node {
+                Node::Str | Node::Any => key == Exact::Str,
+                Node::Int => key == Exact::Int,
+                _ => false,
+            };
+        }
+        keeps
+    }
+
     /// A key as a plain object.
     fn key(
         &mut self,
@@ -419,8 +525,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         if let (Node::Str | Node::Any, Exact::Str) = (plan.node(id), Exact::of(name)) {
             return Ok(name.to_owned());
         }
-        let mut objects = Dumper::new(self.py, Objects::new(self.py), self.native && !T::IS_TEXT);
-        objects.node(plan, id, name, depth + 1)
+        let native = self.native && !T::IS_TEXT;
+        let mut objects = Dumper::new(self.py, self.target.objects(self.py), native);
+        objects.tries = self.tries.take();
+        let made = objects.node(plan, id, name, depth + 1);
+        self.tries = objects.tries.take();
+        made
     }
 
     // --- leaves ---
@@ -508,13 +618,16 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
     fn leaf(&mut self, node: &Node, object: Any<'_, 'py>) -> Outcome<Option<T::Value>> {
         let keep = self.native;
         match node {
+            Node::Uuid if keep => {
+                match object.is_instance(Types::get(self.py)?.uuid.bind(self.py))? {
+                    true => self.target.keep(object).map(Some),
+                    false => Ok(None),
+                }
+            }
             Node::Uuid => {
                 let mut text = leaf::Short::new();
                 if !leaf::uuid_text(&mut text, object)? {
                     return Ok(None);
-                }
-                if keep {
-                    return self.target.keep(object).map(Some);
                 }
                 self.target.short(&text).map(Some)
             }
@@ -599,7 +712,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return fail::invalid(fail::NOT_FINITE);
         }
         match self.native {
-            true => self.target.keep(value.as_borrowed()).map(Some),
+            true => self.target.keep_decimal(value.as_borrowed(), text).map(Some),
             false => self.target.plain_text(borrowed, text).map(Some),
         }
     }
@@ -705,16 +818,17 @@ pub(super) fn wrong_length<T>(required: usize, len: usize) -> Outcome<T> {
 }
 
 #[cold]
-fn too_deep<T>(object: Any<'_, '_>) -> Outcome<T> {
-    let what = format!("more than {DEPTH} objects and containers inside each other");
+fn too_deep<T>(object: Any<'_, '_>, limit: usize) -> Outcome<T> {
+    let what = format!("more than {limit} objects and containers inside each other");
     let hint = "flatten it, or look for one that contains itself";
     Err(Fault::refused(what, type_name(&object), hint).into())
 }
 
 #[cold]
-fn changed<T>(dict: Any<'_, '_>) -> Outcome<T> {
-    let what = "a dict changed while it was dumped".to_owned();
-    Err(Fault::refused(what, type_name(&dict), "dump a copy of it").into())
+fn changed<T>(container: Any<'_, '_>) -> Outcome<T> {
+    let kind = type_name(&container);
+    Err(Fault::refused(format!("a {kind} changed while it was dumped"), kind, "dump a copy of it")
+        .into())
 }
 
 /// A key of a dict as JSON has it.

@@ -33,6 +33,18 @@ pub(super) enum Errors {
     Schema(Box<Errors>),
 }
 
+impl Fail {
+    /// What ends the whole learns where.
+    #[cold]
+    #[allow(clippy::boxed_local, reason = "it comes in a box and leaves in one")]
+    pub(super) fn within(self: Box<Self>, segment: Segment) -> Box<Self> {
+        match *self {
+            Self::Fault(fault) => Box::new(Self::Fault(fault.within(segment))),
+            other => Box::new(other),
+        }
+    }
+}
+
 pub(super) enum Message {
     Static(&'static str),
     Owned(Box<str>),

@@ -2,16 +2,17 @@
 
 use super::class::{self, Object};
 use super::fail::{self, Outcome};
+use super::plan::Held;
 use crate::json;
 use crate::value::types::Types;
-use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfo,
-    PyTzInfoAccess,
+    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyList, PyTime, PyTimeAccess,
+    PyTzInfo, PyTzInfoAccess,
 };
 use std::ptr::NonNull;
 
@@ -149,7 +150,7 @@ pub(super) fn uuid(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
     make_uuid(py, u128::from_be_bytes(bytes)).map(Some)
 }
 
-fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
+pub(super) fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
     let uuids = uuids(py)?;
     let int = n.into_pyobject(py)?;
     let class = uuids.class.as_ptr().cast::<ffi::PyTypeObject>();
@@ -168,22 +169,11 @@ fn make_uuid(py: Python<'_>, n: u128) -> Outcome<Object> {
 #[inline(always)]
 pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Outcome<bool> {
     let py = object.py();
-    let uuids = uuids(py)?;
-    let is_exact = object.get_type_ptr().cast() == uuids.class.as_ptr();
-    if !is_exact && !object.is_instance(uuids.class.bind(py))? {
+    let class = &uuids(py)?.class;
+    if object.get_type_ptr().cast() != class.as_ptr() && !object.is_instance(class.bind(py))? {
         return Ok(false);
     }
-    let slot = match is_exact && !cfg!(Py_GIL_DISABLED) {
-        // SAFETY: of the very class the slot holds a reference or null.
-        true => unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() },
-        // What only says that it is one may be smaller.
-        false => std::ptr::null_mut(),
-    };
-    let n: u128 = match !slot.is_null() {
-        // SAFETY: an object that is alive, which the call holds.
-        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
-        false => object.getattr(intern!(py, "int"))?.extract()?,
-    };
+    let n = uuid_number(object)?;
     for (at, byte) in PLACES.into_iter().zip(n.to_be_bytes()) {
         let [high, low] = HEX_PAIRS[usize::from(byte)];
         text.bytes[at] = high;
@@ -194,6 +184,25 @@ pub(super) fn uuid_text(text: &mut Short, object: Borrowed<'_, '_, PyAny>) -> Ou
     }
     text.len = 36;
     Ok(true)
+}
+
+/// The number that a UUID is.
+#[inline(always)]
+pub(super) fn uuid_number(object: Borrowed<'_, '_, PyAny>) -> Outcome<u128> {
+    let py = object.py();
+    let uuids = uuids(py)?;
+    let is_exact = object.get_type_ptr().cast() == uuids.class.as_ptr();
+    let slot = match is_exact && !cfg!(Py_GIL_DISABLED) {
+        // SAFETY: of the very class the slot holds a reference or null.
+        true => unsafe { *object.as_ptr().cast::<u8>().add(uuids.int).cast::<class::Slot>() },
+        // What only says that it is one may be smaller.
+        false => std::ptr::null_mut(),
+    };
+    Ok(match !slot.is_null() {
+        // SAFETY: an object that is alive, which the call holds.
+        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
+        false => object.getattr(intern!(py, "int"))?.extract()?,
+    })
 }
 
 /// `00` to `ff`.
@@ -279,6 +288,37 @@ pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) ->
 pub(super) fn time_text(text: &mut Short, time: &Bound<'_, PyTime>) -> PyResult<()> {
     clock_text(text, time);
     offset_text(text, time.as_any(), time.get_tzinfo())
+}
+
+/// Whether it is a date, and of that very class.
+#[inline(always)]
+pub(super) fn is_day(object: Borrowed<'_, '_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyDate>()
+}
+
+/// The text of a datetime of that very class, if it is in UTC, with a `Z`, or without a zone; and whether it has one.
+#[inline(always)]
+pub(super) fn plain_moment(object: Borrowed<'_, '_, PyAny>) -> PyResult<Option<(Short, bool)>> {
+    if !object.is_exact_instance_of::<PyDateTime>() {
+        return Ok(None);
+    }
+    let moment = object.cast::<PyDateTime>()?;
+    let zone = moment.get_tzinfo();
+    let is_utc = match &zone {
+        Some(zone) => zone.as_ptr() == PyTzInfo::utc(object.py())?.as_ptr(),
+        None => !moment.get_fold(),
+    };
+    if !is_utc {
+        return Ok(None);
+    }
+    let mut text = Short::new();
+    date_text(&mut text, &*moment);
+    text.push(b'T');
+    clock_text(&mut text, &*moment);
+    if zone.is_some() {
+        text.push(b'Z');
+    }
+    Ok(Some((text, zone.is_some())))
 }
 
 /// What is left of a text.
@@ -572,6 +612,69 @@ pub(super) fn decimal(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
     decimal_of(&text)
 }
 
+/// Digits that fit into 64 bits.
+const DIGITS: usize = 18;
+
+/// Mantissa and exponent of a number that is written plainly and has few digits; none of `-0`, which they can't tell.
+#[inline(always)]
+pub(super) fn parts_of_decimal(text: &[u8]) -> Option<(i64, i64)> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > DIGITS {
+        return None;
+    }
+    let (mut mantissa, mut exponent, mut has_point) = (0i64, 0, false);
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                mantissa = mantissa * 10 + i64::from(byte - b'0');
+                exponent -= i64::from(has_point);
+            }
+            b'.' if !has_point => has_point = true,
+            _ => return None,
+        }
+    }
+    match negative {
+        true if mantissa == 0 => None,
+        true => Some((-mantissa, exponent)),
+        false => Some((mantissa, exponent)),
+    }
+}
+
+/// The Decimal of a mantissa and an exponent, if they are small.
+#[inline(always)]
+pub(super) fn decimal_of_parts(
+    py: Python<'_>,
+    mantissa: Option<i128>,
+    exponent: Option<i128>,
+) -> Outcome<Option<Object>> {
+    let (Some(mantissa), Some(exponent)) = (mantissa, exponent) else { return Ok(None) };
+    let few = i128::from(10u64.pow(DIGITS as u32));
+    if mantissa.abs() >= few || !(-(DIGITS as i128)..=0).contains(&exponent) {
+        return Ok(None);
+    }
+    let (mut rest, behind) = (mantissa.unsigned_abs() as u64, -exponent as usize);
+    // From its end: digits, the point among them, and at least one before it.
+    let mut text = [0; 2 * DIGITS];
+    let (mut at, mut count) = (text.len(), 0);
+    while rest > 0 || count <= behind {
+        if count == behind && behind > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        (rest, count) = (rest / 10, count + 1);
+    }
+    if mantissa < 0 {
+        at -= 1;
+        text[at] = b'-';
+    }
+    decimal(py, &text[at..])
+}
+
 /// The Decimal that the class makes of a str or an int.
 pub(super) fn decimal_of(value: &Bound<'_, PyAny>) -> Outcome<Option<Object>> {
     let py = value.py();
@@ -610,5 +713,58 @@ pub(super) fn rounded(
             error.restore(py);
             arithmetic(py)
         }
+    }
+}
+
+// --- arrays ---
+
+/// Whether it is an array of NumPy's, and of that dtype.
+pub(super) fn is_array(
+    object: Borrowed<'_, '_, PyAny>,
+    class: Borrowed<'_, '_, PyAny>,
+    dtype: Option<Held>,
+) -> PyResult<bool> {
+    let py = object.py();
+    if !object.is_instance(&class)? {
+        return Ok(false);
+    }
+    match dtype {
+        Some(dtype) => object.getattr(intern!(py, "dtype"))?.eq(dtype.bind(py)),
+        None => Ok(true),
+    }
+}
+
+/// An array as it is, if it is of that dtype, or one made of lists; `None` of what makes none.
+pub(super) fn array(
+    given: &Bound<'_, PyAny>,
+    class: Borrowed<'_, '_, PyAny>,
+    dtype: Option<Held>,
+) -> Outcome<Option<Object>> {
+    let py = given.py();
+    if given.is_instance(&class)? {
+        let fits = is_array(given.as_borrowed(), class, dtype)?;
+        return Ok(fits.then(|| own(given.clone())));
+    }
+    if !given.is_instance_of::<PyList>() {
+        return Ok(None);
+    }
+    let numpy = py.import(intern!(py, "numpy"))?;
+    let made = numpy.call_method1(intern!(py, "array"), (given, dtype.map(|held| held.bind(py))));
+    match made {
+        // Of objects, or of text where nobody asked for it: it was no array.
+        Ok(made) => {
+            let kind: String =
+                made.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "kind"))?.extract()?;
+            let is_one = dtype.is_some() || matches!(kind.as_str(), "b" | "i" | "u" | "f");
+            Ok(is_one.then(|| own(made)))
+        }
+        Err(error)
+            if error.is_instance_of::<PyValueError>(py)
+                || error.is_instance_of::<PyTypeError>(py)
+                || error.is_instance_of::<PyOverflowError>(py) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 //! 1. Values that wait for their object or list stand on one stack, which lets go of them whatever happens.
 //! 2. A part that is not valid is gone past, and the walk goes on, so that all is said that is wrong.
 
-use super::class::{Class, Object, Slot, owned};
+use super::class::{Class, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Id, Node, Plan, Temporal};
@@ -29,6 +29,8 @@ pub(super) struct Options {
     pub(super) unknown_is_error: Option<bool>,
     /// A key that stands twice is an error.
     pub(super) unique_keys: bool,
+    /// Dicts may be lists of pairs, as tables have them.
+    pub(super) pairs: bool,
 }
 
 /// References that wait, or null.
@@ -135,14 +137,57 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 }
             }
             (Node::Checked(checked), _) => self.checked(plan, checked, item, kind, depth),
-            (node, kind) => self.other(plan, node, item, kind, depth),
+            (_, Kind::Other) if S::MAKES => self.through_object(plan, id, item, depth),
+            (node, kind) => self.other(plan, id, node, item, kind, depth),
         }
+    }
+
+    /// What the source makes of an item that is of no basic type.
+    #[inline(never)]
+    fn through_object(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        if let Some(made) = self.source.leaf(plan.node(id))? {
+            return Ok(made);
+        }
+        let made = self.source.take(item)?;
+        let object = owned(self.py, made);
+        // An object of a registered type has been made, and brought to its newest version.
+        if let Node::Class(class) = plan.bare(id)
+            && !class.is_dict()
+            && class.has(object.as_borrowed())?
+        {
+            return Ok(new_reference(object.as_borrowed()));
+        }
+        self.plain(plan, id, &object, depth)
+    }
+
+    /// The same walk over an object.
+    pub(super) fn plain(
+        &mut self,
+        plan: &Plan,
+        id: Id,
+        object: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> Outcome<Object> {
+        let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
+        inner.tries = self.tries.take();
+        // SAFETY: a reference is never null.
+        let item = unsafe { NonNull::new_unchecked(object.as_ptr()) };
+        let made = inner.node(plan, id, item, depth);
+        self.tries = inner.tries.take();
+        made
     }
 
     #[inline(never)]
     fn other(
         &mut self,
         plan: &Plan,
+        id: Id,
         node: &Node,
         item: S::Item,
         kind: Kind,
@@ -155,6 +200,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             (_, Kind::Null) => {
                 self.source.pass(item)?;
                 return fail::null();
+            }
+            (Node::Array { class, dtype }, _) => {
+                let given = self.source.take(item)?;
+                let made = leaf::array(&owned(py, given), class.bind(py), *dtype)?;
+                return made.map_or_else(|| fail::invalid(message(node)), Ok);
             }
             (Node::Float, Kind::Int) => {
                 let int = self.source.take(item)?;
@@ -174,6 +224,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
             (Node::Tuple { .. }, _) if self.is_list(item, kind) => {
                 return self.tuple(plan, node, item, depth);
+            }
+            (Node::Dict(..), Kind::List) if self.options.pairs => {
+                if let Some(pairs) = self.source.as_object(item) {
+                    let dict = pyo3::types::PyDict::from_sequence(&pairs)?;
+                    return self.plain(plan, id, dict.as_any(), depth);
+                }
             }
             (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
                 return self.dict(plan, *key, *inner, item, depth);
@@ -352,9 +408,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if passed.is_err() {
             let name = self.source.key_name(map)?;
             let text = name.str()?;
-            self.source.note(|| Segment::key(&text.to_string_lossy()));
+            let segment = || Segment::key(&text.to_string_lossy());
+            self.source.note(segment);
+            return passed.map_err(|failed| failed.within(segment()));
         }
-        passed
+        Ok(())
     }
 
     // --- containers ---
@@ -516,6 +574,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         self.enter(item, depth)?;
         let py = self.py;
         let dict = pyo3::types::PyDict::new(py);
+        let mut refused = None;
         let mut errors = Gathered::default();
         let mut map = self.source.map(item, depth)?;
         while let Some((name, item)) = self.source.next_pair(&mut map)? {
@@ -545,10 +604,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                     self.source.note(segment);
                     match *failed {
                         Fail::Invalid(within) => said(&mut errors, "value", within)?,
-                        Fail::Fault(fault) => {
-                            return Err(Box::new(Fail::Fault(fault.within(segment()))));
-                        }
-                        Fail::Malformed => return Err(Box::new(Fail::Malformed)),
+                        other => return Err(Box::new(other).within(segment())),
                     }
                     continue;
                 }
@@ -559,8 +615,15 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
             // SAFETY: a dict that nobody else has seen, and two objects, of which it takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), named.as_ptr(), value.as_ptr()) } != 0 {
-                return unhashable(py, message(&Node::Dict(0, 0)));
+                // The rest is gone past.
+                match unhashable::<()>(py, message(&Node::Dict(0, 0))) {
+                    Err(failed) if matches!(*failed, Fail::Invalid(_)) => refused = Some(failed),
+                    failed => failed?,
+                }
             }
+        }
+        if let Some(failed) = refused {
+            return Err(failed);
         }
         if !errors.is_empty() {
             return errors.fail();

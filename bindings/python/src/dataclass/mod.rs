@@ -1,11 +1,13 @@
 //! Dataclasses to plain structures and JSON, and back: by a plan for each type, in one crossing.
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
-//! walks, `target` and `source` with `text` what they lead to and come from; `leaf` knows what is text outside;
+//! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
 //! `unions`, `scalars` and `checks` are the walks' rarer steps.
 
+mod cbor;
 mod checks;
 mod class;
+mod columns;
 mod dump;
 mod fail;
 mod inline;
@@ -13,6 +15,7 @@ mod leaf;
 mod load;
 mod plan;
 mod plans;
+mod rows;
 mod scalars;
 mod source;
 mod target;
@@ -21,18 +24,33 @@ mod tries;
 mod unions;
 mod walk;
 
+use crate::end::Timeout;
+use crate::frame::{Encoded, Frame};
 use crate::garbage::Pause;
-use crate::json;
+use crate::outgoing::Written;
+use crate::producer::Producer;
+use crate::table::Table;
+use crate::table::take::{self, Incoming};
+use crate::value::sink::BytesSink;
+use crate::value::{Fault, Writer};
+use crate::{json, meta};
+use cbor::{Cbor, Value};
+use columns::Columns;
 use dump::Dumper;
-use fail::{Fail, Outcome};
+use fail::{Fail, Gathered, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
-use source::Plain;
+use pyo3::types::{PyList, PyTuple};
+use rows::Rows;
+use slipring_codec::Format;
+use slipring_codec::error::Segment;
+use slipring_codec::token::{Fixed, Sink};
+use source::{Plain, Source};
 use std::ptr::NonNull;
-use target::{Json, Objects};
+use target::{Json, Objects, Target};
 
 /// Objects and containers that may stand inside each other, both ways.
 const DEPTH: usize = 512;
@@ -52,6 +70,7 @@ fn message(node: &Node) -> &'static str {
         Node::Set(_) | Node::FrozenSet(_) => "Not a valid set.",
         Node::Tuple { .. } | Node::TupleOf(_) => "Not a valid tuple.",
         Node::Dict(..) => "Not a valid mapping type.",
+        Node::Array { .. } => "Not a valid array.",
         Node::None => "Must be null.",
         _ => fail::REFUSED,
     }
@@ -97,7 +116,7 @@ fn load_options(strict: bool, unknown: Option<&str>, py: Python<'_>) -> PyResult
             Some(json::choose(py, "unknown", given, "ignore or raise", &all)?)
         }
     };
-    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false })
+    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false, pairs: false })
 }
 
 fn finished<T>(
@@ -115,8 +134,93 @@ fn finished<T>(
     })
 }
 
+/// How an object goes into a frame.
+#[derive(Clone, Copy)]
+enum Into {
+    Value,
+    Json,
+}
+
+/// An object by its plan into what a target makes of it.
+fn written<'py, T: Target<'py>>(plan: &Plan, object: &Bound<'py, PyAny>, target: T) -> PyResult<T> {
+    let mut dumper = Dumper::new(object.py(), target, !T::IS_TEXT);
+    let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
+    finished(made, plan.target.bind(object.py()), true, no_json)?;
+    Ok(dumper.target)
+}
+
+/// An object of an item that a source begins with.
+fn read<'py, S: Source<'py>>(
+    plan: &Plan,
+    loader: &mut Loader<'py, S>,
+    item: S::Item,
+) -> Outcome<Bound<'py, PyAny>> {
+    let _pause = plan.is_quiet.then(Pause::new);
+    Ok(class::owned(loader.py, loader.node(plan, plan.root, item, 0)?))
+}
+
 fn no_json() -> PyErr {
     PyTypeError::new_err("no JSON was read")
+}
+
+/// What can't be columns.
+#[cold]
+fn unsuited(what: &str) -> Box<Fail> {
+    let hint = "give such fields one type each, or send the objects as values";
+    Fault::refused(what.to_owned(), "column".to_owned(), hint).into()
+}
+
+/// Objects as the rows of a table.
+fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
+    let py = objects.py();
+    let rows = Rows { columns: Columns::of(py, plan)?, current: 0 };
+    let mut dumper = Dumper::new(py, rows, true);
+    let mut errors = Gathered::default();
+    let mut index = 0;
+    while let Some(object) = walk::item_of(&objects.as_any().as_borrowed(), index) {
+        dumper.target.current = 0;
+        if let Err(failed) = dumper.node(plan, plan.root, object.as_borrowed(), 0) {
+            errors.take(failed, || fail::index_name(py, index), || Segment::Index(index))?;
+        }
+        index += 1;
+    }
+    if !errors.is_empty() {
+        return errors.fail();
+    }
+    let (fields, len, columns) = dumper.target.columns.finish()?;
+    let batches = vec![slipring_codec::format::arrow::Rows { len, columns }];
+    Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches })
+}
+
+/// The objects of a table's rows.
+fn load_rows<'py>(
+    plan: &Plan,
+    rows: &Bound<'py, PyList>,
+    options: Options,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = rows.py();
+    let mut loader = Loader::new(py, Plain { py }, Options { pairs: true, ..options });
+    // SAFETY: a reference is never null.
+    let item = unsafe { NonNull::new_unchecked(rows.as_ptr()) };
+    let made = read(plan, &mut loader, item);
+    finished(made, plan.target.bind(py), false, no_json)
+}
+
+fn load_json<'py>(
+    py: Python<'py>,
+    plan: &Plan,
+    bytes: &[u8],
+    options: Options,
+    is_text: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut loader = Loader::new(py, json::reader(py, bytes, options.unique_keys), options);
+    loader.source.skip_space();
+    let made = read(plan, &mut loader, ()).and_then(|made| {
+        loader.source.expect_end()?;
+        Ok(made)
+    });
+    let malformed = || loader.source.raise(is_text);
+    finished(made, plan.target.bind(py), false, malformed)
 }
 
 /// `slipring.dataclass` is its public name.
@@ -159,11 +263,8 @@ pub(crate) mod _dataclass {
         let (plan, object) = both(cls, obj)?;
         let options = json::plain_options();
         let plan = plan.get();
-        let writer = json::writer(py, plan.room(), &options);
-        let mut dumper = Dumper::new(py, Json { writer }, false);
-        let made = dumper.node(plan, plan.root, object.as_borrowed(), 0);
-        finished(made, plan.target.bind(py), true, no_json)?;
-        let bytes = dumper.target.writer.out.finish().finish(py)?;
+        let writer = json::writer(py, BytesSink::new(plan.room()), &options);
+        let bytes = written(plan, &object, Json { writer })?.writer.out.finish().finish(py)?;
         plan.wrote(bytes.as_bytes().len());
         Ok(bytes.into_any())
     }
@@ -215,18 +316,147 @@ pub(crate) mod _dataclass {
             json::choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?;
         let plan = plan.get();
         json::with_bytes(data, "load_from_bytes", |bytes, is_text| {
-            let reader = json::reader(py, bytes, options.unique_keys);
-            let mut loader = Loader::new(py, reader, options);
-            let pause = plan.is_quiet.then(Pause::new);
-            loader.source.skip_space();
-            let made = loader.node(plan, plan.root, (), 0).map(|made| class::owned(py, made));
-            let made = made.and_then(|made| {
-                loader.source.expect_end()?;
-                Ok(made)
-            });
-            drop(pause);
-            let malformed = || loader.source.raise(is_text);
-            finished(made, plan.target.bind(py), false, malformed)
+            load_json(py, plan, bytes, options, is_text)
         })
+    }
+
+    /// Sends an object through a producer with nothing in between: as a value, a map of its fields by their names outside,
+    /// or with ``format="json"`` as JSON.
+    ///
+    /// It goes by ``cls``, or by its own class. In a value Decimals, UUIDs, dates, timedelta and bytes stay what they are,
+    /// and every language reads them as such; arrays and large bytes lie out of line. ``meta``, ``timeout`` and
+    /// ``drop_oldest`` are those of ``send``.
+    #[pyfunction]
+    #[pyo3(signature = (tx, obj, cls=None, /, *, format="value", meta=None, timeout=None, drop_oldest=false))]
+    fn to_frame<'py>(
+        tx: &Bound<'py, Producer>,
+        obj: &Bound<'py, PyAny>,
+        cls: Option<Bound<'py, PyAny>>,
+        format: &str,
+        meta: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        drop_oldest: bool,
+    ) -> PyResult<()> {
+        let py = obj.py();
+        let formats = [("value", Into::Value), ("json", Into::Json)];
+        let into = json::choose(py, "format", format, "value or json", &formats)?;
+        let (plan, object) = match cls {
+            Some(cls) => both(cls, Given(Some(obj.clone())))?,
+            None => both(obj.clone(), Given(None))?,
+        };
+        let plan = plan.get();
+        let timeout = Timeout::sending(timeout, drop_oldest)?;
+        let meta = meta.map(meta::encode).transpose()?;
+        let tx = tx.get();
+        match into {
+            Into::Value => tx.send_written(Format::Value, obj, meta.as_deref(), timeout, |out| {
+                let writer = Writer::new(py, Fixed::new(out), true);
+                let mut written = written(plan, &object, Cbor { writer })?.writer;
+                Ok(Written {
+                    len: written.encoder.len(),
+                    pieces: written.pieces.take().unwrap_or_default(),
+                    losses: std::mem::take(&mut written.losses),
+                })
+            }),
+            Into::Json => {
+                let options = json::plain_options();
+                tx.send_written(Format::Json, obj, meta.as_deref(), timeout, |out| {
+                    let writer = json::writer(py, Fixed::new(out), &options);
+                    let written = written(plan, &object, Json { writer })?.writer;
+                    let len = written.out.finish().len();
+                    Ok(Written { len, pieces: Vec::new(), losses: Vec::new() })
+                })
+            }
+        }
+    }
+
+    /// Objects as a ``slipring.Table``, whose schema is that of their class: which can be sent, and which every library takes
+    /// that knows Arrow.
+    ///
+    /// They go by ``cls``, or by the class of the first one. ``ValidationError`` says which fields are not of their types,
+    /// ``EncodeError`` the path of what can't be a column.
+    #[pyfunction]
+    #[pyo3(signature = (cls, objects=Given(None), /), text_signature = "(cls, objects=..., /)")]
+    fn to_arrow<'py>(cls: Bound<'py, PyAny>, objects: Given<'py>) -> PyResult<Table> {
+        let py = cls.py();
+        let (target, objects) = match objects {
+            Given(Some(objects)) => (Some(cls), objects),
+            Given(None) => (None, cls),
+        };
+        let objects = match objects.cast_into_exact::<PyList>() {
+            Ok(list) => list,
+            Err(other) => {
+                let items = other.into_inner().try_iter()?.collect::<PyResult<Vec<_>>>()?;
+                PyList::new(py, items)?
+            }
+        };
+        let plan = match (target, objects.len()) {
+            (Some(target), _) => plans::of_type(&target)?,
+            (None, 0) => {
+                let what = "of no objects the class is not known: to_arrow(cls, objects)";
+                return Err(PyValueError::new_err(what));
+            }
+            (None, _) => both(objects.get_item(0)?, Given(None))?.0,
+        };
+        let plan = plan.get();
+        let made = super::table(plan, &objects);
+        let made = finished(made, plan.target.bind(py), true, no_json)?;
+        Table::of(py, &made)
+    }
+
+    /// The objects of type ``cls`` that the rows of a table are: of slipring's, or of any library's that shows itself as Arrow.
+    /// Errors as those of ``load``.
+    #[pyfunction]
+    #[pyo3(signature = (cls, table, /, *, strict=true, unknown=None))]
+    fn from_arrow<'py>(
+        cls: &Bound<'py, PyAny>,
+        table: &Bound<'py, PyAny>,
+        strict: bool,
+        unknown: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let list = py.get_type::<PyList>().as_any().get_item(cls)?;
+        let plan = plans::of_type(&list)?;
+        let options = load_options(strict, unknown, py)?;
+        let rows = Table::of(py, &take::whole(table)?)?.to_pylist(py)?;
+        load_rows(plan.get(), &rows, options)
+    }
+
+    /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
+    /// the list of its rows, of other formats from the frame's value. Errors as those of ``load``.
+    ///
+    /// Arrays are views of the frame, as those of ``frame.value`` are.
+    #[pyfunction]
+    #[pyo3(signature = (cls, frame, /, *, strict=true, unknown=None))]
+    fn from_frame<'py>(
+        cls: &Bound<'py, PyAny>,
+        frame: &Bound<'py, Frame>,
+        strict: bool,
+        unknown: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let plan = plans::of_type(cls)?;
+        let plan = plan.get();
+        let options = load_options(strict, unknown, py)?;
+        let read = frame.get().read(py, |encoded| match encoded {
+            Encoded::Value(reader) => {
+                let options = Options { unique_keys: true, ..options };
+                let mut loader = Loader::new(py, Value::new(py, reader), options);
+                let made = read(plan, &mut loader, ()).and_then(|made| {
+                    loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?;
+                    Ok(made)
+                });
+                finished(made, plan.target.bind(py), false, no_json)
+            }
+            Encoded::Json(bytes) => load_json(py, plan, bytes, options, false),
+        })?;
+        if let Some(made) = read {
+            return Ok(made);
+        }
+        let value = frame.getattr(intern!(py, "value"))?;
+        match value.cast::<Table>() {
+            Ok(table) => load_rows(plan, &table.get().to_pylist(py)?, options),
+            Err(_) => load(cls, &value, strict, unknown),
+        }
     }
 }

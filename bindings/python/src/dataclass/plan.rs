@@ -76,6 +76,11 @@ pub(super) enum Node {
         /// strftime's; ISO without.
         format: Option<Held>,
     },
+    /// An array of NumPy's, and its dtype, if it is said.
+    Array {
+        class: Held,
+        dtype: Option<Held>,
+    },
     Choice(Box<Choice>),
     List(Id),
     Set(Id),
@@ -246,7 +251,7 @@ impl Plan {
             Node::Class(class) => class.is_quiet(),
             Node::Checked(checked) => checked.validators.is_empty(),
             Node::Choice(choice) => !choice.asks,
-            Node::Any | Node::Tuple { class: Some(_), .. } => false,
+            Node::Any | Node::Array { .. } | Node::Tuple { class: Some(_), .. } => false,
             _ => true,
         });
         let mut plan = Self {
@@ -363,6 +368,7 @@ impl<'py> Description<'py> {
             "datetime" => temporal(Temporal::DateTime)?,
             "date" => temporal(Temporal::Date)?,
             "time" => temporal(Temporal::Time)?,
+            "array" => Node::Array { class: self.held(1)?, dtype: self.optional(2)? },
             "choice" => Node::Choice(Box::new(self.choice()?)),
             "list" => Node::List(self.id(1)?),
             "set" => Node::Set(self.id(1)?),

@@ -10,7 +10,10 @@ use super::{leaf, message};
 use crate::value::types::Types;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyString, PyTime};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyMemoryView,
+    PyString, PyTime,
+};
 use std::ptr::NonNull;
 
 impl<'py, S: Source<'py>> Loader<'py, S> {
@@ -180,7 +183,21 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
     let fits = match node {
         Node::Str => object.is_instance_of::<PyString>(),
         Node::Int => object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>(),
-        Node::Bytes => object.is_instance_of::<PyBytes>(),
+        Node::Bytes if object.is_instance_of::<PyBytes>() => true,
+        // As frames give large ones.
+        Node::Bytes
+            if object.is_instance_of::<PyMemoryView>()
+                || object.is_instance_of::<PyByteArray>() =>
+        {
+            let bytes = py.get_type::<PyBytes>().call1((object,))?;
+            return Ok(Some(new_reference(bytes.as_borrowed())));
+        }
+        // As tables give it.
+        Node::Uuid if object.is_exact_instance_of::<PyBytes>() => {
+            let bytes = object.cast::<PyBytes>().map_err(PyErr::from)?;
+            let Ok(bytes) = bytes.as_bytes().try_into() else { return Ok(None) };
+            return leaf::make_uuid(py, u128::from_be_bytes(bytes)).map(Some);
+        }
         Node::Uuid => object.is_instance(Types::get(py)?.uuid.bind(py))?,
         Node::Delta => object.is_instance_of::<PyDelta>(),
         Node::Temporal { which: Temporal::DateTime, .. } => object.is_instance_of::<PyDateTime>(),

@@ -1,10 +1,11 @@
 //! What is loaded from: plain objects.
 //!
-//! The other source is JSON's reader (`text.rs`). A source gives the kind of an item; then exactly one of the other
+//! The other sources are JSON's reader (`text.rs`) and CBOR's (`cbor.rs`). A source gives the kind of an item; then exactly one of the other
 //! calls takes the item, or goes past it.
 
 use super::class::{Class, Object};
 use super::fail::{self, Outcome};
+use super::plan::Node;
 use super::walk;
 use crate::value::encode::{compact_ascii, text};
 use crate::value::types::Exact;
@@ -32,6 +33,8 @@ pub(super) trait Source<'py>: Sized {
     type Item: Copy;
     type List;
     type Map;
+    /// What is of no basic type is made by the source, and looked at as an object.
+    const MAKES: bool = false;
 
     fn kind(&mut self, item: Self::Item) -> Kind;
     /// The plain object that the item is.
@@ -42,6 +45,10 @@ pub(super) trait Source<'py>: Sized {
     fn text<R>(&mut self, item: Self::Item, use_it: impl FnOnce(&[u8]) -> R) -> Outcome<R>;
     /// A number as it is written: an int or a Decimal, where it is no object yet.
     fn exact(&mut self, item: Self::Item) -> Outcome<Option<Object>>;
+    /// What a node is made of, where the source has a form of its own for it and the item is written so.
+    fn leaf(&mut self, _node: &Node) -> Outcome<Option<Object>> {
+        Ok(None)
+    }
     /// The object itself, where there is one.
     fn as_object(&self, item: Self::Item) -> Option<Borrowed<'_, 'py, PyAny>>;
 

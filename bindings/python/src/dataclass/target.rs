@@ -1,15 +1,15 @@
-//! What a dump becomes: plain objects, or JSON.
+//! What a dump becomes: plain objects, or JSON; the third is CBOR (`cbor.rs`).
 
 use super::class::{self, Class, Field, Object};
 use super::dump;
 use super::fail::{self, Outcome};
 use super::leaf::Short;
-use crate::json::{self, JsonWriter, pairs};
+use crate::json::{self, JsonWriter, Lend, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use crate::value::encode::small_int;
 use crate::value::fault::Fault;
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{ffi, intern};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -22,6 +22,12 @@ pub(super) trait Target<'py>: Sized {
     type Map;
     type Record;
     const IS_TEXT: bool;
+    /// Containers that may stand inside each other.
+    const DEPTH: usize = super::DEPTH;
+    /// All fields are written, those that are None or missing included.
+    const IS_WHOLE: bool = false;
+    /// How many items a container has must be known before the first, and no key may be there twice.
+    const COUNTS: bool = false;
 
     /// None, bool, int, a finite float or a str, of these very types.
     fn scalar(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value>;
@@ -43,22 +49,35 @@ pub(super) trait Target<'py>: Sized {
     }
     /// An object as it is, where that was asked for.
     fn keep(&mut self, object: Any<'_, 'py>) -> Outcome<Self::Value>;
+    /// A Decimal as it is, and what `str` makes of it.
+    fn keep_decimal(&mut self, object: Any<'_, 'py>, _text: &[u8]) -> Outcome<Self::Value> {
+        self.keep(object)
+    }
+    /// An array of NumPy's.
+    fn array(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<Self::Value>;
     /// A plain object that was made meanwhile.
     fn structure(&mut self, object: Bound<'py, PyAny>, depth: usize) -> Outcome<Self::Value>;
     /// One of a type that dumps know nothing of.
     fn foreign(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<Self::Value>;
 
-    fn seq(&mut self) -> Self::Seq;
+    /// What parts become that are made before they are written.
+    fn objects(&self, py: Python<'py>) -> Objects<'py> {
+        Objects::new(py)
+    }
+
+    fn seq(&mut self, len: usize) -> Self::Seq;
     /// Before each item.
     fn item(&mut self, seq: &mut Self::Seq);
     fn add(&mut self, seq: &mut Self::Seq, value: Self::Value);
     fn end(&mut self, seq: Self::Seq) -> Outcome<Self::Value>;
 
     fn map(&mut self, len: usize) -> Outcome<Self::Map>;
-    /// The fields of a class.
-    fn record(&mut self, class: &Class) -> Outcome<Self::Record>;
+    /// The fields of a class, so many of them.
+    fn record(&mut self, class: &Class, len: usize) -> Outcome<Self::Record>;
     /// Before the value of a field.
     fn field(&mut self, record: &mut Self::Record, field: &Field);
+    /// A field of a dict that has it not.
+    fn absent(&mut self, _record: &mut Self::Record, _field: &Field) {}
     fn put_field(
         &mut self,
         record: &mut Self::Record,
@@ -77,6 +96,8 @@ pub(super) trait Target<'py>: Sized {
 pub(super) struct Objects<'py> {
     py: Python<'py>,
     stack: Vec<Object>,
+    /// Objects of other types stay what they are: who writes them knows more.
+    keeps: bool,
 }
 
 thread_local! {
@@ -89,7 +110,11 @@ const KEPT: usize = 1 << 14;
 
 impl<'py> Objects<'py> {
     pub(super) fn new(py: Python<'py>) -> Self {
-        Self { py, stack: SPARE.take() }
+        Self { py, stack: SPARE.take(), keeps: false }
+    }
+
+    pub(super) fn keeping(py: Python<'py>) -> Self {
+        Self { py, stack: SPARE.take(), keeps: true }
     }
 
     #[inline(always)]
@@ -145,20 +170,35 @@ impl<'py> Target<'py> for Objects<'py> {
         Ok(object.to_owned())
     }
 
+    fn array(&mut self, object: Any<'_, 'py>, _depth: usize) -> Outcome<Owned<'py>> {
+        Ok(if self.keeps {
+            object.to_owned()
+        } else {
+            object.call_method0(intern!(self.py, "tolist"))?
+        })
+    }
+
     fn structure(&mut self, object: Bound<'py, PyAny>, _depth: usize) -> Outcome<Owned<'py>> {
         Ok(object)
     }
 
     #[cold]
     fn foreign(&mut self, object: Any<'_, 'py>, _depth: usize) -> Outcome<Owned<'py>> {
+        if self.keeps {
+            return Ok(object.to_owned());
+        }
         let kind = crate::value::fault::type_name(&object);
         let what = format!("an object of type {kind} has no plain form");
         let hint = "make it a dataclass, or a dict, a list, a str or a number";
         Err(Fault::refused(what, kind, hint).into())
     }
 
+    fn objects(&self, py: Python<'py>) -> Objects<'py> {
+        Objects { py, stack: SPARE.take(), keeps: self.keeps }
+    }
+
     #[inline(always)]
-    fn seq(&mut self) -> usize {
+    fn seq(&mut self, _len: usize) -> usize {
         self.stack.len()
     }
 
@@ -191,12 +231,10 @@ impl<'py> Target<'py> for Objects<'py> {
     }
 
     #[inline(always)]
-    fn record(&mut self, class: &Class) -> Outcome<Record<'py>> {
+    fn record(&mut self, class: &Class, len: usize) -> Outcome<Record<'py>> {
         match class.template(self.py)? {
             Some((dict, places)) => Ok(Record { dict, places }),
-            None => {
-                Ok(Record { dict: self.map(class.fields.len())?, places: std::ptr::null_mut() })
-            }
+            None => Ok(Record { dict: self.map(len)?, places: std::ptr::null_mut() }),
         }
     }
 
@@ -265,14 +303,14 @@ impl<'py> Target<'py> for Objects<'py> {
 type Owned<'py> = Bound<'py, PyAny>;
 
 /// UTF-8 bytes of JSON.
-pub(super) struct Json<'py, 'o> {
-    pub(super) writer: JsonWriter<'py, 'o>,
+pub(super) struct Json<'py, 'o, S: Lend> {
+    pub(super) writer: JsonWriter<'py, 'o, S>,
 }
 
 /// Whether something was put into a container.
 pub(super) struct Begun(bool);
 
-impl<'py> Target<'py> for Json<'py, '_> {
+impl<'py, S: Lend> Target<'py> for Json<'py, '_, S> {
     type Value = ();
     type Seq = Begun;
     type Map = Begun;
@@ -324,6 +362,10 @@ impl<'py> Target<'py> for Json<'py, '_> {
         self.scalar(object)
     }
 
+    fn array(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<()> {
+        Ok(self.writer.write(object, depth)?)
+    }
+
     fn structure(&mut self, object: Bound<'py, PyAny>, depth: usize) -> Outcome<()> {
         Ok(self.writer.write(object.as_borrowed(), depth)?)
     }
@@ -334,7 +376,7 @@ impl<'py> Target<'py> for Json<'py, '_> {
     }
 
     #[inline(always)]
-    fn seq(&mut self) -> Begun {
+    fn seq(&mut self, _len: usize) -> Begun {
         self.writer.out.put(b"[");
         Begun(false)
     }
@@ -362,7 +404,7 @@ impl<'py> Target<'py> for Json<'py, '_> {
     }
 
     #[inline(always)]
-    fn record(&mut self, _class: &Class) -> Outcome<Begun> {
+    fn record(&mut self, _class: &Class, _len: usize) -> Outcome<Begun> {
         self.map(0)
     }
 

@@ -5,8 +5,9 @@
 
 use super::fail::Outcome;
 use crate::value::fault::{Fault, type_name};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 /// Items that may be gone through before the value's own are counted.
 const FREE: usize = 1 << 14;
@@ -85,9 +86,30 @@ fn count(whole: &Bound<'_, PyAny>) -> PyResult<usize> {
             waiting.extend(list);
         } else if let Ok(tuple) = object.cast_exact::<PyTuple>() {
             waiting.extend(tuple);
+        } else {
+            fields(&object, &mut waiting)?;
         }
     }
     Ok(count)
+}
+
+/// What an object with fields has in them; a dump goes through that.
+fn fields<'py>(object: &Bound<'py, PyAny>, into: &mut Vec<Bound<'py, PyAny>>) -> PyResult<()> {
+    let (py, class) = (object.py(), object.get_type());
+    let mut names = Vec::new();
+    if let Some(known) = class.getattr_opt(intern!(py, "__dataclass_fields__"))? {
+        names = known.try_iter()?.collect::<PyResult<_>>()?;
+    } else if let Some(known) = class.getattr_opt(intern!(py, "__attrs_attrs__"))? {
+        for field in known.try_iter()? {
+            names.push(field?.getattr(intern!(py, "name"))?);
+        }
+    }
+    for name in names {
+        if let Ok(name) = name.cast::<PyString>() {
+            into.extend(object.getattr_opt(name)?);
+        }
+    }
+    Ok(())
 }
 
 /// The items that one object shows.

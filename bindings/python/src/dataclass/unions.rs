@@ -10,7 +10,7 @@ use super::load::Loader;
 use super::message;
 use super::plan::{Id, Node, Plan, Temporal, Union};
 use super::source::{Kind, Plain, Source};
-use super::target::{Objects, Target};
+use super::target::Target;
 use super::tries::Tries;
 use crate::value::types::{Exact, Types};
 use pyo3::prelude::*;
@@ -45,7 +45,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             [] if object.is_none() => fail::null(),
             [] => fail::of(refusals(self.py, plan, union)),
             [one] => self.node(plan, one, object, depth),
-            _ => self.attempts(plan, &fitting, object, depth),
+            _ => {
+                let is_outermost = self.tries.is_none();
+                let whole = || Tries::of(&object.to_owned());
+                let tries = self.tries.take().unwrap_or_else(whole);
+                self.attempts(plan, &fitting, object, depth, tries, is_outermost)
+            }
         }
     }
 
@@ -57,17 +62,27 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         fitting: &[Id],
         object: Any<'_, 'py>,
         depth: usize,
+        tries: Tries,
+        is_outermost: bool,
     ) -> Outcome<T::Value> {
         let mut failed = None;
+        // What was written can't be taken back: so to an object first.
+        let mut objects = Dumper::new(self.py, self.target.objects(self.py), self.native);
+        objects.tries = Some(tries);
         for &id in fitting {
-            // What was written can't be taken back: so to an object first.
-            let mut objects = Dumper::new(self.py, Objects::new(self.py), self.native);
+            if let Some(tries) = &mut objects.tries {
+                tries.spend(self.py, 1)?;
+            }
             match objects.node(plan, id, object, depth) {
-                Ok(made) => return self.target.structure(made, depth),
+                Ok(made) => {
+                    self.tries = objects.tries.take().filter(|_| !is_outermost);
+                    return self.target.structure(made, depth);
+                }
                 Err(fail) if matches!(*fail, Fail::Invalid(_)) => failed = failed.or(Some(fail)),
                 Err(fail) => return Err(fail),
             }
         }
+        self.tries = objects.tries.take().filter(|_| !is_outermost);
         failed.map_or_else(fail::null, Err)
     }
 }
@@ -109,6 +124,7 @@ fn fits(plan: &Plan, id: Id, object: Any<'_, '_>, weak: bool) -> PyResult<bool> 
                 found
             }
         },
+        Node::Array { class, dtype } => super::leaf::is_array(object, class.bind(py), *dtype)?,
         Node::List(_) => object.is_instance_of::<PyList>(),
         Node::Set(_) => object.is_instance_of::<PySet>(),
         Node::FrozenSet(_) => object.is_instance_of::<PyFrozenSet>(),
@@ -353,6 +369,7 @@ fn accepts(
                 })
         }
         Node::List(_) | Node::Set(_) | Node::FrozenSet(_) => kind == Kind::List,
+        Node::Array { .. } => weak && kind == Kind::List,
         Node::TupleOf(_) | Node::Tuple { .. } => kind == Kind::List,
         Node::Dict(..) | Node::Class(_) => kind == Kind::Map,
         Node::Union(union) => {

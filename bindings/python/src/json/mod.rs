@@ -173,14 +173,14 @@ pub(crate) fn plain_options<'py>() -> write::Options<'py> {
 }
 
 /// Writes what a walk tells it to.
-pub(crate) type JsonWriter<'py, 'o> = Writer<'py, 'o, BytesSink, true>;
+pub(crate) type JsonWriter<'py, 'o, S> = Writer<'py, 'o, S, true>;
 
-pub(crate) fn writer<'py, 'o>(
+pub(crate) fn writer<'py, 'o, S: Lend>(
     py: Python<'py>,
-    room: usize,
+    sink: S,
     options: &'o write::Options<'py>,
-) -> JsonWriter<'py, 'o> {
-    Writer::new(py, BytesSink::new(room), options)
+) -> JsonWriter<'py, 'o, S> {
+    Writer::new(py, sink, options)
 }
 
 /// Reads what a walk asks it for.

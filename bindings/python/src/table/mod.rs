@@ -17,15 +17,16 @@ pub(crate) use give::Memory;
 
 use crate::error;
 use crate::frame::{Taking, other_version};
-use arrow_buffer::Buffer;
+use arrow_buffer::{Buffer, MutableBuffer};
 use give::Received;
 use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch};
+use slipring_codec::format::arrow::{self, Batch, Checks};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::sync::Arc;
+use take::Incoming;
 
 /// A table in the memory of a frame.
 #[pyclass(frozen, module = "slipring")]
@@ -76,6 +77,25 @@ pub(crate) fn open(
 impl Table {
     pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
         Self { memory, table }
+    }
+
+    /// A table in memory of its own, as it would lie in a frame.
+    pub(crate) fn of(py: Python<'_>, table: &Incoming) -> PyResult<Self> {
+        let plan = send::planned(py, table, None)?;
+        let written = py.detach(|| {
+            let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
+            plan.write(&mut body, None).map(|()| Buffer::from(body))
+        });
+        let body = written.map_err(|refused| error::encode(py, &refused, "arrow"))?;
+        let (format, flags) = (plan.format().code(), plan.flags());
+        let read = Body::open(format, flags, plan.type_code(), &body).and_then(|body| {
+            let Content::Arrow(headed) = body.content()? else {
+                unreachable!("it was planned as a table")
+            };
+            arrow::read(&headed, None, Checks::default())
+        });
+        let table = read.map_err(|found| error::decode(py, &found, "arrow"))?;
+        Ok(Self::new(Memory::Copy(body.clone()), Arc::new(table)))
     }
 
     /// Its memory, and where in it the columns lie.
@@ -308,7 +328,7 @@ impl Table {
     }
 
     /// Each row as a dict. Needs no other package.
-    fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    pub(crate) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.rows_by(&objects::Reader::new(py, &self.memory))
     }
 

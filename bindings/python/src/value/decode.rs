@@ -37,7 +37,7 @@ pub(crate) enum Place<'a, 'py> {
 /// Goes through CBOR and makes what it says.
 pub(crate) struct Reader<'a, 'py> {
     py: Python<'py>,
-    decoder: Decoder<'a>,
+    pub(crate) decoder: Decoder<'a>,
     place: Place<'a, 'py>,
     /// Whether pickles among it may be loaded.
     trusted: bool,
@@ -71,6 +71,16 @@ impl<'a, 'py> Reader<'a, 'py> {
         let value = self.read(0, 0, Use::Value)?;
         self.decoder.finish()?;
         Ok(value)
+    }
+
+    /// The next item, for who goes through the containers around it by himself: so many, which still expect `owed` items.
+    pub(crate) fn item(&mut self, depth: usize, owed: usize) -> Made<'py> {
+        self.read(depth, owed, Use::Value)
+    }
+
+    /// The same for a key.
+    pub(crate) fn key_at(&mut self, depth: usize, owed: usize) -> Made<'py> {
+        self.key(depth, owed, 0)
     }
 
     /// Reads an item, which `depth` others enclose, and beside which `owed` items are still to come.

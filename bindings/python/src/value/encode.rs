@@ -94,6 +94,22 @@ impl<'py, S: Sink> Writer<'py, S> {
         Ok(())
     }
 
+    /// Writes bytes, a date or a time, a Decimal or the like, for who knows that it is one.
+    pub(crate) fn leaf(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
+        if Exact::of(object) == Exact::Bytes {
+            return self.larger(Exact::Bytes, object, 0);
+        }
+        let object = &object.to_owned();
+        if temporal::write(object, &mut self.encoder)? {
+            self.subclass_of(object, temporal::is_exact(object));
+            return Ok(());
+        }
+        match self.numbers(object, Types::get(self.py)?)? {
+            true => Ok(()),
+            false => self.other(object, 0),
+        }
+    }
+
     fn larger(&mut self, kind: Exact, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
         match kind {
             Exact::Dict => self.dict(&object.to_owned(), depth),

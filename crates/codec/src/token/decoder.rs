@@ -143,6 +143,30 @@ impl<'a> Decoder<'a> {
         Some(f64::from_be_bytes(*bits))
     }
 
+    /// The first byte of the next token, left where it is.
+    #[inline(always)]
+    pub fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    /// If these very bytes come next, steps over them: for clients that expect a token, and know how it is written
+    /// mostly. Otherwise stays where it is.
+    ///
+    /// ```
+    /// # use slipring_codec::{Decoder, Token};
+    /// let mut decoder = Decoder::new(b"\x64site\x04");
+    /// assert!(!decoder.take_exact(b"\x64size"));
+    /// assert!(decoder.take_exact(b"\x64site"));
+    /// assert_eq!(decoder.token()?, Token::Unsigned(4));
+    /// # Ok::<(), slipring_codec::DecodeError>(())
+    /// ```
+    #[inline(always)]
+    pub fn take_exact(&mut self, bytes: &[u8]) -> bool {
+        let there = self.input[self.at..].starts_with(bytes);
+        self.at += if there { bytes.len() } else { 0 };
+        there
+    }
+
     /// The same input from another place on, which must be one where a token begins.
     pub fn from(&self, offset: usize) -> Self {
         Decoder { input: self.input, at: offset.min(self.input.len()) }

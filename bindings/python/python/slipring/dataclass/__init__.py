@@ -33,23 +33,28 @@ from __future__ import annotations
 
 from .._native import _dataclass
 from ..errors import ValidationError
-from ._frames import from_frame, to_frame
 from ._options import Meta, meta, options
 
 dump = _dataclass.dump
 dump_to_bytes = _dataclass.dump_to_bytes
 load = _dataclass.load
 load_from_bytes = _dataclass.load_from_bytes
+to_frame = _dataclass.to_frame
+from_frame = _dataclass.from_frame
+to_arrow = _dataclass.to_arrow
+from_arrow = _dataclass.from_arrow
 
 __all__ = [
     "Meta",
     "ValidationError",
     "dump",
     "dump_to_bytes",
+    "from_arrow",
     "from_frame",
     "load",
     "load_from_bytes",
     "meta",
     "options",
+    "to_arrow",
     "to_frame",
 ]

@@ -1,12 +1,12 @@
 """Dataclasses to plain structures and to JSON, and back, checked all the way."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from typing_extensions import Buffer
 
+from .._native import Frame, Producer, Table, _Meta, _Timeout
 from ..errors import ValidationError as ValidationError
-from ._frames import from_frame as from_frame
-from ._frames import to_frame as to_frame
 from ._options import Meta as Meta
 from ._options import meta as meta
 from ._options import options as options
@@ -18,11 +18,13 @@ __all__ = [
     "ValidationError",
     "dump",
     "dump_to_bytes",
+    "from_arrow",
     "from_frame",
     "load",
     "load_from_bytes",
     "meta",
     "options",
+    "to_arrow",
     "to_frame",
 ]
 
@@ -80,4 +82,60 @@ def load_from_bytes(
     frame's view.
 
     As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON is none.
+    """
+
+def to_frame(
+    tx: Producer,
+    obj: object,
+    cls: Any = None,
+    /,
+    *,
+    format: Literal["value", "json"] = "value",
+    meta: _Meta = None,
+    timeout: _Timeout = None,
+    drop_oldest: bool = False,
+) -> None:
+    """Sends an object through a producer with nothing in between: as a value, a map of its fields by their names outside,
+    or with ``format="json"`` as JSON.
+
+    It goes by ``cls``, or by its own class. In a value Decimals, UUIDs, dates, timedelta and bytes stay what they are,
+    and every language reads them as such; arrays and large bytes lie out of line. ``meta``, ``timeout`` and
+    ``drop_oldest`` are those of ``send``.
+    """
+
+@overload
+def to_arrow(objects: Iterable[object], /) -> Table: ...
+@overload
+def to_arrow(cls: Any, objects: Iterable[object], /) -> Table:
+    """Objects as a ``slipring.Table``, whose schema is that of their class: which can be sent, and which every library takes
+    that knows Arrow.
+
+    They go by ``cls``, or by the class of the first one. ``ValidationError`` says which fields are not of their types,
+    ``EncodeError`` the path of what can't be a column.
+    """
+
+@overload
+def from_arrow(
+    cls: type[T], table: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> list[T]: ...
+@overload
+def from_arrow(
+    cls: Any, table: object, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> list[Any]:
+    """The objects of type ``cls`` that the rows of a table are: of slipring's, or of any library's that shows itself as Arrow.
+    Errors as those of ``load``.
+    """
+
+@overload
+def from_frame(
+    cls: type[T], frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> T: ...
+@overload
+def from_frame(
+    cls: Any, frame: Frame, /, *, strict: bool = True, unknown: Literal["ignore", "raise", None] = None
+) -> Any:
+    """The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
+    the list of its rows, of other formats from the frame's value. Errors as those of ``load``.
+
+    Arrays are views of the frame, as those of ``frame.value`` are.
     """

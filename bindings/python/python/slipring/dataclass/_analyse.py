@@ -174,6 +174,8 @@ class Nodes:
         cls = origin if origin is not None else tp
         if not isinstance(cls, type):
             raise TypeError(f"{tp!r} is no type that can be dumped and loaded")
+        if _is_array(cls):
+            return self.place(("array", cls, _dtype(args, env)))
         if issubclass(cls, enum.Enum):
             return self.place(_enumeration(cls, meta))
         if _fields.is_class(cls):
@@ -324,6 +326,22 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+def _is_array(cls: type) -> bool:
+    """Whether it is NumPy's array; who has not imported NumPy has none."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(cls, numpy.ndarray)
+
+
+def _dtype(args: tuple[Any, ...], env: dict[Any, Any]) -> Any:
+    """The dtype of ``ndarray[shape, dtype[scalar]]``, which is what ``NDArray[scalar]`` stands for; None if it is not said."""
+    numpy = sys.modules["numpy"]
+    scalar = typing.get_args(args[1])[0] if len(args) == 2 and typing.get_args(args[1]) else None
+    scalar = env.get(scalar, scalar) if isinstance(scalar, TypeVar) else scalar
+    if not isinstance(scalar, type) or scalar in (numpy.generic, numpy.number, numpy.integer, numpy.floating):
+        return None
+    return numpy.dtype(scalar)
 
 
 def _extras(tp: Any) -> list[Meta]:

@@ -1,0 +1,281 @@
+"""Dataclasses: options of fields, classes and calls, unions of classes, and what can't be."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import doctest
+import enum
+import json
+import sys
+import typing
+
+import pytest
+from test_dataclass import Circle, Color, Inner, Level, Named, Square, there_and_back
+from test_dataclass_classes import Derived, Ints
+
+import slipring
+from slipring import dataclass
+
+D = decimal.Decimal
+T = typing.TypeVar("T")
+UTC = dt.timezone.utc
+field, meta, Meta = dataclasses.field, dataclass.meta, dataclass.Meta
+
+
+@dataclass.options(rename="camelCase")
+@dataclasses.dataclass
+class Camel:
+    first_name: str
+    _private: int = 1
+    http_port_8080: int = 2
+    given: int = field(default=3, metadata=meta(alias="as-it-is"))
+    noted: typing.Annotated[int, Meta(alias="fromType")] = 4
+
+
+def test_names_outside():
+    """D4: aliases and cases, both ways."""
+    plain = {"firstName": "a", "private": 1, "httpPort8080": 2, "as-it-is": 3, "fromType": 4}
+    there_and_back(Camel, Camel("a"), plain)
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(Camel, {"first_name": "a"})
+    assert caught.value.messages == {"firstName": ["Missing data for required field."]}
+    for rename, name in {
+        "PascalCase": "FirstName",
+        "kebab-case": "first-name",
+        "SCREAMING_CASE": "FIRST_NAME",
+        str.title: "First_Name",
+        None: "first_name",
+    }.items():
+        cls = dataclass.options(rename=rename)(dataclasses.make_dataclass("Cls", [("first_name", int)]))
+        there_and_back(cls, cls(1), {name: 1})
+    odd = dataclasses.make_dataclass("Odd", [("a", int, field(metadata=meta(alias='quo"te\\ \n é')))])
+    there_and_back(odd, odd(1), {'quo"te\\ \n é': 1})
+    assert dataclass.load_from_bytes(Inner, b'{"\\u0061": 5}') == Inner(5)
+    with pytest.raises(TypeError, match="both called 'x' outside"):
+        dataclass.dump(dataclasses.make_dataclass("Two", [("x", int), ("y", int, field(default=1, metadata=meta(alias="x")))])(1))
+
+
+def test_fields_that_are_not_known():
+    """D4: ignored, or refused by name; the class says it, or the call."""
+    strict = dataclass.options(unknown="raise")(dataclasses.make_dataclass("Strict", [("a", int)]))
+    derived = dataclasses.make_dataclass("Derived", [("b", int, 1)], bases=(strict,))
+    given = {"x": [1, {"deep": None}], "a": 1, "y é": 2}
+    for load in (dataclass.load, lambda tp, given, **kw: dataclass.load_from_bytes(tp, json.dumps(given), **kw)):
+        assert load(Inner, given) == Inner(1)
+        for cls, options in ((strict, {}), (derived, {}), (Inner, {"unknown": "raise"})):
+            with pytest.raises(dataclass.ValidationError) as caught:
+                load(cls, given, **options)
+            assert caught.value.messages == {"x": ["Unknown field."], "y é": ["Unknown field."]}
+        assert load(strict, given, unknown="ignore") == strict(1)
+    with pytest.raises(slipring.InvalidOption, match="unknown"):
+        dataclass.load(Inner, {}, unknown="drop")
+
+
+def test_none_left_out():
+    """D4."""
+    cls = dataclass.options(omit_none=True)(
+        dataclasses.make_dataclass("Cls", [("a", int), ("b", typing.Optional[int], None), ("c", typing.Optional[str], None)])
+    )
+    assert dataclass.dump(cls(1)) == {"a": 1} and dataclass.dump_to_bytes(cls(1, c="x")) == b'{"a":1,"c":"x"}'
+    assert dataclass.load(cls, {"a": 1}) == cls(1)
+
+
+def test_options_of_fields():
+    """D2: places, rounding, formats, members by name; also through Optional, and in Annotated."""
+
+    @dataclasses.dataclass
+    class Cls:
+        price: typing.Optional[D] = field(default=None, metadata=meta(places=2, rounding=decimal.ROUND_UP))
+        rates: list[typing.Annotated[D, Meta(places=1)]] = field(default_factory=list)
+        day: dt.date | None = field(default=None, metadata=meta(format="%d.%m.%Y"))
+        at: typing.Annotated[dt.datetime | None, Meta(format="%Y%m%d %H%M%z")] = None
+        hour: dt.time | None = field(default=None, metadata=meta(format="%H"))
+        color: Color | None = field(default=None, metadata=meta(by="name"))
+
+    obj = Cls(D("1.001"), [D("0.25")], dt.date(2026, 1, 2), dt.datetime(2026, 1, 2, 3, 4, tzinfo=UTC), dt.time(5), Color.RED)
+    plain = {"price": "1.01", "rates": ["0.2"], "day": "02.01.2026", "at": "20260102 0304+0000", "hour": "05", "color": "RED"}
+    assert dataclass.dump(obj) == plain == json.loads(dataclass.dump_to_bytes(obj))
+    given = plain | {"price": "1.0001", "rates": ["0.34", 1, 0.55]}
+    rounded = dataclasses.replace(obj, price=D("1.01"), rates=[D("0.3"), D("1.0"), D("0.6")])
+    for loaded in (dataclass.load(Cls, given), dataclass.load_from_bytes(Cls, json.dumps(given))):
+        assert loaded == rounded and str(loaded.rates) == str(rounded.rates)
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(Cls, {"price": "1" * 40, "day": "2026-01-02", "color": "red"})
+    assert caught.value.messages == {
+        "price": ["Not a valid number."],
+        "day": ["Not a valid date."],
+        "color": ["Must be one of: RED, BLUE."],
+    }
+
+
+def test_discriminators():
+    """D2: declared, found by Literal, not first in the object, in classes that contain the union."""
+
+    @dataclasses.dataclass
+    class Leaf:
+        name: str
+        op: typing.Literal["leaf"] = "leaf"
+
+    @dataclasses.dataclass
+    class Tree:
+        left: typing.Any
+        op: typing.Literal["tree"] = "tree"
+
+    tp = typing.Annotated[Leaf | Tree, Meta(discriminator="op")]
+    for value in (Leaf("x"), Tree(1)):
+        assert dataclass.load(tp, dataclass.dump(tp, value)) == value
+        assert dataclass.load_from_bytes(tp, dataclass.dump_to_bytes(tp, value)) == value
+    assert dataclass.load_from_bytes(tp, b' { "op" : "leaf" , "name" : "x" } ') == Leaf("x")
+    for bad, messages in [
+        ({"op": "x"}, {"op": ["Must be one of: leaf, tree."]}),
+        ({"name": "x"}, {"op": ["Missing data for required field."]}),
+        ({"op": "leaf"}, {"name": ["Missing data for required field."]}),
+        (5, {"_schema": ["Invalid input type."]}),
+    ]:
+        for load in (dataclass.load, lambda tp, bad: dataclass.load_from_bytes(tp, json.dumps(bad))):
+            with pytest.raises(dataclass.ValidationError) as caught:
+                load(tp, bad)
+            assert caught.value.messages == messages
+    with pytest.raises(TypeError, match="no field that tells"):
+        dataclass.load(typing.Annotated[Leaf | Inner, Meta(discriminator="op")], {})
+    assert dataclass.load(Expr, {"kind": "neg", "of": {"kind": "num", "n": 1}}) == Neg("neg", Num("num", 1))
+
+
+@dataclasses.dataclass
+class Num:
+    kind: typing.Literal["num"]
+    n: int
+
+
+@dataclasses.dataclass
+class Neg:
+    kind: typing.Literal["neg"]
+    of: Num | Neg
+
+
+Expr = typing.Union[Num, Neg]
+
+
+def test_shapes_choose_among_classes_without_a_discriminator():
+    """D2: the one whose fields are there, and that knows most of what is."""
+    assert dataclass.load(Square | Named, {"side": 1.0, "label": "x", "extra": 2}) == Named(1.0, "x", 2)
+    assert dataclass.load(Square | Named, {"side": 1.0}) == Square(1.0)
+    assert dataclass.load_from_bytes(Circle | Square, b'{"side": 1}') == Square(1.0)
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(Circle | Named, {"side": 1.0, "label": 5})
+    assert caught.value.messages == {"label": ["Not a valid string."]}
+
+
+def test_other_types_on_request():
+    """D2: strict by default; `strict=False` takes what marshmallow takes."""
+
+    @dataclasses.dataclass
+    class Cls:
+        n: int = 0
+        x: float = 0.0
+        b: bool = False
+        s: str = ""
+        d: dt.timedelta = dt.timedelta(0)
+
+    given = {"n": " 12 ", "x": "1.5", "b": "Yes", "s": 5, "d": 90}
+    want = Cls(12, 1.5, True, "5", dt.timedelta(seconds=90))
+    data = json.dumps(given)
+    assert dataclass.load(Cls, given, strict=False) == want == dataclass.load_from_bytes(Cls, data, strict=False)
+    assert dataclass.load(Cls, {"n": 2.0, "b": 0}, strict=False) == Cls(2)
+    for load in (lambda: dataclass.load(Cls, given), lambda: dataclass.load_from_bytes(Cls, data)):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            load()
+        assert list(caught.value.messages) == ["n", "x", "b", "s", "d"]
+    bad = {"n": "1.5", "x": "nan", "b": "maybe", "s": None, "d": "soon"}
+    for load in (dataclass.load, lambda tp, bad, **kw: dataclass.load_from_bytes(tp, json.dumps(bad), **kw)):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            load(Cls, bad, strict=False)
+        assert list(caught.value.messages) == ["n", "x", "b", "s", "d"]
+
+
+def test_booleans_are_no_numbers():
+    """D2."""
+    for tp, given in [(int, True), (float, False), (D, True), (bool, 1), (str, 1), (int, 1.0), (typing.Literal[1], True), (Level, True)]:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, given)
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load_from_bytes(tp, json.dumps(given))
+    for tp, given in [(int, True), (float, False), (bool, 1), (str, 1), (int, 1.0), (D, 1.5)]:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.dump(tp, given)
+
+
+# --- what can't be ---
+
+
+class Unknown:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("tp", "says"),
+    [
+        (Unknown, "Unknown is no type"),
+        (typing.Callable[[int], int], "no type that can be"),
+        ("Inner", "is a name and not a type"),
+        (list["Inner"], "is a name and not a type"),
+        (5, "no type that can be"),
+        (typing.Literal[1.5], "has no form outside"),
+        (enum.Enum("Odd", {"A": (1, 2)}), "by=\"name\""),
+        (typing.Annotated[int | str, Meta(discriminator="x")], "at least two classes"),
+    ],
+)
+def test_types_that_have_no_plan(tp, says):
+    """R9: said when the type is first seen."""
+    with pytest.raises(TypeError, match=says):
+        dataclass.load(tp, {})
+
+
+def test_annotations_that_nobody_knows():
+    """R9."""
+
+    @dataclasses.dataclass
+    class Here:
+        me: Here | None
+        other: Nowhere  # noqa: F821
+
+    with pytest.raises(TypeError, match="'Nowhere', which its module does not know"):
+        dataclass.dump(Here(None, None))
+
+    @dataclasses.dataclass
+    class Self:
+        me: Self | None
+
+    assert dataclass.load(Self, {"me": {"me": None}}) == Self(Self(None))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"places": -1}, {"places": True}, {"rounding": "up"}, {"by": "x"}, {"validate": 5}, {"alias": 5}, {"validate": [(int, 5)]}],
+)
+def test_options_are_checked_when_they_are_given(given):
+    """R9."""
+    with pytest.raises((TypeError, ValueError)):
+        meta(**given)
+    with pytest.raises((TypeError, ValueError)):
+        dataclass.options(rename="snake")
+
+
+def test_the_documentation_is_true():
+    """The examples of the module."""
+    result = doctest.testmod(dataclass, extraglobs={"annotations": None})
+    assert result.attempted > 5 and not result.failed
+
+
+def test_a_newer_python_knows_type_aliases():
+    """D2."""
+    if sys.version_info < (3, 12):
+        Alias = typing.TypeAlias
+        assert Alias is not None
+        return
+    space: dict = {}
+    exec("type Ints = list[int]\ntype Pairs[T] = list[tuple[T, T]]", space)
+    assert dataclass.load(space["Ints"], [1]) == [1]
+    assert dataclass.load(space["Pairs"][int], [[1, 2]]) == [(1, 2)]
