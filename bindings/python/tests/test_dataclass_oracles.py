@@ -134,16 +134,18 @@ WRONG = [None, True, 5, -7, 1 << 70, 1.5, "", "x", "red", "a", [], [None], ["x",
 def mutated(draw, plain):
     """The same structure with up to three places changed."""
     plain = copy.deepcopy(plain)
+    # Each time another one: what was put in may be changed next.
+    wrong = st.sampled_from(WRONG).map(copy.deepcopy)
     for _ in range(draw(st.integers(0, 3))):
         at = plain
         while True:
             inside = list(at) if isinstance(at, dict) else list(range(len(at)))
             what = draw(st.integers(0, 9))
             if isinstance(at, dict) and (what == 0 or not inside):
-                at[draw(st.sampled_from(["f0", "f9", "other1", "k"]))] = draw(st.sampled_from(WRONG))
+                at[draw(st.sampled_from(["f0", "f9", "other1", "k"]))] = draw(wrong)
                 break
             if not inside:
-                at.append(draw(st.sampled_from(WRONG)))
+                at.append(draw(wrong))
                 break
             key = draw(st.sampled_from(inside))
             if what == 1:
@@ -152,7 +154,7 @@ def mutated(draw, plain):
             if what < 6 and isinstance(at[key], (dict, list)):
                 at = at[key]
                 continue
-            at[key] = copy.deepcopy(draw(st.sampled_from(WRONG)))
+            at[key] = draw(wrong)
             break
     return plain
 
