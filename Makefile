@@ -10,6 +10,11 @@ SHELL := /bin/bash
 KILLS ?= 200
 FUZZ_SECONDS ?= 10
 STORM_SECONDS ?= 60
+
+# Generated examples are the same ones each time, so that a failure is of the change at hand, unless SLIPRING_RANDOM is set.
+ifeq ($(SLIPRING_RANDOM),)
+export PROPTEST_RNG_SEED ?= 1
+endif
 LOOM_PREEMPTIONS ?= 3
 BENCH_ARGS ?=
 BENCH_FEATURES ?= peers

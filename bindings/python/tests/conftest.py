@@ -10,12 +10,18 @@ import subprocess
 import sys
 import textwrap
 
+import hypothesis
 import numpy as np
 import pytest
 
 import slipring
 
 _numbers = itertools.count()
+
+# The same examples each time, so that a failure is of the change at hand; ever new ones for who looks for more.
+hypothesis.settings.register_profile("steady", derandomize=True)
+if not os.environ.get("SLIPRING_RANDOM"):
+    hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture
