@@ -36,7 +36,7 @@ pub(crate) fn view<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py
         let kind = object.get_type().fully_qualified_name();
         let kind = kind.map_or_else(|_| "unknown".into(), |name| name.to_string());
         let what = format!("an object of type {kind} shows an array that can't be read: {cause}");
-        let hint = "send it as a NumPy array, or as bytes";
+        let hint = "send it as a NumPy array, as bytes, or with format=\"pickle\"";
         let error = error::unsendable(py, &what, "$", &kind, hint);
         error.set_cause(py, Some(cause));
         error
