@@ -599,6 +599,41 @@ fn faults_name_their_buffer() {
     }
 }
 
+/// P9: a view under a null is looked at as any other: libraries follow it.
+#[test]
+fn null_views_are_of_bytes_that_are_there() {
+    let texts = [Some("a text that no view holds in itself"), None, Some("short"), None];
+    for columns in [
+        Arc::new(texts.into_iter().collect::<StringViewArray>()) as ArrayRef,
+        Arc::new(
+            texts.map(|text| text.map(str::as_bytes)).into_iter().collect::<BinaryViewArray>(),
+        ),
+    ] {
+        let sent = RecordBatch::try_from_iter([("v", columns)]).unwrap();
+        let (body, table) = round_trip(&[sent]);
+        let views = table.batches[0].columns[0].buffers[0].start;
+        for (row, len, buffer, offset, good) in [
+            (1, 13, 0, 0x7000_0000, false),
+            (1, 13, 1, 0, false),
+            (3, 36, 0, 0, false),
+            (3, -1, 0, 0, false),
+            (3, 13, 0, -1, false),
+            (3, 13, -1, 0, false),
+            (3, 35, 0, 0, true),
+            (1, 12, 77, -5, true),
+        ] {
+            let mut spoilt = body.clone();
+            for (at, word) in [(0, len), (8, buffer), (12, offset)] {
+                spoilt[views + 16 * row + at..][..4].copy_from_slice(&i32::to_le_bytes(word));
+            }
+            for checks in [Checks::Safe, Checks::Full] {
+                let read = open(1, &spoilt, None, checks);
+                assert_eq!(read.is_ok(), good, "{row} {len} {buffer} {offset}");
+            }
+        }
+    }
+}
+
 /// P9: an index is of a value, whatever its width and sign and however many values there are; under a null it may be anything.
 #[test]
 fn indices_of_every_width_are_bounded() {

@@ -285,8 +285,8 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    /// Every view is short, or of bytes that are there. A null one may be anything by Arrow's rules; it is looked
-    /// at as an index is.
+    /// Every view is short, or of bytes that are there: also where it is null. By Arrow's rules a null one may be anything, but
+    /// libraries compare and hash views without a look at what is null, and writers leave zeros there.
     fn views(&self, checks: Checks) -> Result<(), DecodeError> {
         let views = &self.buffer(0).as_chunks::<16>().0[..self.column.len];
         let data = &self.column.buffers[1..];
@@ -294,12 +294,10 @@ impl<'a> Bytes<'a> {
         for (row, bytes) in views.iter().enumerate() {
             let view = View::parse(bytes);
             let held = data.get(view.buffer).map_or(0, Range::len);
-            let good =
-                !view.is_long() || view.offset.checked_add(view.len).is_some_and(|end| end <= held);
-            if !good && self.is_valid(row) {
+            if view.is_long() && view.offset.checked_add(view.len).is_none_or(|end| end > held) {
                 return Err(self.error(Fault::View { index: row as u64 }, 0, row * 16, "views"));
             }
-            if checks == Checks::Full && good && self.is_valid(row) {
+            if checks == Checks::Full && self.is_valid(row) {
                 let value = match view.is_long() {
                     true => &self.buffer(view.buffer + 1)[view.offset..][..view.len],
                     false => &bytes[4..4 + view.len],
