@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import strategies as st
 
@@ -544,6 +545,27 @@ def test_mutations_end_well(foreign):
             pass
         del found, received
     assert refused > 100 and read > 100
+
+
+def test_null_views_are_looked_at(foreign):
+    """P9: libraries follow them, whatever the bitmap says: one that points nowhere is refused, wherever it stands."""
+    texts = ["x" * 20, None, "y" * 30, None, "short"] * 20
+    for kind in (pa.string_view(), pa.binary_view()):
+        body = golden.body([pa.record_batch({"v": pa.array(texts, kind)})])
+        views = body.index(struct.pack("<i", 20) + b"xxxx")
+        assert pa.table(foreign(3, 0, body).value)["v"].null_count == 40
+        for row in (1, 3, 98):
+            for view in [(13, 0, 0x7000_0000), (13, 7, 0), (13, -1, 0), (13, 0, -1), (2**31 - 1, 0, 0), (-1, 0, 0)]:
+                length, buffer, offset = view
+                spoilt = bytearray(body)
+                assert spoilt[views + 16 * row :][:16] == bytes(16)
+                struct.pack_into("<i4sii", spoilt, views + 16 * row, length, b"ABCD", buffer, offset)
+                with pytest.raises(slipring.DecodeError, match=r"columns\.v\.views"):
+                    pa.table(foreign(3, 0, bytes(spoilt)).value)
+            # What fits may stand there: short, or of bytes that are there.
+            struct.pack_into("<i4sii", spoilt, views + 16 * row, 20, b"xxxx", 0, 0)
+            found = pa.table(foreign(3, 0, bytes(spoilt)).value)
+            assert pc.equal(found["v"], found["v"]).null_count == 40
 
 
 def test_rows_that_nobody_paid_for_are_not_made(foreign):

@@ -599,6 +599,97 @@ fn faults_name_their_buffer() {
     }
 }
 
+/// P9: a view under a null is looked at as any other: libraries follow it.
+#[test]
+fn null_views_are_of_bytes_that_are_there() {
+    let texts = [Some("a text that no view holds in itself"), None, Some("short"), None];
+    for columns in [
+        Arc::new(texts.into_iter().collect::<StringViewArray>()) as ArrayRef,
+        Arc::new(
+            texts.map(|text| text.map(str::as_bytes)).into_iter().collect::<BinaryViewArray>(),
+        ),
+    ] {
+        let sent = RecordBatch::try_from_iter([("v", columns)]).unwrap();
+        let (body, table) = round_trip(&[sent]);
+        let views = table.batches[0].columns[0].buffers[0].start;
+        for (row, len, buffer, offset, good) in [
+            (1, 13, 0, 0x7000_0000, false),
+            (1, 13, 1, 0, false),
+            (3, 36, 0, 0, false),
+            (3, -1, 0, 0, false),
+            (3, 13, 0, -1, false),
+            (3, 13, -1, 0, false),
+            (3, 35, 0, 0, true),
+            (1, 12, 77, -5, true),
+        ] {
+            let mut spoilt = body.clone();
+            for (at, word) in [(0, len), (8, buffer), (12, offset)] {
+                spoilt[views + 16 * row + at..][..4].copy_from_slice(&i32::to_le_bytes(word));
+            }
+            for checks in [Checks::Safe, Checks::Full] {
+                let read = open(1, &spoilt, None, checks);
+                assert_eq!(read.is_ok(), good, "{row} {len} {buffer} {offset}");
+            }
+        }
+    }
+}
+
+/// P9: an index is of a value, whatever its width and sign and however many values there are; under a null it may be anything.
+#[test]
+fn indices_of_every_width_are_bounded() {
+    use DataType::{Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
+    let (mut good, mut bad) = (0, 0);
+    for (key, width, signed) in [
+        (Int8, 1, true),
+        (UInt8, 1, false),
+        (Int16, 2, true),
+        (UInt16, 2, false),
+        (Int32, 4, true),
+        (UInt32, 4, false),
+        (Int64, 8, true),
+        (UInt64, 8, false),
+    ] {
+        for values in [0usize, 1, 127, 128, 129, 255, 256, 257, 32768, 40000, 65536, 70000] {
+            let data_type = DataType::Dictionary(Box::new(key.clone()), Box::new(Int8));
+            let indices = Buffer::from_vec(vec![0u8; 70 * width]);
+            // The first two elements are null.
+            let nulls = NullBuffer::from_iter((0..70).map(|row| row > 1 && values > 0));
+            let child = Int8Array::from(vec![0; values]).into_data();
+            let data = ArrayData::builder(data_type.clone()).len(70).nulls(Some(nulls));
+            let data = data.add_buffer(indices).add_child_data(child).build().unwrap();
+            let schema = Schema::new(vec![Field::new("d", data_type, true)]);
+            let rows = Rows { len: 70, columns: vec![data] };
+            let plan = arrow::plan(&schema, &[rows], SchemaPlace::Frame, None).unwrap();
+            let mut body = vec![0; plan.body_len()];
+            plan.write(&mut body, None).unwrap();
+            let table = open(plan.flags(), &body, None, Checks::Safe).unwrap();
+            let place = table.batches[0].columns[0].buffers[0].clone();
+            let near = values as i128;
+            for index in
+                [near - 1, near, near + 1, -1, 1 << (8 * width - 1), (1 << (8 * width)) - 1]
+            {
+                for row in [0, 1, 2, 33, 69] {
+                    let mut spoilt = body.clone();
+                    let at = place.start + row * width;
+                    let bytes = index.to_le_bytes();
+                    spoilt[at..at + width].copy_from_slice(&bytes[..width]);
+                    // As the key has it, without what is beyond its width.
+                    let unused = 128 - 8 * width as u32;
+                    let kept = match signed {
+                        true => (index << unused) >> unused,
+                        false => ((index as u128) << unused >> unused) as i128,
+                    };
+                    let fits = row < 2 || values == 0 || (0..near).contains(&kept);
+                    let read = open(plan.flags(), &spoilt, None, Checks::Safe);
+                    assert_eq!(read.is_ok(), fits, "{key} {index} of {values}, row {row}");
+                    (good, bad) = (good + usize::from(fits), bad + usize::from(!fits));
+                }
+            }
+        }
+    }
+    assert!(good > 500 && bad > 500, "{good} {bad}");
+}
+
 /// P9: what can't be read in place is refused by name: compressed buffers, another version, schemas that nest too deep.
 #[test]
 fn what_can_not_be_read_is_named() {

@@ -85,6 +85,29 @@ fn signed<const N: usize>(bytes: [u8; N]) -> i64 {
     }
 }
 
+/// Whether any of these numbers without a sign is larger. In as few bits as they have, so that many are compared at a time.
+fn any_above<const N: usize>(numbers: &[[u8; N]], most: u64) -> bool {
+    let bytes = numbers.as_flattened();
+    let mut above = false;
+    // Which of them it is stands fast when it is compiled; `most` is of the domain of N bytes.
+    match N {
+        1 => bytes.iter().for_each(|&n| above |= n > most as u8),
+        2 => {
+            let numbers = bytes.as_chunks::<2>().0;
+            numbers.iter().for_each(|&n| above |= u16::from_le_bytes(n) > most as u16);
+        }
+        4 => {
+            let numbers = bytes.as_chunks::<4>().0;
+            numbers.iter().for_each(|&n| above |= u32::from_le_bytes(n) > most as u32);
+        }
+        _ => {
+            let numbers = bytes.as_chunks::<8>().0;
+            numbers.iter().for_each(|&n| above |= u64::from_le_bytes(n) > most);
+        }
+    }
+    above
+}
+
 /// Whether the bit is set.
 fn bit(bits: &[u8], at: usize) -> bool {
     bits[at / 8] >> (at % 8) & 1 == 1
@@ -197,25 +220,8 @@ impl<'a> Bytes<'a> {
         domain: u128,
     ) -> Result<(), DecodeError> {
         let indices = &self.buffer(0).as_chunks::<N>().0[..self.column.len];
-        let zero = index([0; N]);
-        let mut most = zero;
-        let mut least = zero;
-        if N < 8 {
-            // In as few bits as they have, so that many are compared at a time.
-            let (mut high, mut low) = (0i64, 0i64);
-            for &bytes in indices {
-                let found = index(bytes) as i64;
-                (high, low) = (high.max(found), low.min(found));
-            }
-            (most, least) = (high.into(), low.into());
-        } else {
-            for &bytes in indices {
-                let found = index(bytes);
-                (most, least) = (most.max(found), least.min(found));
-            }
-        }
-        debug_assert!(most < domain as i128 || N == 8);
-        if least >= 0 && most < i128::from(limit) {
+        // Without their sign negative ones are beyond the domain, too.
+        if limit > 0 && !any_above(indices, (u128::from(limit).min(domain) - 1) as u64) {
             return Ok(());
         }
         for (row, &bytes) in indices.iter().enumerate() {
@@ -279,8 +285,8 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    /// Every view is short, or of bytes that are there. A null one may be anything by Arrow's rules; it is looked
-    /// at as an index is.
+    /// Every view is short, or of bytes that are there: also where it is null. By Arrow's rules a null one may be anything, but
+    /// libraries compare and hash views without a look at what is null, and writers leave zeros there.
     fn views(&self, checks: Checks) -> Result<(), DecodeError> {
         let views = &self.buffer(0).as_chunks::<16>().0[..self.column.len];
         let data = &self.column.buffers[1..];
@@ -288,12 +294,10 @@ impl<'a> Bytes<'a> {
         for (row, bytes) in views.iter().enumerate() {
             let view = View::parse(bytes);
             let held = data.get(view.buffer).map_or(0, Range::len);
-            let good =
-                !view.is_long() || view.offset.checked_add(view.len).is_some_and(|end| end <= held);
-            if !good && self.is_valid(row) {
+            if view.is_long() && view.offset.checked_add(view.len).is_none_or(|end| end > held) {
                 return Err(self.error(Fault::View { index: row as u64 }, 0, row * 16, "views"));
             }
-            if checks == Checks::Full && good && self.is_valid(row) {
+            if checks == Checks::Full && self.is_valid(row) {
                 let value = match view.is_long() {
                     true => &self.buffer(view.buffer + 1)[view.offset..][..view.len],
                     false => &bytes[4..4 + view.len],
