@@ -148,6 +148,7 @@ bench-codec: setup ## encoding and decoding beside their peers; writes target/be
 	$(say) 'Codec benchmarks'
 	@mkdir -p target/bench
 	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-beam.jsonl
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/tables.exs >>target/bench/codec-beam.jsonl
 	@.venv/bin/python benches/python/codec.py --more target/bench/codec-beam.jsonl $(BENCH_ARGS)
 	@.venv/bin/python benches/python/dataclass.py
 

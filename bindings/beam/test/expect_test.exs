@@ -348,6 +348,23 @@ defmodule Slipring.ExpectTest do
     assert_receive {:DOWN, ^monitor, :process, _pid, _reason}, 5_000
     assert wait_for(fn -> Slipring.wanted!(tx_many, "n") == {2, 5} end)
 
+    # One that nobody refers to any more.
+    holder =
+      spawn(fn ->
+        (fn ->
+           :ok = Slipring.expect(Slipring.consumer!(shared), "n", [x: :string], version: 4)
+         end).()
+
+        receive do: (:forget -> :erlang.garbage_collect())
+        receive do: (:end -> :ok)
+      end)
+
+    assert wait_for(fn -> Slipring.wanted!(tx_many, "n") == {2, 4} end)
+    send(holder, :forget)
+    assert wait_for(fn -> Slipring.wanted!(tx_many, "n") == {2, 5} end)
+    assert Process.alive?(holder)
+    send(holder, :end)
+
     # A BEAM that is killed.
     code = """
     rx = Slipring.consumer!(hd(System.argv()))

@@ -34,6 +34,21 @@ defmodule Slipring.ReadmeTest do
            ]
   end
 
+  test "its consumer reads an older table as it expects (R2.4, R5.2)", %{name: name} do
+    {ring, tx, rx} = pair(name)
+    columns = [date: {:date, :day}, celsius: {:f, 32}]
+    one = Slipring.announce!(ring, "weather", columns, version: 1)
+    table = Slipring.Table.new([date: [~D[2026-01-01]], celsius: [0.5]], types: columns)
+    Slipring.send!(tx, table, schema: one)
+    {_table, bindings} = Code.eval_string(block("Slipring.expect(rx"), tx: tx, rx: rx)
+
+    assert Slipring.Table.to_maps(bindings[:table]) == [
+             %{"date" => ~D[2026-01-01], "kelvin" => 273.65}
+           ]
+
+    assert Slipring.wanted!(tx, "weather") == {1, 2}
+  end
+
   test "its terms and structs go through a ring, and are loaded (R6.1, R5.2)", %{name: name} do
     {_ring, tx, rx} = pair(name)
     Code.eval_string(block("order = %{id: 17"), tx: tx, rx: rx)

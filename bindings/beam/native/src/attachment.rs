@@ -158,7 +158,10 @@ fn unmap() {
         // Acquire: pairs with the Release in `leave`.
         let left: Vec<_> = list().extract_if(.., |a| a.left.load(Ordering::Acquire)).collect();
         // After the look at who has left, so that it is all that these had said, and before they go.
-        drop(std::mem::take(&mut *LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())));
+        let later =
+            std::mem::take(&mut *LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        // Without the lock, which a garbage collector may wait for.
+        drop(later);
         if !left.is_empty() {
             waiter::let_go();
         }

@@ -310,8 +310,8 @@ fn wanted<'a>(env: Env<'a>, tx: ResourceArc<End<Writer>>, name: &str) -> Term<'a
     answer(env, wanted())
 }
 
-/// The function that leads on from a version: `{function, name}`.
-#[rustler::nif]
+/// The function that leads on from a version: `{function, name}`. What it has closed over is copied.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn migration<'a>(env: Env<'a>, route: ResourceArc<Route>, from: u16) -> Term<'a> {
     let expected = &*route.expected;
     let kept = expected.migrations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -1,0 +1,120 @@
+defmodule Slipring.Receiving do
+  @moduledoc false
+  # Taking one frame or many, and waiting for them.
+
+  alias Slipring.{Consumer, Error, Frame, Native, Waiting}
+
+  # More frames than a ring holds or a list should.
+  @most 2 ** 31
+  # How long a consumer looks again and again before it sleeps.
+  @spin System.convert_time_unit(20, :microsecond, :native)
+
+  # The next frame.
+  def one(%Consumer{ref: ref} = consumer, timeout) do
+    case Native.recv(ref) do
+      frame when tuple_size(frame) == 8 -> {:ok, Frame.new(frame)}
+      other -> receive_until(consumer, other, fn -> Native.recv(ref) end, timeout, :recv)
+    end
+  end
+
+  # One frame at least, and what else is there.
+  def many(%Consumer{ref: ref} = consumer, most, timeout) do
+    # The native part takes fewer at a time in any case.
+    most = min(most, @most)
+    attempt = fn -> Native.recv_many(ref, most, false) end
+
+    with {:ok, frames} <- receive_until(consumer, attempt.(), attempt, timeout, :recv_many) do
+      {:ok, frames ++ rest(ref, most - length(frames))}
+    end
+  end
+
+  # A dead letter.
+  def dead(%Consumer{ref: ref} = consumer) do
+    case Native.recv_dead(ref) do
+      :busy ->
+        Process.sleep(1)
+        dead(consumer)
+
+      other ->
+        take(consumer, other, nil, :now, true, :recv_dead)
+    end
+  end
+
+  # What else is there. An error comes again when it is asked for next.
+  defp rest(_ref, 0), do: []
+
+  defp rest(ref, most) do
+    case Native.recv_many(ref, most, false) do
+      frames when is_list(frames) ->
+        Enum.map(frames, &Frame.new/1) ++ rest(ref, most - length(frames))
+
+      _other ->
+        []
+    end
+  end
+
+  defp receive_until(consumer, answer, attempt, timeout, operation) do
+    take(consumer, answer, attempt, Waiting.deadline(timeout), timeout == 0, operation)
+  end
+
+  defp take(_consumer, frame, _attempt, _deadline, _poll?, _operation)
+       when tuple_size(frame) == 8,
+       do: {:ok, Frame.new(frame)}
+
+  defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),
+    do: {:ok, Enum.map(frames, &Frame.new/1)}
+
+  defp take(consumer, {:error, fault}, _attempt, _deadline, _poll?, operation),
+    do: {:error, Error.new(fault, operation, consumer.ring)}
+
+  defp take(consumer, :empty, _attempt, _deadline, true, operation),
+    do: {:error, Error.empty(operation, consumer.ring)}
+
+  # An answer that is on its way comes sooner than the waiting could be arranged.
+  defp take(consumer, wait, attempt, deadline, poll?, operation) do
+    case spin(attempt, wait, System.monotonic_time() + @spin) do
+      wait when wait in [:empty, :busy] ->
+        sleep(consumer, attempt, deadline, poll?, operation)
+
+      answer ->
+        take(consumer, answer, attempt, deadline, poll?, operation)
+    end
+  end
+
+  # Others run in between.
+  defp spin(attempt, wait, until) when wait in [:empty, :busy] do
+    if System.monotonic_time() < until do
+      :erlang.yield()
+      spin(attempt, attempt.(), until)
+    else
+      wait
+    end
+  end
+
+  defp spin(_attempt, answer, _until), do: answer
+
+  defp sleep(consumer, attempt, deadline, poll?, operation) do
+    case await(consumer, deadline) do
+      :ready -> take(consumer, attempt.(), attempt, deadline, poll?, operation)
+      :timeout -> {:error, Error.late(operation, consumer.ring, Native.why_empty(consumer.ref))}
+      {:error, fault} -> {:error, Error.new(fault, operation, consumer.ring)}
+    end
+  end
+
+  # Until there is something to receive, or the consumer is closed.
+  defp await(consumer, deadline) do
+    tag = make_ref()
+
+    case Native.watch(consumer.ref, tag) do
+      id when is_integer(id) ->
+        Waiting.await(id, tag, deadline)
+
+      :busy ->
+        :erlang.yield()
+        if Waiting.left(deadline) == 0, do: :timeout, else: :ready
+
+      error ->
+        error
+    end
+  end
+end
