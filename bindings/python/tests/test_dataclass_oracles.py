@@ -24,7 +24,7 @@ from marshmallow import fields
 from slipring import dataclass
 
 UTC = dt.timezone.utc
-patiently = hypothesis.settings(deadline=None, max_examples=300, suppress_health_check=list(hypothesis.HealthCheck))
+patiently = hypothesis.settings(deadline=None, max_examples=200, suppress_health_check=list(hypothesis.HealthCheck))
 
 
 class Color(enum.Enum):
@@ -140,10 +140,10 @@ def mutated(draw, plain):
             inside = list(at) if isinstance(at, dict) else list(range(len(at)))
             what = draw(st.integers(0, 9))
             if isinstance(at, dict) and (what == 0 or not inside):
-                at[draw(st.sampled_from(["f0", "f9", "other1", "k"]))] = draw(st.sampled_from(WRONG))
+                at[draw(st.sampled_from(["f0", "f9", "other1", "k"]))] = copy.deepcopy(draw(st.sampled_from(WRONG)))
                 break
             if not inside:
-                at.append(draw(st.sampled_from(WRONG)))
+                at.append(copy.deepcopy(draw(st.sampled_from(WRONG))))
                 break
             key = draw(st.sampled_from(inside))
             if what == 1:
