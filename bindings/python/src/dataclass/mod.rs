@@ -155,7 +155,7 @@ fn read<'py, S: Source<'py>>(
     loader: &mut Loader<'py, S>,
     item: S::Item,
 ) -> Outcome<Bound<'py, PyAny>> {
-    let _pause = plan.is_quiet.then(Pause::new);
+    let _pause = (plan.is_quiet && loader.source.is_quiet()?).then(Pause::new);
     Ok(class::owned(loader.py, loader.node(plan, plan.root, item, 0)?))
 }
 
