@@ -1,4 +1,4 @@
-"""Measures dataclasses to plain structures and JSON and back, slipring beside its peers, in this one process.
+"""Measures dataclasses to plain structures, JSON, frames and tables and back, slipring beside its peers, in this one process.
 
     python dataclass.py [--seconds 0.02] [--rounds 9] [--cases dump/] [--out target/bench/dataclass.json]
 
@@ -12,6 +12,7 @@ import datetime
 import decimal
 import enum
 import gc
+import itertools
 import json
 import pathlib
 import sys
@@ -20,8 +21,10 @@ import uuid
 
 import marshmallow
 import msgspec
+import pyarrow
 
 import codec
+import slipring
 from slipring import dataclass
 
 try:
@@ -229,6 +232,52 @@ def validated():
     return data, list[plain], list[checked], alone
 
 
+def frames():
+    """Through a ring of this process, into a frame and out of it; and lists as tables."""
+    ring = slipring.create(anonymous=True, capacity="64 MiB")
+    tx, rx = ring.producer(), ring.consumer()
+    one, many = order(3), [order(n) for n in range(1000)]
+    for size, value, tp in (("1", one, Order), ("1000", many, list[Order])):
+
+        def sent(send):
+            send()
+            return rx.recv(1)
+
+        def as_dict(tp=tp, v=value):
+            tx.send(dataclass.dump(tp, v, native=True), format="value")
+
+        def as_value(tp=tp, v=value):
+            dataclass.to_frame(tx, v, tp)
+
+        def as_json(tp=tp, v=value):
+            dataclass.to_frame(tx, v, tp, format="json")
+
+        def as_msgpack(v=value):
+            tx.send(msgspec.msgpack.encode(v))
+
+        writers = {"slipring": as_value, "slipring, JSON": as_json, "by a dict": as_dict, "msgspec's MessagePack": as_msgpack}
+        yield f"dataclass/to_frame/{size}", {name: lambda send=send: sent(send) for name, send in writers.items()}
+        in_value, in_json, in_msgpack = sent(as_value), sent(as_json), sent(as_msgpack)
+        assert dataclass.from_frame(tp, in_value) == value == dataclass.from_frame(tp, in_json)
+        decoder = msgspec.msgpack.Decoder(tp)
+        yield f"dataclass/from_frame/{size}", {
+            "slipring": lambda tp=tp, f=in_value: dataclass.from_frame(tp, f),
+            "slipring, JSON": lambda tp=tp, f=in_json: dataclass.from_frame(tp, f),
+            "by a dict": lambda tp=tp, f=in_value: dataclass.load(tp, slipring.decode(f.view)),
+            "msgspec's MessagePack": lambda d=decoder, f=in_msgpack: d.decode(f.view),
+        }
+    table = dataclass.to_arrow(many)
+    assert dataclass.from_arrow(Order, table) == many
+    yield "dataclass/to_arrow/1000", {
+        "slipring": lambda: dataclass.to_arrow(many),
+        "pyarrow, of a dump": lambda: pyarrow.Table.from_pylist(dataclass.dump(list[Order], many)),
+    }
+    yield "dataclass/from_arrow/1000", {
+        "slipring": lambda: dataclass.from_arrow(Order, table),
+        "pyarrow, to load": lambda: dataclass.load(list[Order], table.to_pyarrow().to_pylist(maps_as_pydicts="strict")),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=0.02)
@@ -238,7 +287,7 @@ def main():
     options = parser.parse_args()
     gc.collect()
     rows = []
-    for case, peers in cases():
+    for case, peers in itertools.chain(cases(), frames()):
         if options.cases in case:
             rows += codec.measure(case, peers, options)
     if options.cases in "dataclass/validated/1000":

@@ -484,6 +484,28 @@ def test_keys_that_stand_twice():
         dataclass.load_from_bytes(dict[str, int], b'{"a": 1, "a": 2}', duplicates="error")
     assert caught.value.messages == {"a": ["This key stands twice."]}
     assert dataclass.load_from_bytes(dict[str, int], b'{"a": 1, "a": 2}') == {"a": 2}
+    # What was wrong with the former one is nobody's business.
+    assert dataclass.load_from_bytes(Item, b'{"name": 1, "price": 1, "name": 2, "name": "b"}') == Item("b", D(1))
+    assert dataclass.load_from_bytes(dict[str, Item], b'{"a": {"name": 1}, "a": {"name": "b", "price": 1}}') == {"a": Item("b", D(1))}
+    for data, says in (
+        (b'{"name": 1, "price": "x", "name": "b"}', {"price": ["Not a valid number."]}),
+        (b'{"name": "a", "price": 1, "name": 5}', {"name": ["Not a valid string."]}),
+        (b'{"name": 1, "name": "b", "name": 5, "price": 1}', {"name": ["Not a valid string."]}),
+    ):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.load_from_bytes(Item, data)
+        assert caught.value.messages == says
+    many = b",".join(b'"k%d": "x"' % (n % 50_000) for n in range(200_000))
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load_from_bytes(dict[str, int], b"{" + many + b', "k0": 1}')
+    assert len(caught.value.messages) == 49_999
+
+
+def test_more_behind_the_end_is_no_json():
+    """J1: whatever else is wrong."""
+    for data in (b"{} x", b'{"name": 5}]', b'[] {"name": "a"}'):
+        with pytest.raises(slipring.DecodeError):
+            dataclass.load_from_bytes(Item, data)
 
 
 def test_what_is_no_text_and_what_has_no_form():

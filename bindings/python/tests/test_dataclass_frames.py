@@ -129,6 +129,29 @@ def test_a_key_that_stands_twice(ends):
     assert outcome(lambda: dataclass.from_frame(dict[str, typing.Any], frame)) == {"name": ["This key stands twice."]}
 
 
+def test_damage_says_where(ends):
+    """D4: the path to it, in a value as in JSON."""
+    whole = {"parts": [Item("a", D("1.5")), Item("b", D("2.5"))], "unknown": []}
+    cls = dict[str, list[Item]]
+    for format, good, bad, path in (
+        ("value", b"eprice", b"\xff", "$.parts[1].price"),
+        ("json", b'"price":', b"x", "$.parts[1].price"),
+    ):
+        frame = sent(ends, whole, cls, format=format)
+        overwrite(frame.view, bytes(frame.view).rindex(good) + len(good), bad)
+        with pytest.raises(slipring.DecodeError) as caught:
+            dataclass.from_frame(cls, frame)
+        assert caught.value.path == path
+    # Also in what is gone past.
+    ends[0].send({"name": "a", "more": {"x": [1]}, "price": D(1)}, format="value")
+    frame = ends[1].recv(1)
+    assert dataclass.from_frame(Item, frame) == Item("a", D(1))
+    overwrite(frame.view, bytes(frame.view).index(b"\x81\x01"), b"\xff")
+    with pytest.raises(slipring.DecodeError) as caught:
+        dataclass.from_frame(Item, frame)
+    assert caught.value.path == "$.more"
+
+
 def overwrite(view, at, new):
     """Writes into a frame's memory, as a peer might."""
     ctypes.memmove(np.frombuffer(view, np.uint8).ctypes.data + at, new, len(new))

@@ -459,6 +459,43 @@ def test_objects_of_many_makings_share_a_class():
         assert dataclass.dump_to_bytes(loaded) == b'{"a":3,"b":"b","c":0.5}'
 
 
+@pytest.mark.parametrize("dump", [dataclass.dump, lambda one: json.loads(dataclass.dump_to_bytes(one))])
+def test_objects_whose_dict_was_asked_for(dump):
+    """D2: attributes are where they were, until the dict becomes one of its own."""
+    cls = dataclasses.make_dataclass("Cls", [("a", int), ("b", str, "b"), ("c", float, 0.5)])
+    other = cls(9, "other", 9.5)
+    for n in range(2000):
+        one = cls(n)
+        assert dump(one) == {"a": n, "b": "b", "c": 0.5}
+        inside = vars(one)
+        assert dump(one) == {"a": n, "b": "b", "c": 0.5}
+        one.b = "new" * (n % 3)
+        inside["c"] = 1.5
+        assert dump(one) == {"a": n, "b": "new" * (n % 3), "c": 1.5}
+        match n % 6:
+            case 0:
+                inside["extra"] = 1
+            case 1:
+                del inside["b"]
+            case 2:
+                one.__dict__ = vars(other)
+            case 3:
+                one.__dict__ = {"c": 2.5, "b": "x", "a": 1}
+            case 4:
+                inside.clear()
+            case _:
+                inside[5] = "no name"
+        want = {name: getattr(one, name, None) for name in ("a", "b", "c")}
+        if None in want.values():
+            with pytest.raises(AttributeError):
+                dump(one)
+            continue
+        assert dump(one) == want
+        del inside
+        gc.collect(0)
+        assert dump(one) == want
+
+
 def test_threads_share_plans():
     """R9."""
     data = dataclass.dump_to_bytes([ORDER] * 20)

@@ -19,6 +19,7 @@ A view keeps its frame's memory for as long as it lives, whatever becomes of the
 
 from __future__ import annotations
 
+from . import _main  # isort: skip
 from . import dataclass, json
 from ._explain import Candidate, Cost, Explanation, calibrate, costs, explain
 from ._native import (

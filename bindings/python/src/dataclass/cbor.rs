@@ -12,7 +12,7 @@ use super::source::{Kind, Source};
 use super::target::{Objects, Target};
 use crate::value::encode::{small_int, text};
 use crate::value::types::Types;
-use crate::value::{Reader, Writer};
+use crate::value::{Reader, Writer, registry};
 use pyo3::prelude::*;
 use pyo3::types::{PyDate, PyString};
 use slipring_codec::error::Segment;
@@ -384,6 +384,10 @@ impl<'py> Source<'py> for Value<'_, 'py> {
             self.reader.decoder = ahead;
         }
         Ok(made)
+    }
+
+    fn is_quiet(&self) -> PyResult<bool> {
+        Ok(!self.reader.is_trusted() && registry::is_quiet(self.py)?)
     }
 
     fn as_object(&self, (): ()) -> Option<Borrowed<'_, 'py, PyAny>> {

@@ -12,6 +12,7 @@ use crate::json::{self, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::Encoder;
@@ -338,8 +339,12 @@ impl Class {
         // SAFETY: the object and the name are alive; what is found is alive until other code runs.
         unsafe {
             if self.way == Way::Dict {
-                let found = ffi::PyDict_GetItemWithError(object, name);
-                ffi::Py_XINCREF(found);
+                let dict = Borrowed::from_ptr(py, object);
+                let found = with_critical_section(&dict, || {
+                    let found = ffi::PyDict_GetItemWithError(object, name);
+                    ffi::Py_XINCREF(found);
+                    found
+                });
                 return match NonNull::new(found) {
                     None if !ffi::PyErr_Occurred().is_null() => Err(fail::raised(py)),
                     found => Ok(found),

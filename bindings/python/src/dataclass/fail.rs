@@ -31,6 +31,8 @@ pub(super) enum Errors {
     Given(Py<PyAny>),
     /// Of an object as a whole.
     Schema(Box<Errors>),
+    /// Nothing any more; gone before it is told.
+    Forgotten,
 }
 
 impl Fail {
@@ -159,6 +161,39 @@ impl Gathered {
         self.0.push((name, errors));
     }
 
+    /// What was said of a name is no longer true: it stands again, and the last one counts.
+    #[cold]
+    pub(super) fn forget(&mut self, name: Py<PyAny>) {
+        self.add(name, Errors::Forgotten);
+    }
+
+    /// Whether nothing is wrong in the end.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, py: Python<'_>) -> PyResult<bool> {
+        if self.0.is_empty() { Ok(true) } else { self.settle_all(py) }
+    }
+
+    #[cold]
+    fn settle_all(&mut self, py: Python<'_>) -> PyResult<bool> {
+        if self.0.iter().any(|(_, errors)| matches!(errors, Errors::Forgotten)) {
+            // Where each name stands last.
+            let last = PyDict::new(py);
+            for (at, (name, _)) in self.0.iter().enumerate() {
+                last.set_item(name, at)?;
+            }
+            let mut kept = Vec::new();
+            for (at, (name, errors)) in std::mem::take(&mut self.0).into_iter().enumerate() {
+                let is_last =
+                    last.get_item(&name)?.is_some_and(|last| last.eq(at).unwrap_or(false));
+                if is_last && !matches!(errors, Errors::Forgotten) {
+                    kept.push((name, errors));
+                }
+            }
+            self.0 = kept;
+        }
+        Ok(self.0.is_empty())
+    }
+
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -184,6 +219,7 @@ impl Errors {
             Self::Invalid(message) => one(message.to_python(py)),
             Self::Said(messages) => Ok(PyList::new(py, messages)?.into_any()),
             Self::Given(messages) => Ok(messages.bind(py).clone()),
+            Self::Forgotten => Ok(PyList::empty(py).into_any()),
             Self::Within(parts) => {
                 let dict = PyDict::new(py);
                 for (name, errors) in parts {

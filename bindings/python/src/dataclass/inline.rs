@@ -1,5 +1,5 @@
-//! Attributes of plain objects, where CPython 3.11 keeps them: in an array before the object, at places that all
-//! objects of a class share. For other versions there is no such way here, and the interpreter is asked.
+//! Attributes of plain objects, where CPython 3.11 keeps them: in an array before the object, or in the same array of its
+//! `__dict__` once somebody has asked for that, at places that all objects of a class share. For other versions there is no such way here, and the interpreter is asked.
 
 #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
 mod inner {
@@ -50,6 +50,31 @@ mod inner {
         }
     }
 
+    /// The array of an object's attributes, or null: its own, or that of its dict, if this still has it and the places of the
+    /// type's objects.
+    ///
+    /// # Safety
+    /// An object that is alive, of a type with the flag [`MANAGED`]; attached.
+    #[inline(always)]
+    unsafe fn values_of(object: *mut ffi::PyObject) -> Values {
+        // SAFETY: by the caller's word both pointers stand there, the dict's is null or a dict, and the type a heap type.
+        unsafe {
+            let values = *object.cast::<Values>().sub(4);
+            if !values.is_null() {
+                return values;
+            }
+            let dict = *object.cast::<*mut ffi::PyDictObject>().sub(3);
+            if dict.is_null() {
+                return std::ptr::null_mut();
+            }
+            let kind = ffi::Py_TYPE(object).cast::<ffi::PyHeapTypeObject>();
+            match (*dict).ma_keys.cast() == (*kind).ht_cached_keys {
+                true => (*dict).ma_values.cast(),
+                false => std::ptr::null_mut(),
+            }
+        }
+    }
+
     /// Lets the processor fetch what the first attributes refer to: each is looked at soon, and where there are many objects
     /// none of it is at hand.
     ///
@@ -58,11 +83,11 @@ mod inner {
     #[inline(always)]
     pub(in super::super) unsafe fn prefetch(object: *mut ffi::PyObject, count: usize) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the array, where there is one, has room for all that its type has. What is fetched is not looked at, and
-        // may be anything.
+        // SAFETY: as the caller says; the array, where there is one, has room for all that its type has. What is fetched is not
+        // looked at, and may be anything.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let values = *object.cast::<Values>().sub(4);
+            let values = values_of(object);
             if !values.is_null() {
                 for at in 0..count {
                     _mm_prefetch::<_MM_HINT_T0>((*values.add(at)).cast());
@@ -82,9 +107,9 @@ mod inner {
         object: *mut ffi::PyObject,
         place: usize,
     ) -> Option<*mut ffi::PyObject> {
-        // SAFETY: by the caller's word the array's pointer stands there; the array has room for all that its type has.
+        // SAFETY: by the caller's word; the array has room for all that its type has.
         unsafe {
-            let values = *object.cast::<Values>().sub(4);
+            let values = values_of(object);
             if values.is_null() {
                 return None;
             }

@@ -348,8 +348,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 self.pass_field(&map, item)?;
                 continue;
             }
-            if self.options.unique_keys && !self.stack.0[base + at].is_null() {
-                twice(py, field.key.bind(py), &mut errors);
+            if !self.stack.0[base + at].is_null() {
+                match self.options.unique_keys {
+                    true => twice(py, field.key.bind(py), &mut errors),
+                    false if errors.is_empty() => {}
+                    false => errors.forget(field.key.bind(py).to_owned().unbind()),
+                }
             }
             let value = match self.node(plan, field.node, item, depth + 1) {
                 Ok(value) => value.as_ptr(),
@@ -378,7 +382,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 errors.add(field.key.bind(py).to_owned().unbind(), Errors::Invalid(message));
             }
         }
-        if !errors.is_empty() {
+        if !errors.settle(py)? {
             return errors.fail();
         }
         class.complete(py, values)?;
@@ -598,7 +602,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                     other => return Err(Box::new(other)),
                 },
             };
-            let value = match self.node(plan, inner, item, depth + 1) {
+            let value = self.node(plan, inner, item, depth + 1);
+            let failed = value.is_err();
+            let value = match value {
                 Ok(value) => owned(py, value),
                 Err(failed) => {
                     self.source.note(segment);
@@ -606,12 +612,15 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                         Fail::Invalid(within) => said(&mut errors, "value", within)?,
                         other => return Err(Box::new(other).within(segment())),
                     }
-                    continue;
+                    // Something is there.
+                    py.None().into_bound(py)
                 }
             };
             let Some(named) = named else { continue };
             if self.options.unique_keys && dict.contains(&named)? {
                 twice(py, name.as_borrowed(), &mut errors);
+            } else if !failed && !errors.is_empty() && dict.contains(&named)? {
+                errors.forget(name.str()?.into_any().unbind());
             }
             // SAFETY: a dict that nobody else has seen, and two objects, of which it takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), named.as_ptr(), value.as_ptr()) } != 0 {
@@ -625,7 +634,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if let Some(failed) = refused {
             return Err(failed);
         }
-        if !errors.is_empty() {
+        if !errors.settle(py)? {
             return errors.fail();
         }
         // SAFETY: a reference is never null.

@@ -155,8 +155,16 @@ fn read<'py, S: Source<'py>>(
     loader: &mut Loader<'py, S>,
     item: S::Item,
 ) -> Outcome<Bound<'py, PyAny>> {
-    let _pause = plan.is_quiet.then(Pause::new);
+    let _pause = (plan.is_quiet && loader.source.is_quiet()?).then(Pause::new);
     Ok(class::owned(loader.py, loader.node(plan, plan.root, item, 0)?))
+}
+
+/// What was read, or what is wrong behind it: that there is more is worse than what is not valid.
+fn ended<T>(read: Outcome<T>, end: impl FnOnce() -> Outcome<()>) -> Outcome<T> {
+    match read {
+        Err(failed) if !matches!(*failed, Fail::Invalid(_)) => Err(failed),
+        read => end().and(read),
+    }
 }
 
 fn no_json() -> PyErr {
@@ -215,10 +223,7 @@ fn load_json<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut loader = Loader::new(py, json::reader(py, bytes, options.unique_keys), options);
     loader.source.skip_space();
-    let made = read(plan, &mut loader, ()).and_then(|made| {
-        loader.source.expect_end()?;
-        Ok(made)
-    });
+    let made = ended(read(plan, &mut loader, ()), || Ok(loader.source.expect_end()?));
     let malformed = || loader.source.raise(is_text);
     finished(made, plan.target.bind(py), false, malformed)
 }
@@ -442,9 +447,8 @@ pub(crate) mod _dataclass {
             Encoded::Value(reader) => {
                 let options = Options { unique_keys: true, ..options };
                 let mut loader = Loader::new(py, Value::new(py, reader), options);
-                let made = read(plan, &mut loader, ()).and_then(|made| {
-                    loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?;
-                    Ok(made)
+                let made = ended(read(plan, &mut loader, ()), || {
+                    Ok(loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?)
                 });
                 finished(made, plan.target.bind(py), false, no_json)
             }

@@ -49,6 +49,10 @@ pub(super) trait Source<'py>: Sized {
     fn leaf(&mut self, _node: &Node) -> Outcome<Option<Object>> {
         Ok(None)
     }
+    /// Whether no code of others runs while items are made.
+    fn is_quiet(&self) -> PyResult<bool> {
+        Ok(true)
+    }
     /// The object itself, where there is one.
     fn as_object(&self, item: Self::Item) -> Option<Borrowed<'_, 'py, PyAny>>;
 

@@ -78,6 +78,11 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.read(depth, owed, Use::Value)
     }
 
+    /// Whether pickles among it are loaded.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     /// The same for a key.
     pub(crate) fn key_at(&mut self, depth: usize, owed: usize) -> Made<'py> {
         self.key(depth, owed, 0)
