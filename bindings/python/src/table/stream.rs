@@ -10,6 +10,7 @@ use super::{Table, capsule, open, send};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use slipring::Producer;
@@ -169,7 +170,8 @@ impl TableReader {
 
 /// The reader as a stream of Arrow's.
 struct FromRing {
-    state: Arc<Mutex<State>>,
+    /// Until it is dropped.
+    state: Option<Arc<Mutex<State>>>,
     /// Batches of a frame that has several.
     waiting: Option<(Memory, Arc<arrow::Table>, usize)>,
 }
@@ -180,11 +182,51 @@ impl FromRing {
         turn: impl FnOnce(Python<'_>, &mut State) -> PyResult<T>,
     ) -> Result<T, String> {
         let attached = Python::try_attach(|py| {
-            let state = self.state.lock_py_attached(py);
+            let _attached = Attached::really(py);
+            let state = self.state.as_ref()?.lock_py_attached(py);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            turn(py, &mut state).map_err(|error| error.to_string())
+            Some(turn(py, &mut state).map_err(|error| error.to_string()))
         });
-        attached.unwrap_or_else(|| Err("the interpreter is gone".to_owned()))
+        attached.flatten().unwrap_or_else(|| Err("the interpreter is gone".to_owned()))
+    }
+}
+
+impl Drop for FromRing {
+    /// The consumer is an object, which must not go while a library has the thread detached.
+    fn drop(&mut self) {
+        let Some(state) = self.state.take() else { return };
+        let mut state = Some(state);
+        Python::try_attach(|py| {
+            let _attached = Attached::really(py);
+            drop(state.take());
+        });
+        // Without an interpreter nothing can be done for it.
+        std::mem::forget(state);
+    }
+}
+
+/// A library calls a stream detached. Where it was itself called by code of this package's, as by a migration, PyO3 takes the
+/// thread for attached, since nobody has told it; so the interpreter is asked.
+struct Attached(Option<ffi::PyGILState_STATE>);
+
+impl Attached {
+    /// Sees to it that a thread is attached which PyO3 says is.
+    fn really(_py: Python<'_>) -> Self {
+        // SAFETY: of any thread, attached or not.
+        if unsafe { ffi::PyGILState_Check() } == 1 {
+            return Self(None);
+        }
+        // SAFETY: the interpreter runs, since code that it called is further up the stack; given back on drop.
+        Self(Some(unsafe { ffi::PyGILState_Ensure() }))
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(former) = self.0.take() {
+            // SAFETY: what the call on this thread has returned, and the last one that is given back.
+            unsafe { ffi::PyGILState_Release(former) }
+        }
     }
 }
 
@@ -235,7 +277,7 @@ impl TableReader {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema;
-        let source = FromRing { state: Arc::clone(&self.state), waiting: None };
+        let source = FromRing { state: Some(Arc::clone(&self.state)), waiting: None };
         capsule::capsule(py, give::stream(Box::new(source)), capsule::STREAM)
     }
 
