@@ -5,6 +5,7 @@
 mod capsule;
 mod column;
 mod give;
+mod moments;
 mod objects;
 pub(crate) mod records;
 pub(crate) mod schema;
@@ -138,19 +139,20 @@ impl Table {
     fn rows_by<'py>(&self, reader: &objects::Reader<'_, 'py>) -> PyResult<Bound<'py, PyList>> {
         let py = reader.py();
         let records = records::is_records(&self.table.schema);
-        let name = |field: &arrow_schema::FieldRef| {
+        let fields = self.table.schema.fields().iter();
+        let names = fields.map(|field| {
             let name = pyo3::types::PyString::new(py, field.name());
-            (name, records && records::is_missing(field))
-        };
-        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
+            (name, field, records && records::is_missing(field))
+        });
+        let names: Vec<_> = names.collect();
         let rows = PyList::empty(py);
         for batch in &self.table.batches {
             for row in 0..batch.len {
                 reader.spend(objects::CONTAINER)?;
                 let dict = PyDict::new(py);
-                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
+                for ((name, field, may_be_missing), column) in names.iter().zip(&batch.columns) {
                     if !may_be_missing || reader.is_valid(column, row) {
-                        dict.set_item(name, reader.element(column, row)?)?;
+                        dict.set_item(name, reader.field(field, column, row)?)?;
                     } else {
                         reader.spend(1)?;
                     }
