@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -622,6 +623,55 @@ def test_tables_are_sent_in_pieces(both):
     assert pa.table(rx.tables(timeout=1)).schema.names == ["i"]
 
 
+def test_asyncio_sends_and_takes_tables(name):
+    """P5, R14: a stream longer than its ring, both ends in one loop, which goes on meanwhile; how many frames there were."""
+
+    async def main():
+        turns, seen = 0, 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def take(tables):
+            nonlocal seen
+            async for table in tables:
+                assert np.asarray(table["i"])[0] == seen
+                seen += len(table)
+
+        with slipring.create(name, capacity="1 MiB", slots=8) as ring:
+            tx, rx = ring.producer(), ring.consumer()
+            counting = asyncio.ensure_future(count())
+            tables = rx.tables()
+            taking = asyncio.ensure_future(take(tables))
+            source = pa.table({"i": np.arange(400_000)})
+            assert await asyncio.wait_for(tx.send_batches_async(source, rows=10_000, meta={"k": 1}), 20) == 40
+            await asyncio.wait_for(taking, 20)
+            assert seen == 400_000 and turns > 40
+            assert [table async for table in tables] == []
+            # The end that is waited for: a task that is cancelled tells how far it came, and a full ring holds nobody.
+            sending = asyncio.ensure_future(tx.send_batches_async(source, rows=10_000))
+            while rx.try_recv() is None:
+                await asyncio.sleep(0)
+            before = turns
+            await asyncio.sleep(0.05)
+            assert not sending.done() and turns > before
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError) as cancelled:
+                await sending
+            assert 0 < cancelled.value.sent < 40
+            ring.finish()
+            with contextlib.suppress(slipring.Closed):
+                rx.recv_many(64, 0)
+            with pytest.raises(slipring.Closed):
+                await anext(rx.tables())
+            counting.cancel()
+
+    asyncio.run(main())
+
+
 def test_a_stream_holds_few_batches(name):
     """R14: however long it is: the ring is far smaller than the table, and the reader no faster than its consumer."""
     import threading
@@ -781,7 +831,7 @@ def test_mutations_are_walked_by_this_package(name, copy, checks):
     with slipring.create(name, capacity="8 MiB", slots=16) as ring, slipring.create(anonymous=True, capacity="8 MiB", slots=64) as other:
         tx, rx = ring.producer(), ring.consumer(copy=copy, checks=checks)
         on = other.producer(), other.consumer(copy=True)
-        for _ in range(500):
+        for _ in range(300):
             tx.send(mutable())
             frame = rx.recv(0)
             spoil(ring, frame, rng)
@@ -792,7 +842,7 @@ def test_mutations_are_walked_by_this_package(name, copy, checks):
                 continue
             read += 1
             spent += walked(table, on)
-    assert read > 60 and refused > 60 and spent > 0
+    assert read > 40 and refused > 40 and spent > 0
 
 
 def test_mutations_are_read_as_what_is_expected(name):
@@ -807,7 +857,7 @@ def test_mutations_are_read_as_what_is_expected(name):
         on = other.producer(), other.consumer(copy=True)
         schema = ring.announce("mutable", mutable().schema, version=1)
         rx.expect("mutable", pa.schema(wider), version=2)
-        for _ in range(400):
+        for _ in range(300):
             tx.send(mutable(), schema=schema)
             frame = rx.recv(0)
             spoil(ring, frame, rng)
@@ -819,7 +869,7 @@ def test_mutations_are_read_as_what_is_expected(name):
             read += 1
             assert table.column_names == [field.name for field in wider]
             walked(table, on)
-    assert read > 60 and refused > 60
+    assert read > 40 and refused > 40
 
 
 def test_rows_that_nobody_paid_for_are_not_made(foreign):
