@@ -24,7 +24,7 @@ use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch};
+use slipring_codec::format::arrow::{self, Batch, Parsed};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::sync::Arc;
 
@@ -63,7 +63,10 @@ pub(crate) fn open(
         let Content::Arrow(headed) = body.content()? else {
             unreachable!("the frame header says that it is a table")
         };
-        let table = arrow::read(&headed, schema.as_deref(), taking.checks)?;
+        let table = match &schema {
+            None => arrow::read(&headed, None, taking.checks)?,
+            Some(schema) => arrow::read_as(&headed, &*schema.made(Parsed::of)?, taking.checks)?,
+        };
         Ok((memory.clone(), Arc::new(table)))
     });
     let found: (Memory, Arc<arrow::Table>) =

@@ -80,6 +80,50 @@ pub fn read(
     schema: Option<&[u8]>,
     checks: Checks,
 ) -> Result<Table, DecodeError> {
+    match schema {
+        Some(message) => read_as(headed, &Parsed::of(message)?, checks),
+        None => read_parts(headed, None, checks),
+    }
+}
+
+/// As [`read`], given the schema message as it was read once: of one that is shared by many frames.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_as(headed: &Headed<'_>, schema: &Parsed, checks: Checks) -> Result<Table, DecodeError> {
+    read_parts(headed, Some(schema), checks)
+}
+
+/// The message of a schema, read.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    schema: SchemaRef,
+    /// Of its dictionaries, in the order of the fields.
+    ids: Vec<i64>,
+}
+
+impl Parsed {
+    /// Reads the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Arrow`](DecodeErrorKind::Arrow).
+    pub fn of(message: &[u8]) -> Result<Self, DecodeError> {
+        read_with_ids(message).map(|(schema, ids)| Parsed { schema, ids })
+    }
+
+    /// The fields.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+fn read_parts(
+    headed: &Headed<'_>,
+    known: Option<&Parsed>,
+    checks: Checks,
+) -> Result<Table, DecodeError> {
     // A peer can write to the head while it is read: what was verified must be what is used.
     let head = headed.head.bytes.to_vec();
     let in_head = |found: Fault, left: &[u8]| {
@@ -87,18 +131,20 @@ pub fn read(
         fault(found, at).within(Segment::key("head"))
     };
     let mut rest = &head[..];
-    let (schema, ids) = match schema {
-        Some(message) => read_with_ids(message)?,
+    let own;
+    let Parsed { schema, ids } = match known {
+        Some(known) => known,
         None => match schema::next_message(rest).map_err(|found| in_head(found, rest))? {
             Some((message, after)) if message.header_type() == MessageHeader::Schema => {
                 let parsed = schema::parse(&message).map_err(|found| in_head(found, rest))?;
                 rest = after;
-                parsed
+                own = Parsed { schema: parsed.0, ids: parsed.1 };
+                &own
             }
             _ => return Err(in_head(Fault::SchemaMissing, rest)),
         },
     };
-    let fields = Fields::new(&schema, &ids);
+    let fields = Fields::new(schema, ids);
     let mut bodies = headed.buffers.iter();
     let mut dictionaries = HashMap::new();
     let mut batches = Vec::new();
@@ -125,7 +171,7 @@ pub fn read(
                 let place = |error: DecodeError| {
                     error.within(Segment::Index(batches.len())).within(Segment::key("batches"))
                 };
-                batches.push(walk.batch(&schema, &fields, &dictionaries).map_err(place)?);
+                batches.push(walk.batch(schema, &fields, &dictionaries).map_err(place)?);
             }
             Some(dictionary) => {
                 if dictionary.isDelta() {
@@ -147,7 +193,7 @@ pub fn read(
     if bodies.next().is_some() {
         return Err(in_head(Fault::Count, rest));
     }
-    Ok(Table { schema, batches })
+    Ok(Table { schema: Arc::clone(schema), batches })
 }
 
 /// Reads the message of a schema.
