@@ -9,9 +9,11 @@
 use super::give::Memory;
 use super::moments;
 use crate::error;
+use crate::garbage::Pause;
+use crate::value::text::new_text;
 use crate::value::types::Types;
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionMode};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple, PyTzInfo};
@@ -19,7 +21,6 @@ use pyo3::{IntoPyObjectExt, sync::PyOnceLock};
 use slipring_codec::format::arrow::Column;
 use slipring_codec::infer;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Reads elements of the columns in one body.
@@ -34,8 +35,13 @@ pub(super) struct Reader<'a, 'py> {
     /// The last zone that was met, by its offset.
     zone: RefCell<Option<(i16, Bound<'py, PyTzInfo>)>>,
     /// Names of fields, by where these are.
-    names: RefCell<HashMap<*const (), Rc<[Bound<'py, PyString>]>>>,
+    names: RefCell<Vec<Names<'py>>>,
+    /// Which of them were asked for last.
+    last: Cell<usize>,
+    _pause: Pause,
 }
+
+type Names<'py> = (*const (), Rc<[Bound<'py, PyString>]>);
 
 /// Elements that may be made for each byte: eight for each bit, as the smallest elements are bits, and each stands in a
 /// row or in structs.
@@ -58,8 +64,17 @@ impl<'a, 'py> Reader<'a, 'py> {
     pub(super) fn new(py: Python<'py>, memory: &'a Memory) -> Self {
         let most = memory.size().saturating_mul(PER_BYTE).saturating_add(FREE);
         let (room, left) = (Cell::new(STEP), Cell::new(most - STEP));
-        let (zone, names) = (RefCell::default(), RefCell::default());
-        Self { py, memory, room, left, is_spent: Cell::new(false), zone, names }
+        Self {
+            py,
+            memory,
+            room,
+            left,
+            is_spent: Cell::new(false),
+            zone: RefCell::default(),
+            names: RefCell::default(),
+            last: Cell::new(0),
+            _pause: Pause::new(),
+        }
     }
 
     pub(super) fn py(&self) -> Python<'py> {
@@ -155,10 +170,15 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.paid(found.ok_or_else(changed)?)
     }
 
+    #[inline]
     fn text(&self, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let text = str::from_utf8(bytes)
-            .map_err(|_| PyValueError::new_err("a text of the table is not UTF-8"))?;
-        Ok(PyString::new(self.py, text).into_any())
+        new_text(self.py, bytes).ok_or_else(|| {
+            let raised = PyErr::fetch(self.py);
+            match raised.is_instance_of::<PyUnicodeDecodeError>(self.py) {
+                true => PyValueError::new_err("a text of the table is not UTF-8"),
+                false => raised,
+            }
+        })
     }
 
     fn list(
@@ -229,10 +249,21 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     /// The names of the fields of a struct, as objects.
     fn names(&self, fields: &Fields) -> Rc<[Bound<'py, PyString>]> {
-        let make = || fields.iter().map(|field| PyString::new(self.py, field.name())).collect();
-        let mut all = self.names.borrow_mut();
         // The table keeps its fields, which no others can have the place of.
-        Rc::clone(all.entry(std::ptr::from_ref(&**fields).cast()).or_insert_with(make))
+        let place: *const () = std::ptr::from_ref(&**fields).cast();
+        let mut all = self.names.borrow_mut();
+        // Structs come in the same order in each row, or many of one in a list.
+        let last = self.last.get();
+        let is_at = |at: &usize| all.get(*at).is_some_and(|(known, _)| *known == place);
+        let at = [last, last + 1, 0].into_iter().find(is_at);
+        let at = at.or_else(|| all.iter().position(|(known, _)| *known == place));
+        let at = at.unwrap_or_else(|| {
+            let names = fields.iter().map(|field| PyString::new(self.py, field.name()));
+            all.push((place, names.collect()));
+            all.len() - 1
+        });
+        self.last.set(at);
+        Rc::clone(&all[at].1)
     }
 
     /// An element of a column of this field, which may say more of it than its type.

@@ -63,6 +63,14 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
     })
 }
 
+/// Whether an object is a list that begins with a dataclass.
+pub(crate) fn are_dataclasses(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let first = object.cast_exact::<PyList>().ok().and_then(|list| list.get_item(0).ok());
+    first.map_or(Ok(false), |first| {
+        first.get_type().hasattr(intern!(object.py(), "__dataclass_fields__"))
+    })
+}
+
 /// Why a record can't be taken in.
 enum Odd {
     Key,

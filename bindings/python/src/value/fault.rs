@@ -72,7 +72,12 @@ impl Fault {
     pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
         let kind = type_name(object);
         let what = format!("an object of type {kind} has no form as a value");
-        let hint = "register its type with slipring.register, or send it with format=\"pickle\"";
+        let hint = match crate::table::take::shows(object) {
+            Ok(true) => {
+                "send the table by itself, and what belongs to it as meta=; or give its columns as a dict of arrays"
+            }
+            _ => "register its type with slipring.register, or send it with format=\"pickle\"",
+        };
         Self::refused(what, kind, hint)
     }
 
