@@ -30,8 +30,8 @@ class Echo:
         self.tx, self.rx = self.there.producer(), self.back.consumer()
         self.process = elixir("echo.exs", name)
 
-    def __call__(self, obj, meta=None):
-        self.tx.send(obj, meta=meta, timeout=20)
+    def __call__(self, obj, meta=None, format=None):
+        self.tx.send(obj, meta=meta, format=format, timeout=20)
         return self.answer()
 
     def answer(self):
@@ -558,6 +558,37 @@ def test_records_stay_records(echo):
         assert frame.format == "arrow"
         assert frame.value == records
         assert "%Slipring.Table" not in frame.meta["about"]["term"]
+
+
+def test_rich_records_are_the_same_terms(echo):
+    """R2.2, R6.1: dates, times, decimals, UUIDs, lists and dicts in records: in Elixir what a value of them is, term by term, and in
+    Python again what they were."""
+    zones = [dt.timezone.utc, dt.timezone(dt.timedelta(hours=-3, minutes=-30))]
+    moment = dt.datetime(1969, 12, 31, 23, 59, 58)
+    for zone in (None, *zones):
+        for micros in (0, 70):
+            at = moment.replace(tzinfo=zone, microsecond=micros)
+            records = [
+                {
+                    "id": uuid.UUID(int=2**127 + i),
+                    "at": at + dt.timedelta(days=i),
+                    "day": dt.date(1, 1, 1) + dt.timedelta(days=i * 10_000),
+                    "time": at.replace(tzinfo=None).time(),
+                    "took": dt.timedelta(days=-i, microseconds=i),
+                    "price": decimal.Decimal(7 * i - 90).scaleb(-2),
+                    "large": decimal.Decimal(f"{10**30 + i}E+2"),
+                    "raw": bytes([255, i]),
+                    "tags": [None, "x"] * (i % 3),
+                    "place": {"x": i / 4, "of": [{"id": uuid.UUID(int=i), "at": at}], "maybe": None if i % 2 else [i]},
+                    "maybe": None if i % 5 else {"day": dt.date(2024, 2, 29)},
+                }
+                for i in range(200)
+            ]
+            table, value = echo(records), echo(records, format="value")
+            assert (table.format, value.format) == ("value", "value")
+            assert table.meta["about"] == value.meta["about"]
+            assert "Slipring.UUID" in table.meta["about"]["term"]
+            assert table.value == records and repr(table.value) == repr(value.value)
 
 
 def test_streams_of_batches_to_elixir(name, elixir):

@@ -9,10 +9,13 @@ no dates and no tuples, so the objects have none.
 """
 
 import argparse
+import datetime
+import decimal
 import gc
 import json
 import lzma
 import math
+import multiprocessing
 import os
 import pathlib
 import pickle
@@ -20,6 +23,7 @@ import random
 import statistics
 import sys
 import time
+import uuid
 
 import cbor2
 import msgspec
@@ -286,10 +290,81 @@ def table_cases():
         tx.send(rows, format=format)
         got[:] = rx.recv(0).value
 
+    # Into a frame, and taken from there by a library without a copy.
+    yield "table/10k-dicts/to-arrow", {
+        "slipring": lambda: (tx.send(rows), pa.table(rx.recv(0)))[1],
+        "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist(rows),
+    }
+    rich = [{"id": uuid.UUID(int=i), "at": datetime.datetime(2026, 1, 1) + i * datetime.timedelta(seconds=61), "price": decimal.Decimal(i).scaleb(-2), "tags": ["a", "b"], "place": {"x": i / 3, "y": i / 7}} for i in range(10_000)]
+    yield "table/10k-rich-dicts/to-arrow", {
+        "slipring": lambda: (tx.send(rich), pa.table(rx.recv(0)))[1],
+        "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist([row | {"id": row["id"].bytes} for row in rich]),
+    }
+    yield from process_cases(frame)
     yield "table/10k-dicts/there-and-back", {
         "slipring": lambda: records(None),
         "slipring, as a value": lambda: records("value"),
     }
+
+
+def data_frame(frame):
+    """What a frame holds, as a data frame of pandas'. Released, its memory lives as long as that."""
+    got = frame.value
+    frame.release()
+    return got if frame.format == "pickle" else got.to_pandas(split_blocks=True)
+
+
+def echo_frames(name):
+    """The far end, of a ring: each frame is a data frame of pandas' here, and goes back as one in the same format."""
+    there, back = slipring.open(f"{name}-there", wait=20), slipring.open(f"{name}-back", wait=20)
+    tx = back.producer()
+    for frame in there.consumer(pickle=True):
+        tx.send(data_frame(frame), format=frame.format)
+
+
+def echo_pickles(pipe):
+    """The same of a pipe."""
+    while data := pipe.recv_bytes():
+        pipe.send_bytes(pickle.dumps(pickle.loads(data), 5))
+
+
+def process_cases(frame):
+    """A data frame to another process and back, a data frame at both ends."""
+    spawn = multiprocessing.get_context("spawn")
+    name = f"bench-{os.getpid()}"
+    near, far = spawn.Pipe()
+    there = slipring.create(f"{name}-there", capacity="256 MiB")
+    back = slipring.create(f"{name}-back", capacity="256 MiB")
+    ends = [spawn.Process(target=echo_frames, args=(name,)), spawn.Process(target=echo_pickles, args=(far,))]
+    for end in ends:
+        end.start()
+    tx, rx = there.producer(), back.consumer(pickle=True)
+
+    def through_rings(frame, format=None):
+        tx.send(frame, format=format)
+        return data_frame(rx.recv(20))
+
+    def through_pipe(frame):
+        near.send_bytes(pickle.dumps(frame, 5))
+        return pickle.loads(near.recv_bytes())
+
+    kinds = {"1Mx5": frame, "1Mx3-numbers": frame.select_dtypes("number"), "10kx5": frame.head(10_000).copy()}
+    try:
+        for what, data in kinds.items():
+            for way in (through_rings, through_pipe, lambda data: through_rings(data, "pickle")):
+                assert way(data).equals(data), (what, way)
+            yield f"processes/pandas/{what}/there-and-back", {
+                "slipring": lambda data=data: through_rings(data),
+                "slipring, as a pickle": lambda data=data: through_rings(data, "pickle"),
+                "pickle5 in a pipe": lambda data=data: through_pipe(data),
+            }
+    finally:
+        there.finish()
+        near.send_bytes(b"")
+        for end in ends:
+            end.join(20)
+        there.close()
+        back.close()
 
 
 def main():

@@ -93,6 +93,10 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
             refused.push((Format::Arrow, why));
         }
         Look::Not(why) => refused.push((Format::Arrow, why)),
+        Look::Other if records::are_dataclasses(object)? => {
+            let why = "as a table they would come back as dicts: format=\"arrow\" sends them so";
+            refused.push((Format::Arrow, why.to_owned()));
+        }
         Look::Other => {}
     }
     Ok(match Kind::of(object)? {

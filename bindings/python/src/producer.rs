@@ -9,6 +9,7 @@ use crate::outgoing::{self, Form, Guess, Kind, Unsent, Written};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
+use crate::table::stream::{Pieces, Sending};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
@@ -236,6 +237,24 @@ impl Producer {
             false => records::asked(object)?,
         };
         table::send::send(object.py(), &self.end, &table, under, meta, timeout, 0)
+    }
+
+    /// A table of any length, to be sent in pieces.
+    fn pieces(
+        &self,
+        source: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        schema: Option<&Bound<'_, Schema>>,
+        meta: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Pieces> {
+        let meta = meta.map(meta::encode).transpose()?;
+        let rows = rows.map(|rows| size::count(rows, "rows", "a number of rows from 1 on"));
+        let rows = rows.transpose()?.map(|rows| rows as usize);
+        if !table::take::shows(source)? {
+            return Err(unsupported(source, "give a data frame, or a reader of batches"));
+        }
+        let under = schema.map(|schema| self.under(schema)).transpose()?;
+        Pieces::of(source, rows, under, meta)
     }
 
     /// A schema of this ring, to send tables under.
@@ -538,20 +557,15 @@ impl Producer {
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
-        let timeout = Timeout::parse(timeout)?;
-        let meta = meta.map(meta::encode).transpose()?;
-        let rows = rows.map(|rows| size::count(rows, "rows", "a number of rows from 1 on"));
-        let rows = rows.transpose()?.map(|rows| rows as usize);
-        if !table::take::shows(source)? {
-            return Err(unsupported(source, "give a data frame, or a reader of batches"));
-        }
-        let under = schema.map(|schema| self.under(schema)).transpose()?;
-        let (mut sent, under) = (0, under.as_ref());
-        let meta = meta.as_deref();
-        match table::stream::send_batches(&self.end, source, rows, under, meta, timeout, &mut sent)
-        {
-            Ok(()) => Ok(sent),
-            Err(error) => Err(error::after(source.py(), error, sent)),
+        let (py, timeout) = (source.py(), Timeout::parse(timeout)?);
+        let mut pieces = self.pieces(source, rows, schema, meta)?;
+        let mut sent = 0;
+        loop {
+            match pieces.send(py, &self.end, timeout) {
+                Ok(true) => sent += 1,
+                Ok(false) => return Ok(sent + 1),
+                Err(error) => return Err(error::after(py, error, sent)),
+            }
         }
     }
 
@@ -589,6 +603,20 @@ impl Producer {
         objects: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         coroutine(slf.py(), "send_many", (slf, each(objects)?))
+    }
+
+    #[pyo3(signature = (source, *, rows=None, schema=None, meta=None))]
+    fn send_batches_async<'py>(
+        slf: Bound<'py, Self>,
+        source: &Bound<'py, PyAny>,
+        rows: Option<&Bound<'py, PyAny>>,
+        schema: Option<&Bound<'py, Schema>>,
+        meta: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let pieces = this.pieces(source, rows, schema, meta)?;
+        let sending = Bound::new(py, Sending::new(Arc::clone(&this.end), pieces))?;
+        coroutine(py, "send_batches", (slf, sending))
     }
 
     #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None))]

@@ -164,6 +164,30 @@ def test_the_schema_is_not_in_the_frame(ring):
     assert (announced.kind, announced.name, announced.version) == (3, "wide", 1)
 
 
+def test_a_schema_is_read_once(ring, name):
+    """R5.1, P9: what was read of a schema is what tables are read as, also if a peer changes its bytes in the segment; who has not read
+    it yet is told that it is damaged."""
+    table = pa.table({"an unlikely name": pa.array([1, 2], pa.int64())})
+    announced = ring.announce("once", table.schema, version=1)
+    tx, rx = ring.producer(), ring.consumer()
+    tx.send(table, schema=announced)
+    assert pa.table(rx.recv(1).value).equals(table)
+    with open(ring.path, "r+b") as file:
+        memory = file.read()
+        # The record of the schema, from its message on.
+        at = memory.index(b"\xff\xff\xff\xff", memory.index(b"once"))
+        file.seek(at)
+        file.write(b"\x01\x02\x03\x04" * 32)
+    for _ in range(3):
+        tx.send(table, schema=announced)
+        assert pa.table(rx.recv(1).value).equals(table)
+    tx.send(table, schema=announced)
+    rx.close()
+    with slipring.open(name) as late:
+        with pytest.raises(slipring.DecodeError):
+            late.consumer().recv(1).value
+
+
 def test_columns_that_stay_are_not_copied(ring):
     """R2.3: what a projection keeps is read where it lies in the segment."""
     old = pa.table({"keep": pa.array(np.arange(1000)), "widen": pa.array(np.arange(1000, dtype="i4"))})

@@ -5,16 +5,20 @@
 //! that are no table show it in the first two.
 //!
 //! What comes back must be what was sent, key by key and value by value. So an integer never becomes a float,
-//! a key that is missing never one that holds null, and the order of the keys stays.
+//! a key that is missing never one that holds null, and the order of the keys stays. Lists and maps may stand under a key, too:
+//! maps that all have the same keys, as a table can't tell there what is missing.
+
+mod column;
+
+pub use column::{Column, EXTENSION, Entries, Items, UUID, Unfit};
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
-use arrow_data::ArrayData;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::Schema;
 
 use crate::format::arrow::Rows;
+use column::Why;
 
 /// In the metadata of a schema: the rows were records, and what reads them makes records of them again.
 pub const RECORDS: &str = "slipring.records";
@@ -42,6 +46,43 @@ pub enum Scalar<'a> {
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// A date: days from 1970-01-01.
+    Date(i32),
+    /// A time of day: microseconds from midnight.
+    Time(i64),
+    /// A date and time without a zone: microseconds from 1970.
+    Naive(i64),
+    /// A point in time.
+    Moment {
+        /// Microseconds from 1970 in UTC.
+        micros: i64,
+        /// The offset from UTC that it is told with: minutes east, less than a day.
+        east: i16,
+    },
+    /// A length of time: microseconds.
+    Duration(i64),
+    /// A decimal: [`Scalar::decimal`] makes one.
+    #[non_exhaustive]
+    Decimal {
+        /// Of its digits, the upper half.
+        high: i64,
+        /// The lower half.
+        low: u64,
+        /// Digits after the point; less than 0 where it ends in zeros that are not among its digits.
+        scale: i8,
+    },
+    /// A UUID.
+    Uuid([u8; 16]),
+}
+
+impl Scalar<'_> {
+    /// The decimal `digits` / 10^`scale`; `None` where it has more than 38 digits before or after the point.
+    pub fn decimal(digits: i128, scale: i64) -> Option<Self> {
+        let places = digits.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+        let scale = i8::try_from(scale).ok().filter(|scale| scale.unsigned_abs() <= 38)?;
+        let (high, low) = ((digits >> 64) as i64, digits as u64);
+        (places <= 38).then_some(Scalar::Decimal { high, low, scale })
+    }
 }
 
 /// Why records are no table.
@@ -81,7 +122,17 @@ pub enum Misfit {
     /// Records without a value: as a table they would have any number of rows in no bytes, and readers make nothing that no
     /// bytes have paid for.
     Nothing,
-    /// More than 2^31 - 1 bytes under one key.
+    /// Records of which a table has so few bytes that readers would not make them.
+    Thin,
+    /// Maps under one key that don't have the same keys in the same order, or have none.
+    #[non_exhaustive]
+    Keyed {
+        /// The record, counted from 0.
+        row: usize,
+        /// The key.
+        key: String,
+    },
+    /// More than 2^31 - 1 bytes or items under one key.
     #[non_exhaustive]
     Large {
         /// The key.
@@ -104,6 +155,15 @@ impl fmt::Display for Misfit {
             Misfit::Order { row } => write!(f, "record {row} has its keys in another order"),
             Misfit::Keys { limit } => write!(f, "more than {limit} different keys"),
             Misfit::Nothing => f.write_str("no record has a value"),
+            Misfit::Thin => {
+                f.write_str("as columns they take too few bytes to be made again of them")
+            }
+            Misfit::Keyed { row, key } => {
+                write!(
+                    f,
+                    "record {row} has a map under {key:?} whose keys are none, or not those of the first one"
+                )
+            }
             Misfit::Large { key } => write!(f, "more than 2 GiB under {key:?}"),
         }
     }
@@ -112,172 +172,10 @@ impl fmt::Display for Misfit {
 /// Keys that records may have.
 pub const MAX_KEYS: usize = 1024;
 
-#[derive(Debug)]
-enum Values {
-    /// Only nulls so far.
-    Unknown,
-    Bool(BooleanBufferBuilder),
-    Int(Vec<i64>),
-    Unsigned(Vec<u64>),
-    Float(Vec<f64>),
-    Text(Vec<i32>, Vec<u8>),
-    Bytes(Vec<i32>, Vec<u8>),
-}
-
-impl Values {
-    fn name(&self) -> &'static str {
-        match self {
-            Values::Unknown => "null",
-            Values::Bool(_) => "a bool",
-            Values::Int(_) => "an integer",
-            Values::Unsigned(_) => "an integer from 2^63 on",
-            Values::Float(_) => "a float",
-            Values::Text(..) => "a text",
-            Values::Bytes(..) => "bytes",
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Column {
-    values: Values,
-    len: usize,
-    /// Made with the first null.
-    validity: Option<BooleanBufferBuilder>,
-    missing: bool,
-    null: bool,
-}
-
-impl Column {
-    fn new() -> Self {
-        Column { values: Values::Unknown, len: 0, validity: None, missing: false, null: false }
-    }
-
-    /// Fills up what has no value: the element, and a zero for it.
-    fn nulls(&mut self, count: usize) {
-        if count == 0 {
-            return;
-        }
-        let len = self.len;
-        let validity = self.validity.get_or_insert_with(|| {
-            let mut validity = BooleanBufferBuilder::new(len + count);
-            validity.append_n(len, true);
-            validity
-        });
-        validity.append_n(count, false);
-        match &mut self.values {
-            Values::Unknown => {}
-            Values::Bool(bits) => bits.append_n(count, false),
-            Values::Int(values) => values.resize(len + count, 0),
-            Values::Unsigned(values) => values.resize(len + count, 0),
-            Values::Float(values) => values.resize(len + count, 0.0),
-            Values::Text(ends, bytes) | Values::Bytes(ends, bytes) => {
-                ends.resize(len + count, bytes.len() as i32);
-            }
-        }
-        self.len += count;
-    }
-
-    /// Takes a value in; `Err` names its type where it is another, `None` where it is too large.
-    fn push(&mut self, scalar: Scalar<'_>) -> Result<(), Option<&'static str>> {
-        if let Scalar::Null = scalar {
-            self.null = true;
-            self.nulls(1);
-            return Ok(());
-        }
-        if let Values::Unknown = self.values {
-            let len = self.len;
-            self.values = match scalar {
-                Scalar::Bool(_) => {
-                    let mut bits = BooleanBufferBuilder::new(len + 64);
-                    bits.append_n(len, false);
-                    Values::Bool(bits)
-                }
-                Scalar::Int(_) | Scalar::Null => Values::Int(vec![0; len]),
-                Scalar::Unsigned(_) => Values::Unsigned(vec![0; len]),
-                Scalar::Float(_) => Values::Float(vec![0.0; len]),
-                Scalar::Text(_) => Values::Text(vec![0; len], Vec::new()),
-                Scalar::Bytes(_) => Values::Bytes(vec![0; len], Vec::new()),
-            };
-        }
-        let append = |ends: &mut Vec<i32>,
-                      bytes: &mut Vec<u8>,
-                      value: &[u8]|
-         -> Result<(), Option<&'static str>> {
-            let end = i32::try_from(bytes.len() + value.len()).map_err(|_| None)?;
-            bytes.extend_from_slice(value);
-            ends.push(end);
-            Ok(())
-        };
-        match (&mut self.values, scalar) {
-            (Values::Bool(bits), Scalar::Bool(value)) => bits.append(value),
-            (Values::Int(values), Scalar::Int(value)) => values.push(value),
-            (Values::Float(values), Scalar::Float(value)) => values.push(value),
-            (Values::Unsigned(values), Scalar::Unsigned(value)) => values.push(value),
-            (Values::Unsigned(values), Scalar::Int(value)) if value >= 0 => {
-                values.push(value as u64);
-            }
-            // Integers widen: all so far are none below 0.
-            (Values::Int(values), Scalar::Unsigned(value))
-                if values.iter().all(|&one| one >= 0) =>
-            {
-                let mut wider: Vec<u64> = values.iter().map(|&one| one as u64).collect();
-                wider.push(value);
-                self.values = Values::Unsigned(wider);
-            }
-            (Values::Text(ends, bytes), Scalar::Text(value)) => {
-                append(ends, bytes, value.as_bytes())?;
-            }
-            (Values::Bytes(ends, bytes), Scalar::Bytes(value)) => append(ends, bytes, value)?,
-            (_, scalar) => {
-                return Err(Some(match scalar {
-                    Scalar::Null => "null",
-                    Scalar::Bool(_) => "a bool",
-                    Scalar::Int(_) => "an integer",
-                    Scalar::Unsigned(_) => "an integer from 2^63 on",
-                    Scalar::Float(_) => "a float",
-                    Scalar::Text(_) => "a text",
-                    Scalar::Bytes(_) => "bytes",
-                }));
-            }
-        }
-        self.len += 1;
-        if let Some(validity) = &mut self.validity {
-            validity.append(true);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, name: String) -> (Field, Result<ArrayData, arrow_schema::ArrowError>) {
-        let offsets = |ends: Vec<i32>| {
-            let mut offsets = Vec::with_capacity(ends.len() + 1);
-            offsets.push(0);
-            offsets.extend(ends);
-            Buffer::from_vec(offsets)
-        };
-        let (data_type, buffers) = match self.values {
-            Values::Unknown => (DataType::Null, vec![]),
-            Values::Bool(mut bits) => (DataType::Boolean, vec![bits.finish().into_inner()]),
-            Values::Int(values) => (DataType::Int64, vec![Buffer::from_vec(values)]),
-            Values::Unsigned(values) => (DataType::UInt64, vec![Buffer::from_vec(values)]),
-            Values::Float(values) => (DataType::Float64, vec![Buffer::from_vec(values)]),
-            Values::Text(ends, bytes) => {
-                (DataType::Utf8, vec![offsets(ends), Buffer::from_vec(bytes)])
-            }
-            Values::Bytes(ends, bytes) => {
-                (DataType::Binary, vec![offsets(ends), Buffer::from_vec(bytes)])
-            }
-        };
-        let nulls = self.validity.as_mut().map(|bits| NullBuffer::new(bits.finish()));
-        let nulls = nulls.filter(|_| data_type != DataType::Null);
-        let mut field = Field::new(name, data_type.clone(), self.missing || self.null);
-        if self.missing {
-            field = field.with_metadata([(MISSING.to_owned(), "1".to_owned())]);
-        }
-        let data = ArrayData::builder(data_type).len(self.len).nulls(nulls).buffers(buffers);
-        (field, data.build())
-    }
-}
+/// What readers make of a dict, a map or a list, in elements; and what they make of any frame, and for each bit of it.
+const CONTAINER: usize = 5;
+const FREE: usize = 1 << 21;
+const PER_BIT: usize = 4;
 
 /// Puts records into columns.
 ///
@@ -365,21 +263,44 @@ impl Records {
     /// If none is expected.
     #[inline]
     pub fn expected_entry(&mut self, scalar: Scalar<'_>) -> Result<(), Misfit> {
+        self.expected_place().push(scalar).map_err(|unfit| self.misfit(unfit))
+    }
+
+    /// Where the value under a key goes, be it a scalar, a list or a map: it takes one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`entry`](Self::entry), of the key alone. [`misfit`](Self::misfit) says what is wrong with the value.
+    pub fn place(&mut self, key: &str) -> Result<&mut Column, Misfit> {
+        if self.expected() != Some(key) {
+            self.next = self.find(key)?;
+        }
+        Ok(self.expected_place())
+    }
+
+    #[inline]
+    fn expected_place(&mut self) -> &mut Column {
         let row = self.rows - 1;
-        let (name, column) = &mut self.columns[self.next];
+        let (_, column) = &mut self.columns[self.next];
         if column.len < row {
             column.missing = true;
             column.nulls(row - column.len);
         }
-        if let Err(found) = column.push(scalar) {
-            let (key, was) = (name.clone(), column.values.name());
-            return Err(match found {
-                Some(found) => Misfit::Mixed { row, key, was, found },
-                None => Misfit::Large { key },
-            });
-        }
         self.next += 1;
-        Ok(())
+        column
+    }
+
+    /// Why records are no table of which the last entry's value did not go into its place.
+    #[cold]
+    pub fn misfit(&self, unfit: Unfit) -> Misfit {
+        let row = self.rows.saturating_sub(1);
+        let last = self.next.checked_sub(1).and_then(|last| self.columns.get(last));
+        let key = format!("{}{}", last.map_or("", |(name, _)| name), unfit.path);
+        match unfit.why {
+            Why::Mixed(was, found) => Misfit::Mixed { row, key, was, found },
+            Why::Large => Misfit::Large { key },
+            Why::Keys => Misfit::Keyed { row, key },
+        }
     }
 
     /// The column of a key that is not the expected one: a later one, or a new one.
@@ -406,28 +327,36 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Misfit::Missing`] and [`Misfit::Nothing`].
-    pub fn finish(self) -> Result<(Schema, Rows), Misfit> {
+    /// [`Misfit::Missing`], [`Misfit::Nothing`] and [`Misfit::Thin`].
+    pub fn finish(mut self) -> Result<(Schema, Rows), Misfit> {
         let len = self.rows;
-        let mut fields = Vec::with_capacity(self.columns.len());
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for (name, mut column) in self.columns {
+        for (key, column) in &mut self.columns {
             if column.len < len {
                 column.missing = true;
                 column.nulls(len - column.len);
             }
             if column.missing && column.null {
-                return Err(Misfit::Missing { key: name });
+                return Err(Misfit::Missing { key: key.clone() });
             }
-            let (field, data) = column.finish(name);
-            // The buffers are of this module's making.
-            columns.push(data.unwrap_or_else(|error| unreachable!("{error}")));
-            fields.push(Arc::new(field));
         }
-        let mark = [(RECORDS.to_owned(), "1".to_owned())];
-        if fields.iter().all(|field: &Arc<Field>| *field.data_type() == DataType::Null) {
+        if self.columns.iter().all(|(_, column)| column.is_nothing()) {
             return Err(Misfit::Nothing);
         }
+        let (mut elements, mut bits) = (CONTAINER * len, 0);
+        for (_, column) in &self.columns {
+            let (more, paid) = column.weight();
+            (elements, bits) = (elements + more, bits + paid);
+        }
+        if elements > bits.saturating_mul(PER_BIT) + FREE {
+            return Err(Misfit::Thin);
+        }
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (name, column) in self.columns {
+            let (field, data) = column.finish(name);
+            fields.push(Arc::new(field));
+            columns.push(data);
+        }
+        let mark = [(RECORDS.to_owned(), "1".to_owned())];
         Ok((Schema::new_with_metadata(fields, mark), Rows { len, columns }))
     }
 }

@@ -341,6 +341,14 @@ fn the_schema_may_stand_elsewhere() {
     assert_eq!(table.schema, all.schema());
     assert_eq!(table.record_batches(&Buffer::from_slice_ref(&body)).unwrap().len(), 1);
     assert_eq!(arrow::read_schema(&message).unwrap(), all.schema());
+    // Read once, and used for each frame.
+    let parsed = arrow::Parsed::of(&message).unwrap();
+    assert_eq!(*parsed.schema(), all.schema());
+    let found = Body::open(Format::Arrow.code(), flags, 0, &body).unwrap();
+    let Content::Arrow(headed) = found.content().unwrap() else { panic!("a table") };
+    let again = arrow::read_as(&headed, &parsed, Checks::Full).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{table:?}"));
+    assert!(arrow::Parsed::of(&message[..message.len() - 8]).is_err());
     let kind = |result: Result<Table, DecodeError>| match result.unwrap_err().kind() {
         DecodeErrorKind::Arrow { fault, .. } => fault,
         other => panic!("{other:?}"),

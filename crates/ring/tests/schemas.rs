@@ -464,6 +464,17 @@ fn a_frame_leads_to_its_schema() {
     drop((tx, rx, segment));
     let found = frames[0].schema().unwrap().unwrap();
     assert_eq!((found.name(), found.version(), &*found), ("reading", 7, &b"fields"[..]));
+    // What is made of it is made once, and shared by all who ask for the same.
+    let mut made = 0;
+    let mut len = |bytes: &[u8]| {
+        made += 1;
+        if made == 1 { Err("not yet") } else { Ok(bytes.len()) }
+    };
+    assert_eq!(found.made(&mut len), Err("not yet"));
+    let again = frames[0].schema().unwrap().unwrap();
+    assert_eq!((*found.made(&mut len).unwrap(), *again.made(&mut len).unwrap()), (6, 6));
+    let other = found.made(|bytes| Ok::<_, ()>(bytes.to_vec())).unwrap();
+    assert_eq!((other.len(), made), (6, 2));
     assert!(frames[1].schema().unwrap().is_none());
     for (frame, says) in [(&frames[2], 0), (&frames[3], 7)] {
         let error = frame.schema().unwrap_err();

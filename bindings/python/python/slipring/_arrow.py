@@ -62,6 +62,13 @@ def number(digits: int, scale: int) -> decimal.Decimal:
     return decimal.Decimal(digits).scaleb(-scale, _EXACT)
 
 
+def fields(item: object) -> dict[str, object] | None:
+    """A dataclass as a dict of its fields; ``None`` for what is none."""
+    if not dataclasses.is_dataclass(item) or isinstance(item, type):
+        return None
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+
+
 def records(items: list[object]) -> list[object]:
     """Dataclasses as dicts of their fields, anything else as it is."""
     if not items or not dataclasses.is_dataclass(items[0]) or isinstance(items[0], type):

@@ -13,7 +13,7 @@ from .errors import Closed, Empty, Full, Unacknowledged
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from ._native import Consumer, Frame, Producer, Reservation
+    from ._native import Consumer, Frame, Producer, Reservation, Table, TableReader, _Sending
 
 #: Objects that `send_many` takes from its iterator at a time.
 BATCH = 64
@@ -153,6 +153,41 @@ async def send_many(producer: Producer, objects: Iterator[Any]) -> int:
         # The traceback refers to this frame: what was to be sent must not hang on it.
         batch, fault, failed = [], None, None
     return sent
+
+
+async def send_batches(producer: Producer, sending: _Sending) -> int:
+    """Sends all pieces of a table, each as soon as there is room. Whatever ends it early is told how many were sent."""
+    sent, more = 0, True
+    try:
+        with Room(producer) as room:
+            while more:
+                try:
+                    more = sending._send()
+                except Full:
+                    await room.wait()
+                    continue
+                sent += 1
+                # A piece may be large, and the consumer fast: other tasks want their turn, too.
+                await asyncio.sleep(0)
+    except BaseException as error:
+        _after(error, sent)
+        raise
+    return sent
+
+
+async def next_table(reader: TableReader) -> Table:
+    """The next table of a stream, for ``async for``."""
+    consumer = reader._consumer
+    while True:
+        try:
+            table = reader._try_next()
+        except Empty:
+            await News(consumer).wait()
+        else:
+            break
+    if table is None:
+        raise StopAsyncIteration
+    return table
 
 
 class Reserving:

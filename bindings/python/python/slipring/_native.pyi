@@ -283,6 +283,16 @@ class Producer:
         """As ``send_many``, for asyncio: waits for room without holding the loop, and answers how many
         were sent, which is all. Any error, a ``CancelledError`` too, has the number as ``sent``; what was
         sent stays sent. ``asyncio.timeout`` puts the ``CancelledError`` into ``__cause__``."""
+    def send_batches_async(
+        self,
+        source: object,
+        *,
+        rows: int | None = None,
+        schema: Schema | None = None,
+        meta: _Meta = None,
+    ) -> Awaitable[int]:
+        """As ``send_batches``, for asyncio: waits for room without holding the loop, and lets other tasks run after each frame.
+        The batches of ``source`` itself are taken as they come: one that waits for them holds the loop."""
     @overload
     def reserve_async(
         self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
@@ -414,6 +424,9 @@ class Consumer:
 class _Watch:
     def cancel(self) -> None: ...
 
+class _Sending:
+    def _send(self) -> bool: ...
+
 @final
 class Table:
     """A table in the memory of its frame. pyarrow, polars, pandas, DuckDB and others take it without a copy:
@@ -484,13 +497,19 @@ class Column:
 
 class TableReader:
     """One stream of tables, taken off a ring frame by frame: iterate over it, or give it to a library,
-    as in ``pyarrow.RecordBatchReader.from_stream(reader)`` and ``polars.DataFrame(reader)``."""
+    as in ``pyarrow.RecordBatchReader.from_stream(reader)`` and ``polars.DataFrame(reader)``. In asyncio
+    ``async for table in reader`` waits without holding the loop, and without a timeout."""
 
     @property
     def schema(self) -> str:
         """Name and type of each column, a line each. Waits for the first frame."""
     def __iter__(self) -> TableReader: ...
     def __next__(self) -> Table: ...
+    def __aiter__(self) -> TableReader: ...
+    def __anext__(self) -> Awaitable[Table]: ...
+    def _try_next(self) -> Table | None: ...
+    @property
+    def _consumer(self) -> Consumer: ...
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
     def __arrow_c_schema__(self) -> Any: ...
 

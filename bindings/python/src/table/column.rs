@@ -59,7 +59,7 @@ impl Column {
         let list = PyList::empty(reader.py());
         for chunk in self.chunks() {
             for row in 0..chunk.len {
-                list.append(reader.element(chunk, row)?)?;
+                list.append(reader.field(self.field(), chunk, row)?)?;
             }
         }
         Ok(list)

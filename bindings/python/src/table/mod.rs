@@ -5,6 +5,7 @@
 mod capsule;
 mod column;
 mod give;
+mod moments;
 mod objects;
 pub(crate) mod records;
 pub(crate) mod schema;
@@ -23,7 +24,7 @@ use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks};
+use slipring_codec::format::arrow::{self, Batch, Checks, Parsed};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::sync::Arc;
 use take::Incoming;
@@ -63,7 +64,10 @@ pub(crate) fn open(
         let Content::Arrow(headed) = body.content()? else {
             unreachable!("the frame header says that it is a table")
         };
-        let table = arrow::read(&headed, schema.as_deref(), taking.checks)?;
+        let table = match &schema {
+            None => arrow::read(&headed, None, taking.checks)?,
+            Some(schema) => arrow::read_as(&headed, &*schema.made(Parsed::of)?, taking.checks)?,
+        };
         Ok((memory.clone(), Arc::new(table)))
     });
     let found: (Memory, Arc<arrow::Table>) =
@@ -158,19 +162,20 @@ impl Table {
     fn rows_by<'py>(&self, reader: &objects::Reader<'_, 'py>) -> PyResult<Bound<'py, PyList>> {
         let py = reader.py();
         let records = records::is_records(&self.table.schema);
-        let name = |field: &arrow_schema::FieldRef| {
+        let fields = self.table.schema.fields().iter();
+        let names = fields.map(|field| {
             let name = pyo3::types::PyString::new(py, field.name());
-            (name, records && records::is_missing(field))
-        };
-        let names: Vec<_> = self.table.schema.fields().iter().map(name).collect();
+            (name, field, records && records::is_missing(field))
+        });
+        let names: Vec<_> = names.collect();
         let rows = PyList::empty(py);
         for batch in &self.table.batches {
             for row in 0..batch.len {
                 reader.spend(objects::CONTAINER)?;
                 let dict = PyDict::new(py);
-                for ((name, may_be_missing), column) in names.iter().zip(&batch.columns) {
+                for ((name, field, may_be_missing), column) in names.iter().zip(&batch.columns) {
                     if !may_be_missing || reader.is_valid(column, row) {
-                        dict.set_item(name, reader.element(column, row)?)?;
+                        dict.set_item(name, reader.field(field, column, row)?)?;
                     } else {
                         reader.spend(1)?;
                     }

@@ -7,15 +7,21 @@
 //! bytes there are.
 
 use super::give::Memory;
+use super::moments;
 use crate::error;
-use arrow_schema::{DataType, IntervalUnit, TimeUnit, UnionMode};
-use pyo3::exceptions::PyValueError;
+use crate::garbage::Pause;
+use crate::value::text::new_text;
+use crate::value::types::Types;
+use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionMode};
+use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple, PyTzInfo};
 use pyo3::{IntoPyObjectExt, sync::PyOnceLock};
 use slipring_codec::format::arrow::Column;
-use std::cell::Cell;
+use slipring_codec::infer;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// Reads elements of the columns in one body.
 pub(super) struct Reader<'a, 'py> {
@@ -26,7 +32,16 @@ pub(super) struct Reader<'a, 'py> {
     /// Elements that may be made behind that.
     left: Cell<usize>,
     is_spent: Cell<bool>,
+    /// The last zone that was met, by its offset.
+    zone: RefCell<Option<(i16, Bound<'py, PyTzInfo>)>>,
+    /// Names of fields, by where these are.
+    names: RefCell<Vec<Names<'py>>>,
+    /// Which of them were asked for last.
+    last: Cell<usize>,
+    _pause: Pause,
 }
+
+type Names<'py> = (*const (), Rc<[Bound<'py, PyString>]>);
 
 /// Elements that may be made for each byte: eight for each bit, as the smallest elements are bits, and each stands in a
 /// row or in structs.
@@ -49,7 +64,17 @@ impl<'a, 'py> Reader<'a, 'py> {
     pub(super) fn new(py: Python<'py>, memory: &'a Memory) -> Self {
         let most = memory.size().saturating_mul(PER_BYTE).saturating_add(FREE);
         let (room, left) = (Cell::new(STEP), Cell::new(most - STEP));
-        Self { py, memory, room, left, is_spent: Cell::new(false) }
+        Self {
+            py,
+            memory,
+            room,
+            left,
+            is_spent: Cell::new(false),
+            zone: RefCell::default(),
+            names: RefCell::default(),
+            last: Cell::new(0),
+            _pause: Pause::new(),
+        }
     }
 
     pub(super) fn py(&self) -> Python<'py> {
@@ -145,20 +170,31 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.paid(found.ok_or_else(changed)?)
     }
 
+    #[inline]
     fn text(&self, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let text = str::from_utf8(bytes)
-            .map_err(|_| PyValueError::new_err("a text of the table is not UTF-8"))?;
-        Ok(PyString::new(self.py, text).into_any())
+        new_text(self.py, bytes).ok_or_else(|| {
+            let raised = PyErr::fetch(self.py);
+            match raised.is_instance_of::<PyUnicodeDecodeError>(self.py) {
+                true => PyValueError::new_err("a text of the table is not UTF-8"),
+                false => raised,
+            }
+        })
     }
 
-    fn list(&self, child: &Column, start: usize, len: usize) -> PyResult<Bound<'py, PyAny>> {
+    fn list(
+        &self,
+        field: &Field,
+        child: &Column,
+        start: usize,
+        len: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if start.checked_add(len).is_none_or(|end| end > child.len) {
             return Err(changed());
         }
         self.spend(CONTAINER)?;
         let list = PyList::empty(self.py);
         for row in start..start + len {
-            list.append(self.element(child, row)?)?;
+            list.append(self.field(field, child, row)?)?;
         }
         Ok(list.into_any())
     }
@@ -173,6 +209,80 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn decimal(&self, digits: Bound<'py, PyAny>, scale: i8) -> PyResult<Bound<'py, PyAny>> {
         self.helper(intern!(self.py, "number"))?.call1((digits, scale))
+    }
+
+    // What Python has no room for is its own to say.
+
+    fn date(&self, days: i64) -> PyResult<Bound<'py, PyAny>> {
+        moments::date(self.py, days)
+            .unwrap_or_else(|| self.helper(intern!(self.py, "date"))?.call1((days,)))
+    }
+
+    fn time(&self, count: i64, unit: TimeUnit) -> PyResult<Bound<'py, PyAny>> {
+        moments::time(self.py, count, unit).unwrap_or_else(|| {
+            self.helper(intern!(self.py, "time"))?.call1((count, unit_name(unit)))
+        })
+    }
+
+    fn timestamp(
+        &self,
+        count: i64,
+        unit: TimeUnit,
+        zone: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let made = match zone.map(|name| (name, moments::named(name))) {
+            None => moments::timestamp(self.py, count, unit, None),
+            Some((_, Some(east))) => {
+                let mut last = self.zone.borrow_mut();
+                let (_, zone) = match &mut *last {
+                    Some(known) if known.0 == east => known,
+                    last => last.insert((east, moments::zone(self.py, east)?)),
+                };
+                moments::timestamp(self.py, count, unit, Some((east, zone)))
+            }
+            Some((_, None)) => None,
+        };
+        made.unwrap_or_else(|| {
+            self.helper(intern!(self.py, "timestamp"))?.call1((count, unit_name(unit), zone))
+        })
+    }
+
+    /// The names of the fields of a struct, as objects.
+    fn names(&self, fields: &Fields) -> Rc<[Bound<'py, PyString>]> {
+        // The table keeps its fields, which no others can have the place of.
+        let place: *const () = std::ptr::from_ref(&**fields).cast();
+        let mut all = self.names.borrow_mut();
+        // Structs come in the same order in each row, or many of one in a list.
+        let last = self.last.get();
+        let is_at = |at: &usize| all.get(*at).is_some_and(|(known, _)| *known == place);
+        let at = [last, last + 1, 0].into_iter().find(is_at);
+        let at = at.or_else(|| all.iter().position(|(known, _)| *known == place));
+        let at = at.unwrap_or_else(|| {
+            let names = fields.iter().map(|field| PyString::new(self.py, field.name()));
+            all.push((place, names.collect()));
+            all.len() - 1
+        });
+        self.last.set(at);
+        Rc::clone(&all[at].1)
+    }
+
+    /// An element of a column of this field, which may say more of it than its type.
+    pub(super) fn field(
+        &self,
+        field: &Field,
+        column: &Column,
+        row: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let element = self.element(column, row)?;
+        if let DataType::FixedSizeBinary(16) = column.data_type
+            && is_uuid(field)
+            && !element.is_none()
+        {
+            let named = PyDict::new(self.py);
+            named.set_item(intern!(self.py, "bytes"), element)?;
+            return Types::get(self.py)?.uuid.bind(self.py).call((), Some(&named));
+        }
+        Ok(element)
     }
 
     pub(super) fn is_valid(&self, column: &Column, row: usize) -> bool {
@@ -230,18 +340,16 @@ impl<'a, 'py> Reader<'a, 'py> {
                 let bytes = values.get(row * width..(row + 1) * width).ok_or_else(changed)?;
                 Ok(PyBytes::new(py, self.paid(bytes)?).into_any())
             }
-            Date32 => self.helper(intern!(py, "date"))?.call1((int(false)?,)),
-            Date64 => self.helper(intern!(py, "date"))?.call1((int(true)?.div_euclid(86_400_000),)),
-            Time32(unit) => {
-                self.helper(intern!(py, "time"))?.call1((int(false)?, unit_name(*unit)))
-            }
-            Time64(unit) => self.helper(intern!(py, "time"))?.call1((int(true)?, unit_name(*unit))),
-            Timestamp(unit, zone) => {
-                let arguments = (int(true)?, unit_name(*unit), zone.as_deref());
-                self.helper(intern!(py, "timestamp"))?.call1(arguments)
-            }
+            Date32 => self.date(int(false)?),
+            Date64 => self.date(int(true)?.div_euclid(86_400_000)),
+            Time32(unit) => self.time(int(false)?, *unit),
+            Time64(unit) => self.time(int(true)?, *unit),
+            Timestamp(unit, zone) => self.timestamp(int(true)?, *unit, zone.as_deref()),
             Duration(unit) => {
-                self.helper(intern!(py, "duration"))?.call1((int(true)?, unit_name(*unit)))
+                let count = int(true)?;
+                moments::duration(py, count, *unit).unwrap_or_else(|| {
+                    self.helper(intern!(py, "duration"))?.call1((count, unit_name(*unit)))
+                })
             }
             Decimal32(_, scale) => self.decimal(number!(i32)?, *scale),
             Decimal64(_, scale) => self.decimal(number!(i64)?, *scale),
@@ -271,20 +379,21 @@ impl<'a, 'py> Reader<'a, 'py> {
                 let (months, days) = (i32::from_le_bytes(months), i32::from_le_bytes(days));
                 (months, days, i64::from_le_bytes(nanos)).into_bound_py_any(py)
             }
-            List(_) | LargeList(_) => {
+            List(item) | LargeList(item) => {
                 let wide = matches!(column.data_type, LargeList(_));
                 let start = self.place(column, 0, row, wide)?;
                 let end = self.place(column, 0, row + 1, wide)?;
-                self.list(&column.children[0], start, end.checked_sub(start).ok_or_else(changed)?)
+                let len = end.checked_sub(start).ok_or_else(changed)?;
+                self.list(item, &column.children[0], start, len)
             }
-            ListView(_) | LargeListView(_) => {
+            ListView(item) | LargeListView(item) => {
                 let wide = matches!(column.data_type, LargeListView(_));
                 let start = self.place(column, 0, row, wide)?;
-                self.list(&column.children[0], start, self.place(column, 1, row, wide)?)
+                self.list(item, &column.children[0], start, self.place(column, 1, row, wide)?)
             }
-            FixedSizeList(_, size) => {
+            FixedSizeList(item, size) => {
                 let size = *size as usize;
-                self.list(&column.children[0], row * size, size)
+                self.list(item, &column.children[0], row * size, size)
             }
             Map(..) => {
                 let (start, end) =
@@ -305,8 +414,9 @@ impl<'a, 'py> Reader<'a, 'py> {
             Struct(fields) => {
                 self.spend(CONTAINER)?;
                 let dict = PyDict::new(py);
-                for (field, child) in fields.iter().zip(&column.children) {
-                    dict.set_item(field.name(), self.element(child, row)?)?;
+                let names = self.names(fields);
+                for ((name, field), child) in names.iter().zip(fields).zip(&column.children) {
+                    dict.set_item(name, self.field(field, child, row)?)?;
                 }
                 Ok(dict.into_any())
             }
@@ -356,6 +466,11 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
         }
     }
+}
+
+/// Whether a field says that its 16 bytes are a UUID.
+fn is_uuid(field: &Field) -> bool {
+    field.metadata().get(infer::EXTENSION).is_some_and(|name| name == infer::UUID)
 }
 
 fn unit_name(unit: TimeUnit) -> &'static str {

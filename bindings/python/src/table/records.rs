@@ -1,11 +1,12 @@
 //! Lists of dicts, and dicts of columns, as tables.
 
+use super::moments;
 use super::take::{self, Incoming};
 use crate::array::{self, Candidate};
 use crate::error;
 use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
-use crate::value::types::Exact;
+use crate::value::types::{Exact, Types};
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Schema};
@@ -15,7 +16,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use pyo3::{ffi, intern};
 use slipring_codec::format::arrow::Rows;
 use slipring_codec::format::ndarray::{ByteOrder, Kind};
-use slipring_codec::infer::{self, Misfit, Records, Scalar};
+use slipring_codec::infer::{self, Column, Misfit, Records, Scalar, Unfit};
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -33,6 +34,11 @@ pub(crate) enum Look {
 
 /// The list as a table, if it holds `least` dicts or more that are alike.
 pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look> {
+    of_records(object, least, false)
+}
+
+/// The same; where a table was `asked` for, dataclasses inside of records go as their fields.
+fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<Look> {
     let Ok(list) = object.cast_exact::<PyList>() else { return Ok(Look::Other) };
     if list.len() < least
         || !list.get_item(0).is_ok_and(|first| first.is_exact_instance_of::<PyDict>())
@@ -46,19 +52,22 @@ pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look>
         let Ok(dict) = item.cast_exact::<PyDict>() else {
             return Ok(Look::Not(format!("record {row} is of type {}", type_name(&item))));
         };
-        if let Err(why) = with_critical_section(dict, || take_in(&mut records, &mut keys, dict)) {
-            return Ok(Look::Not(match why {
-                Odd::Key => format!("record {row} has a key that is no text"),
-                Odd::Value(key, kind) => {
-                    format!("record {row} has an object of type {kind} under {key:?}")
-                }
-                Odd::Misfit(misfit) => misfit.to_string(),
-            }));
+        let taken = with_critical_section(dict, || take_in(&mut records, &mut keys, dict, asked));
+        if let Err(why) = taken {
+            return Ok(Look::Not(why.told(row)));
         }
     }
     Ok(match records.finish() {
         Ok((schema, rows)) => Look::Table(Incoming { schema, batches: vec![rows] }),
         Err(misfit) => Look::Not(misfit.to_string()),
+    })
+}
+
+/// Whether an object is a list that begins with a dataclass.
+pub(crate) fn are_dataclasses(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let first = object.cast_exact::<PyList>().ok().and_then(|list| list.get_item(0).ok());
+    first.map_or(Ok(false), |first| {
+        first.get_type().hasattr(intern!(object.py(), "__dataclass_fields__"))
     })
 }
 
@@ -70,11 +79,25 @@ enum Odd {
     Misfit(Misfit),
 }
 
+impl Odd {
+    #[cold]
+    fn told(self, row: usize) -> String {
+        match self {
+            Odd::Key => format!("record {row} has a key that is no text"),
+            Odd::Value(key, kind) => {
+                format!("record {row} has an object of type {kind} under {key:?}")
+            }
+            Odd::Misfit(misfit) => misfit.to_string(),
+        }
+    }
+}
+
 /// Takes in one record. `keys` are those of the columns so far, as objects.
 fn take_in<'py>(
     records: &mut Records,
     keys: &mut Vec<Bound<'py, PyAny>>,
     dict: &Bound<'py, PyDict>,
+    asked: bool,
 ) -> Result<(), Odd> {
     records.begin();
     let mut at = 0;
@@ -92,9 +115,12 @@ fn take_in<'py>(
         // Such code may run from here on: an exception that is made and dropped may set off the garbage collector.
         let (key, value) = (key.to_owned(), value.to_owned());
         let text = exact_text(&key).ok_or(Odd::Key)?;
-        let scalar = scalar(&value);
-        let scalar = scalar.ok_or_else(|| Odd::Value(text.to_owned(), type_name(&value)))?;
-        records.entry(text, scalar).map_err(Odd::Misfit)?;
+        let place = records.place(text).map_err(Odd::Misfit)?;
+        fill(place, &value, asked, DEPTH).map_err(|inside| match inside {
+            Inside::Key => Odd::Key,
+            Inside::Value(path, kind) => Odd::Value(format!("{text}{path}"), kind),
+            Inside::Unfit(unfit) => Odd::Misfit(records.misfit(unfit)),
+        })?;
         // A new column moves those behind it.
         let column = records.position() - 1;
         keys.truncate(column);
@@ -103,6 +129,109 @@ fn take_in<'py>(
         }
     }
     Ok(())
+}
+
+/// Lists and dicts that may stand inside each other under a key.
+const DEPTH: usize = 32;
+
+/// Why a value can't be taken in.
+enum Inside {
+    Key,
+    /// Where it is of a type that columns have not, and which that is.
+    Value(String, String),
+    Unfit(Unfit),
+}
+
+impl From<Unfit> for Inside {
+    fn from(unfit: Unfit) -> Self {
+        Inside::Unfit(unfit)
+    }
+}
+
+impl Inside {
+    #[cold]
+    fn within(self, key: Option<&str>) -> Self {
+        match (self, key) {
+            (Inside::Value(path, kind), None) => Inside::Value(format!("[]{path}"), kind),
+            (Inside::Value(path, kind), Some(key)) => Inside::Value(format!(".{key}{path}"), kind),
+            (Inside::Unfit(unfit), None) => Inside::Unfit(unfit.in_list()),
+            (Inside::Unfit(unfit), Some(key)) => Inside::Unfit(unfit.under(key)),
+            (Inside::Key, _) => Inside::Key,
+        }
+    }
+}
+
+/// Takes in what stands under a key.
+fn fill(
+    place: &mut Column,
+    value: &Bound<'_, PyAny>,
+    asked: bool,
+    depth: usize,
+) -> Result<(), Inside> {
+    if let Some(scalar) = scalar(value) {
+        return Ok(place.push(scalar)?);
+    }
+    let odd = || Inside::Value(String::new(), type_name(value));
+    let depth = depth.checked_sub(1).ok_or_else(odd)?;
+    if let Ok(list) = value.cast_exact::<PyList>() {
+        let mut items = place.list()?;
+        for item in list.iter() {
+            let taken = fill_quickly(items.item(), &item, asked, depth);
+            taken.map_err(|inside| inside.within(None))?;
+        }
+        return Ok(items.finish()?);
+    }
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        return with_critical_section(dict, || fill_map(place, dict, asked, depth));
+    }
+    // Its fields are all that comes back: only where that was asked for.
+    match asked.then(|| fields(value)).flatten() {
+        Some(dict) => fill_map(place, &dict, asked, depth),
+        None => Err(odd()),
+    }
+}
+
+/// The same of what is mostly a scalar.
+#[inline]
+fn fill_quickly(
+    place: &mut Column,
+    value: &Bound<'_, PyAny>,
+    asked: bool,
+    depth: usize,
+) -> Result<(), Inside> {
+    match quick(&value.as_borrowed()) {
+        Some(scalar) => Ok(place.push(scalar)?),
+        None => fill(place, value, asked, depth),
+    }
+}
+
+fn fill_map(
+    place: &mut Column,
+    dict: &Bound<'_, PyDict>,
+    asked: bool,
+    depth: usize,
+) -> Result<(), Inside> {
+    let mut entries = place.map()?;
+    let mut at = 0;
+    let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
+    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+        // SAFETY: what the call gives is alive until code of others runs, and none has.
+        let (key, value) =
+            unsafe { (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)) };
+        let (key, value) = (key.to_owned(), value.to_owned());
+        let text = exact_text(&key).ok_or(Inside::Key)?;
+        let taken = fill_quickly(entries.entry(text)?, &value, asked, depth);
+        taken.map_err(|inside| inside.within(Some(text)))?;
+    }
+    Ok(entries.finish()?)
+}
+
+/// A dataclass's fields.
+fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
+    let py = object.py();
+    let module = py.import(intern!(py, "slipring._arrow")).ok()?;
+    module.call_method1(intern!(py, "fields"), (object,)).ok()?.cast_into().ok()
 }
 
 fn exact_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a str> {
@@ -122,8 +251,41 @@ fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
         Exact::Bool => Scalar::Bool(object.is_truthy().ok()?),
         Exact::None => Scalar::Null,
         Exact::Bytes => Scalar::Bytes(object.cast_exact::<PyBytes>().ok()?.as_bytes()),
+        Exact::Other => return other(object),
         _ => return None,
     })
+}
+
+/// The same of types of the standard library.
+fn other(object: &Bound<'_, PyAny>) -> Option<Scalar<'static>> {
+    let (py, types) = (object.py(), Types::get(object.py()).ok()?);
+    let kind = object.get_type();
+    if kind.is(types.decimal.bind(py)) {
+        return decimal(object.str().ok()?.to_str().ok()?);
+    }
+    if kind.is(types.uuid.bind(py)) {
+        let bytes = object.getattr(intern!(py, "bytes")).ok()?;
+        return Some(Scalar::Uuid(bytes.extract().ok()?));
+    }
+    moments::scalar(object)
+}
+
+/// A decimal, from its text: sign, digits with a point among them, exponent.
+fn decimal(text: &str) -> Option<Scalar<'static>> {
+    let (number, exponent) = text.split_once('E').unwrap_or((text, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut digits = 0i128;
+    for digit in whole.trim_start_matches('-').bytes().chain(fraction.bytes()) {
+        let digit = digit.is_ascii_digit().then(|| i128::from(digit - b'0'))?;
+        digits = digits.checked_mul(10)?.checked_add(digit)?;
+    }
+    let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent.parse().ok()?)?;
+    match whole.starts_with('-') {
+        // There is no -0 in columns.
+        true if digits == 0 => None,
+        true => Scalar::decimal(-digits, scale),
+        false => Scalar::decimal(digits, scale),
+    }
 }
 
 /// The same of the most frequent ones, without a call of Python's.
@@ -159,7 +321,7 @@ pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
             .call_method1(intern!(py, "records"), (list,))?,
         Err(_) => object.clone(),
     };
-    match of_list(&object, 1)? {
+    match of_records(&object, 1, true)? {
         Look::Table(table) => Ok(table),
         Look::Not(why) => Err(refused(why)),
         Look::Other => {
@@ -219,12 +381,20 @@ fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     };
     let mut records = Records::new();
     for item in items.iter() {
-        let Some(scalar) = scalar(&item) else {
-            return Ok(Err(format!("column {name:?} has an object of type {}", type_name(&item))));
-        };
         records.begin();
-        if let Err(misfit) = records.entry(name, scalar) {
-            return Ok(Err(misfit.to_string()));
+        let taken = match records.place(name) {
+            Ok(place) => fill(place, &item, true, DEPTH),
+            Err(misfit) => return Ok(Err(misfit.to_string())),
+        };
+        match taken {
+            Ok(()) => {}
+            Err(Inside::Unfit(unfit)) => return Ok(Err(records.misfit(unfit).to_string())),
+            Err(Inside::Key) => {
+                return Ok(Err(format!("column {name:?} has a key that is no text")));
+            }
+            Err(Inside::Value(_, kind)) => {
+                return Ok(Err(format!("column {name:?} has an object of type {kind}")));
+            }
         }
     }
     if items.is_empty() {

@@ -16,7 +16,7 @@ use slipring::{Described, Frame, Header, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
     Incompatible, Projection, Version, arrange, compatible, fair, resolve,
 };
-use slipring_codec::format::arrow::{self, Checks, SchemaPlace};
+use slipring_codec::format::arrow::{self, Checks, Parsed, Rows, SchemaPlace};
 use slipring_codec::{Body, Content, Format};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub(crate) fn version(given: &Bound<'_, PyAny>, name: &'static str) -> PyResult<
 
 /// The fields of a schema that the segment has.
 fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
-    arrow::read_schema(schema).map_err(|e| error::decode(py, &e, "arrow"))
+    let parsed = schema.made(Parsed::of).map_err(|e| error::decode(py, &e, "arrow"))?;
+    Ok(SchemaRef::clone(parsed.schema()))
 }
 
 fn raised(py: Python<'_>, error: slipring::Error) -> PyErr {
@@ -148,8 +149,12 @@ impl Under {
         Header::default().with_schema(&self.stored)
     }
 
-    /// The table with its columns as they were announced.
-    pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Incoming> {
+    /// The table with its columns as they were announced; `None`, if that is what they are.
+    pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Option<Incoming>> {
+        if table.schema.fields() == self.fields.fields() {
+            table.batches.iter().try_for_each(|rows| self.check_nulls(py, rows))?;
+            return Ok(None);
+        }
         let (name, version) = (self.stored.name(), self.stored.version().into());
         let announced = Version::new(name, version, &self.fields);
         let order = arrange(&table.schema, &announced)
@@ -157,22 +162,28 @@ impl Under {
         let mut batches = table.batches.clone();
         for rows in &mut batches {
             rows.columns = order.iter().map(|&at| rows.columns[at].clone()).collect();
-            for (column, field) in rows.columns.iter().zip(self.fields.fields()) {
-                if !field.is_nullable() && column.null_count() != 0 {
-                    let column_name = field.name();
-                    let told = format!(
-                        "{name:?} was announced as version {version} with no nulls in column {column_name}, and there are \
-                         {}; announce it as nullable, as version {}",
-                        column.null_count(),
-                        version + 1
-                    );
-                    return Err(error::schema(py, told, (name, version, version), &[], None));
-                }
-            }
+            self.check_nulls(py, rows)?;
         }
         let fields: Vec<_> =
             order.iter().map(|&at| Arc::clone(&table.schema.fields()[at])).collect();
-        Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches })
+        Ok(Some(Incoming { schema: arrow_schema::Schema::new(fields), batches }))
+    }
+
+    fn check_nulls(&self, py: Python<'_>, rows: &Rows) -> PyResult<()> {
+        for (column, field) in rows.columns.iter().zip(self.fields.fields()) {
+            if !field.is_nullable() && column.null_count() != 0 {
+                let (name, version) = (self.stored.name(), self.stored.version().into());
+                let column_name = field.name();
+                let told = format!(
+                    "{name:?} was announced as version {version} with no nulls in column {column_name}, and there are \
+                     {}; announce it as nullable, as version {}",
+                    column.null_count(),
+                    version + 1
+                );
+                return Err(error::schema(py, told, (name, version, version), &[], None));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -39,7 +39,10 @@ pub(crate) fn send(
     let meta_len = meta.map(<[u8]>::len);
     let plan = match under {
         None => planned(py, table, meta_len)?,
-        Some(under) => placed(py, &under.arrange(py, table)?, SchemaPlace::Table, meta_len)?,
+        Some(under) => {
+            let arranged = under.arrange(py, table)?;
+            placed(py, arranged.as_ref().unwrap_or(table), SchemaPlace::Table, meta_len)?
+        }
     };
     let len = plan.body_len();
     let mut grant = end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;

@@ -9,7 +9,9 @@ use super::take::{Batches, Incoming};
 use super::{Table, capsule, open, send};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
+use crate::watcher::coroutine;
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use slipring::Producer;
@@ -19,41 +21,84 @@ use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sends the batches of an object, each as frames of at most `rows` rows. Returns how many frames that were; of an error,
-/// how many were sent before it is told.
-pub(crate) fn send_batches(
-    end: &End<Producer>,
-    object: &Bound<'_, PyAny>,
+/// The batches of an object on their way, in frames of at most so many rows.
+pub(crate) struct Pieces {
+    batches: Batches,
     rows: Option<usize>,
-    under: Option<&Under>,
-    meta: Option<&[u8]>,
-    timeout: Timeout,
-    sent: &mut usize,
-) -> PyResult<()> {
-    let py = object.py();
-    let mut batches = Batches::of(object)?;
-    let mut table = Incoming { schema: batches.schema.clone(), batches: Vec::new() };
-    let mut pieces = VecDeque::new();
-    let mut first = STREAM_FIRST;
-    let mut ended = false;
-    loop {
-        // One piece ahead: only then it is known which is the last.
-        while pieces.len() < 2 && !ended {
-            match batches.next(py)? {
-                Some(batch) => cut(batch, rows, &mut pieces),
-                None => ended = true,
+    under: Option<Under>,
+    meta: Option<Vec<u8>>,
+    /// The one that goes next, and the flags of its frame.
+    next: Incoming,
+    flags: Option<u16>,
+    /// Those behind it.
+    ahead: VecDeque<Rows>,
+    first: u16,
+    ended: bool,
+}
+
+impl Pieces {
+    pub(crate) fn of(
+        object: &Bound<'_, PyAny>,
+        rows: Option<usize>,
+        under: Option<Under>,
+        meta: Option<Vec<u8>>,
+    ) -> PyResult<Self> {
+        let batches = Batches::of(object)?;
+        let next = Incoming { schema: batches.schema.clone(), batches: Vec::new() };
+        let (flags, ahead, first, ended) = (None, VecDeque::new(), STREAM_FIRST, false);
+        Ok(Self { batches, rows, under, meta, next, flags, ahead, first, ended })
+    }
+
+    /// Sends the next frame, and says whether there is another one. One that was not sent is the next one again.
+    pub(crate) fn send(
+        &mut self,
+        py: Python<'_>,
+        end: &End<Producer>,
+        timeout: Timeout,
+    ) -> PyResult<bool> {
+        let flags = match self.flags {
+            Some(flags) => flags,
+            None => {
+                // One piece ahead: only then it is known which is the last.
+                while self.ahead.len() < 2 && !self.ended {
+                    match self.batches.next(py)? {
+                        Some(batch) => cut(batch, self.rows, &mut self.ahead),
+                        None => self.ended = true,
+                    }
+                }
+                self.next.batches = self.ahead.pop_front().into_iter().collect();
+                let last = if self.ahead.is_empty() { STREAM_LAST } else { 0 };
+                *self.flags.insert(self.first | last)
             }
-        }
-        table.batches = pieces.pop_front().into_iter().collect();
-        let last = if pieces.is_empty() { STREAM_LAST } else { 0 };
+        };
         // Metadata is the stream's, and goes with its first frame.
-        let meta = meta.filter(|_| first != 0);
-        send::send(py, end, &table, under, meta, timeout, first | last)?;
-        *sent += 1;
-        first = 0;
-        if last != 0 {
-            return Ok(());
-        }
+        let meta = self.meta.as_deref().filter(|_| self.first != 0);
+        send::send(py, end, &self.next, self.under.as_ref(), meta, timeout, flags)?;
+        (self.first, self.flags) = (0, None);
+        Ok(flags & STREAM_LAST == 0)
+    }
+}
+
+/// A stream that is sent as an event loop has time for it.
+#[pyclass(frozen, module = "slipring._native")]
+pub(crate) struct Sending {
+    end: Arc<End<Producer>>,
+    pieces: Mutex<Pieces>,
+}
+
+impl Sending {
+    pub(crate) fn new(end: Arc<End<Producer>>, pieces: Pieces) -> Self {
+        Self { end, pieces: Mutex::new(pieces) }
+    }
+}
+
+#[pymethods]
+impl Sending {
+    /// Sends the next frame if there is room, and says whether there is another one.
+    fn _send(&self, py: Python<'_>) -> PyResult<bool> {
+        let pieces = self.pieces.lock_py_attached(py);
+        let mut pieces = pieces.unwrap_or_else(PoisonError::into_inner);
+        pieces.send(py, &self.end, Timeout::Now)
     }
 }
 
@@ -88,6 +133,14 @@ struct State {
 impl State {
     /// The next table of the stream.
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<(Memory, Arc<arrow::Table>)>> {
+        self.next_in(py, self.timeout)
+    }
+
+    fn next_in(
+        &mut self,
+        py: Python<'_>,
+        timeout: Timeout,
+    ) -> PyResult<Option<(Memory, Arc<arrow::Table>)>> {
         if let Some(ahead) = self.ahead.take() {
             return Ok(Some(ahead));
         }
@@ -95,7 +148,7 @@ impl State {
             return Ok(None);
         }
         let consumer = self.consumer.get();
-        let frame = consumer.receive(py, self.timeout)?;
+        let frame = consumer.receive(py, timeout)?;
         let header = *frame.header();
         if header.format != Format::Arrow.code() {
             let found = Format::from_code(header.format).map_or("unknown", Format::name);
@@ -169,7 +222,8 @@ impl TableReader {
 
 /// The reader as a stream of Arrow's.
 struct FromRing {
-    state: Arc<Mutex<State>>,
+    /// Until it is dropped.
+    state: Option<Arc<Mutex<State>>>,
     /// Batches of a frame that has several.
     waiting: Option<(Memory, Arc<arrow::Table>, usize)>,
 }
@@ -180,11 +234,51 @@ impl FromRing {
         turn: impl FnOnce(Python<'_>, &mut State) -> PyResult<T>,
     ) -> Result<T, String> {
         let attached = Python::try_attach(|py| {
-            let state = self.state.lock_py_attached(py);
+            let _attached = Attached::really(py);
+            let state = self.state.as_ref()?.lock_py_attached(py);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            turn(py, &mut state).map_err(|error| error.to_string())
+            Some(turn(py, &mut state).map_err(|error| error.to_string()))
         });
-        attached.unwrap_or_else(|| Err("the interpreter is gone".to_owned()))
+        attached.flatten().unwrap_or_else(|| Err("the interpreter is gone".to_owned()))
+    }
+}
+
+impl Drop for FromRing {
+    /// The consumer is an object, which must not go while a library has the thread detached.
+    fn drop(&mut self) {
+        let Some(state) = self.state.take() else { return };
+        let mut state = Some(state);
+        Python::try_attach(|py| {
+            let _attached = Attached::really(py);
+            drop(state.take());
+        });
+        // Without an interpreter nothing can be done for it.
+        std::mem::forget(state);
+    }
+}
+
+/// A library calls a stream detached. Where it was itself called by code of this package's, as by a migration, PyO3 takes the
+/// thread for attached, since nobody has told it; so the interpreter is asked.
+struct Attached(Option<ffi::PyGILState_STATE>);
+
+impl Attached {
+    /// Sees to it that a thread is attached which PyO3 says is.
+    fn really(_py: Python<'_>) -> Self {
+        // SAFETY: of any thread, attached or not.
+        if unsafe { ffi::PyGILState_Check() } == 1 {
+            return Self(None);
+        }
+        // SAFETY: the interpreter runs, since code that it called is further up the stack; given back on drop.
+        Self(Some(unsafe { ffi::PyGILState_Ensure() }))
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(former) = self.0.take() {
+            // SAFETY: what the call on this thread has returned, and the last one that is given back.
+            unsafe { ffi::PyGILState_Release(former) }
+        }
     }
 }
 
@@ -228,6 +322,26 @@ impl TableReader {
         Ok(next.map(|(memory, table)| Table::new(memory, table)))
     }
 
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), "next_table", (slf,))
+    }
+
+    /// The next table if its frame is there; `None` after the last one.
+    fn _try_next(&self, py: Python<'_>) -> PyResult<Option<Table>> {
+        let next = self.with(py, |py, state| state.next_in(py, Timeout::Now))?;
+        Ok(next.map(|(memory, table)| Table::new(memory, table)))
+    }
+
+    /// Whom frames come from.
+    #[getter]
+    fn _consumer(&self, py: Python<'_>) -> PyResult<Py<Consumer>> {
+        self.with(py, |py, state| Ok(state.consumer.clone_ref(py)))
+    }
+
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -235,7 +349,7 @@ impl TableReader {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema;
-        let source = FromRing { state: Arc::clone(&self.state), waiting: None };
+        let source = FromRing { state: Some(Arc::clone(&self.state)), waiting: None };
         capsule::capsule(py, give::stream(Box::new(source)), capsule::STREAM)
     }
 

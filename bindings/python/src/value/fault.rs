@@ -75,7 +75,13 @@ impl Fault {
     pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
         let kind = type_name(object);
         let what = format!("an object of type {kind} has no form as a value");
-        Self::refused(what, kind, &format!("{REGISTER}{OR_PICKLE}"))
+        let hint = match crate::table::take::shows(object) {
+            Ok(true) => {
+                "send the table by itself, and what belongs to it as meta=; or give its columns as a dict of arrays"
+            }
+            _ => &format!("{REGISTER}{OR_PICKLE}"),
+        };
+        Self::refused(what, kind, hint)
     }
 
     #[cold]

@@ -10,7 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sink;
 pub(crate) mod temporal;
-mod text;
+pub(crate) mod text;
 pub(crate) mod types;
 
 pub(crate) use decode::{Place, Reader};

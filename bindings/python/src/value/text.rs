@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 /// Whoever writes to the bytes meanwhile gets another text, and never a str that is broken: what is taken for
 /// ASCII is looked at where it is not shared.
 #[inline]
-pub(super) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn new_text<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let (from, len) = (text.as_ptr(), text.len());
     // SAFETY: both pieces lie within the length, and may overlap. What `new_ascii` gives has room for them.

@@ -54,7 +54,9 @@ mod schema;
 pub(crate) use copy::View;
 pub use message::schema_message;
 pub use plan::{Plan, Rows, SchemaPlace, plan};
-pub use read::{Batch, Checks, Column, Recent, Table, read, read_recalling, read_schema};
+pub use read::{
+    Batch, Checks, Column, Parsed, Recent, Table, read, read_as, read_recalling, read_schema,
+};
 
 /// Types that may enclose each other.
 pub const MAX_NESTING: usize = 64;

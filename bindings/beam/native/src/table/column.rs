@@ -13,10 +13,12 @@ use arrow_schema::{DataType, Field, UnionMode};
 use rustler::{Encoder, Env, Term};
 use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::arrow;
+use slipring_codec::infer;
 use std::ops::Range;
 
 /// Elements that an array may claim, as the codec has it.
 const MOST: u64 = 1 << 48;
+const UUID_TYPE: DataType = DataType::FixedSizeBinary(16);
 
 /// A binary, and its bytes.
 #[derive(Clone, Copy)]
@@ -31,6 +33,8 @@ pub(crate) struct Array<'a> {
     /// The struct.
     pub(crate) word: Word<'a>,
     pub(crate) data_type: DataType,
+    /// Whether its field says that they are UUIDs.
+    pub(crate) is_uuid: bool,
     pub(crate) len: usize,
     /// None where the type has none, whatever the struct says.
     pub(crate) validity: Option<Bytes<'a>>,
@@ -131,8 +135,15 @@ impl<'a> Array<'a> {
     /// Reads a `Slipring.Column`.
     pub(crate) fn parse(env: Env<'a>, column: Word<'a>) -> Result<(Field, Array<'a>), Wrong> {
         let field = field(env, column)?;
-        let array = Self::of(env, column, field.data_type())?;
+        let array = Self::of_field(env, column, &field)?;
         Ok((field, array))
+    }
+
+    fn of_field(env: Env<'a>, column: Word<'a>, field: &Field) -> Result<Array<'a>, Wrong> {
+        let mut array = Self::of(env, column, field.data_type())?;
+        let says = |name: &str| *field.data_type() == UUID_TYPE && name == infer::UUID;
+        array.is_uuid = field.metadata().get(infer::EXTENSION).is_some_and(|name| says(name));
+        Ok(array)
     }
 
     fn of(env: Env<'a>, column: Word<'a>, data_type: &DataType) -> Result<Array<'a>, Wrong> {
@@ -183,6 +194,7 @@ impl<'a> Array<'a> {
         let mut array = Array {
             word: column,
             data_type: data_type.clone(),
+            is_uuid: false,
             len,
             validity,
             data,
@@ -210,7 +222,7 @@ impl<'a> Array<'a> {
                 return Err(Wrong::new(what, "children"));
             }
             let child = |(word, (field, least)): (Word<'a>, (&Field, usize))| {
-                let child = Self::of(env, word, field.data_type());
+                let child = Self::of_field(env, word, field);
                 let child = child.map_err(|wrong| wrong.within(Step::key(field.name())))?;
                 if child.len < least {
                     let what = format!("{} elements, where {least} are needed", child.len);

@@ -14,7 +14,7 @@ use crate::atoms;
 use crate::error::Fault;
 use crate::value::array::half;
 use crate::value::big::Big;
-use crate::value::decode::{Forms, Options, form, notes};
+use crate::value::decode::{Forms, Options, form, notes, uuid_text};
 use crate::value::terms::{self, Word};
 use arrow_schema::{DataType, Fields, UnionMode};
 use rustler::Env;
@@ -210,6 +210,10 @@ impl<'a> Walk<'a> {
                 walk.binary(array.data.word, array.data.bytes, bytes)
             }),
             Utf8View | BinaryView => self.views(array, rows, out),
+            FixedSizeBinary(16) if array.is_uuid => {
+                self.spend(STRUCT * rows.len())?;
+                self.fixed::<16>(array, rows, out, |walk, bytes| walk.uuid(bytes))
+            }
             FixedSizeBinary(width) => {
                 let width = *width as usize;
                 self.each(array, rows, out, |walk, row| {
@@ -307,6 +311,17 @@ impl<'a> Walk<'a> {
             terms::make_map(env, &keys, &[module, sign, digits, exponent])
         });
         made.ok_or_else(|| Bad::new("a decimal that Elixir makes otherwise"))
+    }
+
+    fn uuid(&mut self, bytes: [u8; 16]) -> Result<Word<'a>, Bad> {
+        let env = self.env;
+        if self.options.uuid_text() {
+            return Ok(uuid_text(env, bytes));
+        }
+        let template = self.forms.templates.get(form::UUID);
+        let bytes = terms::make_binary(env, &bytes);
+        let made = template.and_then(|&form| terms::update(env, form, n::bytes().into(), bytes));
+        made.ok_or_else(|| Bad::new("a UUID that Elixir makes otherwise"))
     }
 
     fn text(&mut self, whole: Word<'a>, all: &[u8], text: &[u8]) -> Result<Word<'a>, Bad> {

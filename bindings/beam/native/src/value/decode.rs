@@ -11,6 +11,8 @@ mod moments;
 mod object;
 mod tagged;
 
+pub(crate) use tagged::uuid_text;
+
 use super::big::Big;
 use super::encode::step;
 use super::names;
@@ -58,7 +60,7 @@ impl Options {
     pub(crate) fn nan_is_error(self) -> bool {
         self.0 & 2 != 0
     }
-    fn uuid_text(self) -> bool {
+    pub(crate) fn uuid_text(self) -> bool {
         self.0 & 4 != 0
     }
     fn no_structs(self) -> bool {

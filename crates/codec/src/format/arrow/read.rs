@@ -83,28 +83,13 @@ pub fn read(
     read_recalling(headed, schema, checks, &mut Recent::default())
 }
 
-/// The schema that was read last. That of the next table is often the same: it is known by its bytes then, and shared.
-#[derive(Debug, Default)]
-pub struct Recent {
-    message: Vec<u8>,
-    read: Option<(SchemaRef, Arc<[i64]>)>,
-}
-
-impl Recent {
-    /// Longer messages are not kept.
-    const MOST: usize = 64 << 10;
-
-    fn recall(&self, bytes: &[u8]) -> Option<(SchemaRef, Arc<[i64]>)> {
-        self.read.clone().filter(|_| bytes == self.message)
-    }
-
-    fn keep(&mut self, message: &[u8], schema: &SchemaRef, ids: &Arc<[i64]>) {
-        self.read = (message.len() <= Self::MOST).then(|| {
-            self.message.clear();
-            self.message.extend_from_slice(message);
-            (Arc::clone(schema), Arc::clone(ids))
-        });
-    }
+/// As [`read()`], given the schema message as it was read once: of one that is shared by many frames.
+///
+/// # Errors
+///
+/// As [`read()`].
+pub fn read_as(headed: &Headed<'_>, schema: &Parsed, checks: Checks) -> Result<Table, DecodeError> {
+    read_parts(headed, Some(schema), checks, &mut Recent::default())
 }
 
 /// As [`read()`], for who reads one table after the other.
@@ -118,6 +103,81 @@ pub fn read_recalling(
     checks: Checks,
     recent: &mut Recent,
 ) -> Result<Table, DecodeError> {
+    let Some(message) = schema else { return read_parts(headed, None, checks, recent) };
+    let parsed = match recent.recall(message) {
+        Some(known) => known,
+        None => {
+            let message = message.to_vec();
+            let parsed = Parsed::of(&message)?;
+            recent.keep(&message, &parsed);
+            parsed
+        }
+    };
+    read_parts(headed, Some(&parsed), checks, recent)
+}
+
+/// The message of a schema, read.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    schema: SchemaRef,
+    /// Of its dictionaries, in the order of the fields.
+    ids: Arc<[i64]>,
+}
+
+impl Parsed {
+    /// Reads the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Arrow`](DecodeErrorKind::Arrow).
+    pub fn of(message: &[u8]) -> Result<Self, DecodeError> {
+        // As for the head: the schema table is a peer's to write, too.
+        let message = message.to_vec();
+        let parsed = schema::next_message(&message).and_then(|found| match found {
+            Some((message, _)) => schema::parse(&message),
+            None => Err(Fault::SchemaMissing),
+        });
+        let (schema, ids) =
+            parsed.map_err(|found| fault(found, 0).within(Segment::key("schema")))?;
+        Ok(Parsed { schema, ids: ids.into() })
+    }
+
+    /// The fields.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+/// The schema that was read last. That of the next table is often the same: it is known by its bytes then, and shared.
+#[derive(Debug, Default)]
+pub struct Recent {
+    message: Vec<u8>,
+    read: Option<Parsed>,
+}
+
+impl Recent {
+    /// Longer messages are not kept.
+    const MOST: usize = 64 << 10;
+
+    fn recall(&self, bytes: &[u8]) -> Option<Parsed> {
+        self.read.clone().filter(|_| bytes == self.message)
+    }
+
+    fn keep(&mut self, message: &[u8], parsed: &Parsed) {
+        self.read = (message.len() <= Self::MOST).then(|| {
+            self.message.clear();
+            self.message.extend_from_slice(message);
+            parsed.clone()
+        });
+    }
+}
+
+fn read_parts(
+    headed: &Headed<'_>,
+    known: Option<&Parsed>,
+    checks: Checks,
+    recent: &mut Recent,
+) -> Result<Table, DecodeError> {
     // A peer can write to the head while it is read: what was verified must be what is used.
     let head = headed.head.bytes.to_vec();
     let in_head = |found: Fault, left: &[u8]| {
@@ -125,37 +185,13 @@ pub fn read_recalling(
         fault(found, at).within(Segment::key("head"))
     };
     let mut rest = &head[..];
-    let in_frame = schema.is_none();
-    // As for the head: the schema table is a peer's to write, too.
-    let known = match schema {
-        Some(message) => recent.recall(message),
-        None => rest.get(..recent.message.len()).and_then(|start| recent.recall(start)),
-    };
-    let (schema, ids) = match (known, schema) {
-        (Some(known), _) => {
-            if in_frame {
-                rest = &rest[recent.message.len()..];
-            }
-            known
+    let Parsed { schema, ids } = match known {
+        Some(known) => known.clone(),
+        None => {
+            let parsed;
+            (parsed, rest) = first(rest, recent).map_err(|found| in_head(found, &head))?;
+            parsed
         }
-        (None, Some(message)) => {
-            let message = message.to_vec();
-            let (schema, ids) = parse_message(&message)?;
-            let ids = ids.into();
-            recent.keep(&message, &schema, &ids);
-            (schema, ids)
-        }
-        (None, None) => match schema::next_message(rest).map_err(|found| in_head(found, rest))? {
-            Some((message, after)) if message.header_type() == MessageHeader::Schema => {
-                let (schema, ids) =
-                    schema::parse(&message).map_err(|found| in_head(found, rest))?;
-                let ids = ids.into();
-                recent.keep(&rest[..rest.len() - after.len()], &schema, &ids);
-                rest = after;
-                (schema, ids)
-            }
-            _ => return Err(in_head(Fault::SchemaMissing, rest)),
-        },
     };
     let fields = Fields::new(&schema, &ids);
     let mut bodies = headed.buffers.iter();
@@ -209,24 +245,30 @@ pub fn read_recalling(
     Ok(Table { schema, batches })
 }
 
+/// The schema that a head begins with, and what follows it.
+fn first<'h>(head: &'h [u8], recent: &mut Recent) -> Result<(Parsed, &'h [u8]), Fault> {
+    if let Some((start, rest)) = head.split_at_checked(recent.message.len())
+        && let Some(known) = recent.recall(start)
+    {
+        return Ok((known, rest));
+    }
+    let (message, rest) = schema::next_message(head)?.ok_or(Fault::SchemaMissing)?;
+    if message.header_type() != MessageHeader::Schema {
+        return Err(Fault::SchemaMissing);
+    }
+    let (schema, ids) = schema::parse(&message)?;
+    let parsed = Parsed { schema, ids: ids.into() };
+    recent.keep(&head[..head.len() - rest.len()], &parsed);
+    Ok((parsed, rest))
+}
+
 /// Reads the message of a schema.
 ///
 /// # Errors
 ///
 /// [`Arrow`](DecodeErrorKind::Arrow).
 pub fn read_schema(message: &[u8]) -> Result<SchemaRef, DecodeError> {
-    // As for the head: the schema table is a peer's to write, too.
-    let message = message.to_vec();
-    parse_message(&message).map(|(schema, _)| schema)
-}
-
-/// The schema of a message of which nobody else has a hand in the bytes, and the ids of its dictionaries.
-fn parse_message(message: &[u8]) -> Result<(SchemaRef, Vec<i64>), DecodeError> {
-    let parsed = schema::next_message(message).and_then(|found| match found {
-        Some((message, _)) => schema::parse(&message),
-        None => Err(Fault::SchemaMissing),
-    });
-    parsed.map_err(|found| fault(found, 0).within(Segment::key("schema")))
+    Parsed::of(message).map(|parsed| parsed.schema)
 }
 
 /// The body of a message of that length.

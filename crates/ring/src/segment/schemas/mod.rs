@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::layout::{Header, RECORD_HEADER, Record};
 use crate::pool::Pool;
 use crate::schemas::{Entry, Table};
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -64,6 +65,8 @@ pub(super) struct Known {
     /// Where its body lies in the records' memory.
     offset: u64,
     pub len: usize,
+    /// What a reader has made of its body.
+    made: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// The records that a process has looked at, by index. Not for a forked child: a thread that it has not may
@@ -122,6 +125,23 @@ impl Schema {
         // SAFETY: the body was checked to lie in its block, and the block in the records' memory; the
         // mapping is this one's, and maps it until it is dropped. Placed records are immutable by contract.
         unsafe { std::slice::from_raw_parts(pointer, self.known.len) }
+    }
+
+    /// What `make` makes of its bytes, once for all who ask for this type: it is kept while the segment is mapped, so there are no
+    /// more of these than the table has entries. It stays what it was, whatever becomes of the bytes. Where something of
+    /// another type is kept, it is made anew each time.
+    pub fn made<T, E>(&self, make: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<Arc<T>, E>
+    where
+        T: Any + Send + Sync,
+    {
+        let kept = self.known.made.get().and_then(|made| Arc::clone(made).downcast().ok());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let made = Arc::new(make(self.bytes())?);
+        // Somebody else may have been faster, or have made another thing of it.
+        let _ = self.known.made.set(Arc::clone(&made) as _);
+        Ok(made)
     }
 }
 
@@ -233,6 +253,7 @@ impl Mapping {
             created_ns: record.created_ns,
             offset: place.offset + body_at,
             len: record.body_len as usize,
+            made: OnceLock::new(),
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::value::big::Big;
 use crate::value::calendar::{self, Date};
 use crate::value::names;
 use crate::value::terms::{self, Word};
-use rustler::Atom;
+use rustler::{Atom, Env};
 use slipring_codec::format::ndarray::{Descriptor, Element, Order};
 use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, Bytes, is_array, read_array};
 use slipring_codec::{DecodeError, Token, tag};
@@ -306,20 +306,11 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         let Ok(bytes) = <[u8; 16]>::try_from(&*bytes) else {
             return Err(unfit(tag::UUID, start));
         };
-        if !self.options.uuid_text() {
-            let bytes = terms::make_binary(self.env, &bytes);
-            return self.form(form::UUID, &[(names::bytes(), bytes)]);
+        if self.options.uuid_text() {
+            return Ok(uuid_text(self.env, bytes));
         }
-        let mut text = [b'-'; 36];
-        let mut places = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
-        for byte in bytes {
-            for digit in [byte >> 4, byte & 15] {
-                if let Some(place) = places.next() {
-                    text[place] = b"0123456789abcdef"[usize::from(digit)];
-                }
-            }
-        }
-        Ok(terms::make_binary(self.env, &text))
+        let bytes = terms::make_binary(self.env, &bytes);
+        self.form(form::UUID, &[(names::bytes(), bytes)])
     }
 
     // Arrays.
@@ -401,3 +392,17 @@ pub(super) type Data<'b> = std::borrow::Cow<'b, [u8]>;
 
 /// Whether a break ends an array.
 pub(super) struct Ending(bool);
+
+/// A UUID as text.
+pub(crate) fn uuid_text<'a>(env: Env<'a>, bytes: [u8; 16]) -> Word<'a> {
+    let mut text = [b'-'; 36];
+    let mut places = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            if let Some(place) = places.next() {
+                text[place] = b"0123456789abcdef"[usize::from(digit)];
+            }
+        }
+    }
+    terms::make_binary(env, &text)
+}

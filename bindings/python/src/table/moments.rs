@@ -1,0 +1,187 @@
+//! Dates, times and lengths of time as the counts that columns hold, and back, for Python's own types.
+
+use arrow_schema::TimeUnit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfo,
+    PyTzInfoAccess,
+};
+use slipring_codec::infer::Scalar;
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// Days of 400 years, after which the calendar repeats.
+const ERA: i64 = 146_097;
+/// From 0000-03-01 to 1970-01-01.
+const EPOCH: i64 = 719_468;
+/// The first day of Python's calendar, 0001-01-01, and the last one.
+const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
+
+/// Days from 1970-01-01 to a day of Python's. Years begin in March here, so that a leap day is their last.
+fn days(day: &impl PyDateAccess) -> i64 {
+    let (year, month) = (i64::from(day.get_year()), i64::from(day.get_month()));
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(day.get_day()) - 1;
+    era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH
+}
+
+/// The day that is so many after 1970-01-01, if Python has it.
+fn day(days: i64) -> Option<(i32, u8, u8)> {
+    if !DAYS.contains(&days) {
+        return None;
+    }
+    let (era, of_era) = ((days + EPOCH).div_euclid(ERA), (days + EPOCH).rem_euclid(ERA));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    Some((year as i32, month as u8, of_month as u8))
+}
+
+/// Microseconds from midnight.
+fn of_day(time: &impl PyTimeAccess) -> i64 {
+    let seconds = i64::from(time.get_hour()) * 3600
+        + i64::from(time.get_minute()) * 60
+        + i64::from(time.get_second());
+    seconds * SECOND + i64::from(time.get_microsecond())
+}
+
+/// The zone's offset in minutes, where it is nothing but that.
+fn east(zone: &Bound<'_, PyTzInfo>) -> Option<i16> {
+    let py = zone.py();
+    let utc = PyTzInfo::utc(py).ok()?;
+    if zone.is(&*utc) {
+        return Some(0);
+    }
+    if !zone.get_type().is(utc.get_type()) {
+        return None;
+    }
+    // The arguments that would make it again: an offset, and a name if it was given one.
+    let arguments = zone.call_method0(intern!(py, "__getinitargs__")).ok()?;
+    let (delta,): (Bound<'_, PyDelta>,) = arguments.extract().ok()?;
+    let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
+    let whole = seconds % 60 == 0 && delta.get_microseconds() == 0;
+    i16::try_from(seconds / 60).ok().filter(|_| whole)
+}
+
+/// What comes back as the same: of the types themselves, and with nothing that columns have no place for.
+pub(super) fn scalar(object: &Bound<'_, PyAny>) -> Option<Scalar<'static>> {
+    if let Ok(moment) = object.cast_exact::<PyDateTime>() {
+        if moment.get_fold() {
+            return None;
+        }
+        let micros = days(moment) * DAY + of_day(moment);
+        return Some(match moment.get_tzinfo() {
+            None => Scalar::Naive(micros),
+            Some(zone) => {
+                let east = east(&zone)?;
+                Scalar::Moment { micros: micros - i64::from(east) * 60 * SECOND, east }
+            }
+        });
+    }
+    if let Ok(date) = object.cast_exact::<PyDate>() {
+        return Some(Scalar::Date(days(date) as i32));
+    }
+    if let Ok(time) = object.cast_exact::<PyTime>() {
+        let plain = time.get_tzinfo().is_none() && !time.get_fold();
+        return plain.then(|| Scalar::Time(of_day(time)));
+    }
+    let delta = object.cast_exact::<PyDelta>().ok()?;
+    let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
+    let micros = seconds.checked_mul(SECOND)?.checked_add(delta.get_microseconds().into())?;
+    Some(Scalar::Duration(micros))
+}
+
+/// Microseconds, where they are whole and not too many.
+fn micros(count: i64, unit: TimeUnit) -> Option<i64> {
+    match unit {
+        TimeUnit::Second => count.checked_mul(SECOND),
+        TimeUnit::Millisecond => count.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(count),
+        TimeUnit::Nanosecond => (count % 1_000 == 0).then_some(count / 1_000),
+    }
+}
+
+/// A date so many days from 1970-01-01, if Python has it.
+pub(super) fn date(py: Python<'_>, days: i64) -> Option<PyResult<Bound<'_, PyAny>>> {
+    let (year, month, day) = day(days)?;
+    Some(PyDate::new(py, year, month, day).map(Bound::into_any))
+}
+
+/// Hour, minute, second and microsecond of a day.
+fn clock(micros: i64) -> (u8, u8, u8, u32) {
+    let seconds = micros / SECOND;
+    let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
+    (hour as u8, minute as u8, (seconds % 60) as u8, (micros % SECOND) as u32)
+}
+
+/// A time of day, if it is one.
+pub(super) fn time(
+    py: Python<'_>,
+    count: i64,
+    unit: TimeUnit,
+) -> Option<PyResult<Bound<'_, PyAny>>> {
+    let micros = micros(count, unit).filter(|micros| (0..DAY).contains(micros))?;
+    let (hour, minute, second, micros) = clock(micros);
+    Some(PyTime::new(py, hour, minute, second, micros, None).map(Bound::into_any))
+}
+
+/// The offset in minutes that the name of a zone is, of those that [`scalar`] takes.
+pub(super) fn named(zone: &str) -> Option<i16> {
+    if zone == "UTC" {
+        return Some(0);
+    }
+    let (sign, rest) = match zone.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let digits = |text: &str| -> Option<i16> {
+        let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| text.parse().ok()).flatten()
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
+}
+
+/// A zone that is so many minutes from UTC.
+pub(super) fn zone(py: Python<'_>, east: i16) -> PyResult<Bound<'_, PyTzInfo>> {
+    match east {
+        0 => PyTzInfo::utc(py).map(|utc| utc.to_owned()),
+        east => PyTzInfo::fixed_offset(py, PyDelta::new(py, 0, i32::from(east) * 60, 0, true)?),
+    }
+}
+
+/// A date and time, told with an offset of so many minutes if there is a zone, and if Python has it.
+pub(super) fn timestamp<'py>(
+    py: Python<'py>,
+    count: i64,
+    unit: TimeUnit,
+    zone: Option<(i16, &Bound<'py, PyTzInfo>)>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let east = zone.map_or(0, |(east, _)| i64::from(east));
+    let local = micros(count, unit)?.checked_add(east * 60 * SECOND)?;
+    let (year, month, day) = day(local.div_euclid(DAY))?;
+    let (hour, minute, second, micros) = clock(local.rem_euclid(DAY));
+    let zone = zone.map(|(_, zone)| zone);
+    let made = PyDateTime::new(py, year, month, day, hour, minute, second, micros, zone);
+    Some(made.map(Bound::into_any))
+}
+
+/// A length of time, if Python has it.
+pub(super) fn duration(
+    py: Python<'_>,
+    count: i64,
+    unit: TimeUnit,
+) -> Option<PyResult<Bound<'_, PyAny>>> {
+    let micros = micros(count, unit)?;
+    let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
+    let days = i32::try_from(days).ok()?;
+    let (seconds, micros) = ((rest / SECOND) as i32, (rest % SECOND) as i32);
+    Some(PyDelta::new(py, days, seconds, micros, false).map(Bound::into_any))
+}
