@@ -19,7 +19,8 @@ defmodule Tables do
     {options, [], []} = OptionParser.parse(args, strict: [rounds: :integer, rows: :integer])
     rounds = Keyword.get(options, :rounds, 15)
     rows = Keyword.get(options, :rows, 1_000_000)
-    ring = Slipring.create!("bench-tables-#{System.pid()}", capacity: {512, :mib})
+    name = "bench-tables-#{System.pid()}"
+    ring = Slipring.create!(name, capacity: {512, :mib})
     tx = Slipring.producer!(ring)
     rx = Slipring.consumer!(ring, lease: :always)
 
@@ -91,7 +92,8 @@ defmodule Tables do
       ])
     end
 
-    Slipring.close(ring)
+    for handle <- [tx, rx, ring], do: Slipring.close(handle)
+    Slipring.unlink(name)
   end
 
   defp short(rows) when rem(rows, 1_000_000) == 0, do: "#{div(rows, 1_000_000)}M"

@@ -58,8 +58,10 @@ defmodule Slipring.Frame do
     * `:structs` - whether objects of registered names become structs; default true. Else they are a
       `Slipring.Object`
 
-  Raises a `Slipring.Error` if the frame can't be decoded (`:decode`, `:untrusted_pickle`), or is
-  leased and was released (`:released`) or given back (`:given_back`).
+  A table of a schema that its consumer expects is read as that, see `Slipring.expect/4`.
+
+  Raises a `Slipring.Error` if the frame can't be decoded (`:decode`, `:untrusted_pickle`), or not as what is expected (`:schema`),
+  or is leased and was released (`:released`) or given back (`:given_back`).
 
       iex> ring = Slipring.create!("frame-value-doc")
       iex> tx = Slipring.producer!(ring)

@@ -7,6 +7,8 @@
 //! 3. A thread of its own takes the attachment off the list, has the waiters let go of the ring, and
 //!    drops the segment. Until then no other drop of anything that refers to the mapping can be the
 //!    last one; and no news wait for an unmapping.
+//! 4. What consumers have said in a ring is taken back by the same thread, before it unmaps: that waits for whoever says
+//!    something there at the moment.
 
 use crate::{atoms, schema, waiter};
 use rustler::LocalPid;
