@@ -39,7 +39,7 @@ defmodule Slipring.Column do
   | `{:decimal, 32 \\| 64 \\| 128 \\| 256, precision, scale}` | decimal | `Decimal` if loaded, else `Slipring.Decimal` |
   | `:string`, `:large_string`, `:string_view` | utf8 | string |
   | `:binary`, `:large_binary`, `:binary_view` | binary | binary |
-  | `{:fixed_binary, size}` | fixed-size binary | binary |
+  | `{:fixed_binary, size}` | fixed-size binary | binary; `Slipring.UUID` where the metadata says `arrow.uuid` |
   | `{:date, :day \\| :millisecond}` | date32, date64 | `Date` |
   | `{:time, unit}` | time32, time64 | `Time` |
   | `{:naive_datetime, unit}` | timestamp | `NaiveDateTime` |

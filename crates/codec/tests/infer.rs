@@ -1,0 +1,114 @@
+//! Records as columns: what goes into them, nested and of every type, and what is said of what does not.
+
+use arrow_schema::{DataType, TimeUnit};
+use slipring_codec::infer::{Column, EXTENSION, Misfit, Records, Scalar, UUID, Unfit};
+
+/// So many records of one key, whose value a function puts into its place.
+fn records(
+    rows: usize,
+    mut fill: impl FnMut(usize, &mut Column) -> Result<(), Unfit>,
+) -> Result<(DataType, usize), Misfit> {
+    let mut records = Records::new();
+    for row in 0..rows {
+        records.begin();
+        let filled = fill(row, records.place("k")?);
+        filled.map_err(|unfit| records.misfit(unfit))?;
+    }
+    let (schema, rows) = records.finish()?;
+    rows.columns[0].validate_full().unwrap();
+    Ok((schema.field(0).data_type().clone(), rows.columns[0].null_count()))
+}
+
+/// R2.2: each scalar has its type, and nulls ahead of the first one and behind it are nulls.
+#[test]
+fn scalars_have_fitting_types() {
+    let seconds = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Second, zone.map(Into::into));
+    let moment = |micros, east| Scalar::Moment { micros, east };
+    let decimal = |digits, scale| Scalar::decimal(digits, scale).unwrap();
+    for (scalar, expected) in [
+        (Scalar::Date(-1), DataType::Date32),
+        (Scalar::Time(3_000_000), DataType::Time32(TimeUnit::Second)),
+        (Scalar::Time(3_000_001), DataType::Time64(TimeUnit::Microsecond)),
+        (Scalar::Naive(-1_000_000), seconds(None)),
+        (Scalar::Naive(-1), DataType::Timestamp(TimeUnit::Microsecond, None)),
+        (moment(0, 0), seconds(Some("UTC"))),
+        (moment(0, -90), seconds(Some("-01:30"))),
+        (moment(0, 845), seconds(Some("+14:05"))),
+        (Scalar::Duration(i64::MIN), DataType::Duration(TimeUnit::Microsecond)),
+        (decimal(-1250, 2), DataType::Decimal128(4, 2)),
+        (decimal(0, 5), DataType::Decimal128(5, 5)),
+        (decimal(7, -3), DataType::Decimal128(1, -3)),
+        (Scalar::Uuid([7; 16]), DataType::FixedSizeBinary(16)),
+    ] {
+        let found = records(6, |row, place| place.push([Scalar::Null, scalar][row % 2])).unwrap();
+        assert_eq!(found, (expected, 3), "{scalar:?}");
+    }
+    assert!(Scalar::decimal(10i128.pow(38), 0).is_none() && Scalar::decimal(1, 39).is_none());
+    assert!(Scalar::decimal(1, -39).is_none());
+    let mut records = Records::new();
+    records.begin();
+    records.entry("id", Scalar::Uuid([1; 16])).unwrap();
+    let (schema, _) = records.finish().unwrap();
+    assert_eq!(schema.field(0).metadata().get(EXTENSION).map(|name| &**name), Some(UUID));
+}
+
+/// R2.2, R2.5: lists and maps stand inside of each other; what is null around them is null within.
+#[test]
+fn lists_and_maps_nest() {
+    let (found, nulls) = records(9, |row, place| {
+        if row % 3 == 0 {
+            return place.push(Scalar::Null);
+        }
+        let mut map = place.map()?;
+        let mut list = map.entry("l")?.list()?;
+        for n in 0..row {
+            list.item().push(Scalar::Int(n as i64))?;
+        }
+        list.finish()?;
+        map.entry("t")?.push(if row == 4 { Scalar::Null } else { Scalar::Text("x") })?;
+        map.finish()
+    })
+    .unwrap();
+    let DataType::Struct(fields) = found else { panic!("{found}") };
+    assert_eq!((fields[0].name().as_str(), fields[1].data_type()), ("l", &DataType::Utf8));
+    assert!(
+        matches!(fields[0].data_type(), DataType::List(item) if *item.data_type() == DataType::Int64)
+    );
+    assert!(nulls == 3 && fields[0].is_nullable());
+}
+
+/// R2.5, R1.2: what does not fit is said, with the record and the path.
+#[test]
+fn what_does_not_fit_is_said() {
+    let told = |fill: fn(usize, &mut Column) -> Result<(), Unfit>| {
+        records(200, fill).unwrap_err().to_string()
+    };
+    let mixed = told(|row, place| {
+        let mut list = place.list()?;
+        let mut map = list.item().map()?;
+        let scalar = if row == 7 { Scalar::Text("x") } else { Scalar::Int(1) };
+        let pushed = map.entry("x")?.push(scalar).map_err(|unfit| unfit.under("x").in_list());
+        pushed.and_then(|()| map.finish()).and_then(|()| list.finish())
+    });
+    assert_eq!(mixed, "record 7 has a text under \"k[].x\", where there was an integer before");
+    let keys = told(|row, place| {
+        let mut map = place.map()?;
+        map.entry(if row == 3 { "b" } else { "a" })?.push(Scalar::Int(1))?;
+        map.finish()
+    });
+    assert!(keys.starts_with("record 3 has a map under \"k\" whose keys"), "{keys}");
+    assert!(told(|_, place| place.map()?.finish()).contains("record 0 has a map"));
+    let finer = told(|row, place| place.push(Scalar::Naive([1_000_000, 5][row / 9 % 2])));
+    assert!(finer.contains("record 9 has a date and time with microseconds"), "{finer}");
+    let offset = told(|row, place| place.push(Scalar::Moment { micros: 0, east: row as i16 }));
+    assert!(offset.contains("another offset"), "{offset}");
+    let scale = told(|row, place| place.push(Scalar::decimal(1, row as i64).unwrap()));
+    assert!(scale.contains("more or fewer digits"), "{scale}");
+    let thin = told(|_, place| {
+        let mut list = place.list()?;
+        (0..20_000).try_for_each(|_| list.item().push(Scalar::Null))?;
+        list.finish()
+    });
+    assert!(thin.contains("too few bytes"), "{thin}");
+    assert_eq!(told(|_, place| place.push(Scalar::Null)), Misfit::Nothing.to_string());
+}
