@@ -150,9 +150,10 @@ bench-codec: setup ## encoding and decoding beside their peers; writes target/be
 	@scripts/setup bench
 	$(say) 'Codec benchmarks'
 	@mkdir -p target/bench
-	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-beam.jsonl
-	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/tables.exs >>target/bench/codec-beam.jsonl
-	@.venv/bin/python benches/python/codec.py --more target/bench/codec-beam.jsonl $(BENCH_ARGS)
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-more.jsonl
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/tables.exs >>target/bench/codec-more.jsonl
+	@cargo run -q --release -p slipring-benches --bin tables >>target/bench/codec-more.jsonl
+	@.venv/bin/python benches/python/codec.py --more target/bench/codec-more.jsonl $(BENCH_ARGS)
 	@.venv/bin/python benches/python/dataclass.py
 
 bench-grow: ## how the ring grows with ends, sizes and what is held; writes target/bench/

@@ -10,7 +10,9 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, i256};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit, UnionFields};
 use slipring_codec::format::arrow::{self, Checks, Rows, SchemaPlace, Table};
-use slipring_codec::{ArrowFault, Body, Content, DecodeError, DecodeErrorKind, Format, Parts};
+use slipring_codec::{
+    ArrowFault, Body, Content, DecodeError, DecodeErrorKind, EncodeErrorKind, Format, Parts,
+};
 
 fn write(schema: &Schema, batches: &[RecordBatch], place: SchemaPlace) -> (u16, Vec<u8>) {
     let rows: Vec<Rows> = batches.iter().map(Rows::from).collect();
@@ -604,6 +606,27 @@ fn faults_name_their_buffer() {
         if *checks == Checks::Full {
             assert!(open(1, &spoilt, None, Checks::Safe).is_ok(), "{name}");
         }
+    }
+}
+
+/// R2.5: what Arrow's messages have no form for says so, where it is, and what to do; in lists and structs, too.
+#[test]
+fn a_dictionary_of_dictionaries_is_refused() {
+    let inner: DictionaryArray<Int32Type> = ["p", "q"].into_iter().collect();
+    let double = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![1, 0]), Arc::new(inner));
+    let double: ArrayRef = Arc::new(double);
+    let field = Arc::new(Field::new("x", double.data_type().clone(), true));
+    let within: ArrayRef = Arc::new(StructArray::from(vec![(field, Arc::clone(&double))]));
+    for (column, sent) in [("d", double), ("s", within)] {
+        let sent = RecordBatch::try_from_iter([(column, sent)]).unwrap();
+        let rows = [Rows::from(&sent)];
+        let error = arrow::plan(&sent.schema(), &rows, SchemaPlace::Frame, None).unwrap_err();
+        let fault = ArrowFault::DictionaryOfDictionary;
+        assert!(
+            matches!(error.kind(), EncodeErrorKind::Arrow { fault: found, .. } if found == fault)
+        );
+        assert_eq!(error.path().to_string(), format!("$.columns.{column}"));
+        assert!(error.hint().contains("dictionary of plain values"), "{error}");
     }
 }
 

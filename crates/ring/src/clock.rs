@@ -3,6 +3,8 @@
 //! Where the processor's time-stamp counter runs evenly, the kernel's clock is read once a
 //! millisecond and the counter bridges the gap; elsewhere the kernel's clock is read each time.
 
+#[cfg(target_arch = "x86_64")]
+use crate::sync::Answer;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The kernel's clock: nanoseconds since the Unix epoch.
@@ -66,14 +68,18 @@ fn counter() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
+/// Milliseconds on a clock that is never set.
+pub(crate) fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
 /// Whether the counter runs at one rate whatever the processor's clock does.
 #[cfg(target_arch = "x86_64")]
 fn even() -> bool {
     use std::arch::x86_64::__cpuid;
-    static EVEN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *EVEN.get_or_init(|| {
-        __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
-    })
+    static EVEN: Answer = Answer::unknown();
+    EVEN.get(|| __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0)
 }
 
 #[cfg(not(target_arch = "x86_64"))]

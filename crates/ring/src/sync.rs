@@ -120,6 +120,30 @@ pub(crate) fn announce_fence() -> bool {
     }
 }
 
+/// What a process asks once and then knows. Threads that ask at the same time each find out for themselves: none ever waits for
+/// another, which a child that is forked just then has not.
+#[cfg(not(slipring_loom))]
+pub(crate) struct Answer(AtomicU32);
+
+#[cfg(not(slipring_loom))]
+impl Answer {
+    pub(crate) const fn unknown() -> Self {
+        Self(AtomicU32::zero())
+    }
+
+    pub(crate) fn get(&self, ask: impl FnOnce() -> bool) -> bool {
+        // Relaxed: it says nothing of other memory.
+        match self.0.load(Ordering::Relaxed) {
+            0 => {
+                let answer = ask();
+                self.0.store(1 + u32::from(answer), Ordering::Relaxed);
+                answer
+            }
+            known => known == 2,
+        }
+    }
+}
+
 /// The asymmetric fence: waiters pay with a system call, publishers pay nothing.
 #[cfg(not(slipring_loom))]
 pub(crate) mod membarrier {
@@ -232,7 +256,7 @@ impl Futex {
 
 #[cfg(all(test, not(slipring_loom)))]
 mod tests {
-    use super::membarrier;
+    use super::{Answer, membarrier};
     use crate::without::{Lack, on_a_host_without};
 
     /// P8: a process that the system would not register fences by itself, though its parent is registered.
@@ -242,5 +266,36 @@ mod tests {
         let knows = || i32::from(membarrier::registered()) + 2 * i32::from(membarrier::barrier());
         assert_eq!(on_a_host_without(&[Lack::Membarrier], knows), 0);
         assert_eq!(on_a_host_without(&[], knows), knows());
+    }
+
+    /// P2: a child that is forked while another thread of its parent asks does not wait for that thread.
+    #[test]
+    fn a_forked_child_asks_for_itself() {
+        use std::sync::mpsc::channel;
+        static SLOW: Answer = Answer::unknown();
+        let (asking, asks) = channel();
+        let (go_on, goes_on) = channel::<()>();
+        let parent = std::thread::spawn(move || {
+            SLOW.get(|| {
+                asking.send(()).unwrap();
+                goes_on.recv().is_ok()
+            })
+        });
+        asks.recv().unwrap();
+        // SAFETY: the child makes no allocation and leaves by `_exit`.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: a child that waits for ever is ended by the alarm.
+            unsafe { libc::alarm(5) };
+            let answer = SLOW.get(|| true) && SLOW.get(|| false);
+            // SAFETY: ends the child without running anything of the parent's.
+            unsafe { libc::_exit(i32::from(answer)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for our own child.
+        unsafe { libc::waitpid(pid, &mut status, 0) };
+        go_on.send(()).unwrap();
+        assert!(parent.join().unwrap());
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 1, "{status}");
     }
 }

@@ -80,7 +80,7 @@ fn changed(written: &Schema, changes: &[[u8; 2]]) -> Schema {
             1 | 2 => *field = field.clone().with_data_type(of),
             3 => {
                 let alias = [(ALIASES.to_owned(), field.name().clone())];
-                *field = field.clone().with_name(format!("new {number}")).with_metadata(alias.into());
+                *field = field.clone().with_name(format!("new {number}")).with_metadata(alias);
             }
             4 => *field = field.clone().with_nullable(how % 2 == 0),
             5 => {
@@ -92,7 +92,7 @@ fn changed(written: &Schema, changes: &[[u8; 2]]) -> Schema {
                 let value = ["1", "true", "x", "2024-02-29", "-1.5"][usize::from(how) % 5];
                 let default = [(DEFAULT.to_owned(), value.to_owned())];
                 let of = types[usize::from(how >> 2) % types.len()].clone();
-                fields.push(Field::new(format!("given {number}"), of, false).with_metadata(default.into()));
+                fields.push(Field::new(format!("given {number}"), of, false).with_metadata(default));
             }
         }
     }

@@ -148,6 +148,8 @@ pub enum ArrowFault {
     },
     /// The rows of a batch themselves are null.
     NullRows,
+    /// A dictionary whose values are a dictionary: a field of Arrow's messages names one dictionary.
+    DictionaryOfDictionary,
 }
 
 impl ArrowFault {
@@ -176,6 +178,9 @@ impl ArrowFault {
                 "give each batch the columns of the schema"
             }
             ArrowFault::TypeUnknown => "cast the column to a type of Arrow's columnar format",
+            ArrowFault::DictionaryOfDictionary => {
+                "cast the column to a dictionary of plain values, or to the values themselves"
+            }
             ArrowFault::NullRows => "send the columns, or put the struct into a column of its own",
             _ => "the library that made the array broke Arrow's rules: let it validate the array",
         }
@@ -241,6 +246,9 @@ impl fmt::Display for ArrowFault {
             }
             View { index } => write!(f, "view {index} is of bytes that are not there"),
             Utf8 { index } => write!(f, "text {index}, or one after it, is not UTF-8"),
+            DictionaryOfDictionary => {
+                f.write_str("the values of a dictionary are a dictionary, for which Arrow's messages have no form")
+            }
             NullRows => f.write_str("rows of the batch are null as a whole"),
         }
     }

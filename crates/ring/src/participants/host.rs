@@ -158,21 +158,20 @@ pub(crate) fn boot_id() -> [u8; 16] {
 
 /// Counts the forks that led to this process, so that a handle knows its own process.
 pub(crate) mod forks {
-    use crate::sync::{AtomicU32, Ordering, membarrier};
+    use crate::sync::{Answer, AtomicU32, Ordering, membarrier};
 
     static FORKS: AtomicU32 = AtomicU32::zero();
 
-    /// Called once per process, before the first handle.
+    /// Called before the first handle of a process is made. Threads that come at the same time register twice, and forks are
+    /// counted twice: what counts is that the number changes.
     pub(crate) fn watch() {
-        // Not under the lock below: it may take milliseconds, and a child that is forked meanwhile would
-        // wait for ever. Harmless to repeat.
         if !membarrier::registered() {
             membarrier::register();
         }
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| {
+        static WATCHED: Answer = Answer::unknown();
+        WATCHED.get(|| {
             // SAFETY: the handler is async-signal-safe: it adds to a word and makes one system call.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
         });
     }
 

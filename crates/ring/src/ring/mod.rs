@@ -16,7 +16,7 @@ use crate::mpmc::{self, Taker};
 use crate::pool::Place;
 use crate::returned;
 use crate::segment::Mapping;
-use crate::sync;
+use crate::sync::{self, Answer};
 use crate::wait::{EventCount, TICK};
 use std::time::{Duration, Instant};
 
@@ -37,9 +37,9 @@ const SPIN: Duration = Duration::from_micros(20);
 /// Spinning can pay where the other side can run meanwhile. Not asked is where this process may run: who
 /// is pinned to one of several processors has its peer on another.
 fn several_processors() -> bool {
-    static SEVERAL: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    static SEVERAL: Answer = Answer::unknown();
     // SAFETY: asks for a number.
-    *SEVERAL.get_or_init(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) > 1 })
+    SEVERAL.get(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) > 1 })
 }
 
 impl<'a> Wait<'a> {

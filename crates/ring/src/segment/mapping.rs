@@ -4,7 +4,7 @@
 use super::os;
 use super::schemas::{Asks, Names, Seen};
 use crate::block::{Block, Phase};
-use crate::clock::realtime;
+use crate::clock::{self, realtime};
 use crate::error::Error;
 use crate::layout::{
     CLASSES, CONTROL_AT, Fixed, Geometry, HEADER_LEN, LINES, Mode, PARTICIPANTS, RECORDS, at,
@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often one who is at work looks at another one: a dead one is seen within a few of these.
 const STEP: Duration = Duration::from_millis(2);
@@ -127,7 +127,8 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
-        let [allowance, looked, looked_along, looked_at] = [0; 4].map(AtomicU64::new);
+        let [allowance, looked_at] = [0; 2].map(AtomicU64::new);
+        let [looked, looked_along] = [clock::monotonic_ms(); 2].map(AtomicU64::new);
         Ok(Self {
             map,
             fd,
@@ -505,8 +506,7 @@ impl Mapping {
 
     /// Whether so much time has passed since this was last true, by the clock of this process.
     fn due(&self, since: &AtomicU64, pause: Duration) -> bool {
-        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-        let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
+        let now = clock::monotonic_ms();
         let last = since.load(Ordering::Relaxed);
         // Relaxed: as above.
         now.saturating_sub(last) >= pause.as_millis() as u64

@@ -160,6 +160,9 @@ pub(super) fn check_type(data_type: &DataType, depth: usize) -> Result<(), Fault
             fields.iter().try_for_each(|(_, field)| check_type(field.data_type(), depth))
         }
         Dictionary(key, values) => {
+            if matches!(**values, Dictionary(..)) {
+                return Err(Fault::DictionaryOfDictionary);
+            }
             unknown(!key.is_dictionary_key_type())?;
             check_type(values, depth)
         }

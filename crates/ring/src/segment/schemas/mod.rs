@@ -4,6 +4,11 @@
 //! The order of entries is the matter of `crate::schemas`, the memory of records that of `pool`; here
 //! they meet, and records are read. `adding` is how one comes in; `wants` is what consumers say of the versions that they read.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "cells of a mapping, which a forked child is refused before it comes to them"
+)]
+
 mod adding;
 mod wants;
 
