@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 /// The most frames that one call reserves room for before it has seen them.
 const ROOM: usize = 1024;
 
-/// Reads frames from a ring.
+#[doc = doc!(Consumer)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Consumer {
     end: Arc<End<slipring::Consumer>>,
@@ -53,13 +53,13 @@ impl Consumer {
 
 #[pymethods]
 impl Consumer {
-    /// One stream of tables, frame by frame.
+    #[doc = doc!(Consumer.tables)]
     #[pyo3(signature = (*, timeout=None))]
     fn tables(slf: Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<TableReader> {
         Ok(TableReader::new(slf.unbind(), Timeout::parse(timeout)?))
     }
 
-    /// Tables of this name are read as this schema from now on.
+    #[doc = doc!(Consumer.expect)]
     #[pyo3(signature = (name, schema, *, version, oldest=None, migrations=None),
            text_signature = "(name, schema, *, version, oldest=1, migrations=None)")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
@@ -82,11 +82,13 @@ impl Consumer {
         Ok(())
     }
 
+    #[doc = doc!(Consumer.recv)]
     #[pyo3(signature = (timeout=None))]
     fn recv(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Frame> {
         self.take(py, Timeout::parse(timeout)?)
     }
 
+    #[doc = doc!(Consumer.try_recv)]
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         // Said by value, so that polling makes no exception.
         match self.end.attempt(py, Timeout::Now, |rx, wait| rx.recv(wait)) {
@@ -96,6 +98,7 @@ impl Consumer {
         }
     }
 
+    #[doc = doc!(Consumer.recv_many)]
     #[pyo3(signature = (n, timeout=None))]
     fn recv_many<'py>(
         &self,
@@ -115,15 +118,18 @@ impl Consumer {
         PyList::new(py, frames?)
     }
 
+    #[doc = doc!(Consumer.recv_dead)]
     fn recv_dead(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         let letter = self.end.run(py, Timeout::Now, |rx, _| rx.recv_dead())?;
         Ok(letter.map(|frame| self.frame(frame)))
     }
 
+    #[doc = doc!(Consumer.recv_async)]
     fn recv_async(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         coroutine(slf.py(), "recv", (slf,))
     }
 
+    #[doc = doc!(Consumer.recv_many_async)]
     fn recv_many_async(slf: Bound<'_, Self>, n: usize) -> PyResult<Bound<'_, PyAny>> {
         coroutine(slf.py(), "recv_many", (slf, n))
     }
@@ -135,6 +141,7 @@ impl Consumer {
         watcher::watch(py, self.end.address(), segment.readable(), callback)
     }
 
+    #[doc = doc!(Consumer.close)]
     fn close(&self, py: Python<'_>) {
         self.end.close(py);
     }

@@ -24,7 +24,7 @@ use std::ffi::c_int;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-/// A frame's fixed 64 bytes, as named fields.
+#[doc = doc!(Header)]
 #[pyclass(frozen, get_all, module = "slipring")]
 #[derive(Clone)]
 pub(crate) struct Header {
@@ -303,7 +303,7 @@ impl State {
     }
 }
 
-/// A frame that was received. It and its views read the segment in place.
+#[doc = doc!(Frame)]
 #[pyclass(frozen, freelist = 256, module = "slipring")]
 pub(crate) struct Frame {
     header: slipring::Header,
@@ -533,6 +533,7 @@ pub(crate) fn memoryview<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 
 #[pymethods]
 impl Frame {
+    #[doc = doc!(Frame.value)]
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (lease, value) = self.lease(py)?;
@@ -551,13 +552,13 @@ impl Frame {
         Err(error::released(py))
     }
 
-    /// The table of a frame of format `arrow`, also where its value is a list of records or a column.
+    #[doc = doc!(Frame.table)]
     #[getter]
     fn table(&self, py: Python<'_>) -> PyResult<table::Table> {
         decode_table(py, self.lease(py)?.0.get(), &self.taking)
     }
 
-    /// Of tables only, so that no library takes another frame for one.
+    #[doc = doc!(Frame.__arrow_c_stream__)]
     #[getter]
     fn __arrow_c_stream__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.of_table(py, intern!(py, "__arrow_c_stream__"))
@@ -568,6 +569,7 @@ impl Frame {
         self.of_table(py, intern!(py, "__arrow_c_schema__"))
     }
 
+    #[doc = doc!(Frame.view)]
     #[getter]
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         memoryview(self.lease(py)?.0.bind(py))
@@ -618,6 +620,7 @@ impl Frame {
         array::of(&array, dtype, copy)
     }
 
+    #[doc = doc!(Frame.__dlpack__)]
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
@@ -633,11 +636,13 @@ impl Frame {
         foreign::CPU
     }
 
+    #[doc = doc!(Frame.__array_interface__)]
     #[getter]
     fn __array_interface__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         foreign::interface(slf)
     }
 
+    #[doc = doc!(Frame.format)]
     #[getter]
     fn format(&self, py: Python<'_>) -> Py<PyAny> {
         let name = match Format::from_code(self.header.format) {
@@ -662,7 +667,7 @@ impl Frame {
         part.map(|part| meta::decode(py, part.bytes)).transpose()
     }
 
-    /// What the frame holds, without making objects of it.
+    #[doc = doc!(Frame.describe)]
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let lease = self.lease(py)?.0;
         let found = lease.get().found(py)?;
@@ -686,11 +691,13 @@ impl Frame {
         Ok(told)
     }
 
+    #[doc = doc!(Frame.sequence)]
     #[getter]
     fn sequence(&self) -> u64 {
         self.header.sequence
     }
 
+    #[doc = doc!(Frame.timestamp)]
     #[getter]
     fn timestamp(&self) -> u64 {
         self.header.created_ns
@@ -717,12 +724,14 @@ impl Frame {
         }
     }
 
+    #[doc = doc!(Frame.address)]
     #[getter]
     fn address(&self, py: Python<'_>) -> PyResult<usize> {
         let lease = self.lease(py)?.0;
         lease.get().data(py).map(|data| data.as_ptr() as usize)
     }
 
+    #[doc = doc!(Frame.in_place)]
     #[getter]
     fn in_place(&self, py: Python<'_>) -> PyResult<bool> {
         let lease = self.lease(py)?.0;
@@ -732,10 +741,12 @@ impl Frame {
         Ok(mapped.start <= data.start as usize && data.end as usize <= mapped.end)
     }
 
+    #[doc = doc!(Frame.ack)]
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
         self.settle(py, slipring::Frame::ack, true)
     }
 
+    #[doc = doc!(Frame.nack)]
     fn nack(&self, py: Python<'_>) -> PyResult<()> {
         self.settle(py, slipring::Frame::nack, false)?;
         // Only views keep it from the next one now.
@@ -743,11 +754,13 @@ impl Frame {
         Ok(())
     }
 
+    #[doc = doc!(Frame.redeliveries)]
     #[getter]
     fn redeliveries(&self) -> u8 {
         self.redeliveries
     }
 
+    #[doc = doc!(Frame.release)]
     fn release(&self, py: Python<'_>) {
         let state = {
             let mut state = self.lock(py);

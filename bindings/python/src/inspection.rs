@@ -4,11 +4,11 @@ use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
-/// A snapshot of a segment: consistent in each number, not between them.
+#[doc = doc!(Inspection)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Inspection(pub(crate) slipring::Inspection);
 
-/// A process attached to a segment.
+#[doc = doc!(Process)]
 #[pyclass(frozen, get_all, module = "slipring")]
 pub(crate) struct Process {
     id: u8,
@@ -32,15 +32,21 @@ impl Process {
     }
 }
 
-/// A schema in a ring's table.
+#[doc = doc!(Schema)]
 #[pyclass(frozen, get_all, module = "slipring")]
 pub(crate) struct Schema {
+    #[doc = doc!(Schema.id)]
     pub(crate) id: u32,
+    #[doc = doc!(Schema.kind)]
     kind: u16,
     pub(crate) name: String,
+    #[doc = doc!(Schema.version)]
     pub(crate) version: u16,
+    #[doc = doc!(Schema.size)]
     size: u64,
+    #[doc = doc!(Schema.created_ns)]
     created_ns: u64,
+    #[doc = doc!(Schema.wanted)]
     wanted: Option<(u16, u16)>,
 }
 
@@ -73,22 +79,27 @@ impl Inspection {
     fn path(&self) -> &OsStr {
         self.0.path.as_os_str()
     }
+    #[doc = doc!(Inspection.len)]
     #[getter]
     fn len(&self) -> u64 {
         self.0.len
     }
+    #[doc = doc!(Inspection.version)]
     #[getter]
     fn version(&self) -> (u16, u16) {
         self.0.version
     }
+    #[doc = doc!(Inspection.id)]
     #[getter]
     fn id(&self) -> String {
         hex(self.0.id)
     }
+    #[doc = doc!(Inspection.boot_id)]
     #[getter]
     fn boot_id(&self) -> String {
         hex(self.0.boot_id)
     }
+    #[doc = doc!(Inspection.created_ns)]
     #[getter]
     fn created_ns(&self) -> u64 {
         self.0.created_ns
@@ -101,10 +112,12 @@ impl Inspection {
     fn creator_uid(&self) -> u32 {
         self.0.creator_uid
     }
+    #[doc = doc!(Inspection.keep)]
     #[getter]
     fn keep(&self) -> bool {
         self.0.keep
     }
+    #[doc = doc!(Inspection.offsets)]
     #[getter]
     fn offsets(&self) -> BTreeMap<&'static str, u64> {
         self.0.parts.iter().copied().collect()
@@ -129,14 +142,17 @@ impl Inspection {
     fn mode(&self) -> &'static str {
         self.0.mode.name()
     }
+    #[doc = doc!(Inspection.dropped)]
     #[getter]
     fn dropped(&self) -> u64 {
         self.0.dropped
     }
+    #[doc = doc!(Inspection.returned)]
     #[getter]
     fn returned(&self) -> u64 {
         self.0.frames.returned
     }
+    #[doc = doc!(Inspection.dead)]
     #[getter]
     fn dead(&self) -> u64 {
         self.0.frames.dead
@@ -153,6 +169,7 @@ impl Inspection {
     fn tail(&self) -> u64 {
         self.0.tail
     }
+    #[doc = doc!(Inspection.waiting)]
     #[getter]
     fn waiting(&self) -> u64 {
         self.0.waiting
@@ -169,14 +186,17 @@ impl Inspection {
     fn run_chunks(&self) -> u64 {
         self.0.chunks[2]
     }
+    #[doc = doc!(Inspection.filling)]
     #[getter]
     fn filling(&self) -> u64 {
         self.0.frames.filling
     }
+    #[doc = doc!(Inspection.offered)]
     #[getter]
     fn offered(&self) -> u64 {
         self.0.frames.offered
     }
+    #[doc = doc!(Inspection.held)]
     #[getter]
     fn held(&self) -> u64 {
         self.0.frames.held
@@ -196,6 +216,7 @@ impl Inspection {
     fn schemas(&self) -> Vec<Schema> {
         self.0.schemas.iter().cloned().map(Schema::from).collect()
     }
+    #[doc = doc!(Inspection.schema_limit)]
     #[getter]
     fn schema_limit(&self) -> u32 {
         self.0.schema_limit

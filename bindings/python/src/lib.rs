@@ -4,6 +4,9 @@
 //! `_native.pyi` is what users read of it.
 #![allow(clippy::disallowed_types, reason = "no model runs here, and forks are counted")]
 
+// `doc!(Class.method)`: what `_native.pyi` says of it.
+include!(concat!(env!("OUT_DIR"), "/doc.rs"));
+
 mod array;
 mod buffer;
 mod consumer;
@@ -103,6 +106,7 @@ mod _native {
         }
     }
 
+    #[doc = doc!(create)]
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None, anonymous=false, mode="spsc", capacity=None, slots=None, cell=None,
                         populate=false, keep=false, drop_oldest=false, max_deliveries=None,
@@ -161,6 +165,7 @@ mod _native {
         segment.map(Ring::new).map_err(|e| error::raise(py, e))
     }
 
+    #[doc = doc!(open)]
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None, fd=None, wait=Patience(Timeout::Now)),
            text_signature = "(name=None, *, path=None, fd=None, wait=0.0)")]
@@ -205,12 +210,14 @@ mod _native {
         }
     }
 
+    #[doc = doc!(unlink)]
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None))]
     fn unlink(py: Python<'_>, name: Option<String>, path: Option<PathBuf>) -> PyResult<()> {
         slipring::unlink(address(name, path)?).map_err(|e| error::raise(py, e))
     }
 
+    #[doc = doc!(inspect)]
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None))]
     fn inspect(
@@ -223,6 +230,7 @@ mod _native {
         inspection.map(Inspection).map_err(|e| error::raise(py, e))
     }
 
+    #[doc = doc!(list)]
     #[pyfunction]
     fn list() -> Vec<String> {
         slipring::list()
@@ -244,17 +252,20 @@ mod _native {
         crate::costs::time_all(all);
     }
 
+    #[doc = doc!(stats)]
     #[pyfunction]
     fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         counts::told(py)
     }
 
+    #[doc = doc!(encode)]
     #[pyfunction]
     #[pyo3(signature = (obj, /))]
     fn encode<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         value::encode_or_pickle(obj)
     }
 
+    #[doc = doc!(decode)]
     #[pyfunction]
     #[pyo3(signature = (data, /, *, pickle=false))]
     fn decode<'py>(data: &Bound<'py, PyAny>, pickle: bool) -> PyResult<Bound<'py, PyAny>> {

@@ -73,7 +73,7 @@ pub(crate) fn try_commit(
     })
 }
 
-/// Writes frames into a ring.
+#[doc = doc!(Producer)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Producer {
     end: Arc<End<slipring::Producer>>,
@@ -482,6 +482,7 @@ fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
 
 #[pymethods]
 impl Producer {
+    #[doc = doc!(Producer.send)]
     #[pyo3(signature = (obj, *, format=None, schema=None, meta=None, timeout=None, drop_oldest=false))]
     fn send(
         &self,
@@ -512,6 +513,7 @@ impl Producer {
         }
     }
 
+    #[doc = doc!(Producer.send_many)]
     #[pyo3(signature = (objects, *, timeout=None, drop_oldest=false))]
     fn send_many(
         &self,
@@ -547,7 +549,7 @@ impl Producer {
         }
     }
 
-    /// A table of any length, in frames of `rows` rows at most: how many frames that were.
+    #[doc = doc!(Producer.send_batches)]
     #[pyo3(signature = (source, *, rows=None, schema=None, meta=None, timeout=None))]
     fn send_batches(
         &self,
@@ -569,6 +571,7 @@ impl Producer {
         }
     }
 
+    #[doc = doc!(Producer.reserve)]
     #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None, timeout=None,
                         drop_oldest=false))]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
@@ -587,6 +590,7 @@ impl Producer {
         Reservation::new(py, self.end.clone(), planned(py, shape, dtype, order)?, meta, timeout)
     }
 
+    #[doc = doc!(Producer.send_async)]
     #[pyo3(signature = (obj, *, format=None, schema=None, meta=None))]
     fn send_async<'py>(
         slf: Bound<'py, Self>,
@@ -598,6 +602,7 @@ impl Producer {
         coroutine(slf.py(), "send", (slf, obj, format, schema, meta))
     }
 
+    #[doc = doc!(Producer.send_many_async)]
     fn send_many_async<'py>(
         slf: Bound<'py, Self>,
         objects: &Bound<'py, PyAny>,
@@ -605,6 +610,7 @@ impl Producer {
         coroutine(slf.py(), "send_many", (slf, each(objects)?))
     }
 
+    #[doc = doc!(Producer.send_batches_async)]
     #[pyo3(signature = (source, *, rows=None, schema=None, meta=None))]
     fn send_batches_async<'py>(
         slf: Bound<'py, Self>,
@@ -619,6 +625,7 @@ impl Producer {
         coroutine(py, "send_batches", (slf, sending))
     }
 
+    #[doc = doc!(Producer.reserve_async)]
     #[pyo3(signature = (shape, dtype=None, *, order="C", meta=None))]
     fn reserve_async<'py>(
         slf: Bound<'py, Self>,
@@ -659,7 +666,7 @@ impl Producer {
         watcher::watch(py, self.end.address(), segment.writable(), callback)
     }
 
-    /// The oldest and the newest version of a schema that all consumers read which have said so.
+    #[doc = doc!(Producer.wanted)]
     fn wanted(&self, py: Python<'_>, name: &str) -> PyResult<Option<(u16, u16)>> {
         let schemas = self.end.segment(py)?.schemas();
         let range = py.detach(|| schemas.readable(KIND, name));
@@ -667,15 +674,18 @@ impl Producer {
         Ok(range.map(|range| (*range.start(), *range.end())))
     }
 
+    #[doc = doc!(Producer.dropped)]
     #[getter]
     fn dropped(&self, py: Python<'_>) -> PyResult<u64> {
         self.end.run(py, Timeout::Now, |tx, _| Ok(tx.dropped()))
     }
 
+    #[doc = doc!(Producer.trim)]
     fn trim(&self, py: Python<'_>) -> PyResult<u64> {
         self.end.run(py, Timeout::Now, |tx, _| Ok(tx.trim()))
     }
 
+    #[doc = doc!(Producer.close)]
     fn close(&self, py: Python<'_>) {
         self.end.close(py);
     }

@@ -86,7 +86,7 @@ struct Open {
     lent: Py<PyAny>,
 }
 
-/// A reservation: an array or memoryview in the segment, within a `with` block.
+#[doc = doc!(Reservation)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Reservation {
     end: Arc<End<Producer>>,

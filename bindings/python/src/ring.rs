@@ -23,7 +23,7 @@ struct Hold {
     consumers: Vec<Weak<End<slipring::Consumer>>>,
 }
 
-/// A ring that this process has created or opened.
+#[doc = doc!(Ring)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Ring {
     hold: Mutex<Option<Hold>>,
@@ -68,6 +68,7 @@ impl Ring {
 
 #[pymethods]
 impl Ring {
+    #[doc = doc!(Ring.producer)]
     #[pyo3(signature = (*, pickle=true), text_signature = "(*, pickle=True)")]
     fn producer(&self, py: Python<'_>, pickle: bool) -> PyResult<Producer> {
         self.with(py, |hold| {
@@ -81,6 +82,7 @@ impl Ring {
         })
     }
 
+    #[doc = doc!(Ring.consumer)]
     #[pyo3(signature = (*, ack="auto", limit=None, pickle=false, copy=false, checks="safe"),
            text_signature = "(*, ack='auto', limit=1024, pickle=False, copy=False, checks='safe')")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
@@ -121,6 +123,7 @@ impl Ring {
         })
     }
 
+    #[doc = doc!(Ring.finish)]
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |hold| {
             hold.segment.close();
@@ -128,24 +131,28 @@ impl Ring {
         })
     }
 
-    /// A descriptor for a child process, to be closed by the caller.
+    #[doc = doc!(Ring.share)]
     fn share(&self, py: Python<'_>) -> PyResult<i32> {
         self.with(py, |hold| hold.segment.share()).map(IntoRawFd::into_raw_fd)
     }
 
+    #[doc = doc!(Ring.lock_memory)]
     fn lock_memory(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |hold| hold.segment.lock_memory())
     }
 
+    #[doc = doc!(Ring.use_huge_pages)]
     fn use_huge_pages(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |hold| hold.segment.use_huge_pages())
     }
 
+    #[doc = doc!(Ring.mode)]
     #[getter]
     fn mode(&self, py: Python<'_>) -> PyResult<&'static str> {
         self.with(py, |hold| Ok(hold.segment.mode().name()))
     }
 
+    #[doc = doc!(Ring.dropped)]
     #[getter]
     fn dropped(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |hold| Ok(hold.segment.dropped()))
@@ -161,12 +168,13 @@ impl Ring {
         Ok(Inspection(py.detach(|| segment.inspect())))
     }
 
+    #[doc = doc!(Ring.schemas)]
     fn schemas(&self, py: Python<'_>) -> PyResult<Vec<Schema>> {
         let found = self.with(py, |hold| Ok(hold.segment.schemas()))?;
         Ok(py.detach(|| found.describe()).into_iter().map(Schema::from).collect())
     }
 
-    /// Stores a version of a schema, under which tables can be sent from then on.
+    #[doc = doc!(Ring.announce)]
     #[pyo3(signature = (name, schema, *, version, breaking=false))]
     fn announce(
         &self,
@@ -204,6 +212,7 @@ impl Ring {
         Ok(found.map(|schema| PyBytes::new(py, &schema)))
     }
 
+    #[doc = doc!(Ring.close)]
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.forks != fork::count() {
             return Ok(());
@@ -218,6 +227,7 @@ impl Ring {
         Ok(())
     }
 
+    #[doc = doc!(Ring.closed)]
     #[getter]
     fn closed(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.lock(py)?.is_none())
@@ -229,11 +239,13 @@ impl Ring {
         self.path.as_os_str()
     }
 
+    #[doc = doc!(Ring.max_body)]
     #[getter]
     fn max_body(&self) -> u64 {
         self.max_body
     }
 
+    #[doc = doc!(Ring.mapped)]
     #[getter]
     fn mapped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("builtins")?.getattr("range")?.call1(self.mapped)

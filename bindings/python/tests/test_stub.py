@@ -91,3 +91,23 @@ def test_classes_have_the_stub_s_members(name):
             assert all(p[2] in (q[2], inspect.Parameter.empty) for p, q in zip(stub, module))
         else:
             assert real(found[node.name]) == parameters(node), node.name
+
+
+def told(node):
+    """Of a class or function in the stub: its docstring, and those of its members; of overloads the last one."""
+    found = {node.name: ast.get_docstring(node)}
+    for item in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(item, ast.FunctionDef) and (doc := ast.get_docstring(item)):
+            found[item.name] = doc
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in {**CLASSES, **FUNCTIONS} if not name.startswith("_")])
+def test_help_says_what_the_stub_says(name):
+    """In a shell as in an editor; what the interpreter calls by itself has words of its own."""
+    found = getattr(_native, name)
+    for member, doc in told({**CLASSES, **FUNCTIONS}[name]).items():
+        if member == name:
+            assert inspect.getdoc(found) == doc
+        elif not member.startswith("__"):
+            assert inspect.getdoc(vars(found)[member]) == doc, member

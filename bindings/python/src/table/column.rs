@@ -16,7 +16,7 @@ use slipring_codec::format::ndarray::{
 use std::ffi::c_int;
 use std::sync::{Arc, OnceLock};
 
-/// A column, all its batches.
+#[doc = doc!(Column)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Column {
     memory: Memory,
@@ -159,6 +159,7 @@ impl Column {
         schema_capsule(py, &self.table, Some(self.number))
     }
 
+    #[doc = doc!(Column.__arrow_c_array__)]
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_array__<'py>(
         &self,
@@ -240,11 +241,13 @@ impl Column {
         self.list_by(&objects::Reader::new(py, &self.memory))
     }
 
+    #[doc = doc!(Column.to_pyarrow)]
     fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let pyarrow = package(slf.py(), "pyarrow", "to_pyarrow")?;
         pyarrow.call_method1(intern!(slf.py(), "chunked_array"), (slf,))
     }
 
+    #[doc = doc!(Column.to_polars)]
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let (py, name) = (slf.py(), slf.get().field().name());
         package(py, "polars", "to_polars")?.getattr(intern!(py, "Series"))?.call1((name, slf))

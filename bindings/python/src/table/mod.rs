@@ -29,7 +29,7 @@ use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::sync::Arc;
 use take::Incoming;
 
-/// A table in the memory of a frame.
+#[doc = doc!(Table)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct Table {
     memory: Memory,
@@ -254,6 +254,7 @@ impl Table {
         self.table.schema.fields().len()
     }
 
+    #[doc = doc!(Table.num_batches)]
     #[getter]
     fn num_batches(&self) -> usize {
         self.table.batches.len()
@@ -264,13 +265,13 @@ impl Table {
         self.table.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
-    /// Name and type of each column, a line each.
+    #[doc = doc!(Table.schema)]
     #[getter]
     fn schema(&self) -> String {
         told(&self.table.schema)
     }
 
-    /// The schema's own metadata.
+    #[doc = doc!(Table.metadata)]
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let told = PyDict::new(py);
@@ -289,7 +290,7 @@ impl Table {
         self.column(name)
     }
 
-    /// Each batch as a table of its own, over the same memory.
+    #[doc = doc!(Table.batches)]
     fn batches(&self) -> Vec<Table> {
         let one = |batch: &Batch| {
             let mut table = (*self.table).clone();
@@ -319,6 +320,7 @@ impl Table {
         schema_capsule(py, &self.table, None)
     }
 
+    #[doc = doc!(Table.__arrow_c_array__)]
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_array__<'py>(
         &self,
@@ -332,12 +334,12 @@ impl Table {
         PyTuple::new(py, [schema, array])
     }
 
-    /// Each row as a dict. Needs no other package.
+    #[doc = doc!(Table.to_pylist)]
     pub(crate) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.rows_by(&objects::Reader::new(py, &self.memory))
     }
 
-    /// Each column as a list. Needs no other package.
+    #[doc = doc!(Table.to_pydict)]
     fn to_pydict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let columns = PyDict::new(py);
         let reader = objects::Reader::new(py, &self.memory);
@@ -347,17 +349,19 @@ impl Table {
         Ok(columns)
     }
 
+    #[doc = doc!(Table.to_pyarrow)]
     fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         package(slf.py(), "pyarrow", "to_pyarrow")?.call_method1(intern!(slf.py(), "table"), (slf,))
     }
 
+    #[doc = doc!(Table.to_polars)]
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         package(slf.py(), "polars", "to_polars")?
             .getattr(intern!(slf.py(), "DataFrame"))?
             .call1((slf,))
     }
 
-    /// By pyarrow, which also brings back an index that pandas had.
+    #[doc = doc!(Table.to_pandas)]
     #[pyo3(signature = (**options))]
     fn to_pandas<'py>(
         slf: &Bound<'py, Self>,
@@ -367,7 +371,7 @@ impl Table {
         Self::to_pyarrow(slf)?.call_method(intern!(slf.py(), "to_pandas"), (), options)
     }
 
-    /// Each column as a NumPy array, in place where it has no nulls.
+    #[doc = doc!(Table.to_numpy)]
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         let (py, table) = (slf.py(), slf.get());
         let columns = PyDict::new(py);
@@ -378,6 +382,7 @@ impl Table {
         Ok(columns)
     }
 
+    #[doc = doc!(Table.__len__)]
     fn __len__(&self) -> usize {
         self.rows()
     }

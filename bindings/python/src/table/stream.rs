@@ -114,7 +114,7 @@ fn cut(batch: Rows, rows: Option<usize>, pieces: &mut VecDeque<Rows>) {
     }
 }
 
-/// Takes the frames of one stream of tables off a ring, one at a time.
+#[doc = doc!(TableReader)]
 #[pyclass(frozen, module = "slipring")]
 pub(crate) struct TableReader {
     state: Arc<Mutex<State>>,
@@ -307,7 +307,7 @@ impl Source for FromRing {
 
 #[pymethods]
 impl TableReader {
-    /// Name and type of each column, a line each. Waits for the first frame.
+    #[doc = doc!(TableReader.schema)]
     #[getter]
     fn schema(&self, py: Python<'_>) -> PyResult<String> {
         self.with(py, |py, state| state.schema(py)).map(|schema| super::told(&schema))
