@@ -333,6 +333,42 @@ fn buffers_are_aligned_and_gaps_are_zero() {
     }
 }
 
+/// R2.5: who must not take long says how much may be looked at. Numbers are not, offsets and bitmaps are.
+#[test]
+fn reading_can_be_bounded() {
+    let rows = 10_000;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+    let nulls: ArrayRef =
+        Arc::new((0..rows).map(|n| (n % 3 > 0).then_some(n)).collect::<Int64Array>());
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|n| n.to_string())));
+    let keys = Int32Array::from_iter_values((0..rows).map(|n| (n % 2) as i32));
+    let coded = DictionaryArray::new(keys, Arc::new(StringArray::from(vec!["a", "b"])));
+    let rows = rows as usize;
+    for (column, expected) in [
+        (numbers, 0),
+        (nulls, rows / 8),
+        (texts, 4 * (rows + 1)),
+        (Arc::new(coded) as ArrayRef, 4 * (rows + 3)),
+    ] {
+        let all = RecordBatch::try_from_iter([("c", column)]).unwrap();
+        let message = arrow::schema_message(&all.schema());
+        let (flags, body) = write(&all.schema(), std::slice::from_ref(&all), SchemaPlace::Table);
+        let found = Body::open(Format::Arrow.code(), flags, 0, &body).unwrap();
+        let Content::Arrow(headed) = found.content().unwrap() else { panic!("a table") };
+        let within =
+            |most| arrow::read_within(&headed, Some(&message), Checks::Safe, most).unwrap();
+        let enough = headed.head.bytes.len() + message.len() + expected;
+        let (table, looked_at) = within(enough).unwrap();
+        assert_eq!(looked_at, enough, "{:?}", all.schema());
+        let whole = arrow::read(&headed, Some(&message), Checks::Safe).unwrap();
+        assert_eq!(format!("{table:?}"), format!("{whole:?}"));
+        assert!(within(enough - 1).is_none() && within(0).is_none());
+        // What is wrong is an error, and not a want of time.
+        let cut = &message[..message.len() - 8];
+        assert!(arrow::read_within(&headed, Some(cut), Checks::Safe, enough).is_err());
+    }
+}
+
 /// R2.4: the schema stands in the frame or in the segment's table, never in both and never in none.
 #[test]
 fn the_schema_may_stand_elsewhere() {

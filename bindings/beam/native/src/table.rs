@@ -37,7 +37,9 @@ use slipring_codec::{Body, Content, Format};
 /// Elements that one call makes terms of, or columns, on a normal scheduler, and what one takes as bytes copied.
 const ITEMS_MOST: usize = 32 << 10;
 const ITEM_COSTS: usize = 100;
-/// Bytes of a frame, or of columns, that one call looks over on a normal scheduler.
+/// Bytes of messages and columns that are checked in one call on a normal scheduler: some 200 us.
+const CHECK_MOST: usize = 4 << 20;
+/// Bytes of a column that one call goes through on a normal scheduler.
 const BYTES_MOST: usize = 1 << 20;
 
 /// The fields of the structs, and the words of types.
@@ -86,11 +88,10 @@ pub(crate) fn read_body<'a, 'b>(
     let Content::Arrow(headed) = body.content()? else {
         return Err(Fault::unreadable("content of another kind".into(), "$.format"));
     };
-    let looked_over = whole.len() + under.map_or(0, <[u8]>::len);
-    if most == Most::Normal && looked_over > BYTES_MOST {
+    let bytes = if most == Most::Normal { CHECK_MOST } else { usize::MAX };
+    let Some((table, looked_at)) = arrow::read_within(&headed, under, Checks::Safe, bytes)? else {
         return Ok(large(env));
-    }
-    let table = arrow::read(&headed, under, Checks::Safe)?;
+    };
     let found = Found { table, whole, view };
     let read = match route {
         Some(route) => match Route::read(route, env, found, None, most)? {
@@ -100,7 +101,7 @@ pub(crate) fn read_body<'a, 'b>(
         None => parts(env, &found, None),
     };
     if most == Most::Normal {
-        charge(env, 0, looked_over);
+        charge(env, 0, looked_at);
     }
     counts::here(|tally| tally.decoded(Format::Arrow.code(), whole.len()));
     Ok(read)

@@ -56,6 +56,7 @@ pub use message::schema_message;
 pub use plan::{Plan, Rows, SchemaPlace, plan};
 pub use read::{
     Batch, Checks, Column, Parsed, Recent, Table, read, read_as, read_recalling, read_schema,
+    read_within,
 };
 
 /// Types that may enclose each other.

@@ -74,6 +74,24 @@ pub(super) fn column(column: &Column, body: &Part<'_>, checks: Checks) -> Result
     }
 }
 
+/// How many bytes of the column's own buffers its checks go through.
+pub(super) fn looked_at(column: &Column, checks: Checks) -> usize {
+    use DataType::*;
+    let all = || column.buffers.iter().map(Range::len).sum::<usize>();
+    let first = || column.buffers.first().map_or(0, Range::len);
+    let of_type = match &column.data_type {
+        Utf8 | LargeUtf8 if checks == Checks::Full => all(),
+        Utf8 | LargeUtf8 | Binary | LargeBinary | Utf8View | BinaryView => first(),
+        List(_) | LargeList(_) | Map(..) | ListView(_) | LargeListView(_) => all(),
+        Union(..) | Dictionary(..) => all(),
+        RunEndEncoded(..) => {
+            column.children.first().map_or(0, |ends| ends.buffers.iter().map(Range::len).sum())
+        }
+        _ => 0,
+    };
+    of_type + column.validity.as_ref().map_or(0, Range::len)
+}
+
 /// A number of 4 or 8 bytes with a sign.
 #[inline(always)]
 fn signed<const N: usize>(bytes: [u8; N]) -> i64 {

@@ -89,7 +89,42 @@ pub fn read(
 ///
 /// As [`read()`].
 pub fn read_as(headed: &Headed<'_>, schema: &Parsed, checks: Checks) -> Result<Table, DecodeError> {
-    read_parts(headed, Some(schema), checks, &mut Recent::default())
+    read_parts(headed, Some(schema), checks, &mut Recent::default(), &mut Budget::none())
+}
+
+/// As [`read()`], if no more than `most` bytes are to be looked at: for who must not take long. Answers also how many that were;
+/// `None` where there are more. Numbers are not looked at, so that many tables take as long as one of no rows.
+///
+/// # Errors
+///
+/// As [`read()`].
+pub fn read_within(
+    headed: &Headed<'_>,
+    schema: Option<&[u8]>,
+    checks: Checks,
+    most: usize,
+) -> Result<Option<(Table, usize)>, DecodeError> {
+    let messages = headed.head.bytes.len() + schema.map_or(0, <[u8]>::len);
+    let Some(left) = most.checked_sub(messages) else { return Ok(None) };
+    let parsed = schema.map(Parsed::of).transpose()?;
+    let mut budget = Budget { left, ran_out: false };
+    match read_parts(headed, parsed.as_ref(), checks, &mut Recent::default(), &mut budget) {
+        Err(_) if budget.ran_out => Ok(None),
+        read => read.map(|table| Some((table, most - budget.left))),
+    }
+}
+
+/// Bytes that may still be looked at.
+struct Budget {
+    left: usize,
+    /// The error that ends the reading is no fault of the frame.
+    ran_out: bool,
+}
+
+impl Budget {
+    fn none() -> Self {
+        Budget { left: usize::MAX, ran_out: false }
+    }
 }
 
 /// As [`read()`], for who reads one table after the other.
@@ -103,7 +138,8 @@ pub fn read_recalling(
     checks: Checks,
     recent: &mut Recent,
 ) -> Result<Table, DecodeError> {
-    let Some(message) = schema else { return read_parts(headed, None, checks, recent) };
+    let budget = &mut Budget::none();
+    let Some(message) = schema else { return read_parts(headed, None, checks, recent, budget) };
     let parsed = match recent.recall(message) {
         Some(known) => known,
         None => {
@@ -113,7 +149,7 @@ pub fn read_recalling(
             parsed
         }
     };
-    read_parts(headed, Some(&parsed), checks, recent)
+    read_parts(headed, Some(&parsed), checks, recent, budget)
 }
 
 /// The message of a schema, read.
@@ -177,6 +213,7 @@ fn read_parts(
     known: Option<&Parsed>,
     checks: Checks,
     recent: &mut Recent,
+    budget: &mut Budget,
 ) -> Result<Table, DecodeError> {
     // A peer can write to the head while it is read: what was verified must be what is used.
     let head = headed.head.bytes.to_vec();
@@ -214,7 +251,7 @@ fn read_parts(
         if batch.compression().is_some() {
             return Err(in_head(Fault::Compressed, here));
         }
-        let walk = Walk::new(&batch, body, checks);
+        let walk = Walk::new(&batch, body, checks, budget);
         match dictionary {
             None => {
                 let place = |error: DecodeError| {
@@ -336,19 +373,25 @@ fn gather<'s>(data_type: &'s DataType, values: &mut Vec<&'s DataType>) {
 type Dictionaries = HashMap<i64, Arc<Column>>;
 
 /// A walk through one batch: nodes and buffers are taken in order.
-struct Walk<'m> {
+struct Walk<'m, 'w> {
     len: i64,
     nodes: flatbuffers::VectorIter<'m, FieldNode>,
     buffers: flatbuffers::VectorIter<'m, Buffer>,
     variadic: Option<flatbuffers::VectorIter<'m, i64>>,
     body: Part<'m>,
     checks: Checks,
+    budget: &'w mut Budget,
     /// How many dictionaries were met.
     met: usize,
 }
 
-impl<'m> Walk<'m> {
-    fn new(batch: &RecordBatch<'m>, body: Part<'m>, checks: Checks) -> Self {
+impl<'m, 'w> Walk<'m, 'w> {
+    fn new(
+        batch: &RecordBatch<'m>,
+        body: Part<'m>,
+        checks: Checks,
+        budget: &'w mut Budget,
+    ) -> Self {
         Walk {
             len: batch.length(),
             nodes: batch.nodes().unwrap_or_default().iter(),
@@ -356,6 +399,7 @@ impl<'m> Walk<'m> {
             variadic: batch.variadicBufferCounts().map(|counts| counts.iter()),
             body,
             checks,
+            budget,
             met: 0,
         }
     }
@@ -565,6 +609,13 @@ impl<'m> Walk<'m> {
                 column.dictionary = Some(Arc::clone(values));
             }
             _ => {}
+        }
+        match self.budget.left.checked_sub(check::looked_at(&column, self.checks)) {
+            Some(left) => self.budget.left = left,
+            None => {
+                self.budget.ran_out = true;
+                return Err(self.fault(Fault::Count));
+            }
         }
         check::column(&column, &self.body, self.checks)?;
         Ok(column)
