@@ -8,6 +8,7 @@ use crate::table::schema::{self, Expects};
 use crate::table::stream::TableReader;
 use crate::watcher::{self, Watch, coroutine};
 use pyo3::exceptions::PyStopIteration;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{Py, intern};
@@ -139,6 +140,16 @@ impl Consumer {
     fn _watch(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<Watch> {
         let segment = self.end.segment(py)?;
         watcher::watch(py, self.end.address(), segment.readable(), callback)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.expects.get().map_or(Ok(()), |expects| expects.traverse(&visit))
+    }
+
+    fn __clear__(&self) {
+        if let Some(expects) = self.expects.get() {
+            expects.clear();
+        }
     }
 
     #[doc = doc!(Consumer.close)]

@@ -59,10 +59,13 @@ pub(crate) fn record(
     }
 }
 
-/// Takes over what others have measured and left in a segment.
-pub(crate) fn adopt(segment: &Segment) {
+/// Takes over what others have measured and left in a segment, and leaves there what it lacks.
+pub(crate) fn exchange(segment: &Segment) {
     for (figure, word) in Writer::Python.words().enumerate() {
-        COSTS.adopt(figure, segment.figure(word));
+        match segment.figure(word) {
+            0 => segment.set_figure(word, COSTS.kept(figure)),
+            found => COSTS.adopt(figure, found),
+        }
     }
 }
 

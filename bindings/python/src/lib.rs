@@ -282,6 +282,12 @@ mod _native {
         }
     }
 
+    /// For the asyncio side: called before the interpreter ends.
+    #[pyfunction]
+    fn _stop_watching(py: Python<'_>) {
+        crate::watcher::stop(py);
+    }
+
     /// For the asyncio side: an exception learns how many frames were sent before it.
     #[pyfunction]
     fn _after(error: &Bound<'_, PyBaseException>, sent: usize) {

@@ -73,7 +73,7 @@ impl Ring {
     fn producer(&self, py: Python<'_>, pickle: bool) -> PyResult<Producer> {
         self.with(py, |hold| {
             let handle = hold.segment.producer()?;
-            costs::adopt(&hold.segment);
+            costs::exchange(&hold.segment);
             let end = End::new(handle, hold.segment.clone(), "producer");
             let end = Arc::new(end);
             hold.producers.retain(|end| end.strong_count() > 0);

@@ -5,6 +5,8 @@
 //! 2. The thread holds the rings that it sleeps on. Who takes a watch back waits for the thread to
 //!    let go, so that a closed ring leaves nothing behind.
 //! 3. A forked child has no such thread: it forgets its parent's and makes one when it needs one.
+//! 4. The thread is gone before the interpreter ends ([`stop`]): one that waits for an interpreter that ends is unwound by it, which
+//!    threads of Rust don't survive.
 
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyOSError;
@@ -38,6 +40,16 @@ struct Entries {
     list: Vec<Entry>,
     /// How often the thread has let go of what it slept on.
     rounds: u64,
+    state: State,
+}
+
+#[derive(Default, PartialEq)]
+enum State {
+    #[default]
+    Runs,
+    /// The thread is to end.
+    Stops,
+    Ended,
 }
 
 static WATCHER: AtomicPtr<Watcher> = AtomicPtr::new(ptr::null_mut());
@@ -92,7 +104,7 @@ impl Watcher {
 
     fn run(&self) {
         let mut heard = 0;
-        loop {
+        while self.entries().state == State::Runs {
             let (ids, rings): (Vec<u64>, Vec<Watched>) =
                 self.entries().list.iter().map(|entry| (entry.id, entry.ring.clone())).unzip();
             let ready = wait_any(&rings, &self.bell, &mut heard, None);
@@ -108,6 +120,8 @@ impl Watcher {
                 return;
             }
         }
+        self.entries().state = State::Ended;
+        self.let_go.notify_all();
     }
 
     /// Takes out what `which` says and waits until the thread has let go of it.
@@ -127,6 +141,25 @@ impl Watcher {
         }
         taken
     }
+}
+
+/// Ends the thread, before the interpreter ends. What it has not told it will not tell.
+pub(crate) fn stop(py: Python<'_>) {
+    let Some(watcher) = existing() else { return };
+    // Release, as in `get`. Who watches from now on makes another thread.
+    WATCHER.store(ptr::null_mut(), Ordering::Release);
+    let left = {
+        let mut entries = watcher.entries();
+        entries.state = State::Stops;
+        std::mem::take(&mut entries.list)
+    };
+    watcher.bell.ring();
+    py.detach(|| {
+        let entries = watcher.entries();
+        let runs = |entries: &mut Entries| entries.state != State::Ended;
+        drop(watcher.let_go.wait_timeout_while(entries, PATIENCE, runs));
+    });
+    drop(left);
 }
 
 /// Calls back. `false` if the interpreter is ending and nobody is there to be told.

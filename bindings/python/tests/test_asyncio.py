@@ -311,3 +311,31 @@ def test_a_thread_that_has_the_end_is_waited_for(ring, ends):
     run(main())
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_program_that_has_waited_ends_well(name, python):
+    """R8.2, P8: whatever the watching thread is about when the interpreter ends, which takes a while after large imports."""
+    code = """
+        import asyncio, sys
+        import numpy, pandas
+        import slipring
+
+        ring = slipring.create(sys.argv[1])
+        tx, rx = ring.producer(), ring.consumer()
+
+        async def main():
+            task = asyncio.create_task(rx.recv_async())
+            await asyncio.sleep(0.02)
+            tx.send(b"x")
+            await task
+
+        asyncio.run(main())
+        print("ends")
+        """
+    for _ in range(4):
+        process = python(code, name)
+        said, errors = process.communicate(timeout=60)
+        assert (process.returncode, said.strip()) == (0, "ends"), errors
+        # As after any end that was none of its own.
+        if name in slipring.list():
+            slipring.unlink(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import asyncio
 import dataclasses
 import subprocess
@@ -527,3 +528,20 @@ def test_dataclasses_take_other_versions_by_name():
 def test_migrations_are_functions_from_older_versions(migrations):
     with pytest.raises(ValueError, match="give functions, each by the version it starts from, below 2"):
         slipring.register(Exception, name="evolution.bad", version=2, migrations=migrations)
+
+
+def test_a_migration_that_leads_back_keeps_no_consumer():
+    """R8.4: a reader whose own method migrates is collected, and its end of the ring is free."""
+
+    class Reader:
+        def __init__(self, ring):
+            self.rx = ring.consumer()
+            self.rx.expect("w", pa.schema([("a", pa.int64())]), version=2, migrations={1: self.migrate})
+
+        def migrate(self, table):
+            return table
+
+    with slipring.create(anonymous=True) as ring:
+        for _ in range(3):
+            Reader(ring)
+            gc.collect()

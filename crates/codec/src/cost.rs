@@ -120,14 +120,27 @@ impl Writer {
     }
 }
 
-/// A mean of samples: nanoseconds in the upper half, bytes in the lower one, both as `f32`. 0 is none.
+const SIGN: u32 = 1 << 31;
+
+/// A mean of samples: nanoseconds in the upper half, bytes in the lower one, both as `f32`. 0 is none. The sign of the bytes says
+/// that another process has measured it.
 struct Cell(AtomicU64);
 
 impl Cell {
     fn get(&self) -> Option<(f32, f32)> {
         // Relaxed, here and below: both halves are one word, and nothing else hangs on it.
         let word = self.0.load(Ordering::Relaxed);
-        (word != 0).then(|| (f32::from_bits((word >> 32) as u32), f32::from_bits(word as u32)))
+        (word != 0)
+            .then(|| (f32::from_bits((word >> 32) as u32), f32::from_bits(word as u32 & !SIGN)))
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) as u32 & SIGN != 0
+    }
+
+    fn adopt(&self, nanoseconds: f32, bytes: f32) {
+        let word = u64::from(nanoseconds.to_bits()) << 32 | u64::from(bytes.to_bits() | SIGN);
+        self.0.store(word, Ordering::Relaxed);
     }
 
     fn set(&self, nanoseconds: f32, bytes: f32) {
@@ -178,7 +191,8 @@ impl Model {
         let (code, band) = (usize::from(format.code()), band(bytes));
         let cell = &self.cells.get(code)?[class as usize][band];
         let (new, len) = (nanoseconds.max(1) as f32, bytes as f32);
-        match cell.get() {
+        match cell.get().filter(|_| !cell.is_adopted()) {
+            // What is measured here is believed more than what is told.
             None => cell.set(new, len),
             // Who was stopped in between took long, and says nothing of the format.
             Some((mean, mean_len)) => {
@@ -205,10 +219,11 @@ impl Model {
     pub fn adopt(&self, figure: usize, kept: u32) {
         let Some(cell) = self.at(figure).filter(|cell| cell.get().is_none()) else { return };
         let (mean, len) = (f32::from_bits(kept & 0xffff_0000), f32::from_bits(kept << 16));
-        // Up to a thousand seconds, and of the size that the figure is for. NaN is in no range.
-        let believed = (1.0..=1e12).contains(&mean) && (0.0..=1e15).contains(&len);
+        // Up to a thousand seconds, a thousandth of a nanosecond a byte, and of the size that the figure is for. NaN is in no range.
+        let believed =
+            (1.0..=1e12).contains(&mean) && (0.0..=MOST).contains(&len) && mean >= len / 1_000.0;
         if believed && band(len as usize) == figure % BANDS {
-            cell.set(mean, len);
+            cell.adopt(mean, len);
         }
     }
 
@@ -240,6 +255,9 @@ impl Model {
         })
     }
 }
+
+/// Bytes of the largest frame that anybody can have sent.
+const MOST: f32 = (1u64 << 40) as f32;
 
 /// The bytes that take as long as what each frame takes.
 const FRAME: f32 = 1024.0;
@@ -296,6 +314,9 @@ mod tests {
         assert!(a.abs_diff(100) <= 1 && b.abs_diff(500) <= 4, "half a percent is lost");
         assert_eq!((c, d), (5_000, 7_000));
         assert!(e.abs_diff(2_000_000) <= 16_000 && f.abs_diff(800_000) <= 7_000);
+        // The first sample of one's own counts alone.
+        next.record(Format::Value, Class::Text, 100, 90_000);
+        assert_eq!(next.measured().next(), Some((Format::Value, Class::Text, 100, 90_000)));
         let fresh = Model::new();
         for made_up in [
             0,
@@ -307,6 +328,7 @@ mod tests {
             0x42c8_7f80,
             0x42c8_c2c8,
             0x7000_42c8,
+            0x3f80_56b5,
         ] {
             (0..300).for_each(|figure| fresh.adopt(figure, made_up));
         }

@@ -88,6 +88,20 @@ impl Value {
         Ok(encoder.into_vec())
     }
 
+    /// Encodes the value as metadata, which is a map with texts for keys.
+    ///
+    /// # Errors
+    ///
+    /// [`MetaNotMap`](EncodeErrorKind::MetaNotMap) for what is none, and as [`write`](Self::write).
+    pub fn to_meta(&self) -> Result<Vec<u8>, EncodeError> {
+        match self {
+            Value::Map(pairs) if pairs.iter().all(|(key, _)| matches!(key, Value::Text(_))) => {
+                self.to_vec()
+            }
+            _ => Err(EncodeError::new(EncodeErrorKind::MetaNotMap)),
+        }
+    }
+
     /// Encodes the value.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Arrays of Rust's own numbers, without a copy on the way in or out.
 
 use crate::error::Error;
-use crate::send::{Outgoing, Planned, encoded, header};
+use crate::send::{Outgoing, Planned, header};
 use bytemuck::Pod;
 use slipring::{Grant, Header, Producer, Rejected, Wait};
 use slipring_codec::format::ndarray::{self, Descriptor, Dtype, Order};
@@ -129,7 +129,7 @@ impl<T: Element> ArrayGrant<T> {
         wait: &Wait<'_>,
     ) -> Result<Self, Error> {
         let descriptor = Descriptor::new(T::DTYPE, Order::C, shape)?;
-        let meta = encoded(meta)?;
+        let meta = meta.map(Value::to_meta).transpose()?;
         let plan = ndarray::plan(&descriptor, meta.as_deref())?;
         let mut grant = tx.reserve(plan.body_len(), wait)?;
         plan.write(&mut grant)?;

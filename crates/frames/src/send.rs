@@ -78,11 +78,6 @@ impl Planned<'_> {
     }
 }
 
-/// Metadata as it stands in a frame.
-pub(crate) fn encoded(meta: Option<&Value>) -> Result<Option<Vec<u8>>, EncodeError> {
-    meta.map(Value::to_vec).transpose()
-}
-
 /// Sends what has a form.
 pub trait SendTyped {
     /// Sends `what` as one frame, with metadata, a map of texts, or without. It is written straight into the segment, in one copy.
@@ -121,7 +116,7 @@ impl SendTyped for Producer {
         meta: Option<&Value>,
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
-        let meta = encoded(meta)?;
+        let meta = meta.map(Value::to_meta).transpose()?;
         let planned = what.plan(meta.as_deref())?;
         let fill = |body: &mut [u8]| {
             planned

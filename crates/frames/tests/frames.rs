@@ -122,8 +122,17 @@ fn what_has_no_form_is_not_sent() {
     let keys = Value::Map(vec![(Value::Null, Value::Null)]);
     let error = tx.send_typed(&Json(&keys), None, &Wait::no()).unwrap_err();
     assert!(matches!(error, Error::Encode(_)), "{error}");
-    let error = tx.send_typed(&b"x"[..], Some(&Value::Null), &Wait::no()).unwrap_err();
-    assert!(matches!(error, Error::Encode(_)), "{error}");
+    let array = Array::new(&[1u8, 2], &[2]).unwrap();
+    let value = Value::from(1i64);
+    for meta in [Value::Null, keys] {
+        let outcomes = [
+            tx.send_typed(&b"x"[..], Some(&meta), &Wait::no()),
+            tx.send_typed(&value, Some(&meta), &Wait::no()),
+            tx.send_typed(&Json(&value), Some(&meta), &Wait::no()),
+            tx.send_typed(&array, Some(&meta), &Wait::no()),
+        ];
+        outcomes.iter().for_each(|sent| assert!(matches!(sent, Err(Error::Encode(_)))));
+    }
     let error = tx.send_typed(&vec![0u8; 8 << 20][..], None, &Wait::no()).unwrap_err();
     assert!(matches!(error, Error::Ring(slipring::Error::TooLarge { .. })), "{error}");
     assert!(matches!(rx.recv(&Wait::no()), Err(slipring::Error::Empty)));

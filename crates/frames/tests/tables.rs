@@ -157,6 +157,8 @@ fn tables_of_all_shapes_come_back() {
 fn what_is_no_table_is_refused() {
     let ring = ring();
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let unsent = tx.send_typed(&batch(1), Some(&Value::Null), &Wait::no());
+    assert!(matches!(unsent, Err(Error::Encode(_))));
     tx.send_typed(&Value::Null, None, &Wait::no()).unwrap();
     let error = rx.recv(&Wait::no()).unwrap().table().unwrap_err();
     assert!(matches!(error, Error::OtherFormat { found: Format::Value, .. }), "{error}");

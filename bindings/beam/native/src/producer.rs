@@ -55,7 +55,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(producer: Producer) -> Self {
         let limit = usize::try_from(producer.segment().max_body()).unwrap_or(usize::MAX);
-        select::adopt(&producer.segment());
+        select::exchange(&producer.segment());
         Self { producer, room: Room::new(limit), tally: Tally::new(), given: 0, under: None }
     }
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from ._native import _after
+from ._native import _after, _stop_watching
 from .errors import Closed, Empty, Full, Unacknowledged
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Objects that `send_many` takes from its iterator at a time.
 BATCH = 64
+
+# The thread that tells loops must not meet the interpreter's end.
+atexit.register(_stop_watching)
 
 
 class News:

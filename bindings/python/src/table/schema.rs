@@ -9,6 +9,7 @@ use arrow_buffer::MutableBuffer;
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -243,6 +244,21 @@ pub(crate) struct Expects {
 type Found = (Memory, Arc<arrow::Table>);
 
 impl Expects {
+    /// Shows migrations to the garbage collector, if nobody refers to them by another way: each reference counts once.
+    pub(crate) fn traverse(self: &Arc<Self>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(by_name) = self.by_name.try_lock().filter(|_| Arc::strong_count(self) == 1) else {
+            return Ok(());
+        };
+        let alone = by_name.values().filter(|expected| Arc::strong_count(expected) == 1);
+        alone.flat_map(|expected| expected.migrations.values()).try_for_each(|f| visit.call(f))
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&self) {
+        let all = std::mem::take(&mut *self.by_name.lock());
+        drop(all);
+    }
+
     pub(crate) fn add(&self, expected: Expected) {
         self.by_name.lock().insert(expected.name.clone(), Arc::new(expected));
     }

@@ -52,7 +52,7 @@ pub enum EncodeErrorKind {
         /// The most there may be.
         limit: usize,
     },
-    /// Metadata that does not begin as a CBOR map.
+    /// Metadata that is no CBOR map, or has other keys than texts.
     MetaNotMap,
     /// An integer beyond -2^64 to 2^64 - 1.
     #[non_exhaustive]
@@ -165,7 +165,7 @@ impl fmt::Display for EncodeErrorKind {
                 write!(f, "{found} buffers, at most {limit} are possible")
             }
             BodyTooLarge => f.write_str("the body is larger than any memory"),
-            MetaNotMap => f.write_str("the metadata is not a CBOR map"),
+            MetaNotMap => f.write_str("the metadata is not a map of texts"),
             IntegerRange { value } => {
                 write!(f, "the integer {value} is not within -2^64 and 2^64 - 1")
             }
