@@ -84,7 +84,8 @@ defmodule Slipring do
     keep: {false, &Options.boolean/1},
     drop_oldest: {false, &Options.boolean/1},
     max_deliveries: {nil, &Options.byte/1},
-    share: {nil, &Options.byte/1}
+    share: {nil, &Options.byte/1},
+    schemas: {nil, &Options.schemas/1}
   ]
   @supervised [
     ring: {nil, &Options.any/1},
@@ -133,6 +134,7 @@ defmodule Slipring do
     * `:drop_oldest` - let `send/3` drop what waits longest; not with `:spsc`; default false
     * `:share` - the part of the pool that one OS process may hold, in percent; default all for a ring
       with one producer, else 50
+    * `:schemas` - how many schemas `announce/4` has room for, at most 4096; default 256
 
           iex> {:error, error} = Slipring.create("no/name")
           iex> error.reason
@@ -811,7 +813,7 @@ defmodule Slipring do
   @doc """
   Takes a dead letter: a frame that was given back more often than the ring's `:max_deliveries`. It is
   then this consumer's like any other. `:empty` if there is none; nothing tells when there is one, but
-  `info/1` counts them.
+  `info/1` counts them. To a consumer with `ack: :manual` it comes again and again until it is acknowledged, others only after it.
 
       iex> ring = Slipring.create!("dead-doc", max_deliveries: 0)
       iex> Slipring.send!(Slipring.producer!(ring), "poison")

@@ -110,10 +110,10 @@ mod _native {
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None, anonymous=false, mode="spsc", capacity=None, slots=None, cell=None,
                         populate=false, keep=false, drop_oldest=false, max_deliveries=None,
-                        share=None),
+                        share=None, schemas=None, replace=false),
            text_signature = "(name=None, *, path=None, anonymous=False, mode='spsc', capacity=None, slots=1024, \
                              cell=192, populate=False, keep=False, drop_oldest=False, \
-                             max_deliveries=5, share=None)")]
+                             max_deliveries=5, share=None, schemas=256, replace=False)")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn create(
         py: Python<'_>,
@@ -129,6 +129,8 @@ mod _native {
         drop_oldest: bool,
         max_deliveries: Option<&Bound<'_, PyAny>>,
         share: Option<&Bound<'_, PyAny>>,
+        schemas: Option<&Bound<'_, PyAny>>,
+        replace: bool,
     ) -> PyResult<Ring> {
         let address = match (anonymous, &name, &path) {
             (false, ..) => Some(address(name, path)?),
@@ -158,7 +160,24 @@ mod _native {
         if let Some(capacity) = capacity {
             options = options.capacity(size::parse(capacity)?);
         }
+        if let Some(schemas) = schemas {
+            let expected = "0 to 4096 schemas";
+            let count = size::count(schemas, "schemas", expected)?;
+            let count = u32::try_from(count)
+                .map_err(|_| size::refused(py, "schemas", &count.to_string(), expected))?;
+            options = options.schemas(count);
+        }
         let segment = py.detach(|| match address {
+            Some(address) if replace => loop {
+                match options.clone().create(address.clone()) {
+                    // Another one may be faster, either way.
+                    Err(Error::Exists { .. }) => match slipring::unlink(address.clone()) {
+                        Ok(()) | Err(Error::NotFound { .. }) => {}
+                        Err(error) => break Err(error),
+                    },
+                    made => break made,
+                }
+            },
             Some(address) => options.create(address),
             None => options.create_anonymous(),
         });

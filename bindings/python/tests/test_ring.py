@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import importlib.metadata
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -421,3 +423,32 @@ def test_inspect_tells_what_is_there(ring, ends, name):
         assert abs(seen.created_ns - time.time_ns()) < 60e9
         assert seen.offsets["participants"] == 4096 and len(seen.offsets) == 11
     assert frame.sequence == 0
+
+
+def test_a_ring_may_take_another_ones_name(name):
+    """P9, R9.1: who replaces a ring has one of its own; the old one is there for who has it open."""
+    with slipring.create(name) as old:
+        old.producer().send(1)
+        with pytest.raises(slipring.Exists):
+            slipring.create(name)
+        with slipring.create(name, replace=True) as new:
+            assert new.inspect().id != old.inspect().id and slipring.inspect(name).id == new.inspect().id
+            assert old.consumer().recv(0).value == 1
+        with slipring.create(name, replace=True, schemas=7) as nothing_there:
+            assert nothing_there.inspect().schema_limit == 7
+    with pytest.raises(ValueError, match="schemas"):
+        slipring.create(name, schemas=4097)
+
+
+def test_rings_are_shown_to_people(name):
+    """R7.1: listed, looked into and unlinked by a command; what goes wrong is said without a traceback."""
+
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-m", "slipring", *arguments], capture_output=True, text=True, timeout=60)
+
+    with slipring.create(name) as ring:
+        assert name in run().stdout.split()
+        assert run(name).stdout.strip().splitlines()[0] == str(ring.inspect()).strip().splitlines()[0]
+        assert run("--unlink", name).returncode == 0 and name not in slipring.list()
+    missing = run(name)
+    assert missing.returncode == 1 and "no ring at" in missing.stderr and "Traceback" not in missing.stderr

@@ -300,12 +300,14 @@ impl fmt::Display for Error {
             Self::RoleTaken { role, pid } if *pid == std::process::id() => {
                 write!(
                     f,
-                    "the ring's one {role} is in this very process, {pid}: close that one first"
+                    "the ring's one {role} is in this very process, {pid}: close that one first, or create the \
+                     ring in a mode for many, such as mpmc"
                 )
             }
             Self::RoleTaken { role, pid } => write!(
                 f,
-                "the ring's one {role} is process {pid}, which lives: let it close its {role} or end"
+                "the ring's one {role} is process {pid}, which lives: let it close its {role} or end, or create \
+                 the ring in a mode for many, such as mpmc"
             ),
             Self::TooManyParticipants { path } => {
                 write!(

@@ -52,6 +52,9 @@ defmodule Slipring.Options do
   def byte(value) when value in 0..255, do: {:ok, value}
   def byte(_value), do: {:error, "a number from 0 to 255"}
 
+  def schemas(value) when value in 0..4096, do: {:ok, value}
+  def schemas(_value), do: {:error, "a number from 0 to 4096"}
+
   def count(value) when value in 0..@most, do: {:ok, value}
   def count(_value), do: {:error, "a number of at least 0 and below 2^63"}
 

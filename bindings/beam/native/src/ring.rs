@@ -60,6 +60,7 @@ struct Options {
     drop_oldest: bool,
     max_deliveries: Option<u8>,
     share: Option<u8>,
+    schemas: Option<u32>,
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
@@ -85,6 +86,9 @@ fn create<'a>(env: Env<'a>, named: bool, text: Binary<'a>, options: Options) -> 
     }
     if let Some(percent) = options.share {
         made = made.share(percent);
+    }
+    if let Some(count) = options.schemas {
+        made = made.schemas(count);
     }
     answer(env, Ring::made(env, address(named, text).and_then(|at| made.create(at))))
 }

@@ -42,6 +42,8 @@ def create(
     drop_oldest: bool = False,
     max_deliveries: int = 5,
     share: int | None = None,
+    schemas: int = 256,
+    replace: bool = False,
 ) -> Ring:
     """Makes a ring, under a name in shared memory or at the path of a file, and attaches to it.
 
@@ -52,10 +54,13 @@ def create(
 
     ``mode`` says how many producers and consumers there may be: one at a time (``s``) or many
     (``m``). Each frame goes to one consumer. With ``drop_oldest`` a producer may drop frames to make
-    room. A frame that is given back more than ``max_deliveries`` times is a dead letter, which keeps
-    its memory until ``recv_dead`` takes it. ``share`` is
+    room. A frame that is given back more than ``max_deliveries`` times, and so was delivered once more, is a dead letter, which
+    keeps its memory until ``recv_dead`` takes it. ``share`` is
     the part of the pool that one process may hold and still send by it, in percent: by default all for one producer,
-    half where there may be many.
+    half where there may be many. ``schemas`` is how many ``announce`` has room for.
+
+    Where there is such a ring already that is ``Exists``. With ``replace`` the old one loses its name first, to which a program
+    that has died may have left it; processes that have it open keep it.
 
     An ``anonymous`` ring has no name: a child process opens it by the descriptor that ``ring.share()``
     gives. It is sealed, so that nobody can cut it short.
@@ -401,7 +406,8 @@ class Consumer:
         """Waits for a frame, then takes what is there, up to ``n``: at least one. As :meth:`recv`,
         ``Empty`` or ``Timeout`` when there is none, and ``Closed`` when there will be no more."""
     def recv_dead(self) -> Frame | None:
-        """A dead letter, if there is one: a frame that was given back too often."""
+        """A dead letter, if there is one: a frame that was given back too often. To a consumer with ``ack="manual"`` it comes again
+        and again until it is acknowledged, others only after it: call ``frame.ack()``."""
     def recv_async(self) -> Awaitable[Frame]:
         """The next frame, for asyncio. Limit it with ``asyncio.timeout``."""
     def recv_many_async(self, n: int) -> Awaitable[builtins.list[Frame]]:

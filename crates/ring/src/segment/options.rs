@@ -179,7 +179,7 @@ impl Options {
             return Err(Error::InvalidOption {
                 option: "drop_oldest",
                 value: "true".into(),
-                expected: "false with mode SPSC, whose producer takes nothing out: choose MPSC, SPMC or MPMC",
+                expected: "false with mode spsc, whose producer takes nothing out: choose mpsc, spmc or mpmc",
             });
         }
         let share = self.share.unwrap_or(if self.mode.one_producer() { 100 } else { 50 });
