@@ -1,0 +1,53 @@
+"""What is sent arrives as what it was, or who sends it is told: objects that pretend, keys that are one, types that are lost."""
+
+import decimal
+import unittest.mock
+
+import pytest
+
+import slipring
+
+
+@pytest.fixture
+def as_value(ends):
+    """Sends an object as a value or not at all."""
+    return lambda obj: ends[0].send(obj, format="value")
+
+
+class Money(decimal.Decimal):
+    """One that shows less than it holds."""
+
+    def __str__(self):
+        return format(self, ".2f")
+
+
+class Priced(decimal.Decimal):
+    """One that shows more than a number."""
+
+    def __str__(self):
+        return "1.00 EUR"
+
+
+@pytest.mark.parametrize("kind", [Money, Priced])
+def test_a_decimal_goes_as_what_it_holds(kind):
+    """R1.3: not as what its `__str__` makes of it."""
+    for text in ("1.005", "-0", "NaN", "1E+5", "-Infinity"):
+        with pytest.warns(slipring.LossyWarning):
+            data = slipring.encode([kind(text)])
+        assert repr(slipring.decode(data)) == repr([decimal.Decimal(text)])
+
+
+def test_what_pretends_to_be_a_decimal_is_none(as_value):
+    """R6.5: by its real type."""
+    with pytest.raises(slipring.EncodeError, match="Mock"):
+        as_value([unittest.mock.Mock(spec=decimal.Decimal)])
+
+
+def test_a_decimal_s_form_does_not_depend_on_the_context():
+    """R1.3: a context may show exponents by a small letter."""
+    values = [decimal.Decimal(text) for text in ("1E+5", "-1.5E-300", "-0E+7")]
+    wanted = slipring.encode(values)
+    with decimal.localcontext() as context:
+        context.capitals = 0
+        assert slipring.encode(values) == wanted
+    assert repr(slipring.decode(wanted)) == repr(values)
