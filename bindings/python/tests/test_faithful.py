@@ -1,5 +1,6 @@
 """What is sent arrives as what it was, or who sends it is told: objects that pretend, keys that are one, types that are lost."""
 
+import datetime as dt
 import decimal
 import unittest.mock
 
@@ -51,3 +52,17 @@ def test_a_decimal_s_form_does_not_depend_on_the_context():
         context.capitals = 0
         assert slipring.encode(values) == wanted
     assert repr(slipring.decode(wanted)) == repr(values)
+
+
+@pytest.mark.parametrize("moment", [
+    dt.datetime(2026, 1, 1, tzinfo=dt.timezone(dt.timedelta(microseconds=5))),
+    dt.time(1, tzinfo=dt.timezone(dt.timedelta(seconds=60, microseconds=5))),
+], ids=repr)
+def test_a_zone_finer_than_a_second_is_named(ends, moment, as_value):
+    """R6.5: with its path; a ring sends it as a pickle."""
+    with pytest.raises(slipring.EncodeError, match="whole seconds") as caught:
+        as_value({"at": [moment]})
+    assert caught.value.path == "$.at[0]" and "astimezone" in caught.value.hint
+    tx, rx = ends
+    tx.send({"at": [moment]})
+    assert rx.recv(timeout=10).format == "pickle"
