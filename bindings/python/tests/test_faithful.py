@@ -2,7 +2,9 @@
 
 import datetime as dt
 import decimal
+import fractions
 import unittest.mock
+import warnings
 
 import pytest
 
@@ -66,3 +68,21 @@ def test_a_zone_finer_than_a_second_is_named(ends, moment, as_value):
     tx, rx = ends
     tx.send({"at": [moment]})
     assert rx.recv(timeout=10).format == "pickle"
+
+
+@pytest.mark.parametrize("value", [
+    decimal.Decimal("1.5"), fractions.Fraction(1, 3), 1j, range(3), dt.timedelta(1, 2, 3), (1, decimal.Decimal(2)),
+    dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc),
+], ids=repr)
+def test_a_key_of_several_parts_loses_nothing(value):
+    """R1.3: and no warning says that it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for whole in ({value: 1}, {value}, {frozenset({value})}, {("x", value): 1}):
+            assert slipring.decode(slipring.encode(whole)) == whole
+
+
+def test_a_list_that_is_a_key_is_still_told():
+    """R1.4."""
+    with pytest.warns(slipring.LossyWarning, match="tuple"):
+        assert slipring.decode(bytes.fromhex("a1820102f6")) == {(1, 2): None}

@@ -352,7 +352,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             _ => {}
         }
         // The rest has few and small items, which are made first.
-        let inner_use = if tag == tag::OBJECT { Use::Value } else { used };
+        let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
         match self.made_of(tag, &inner, used) {
             Ok(Some(made)) => Ok(made),
@@ -601,6 +601,22 @@ fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
         true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
         false => raised.into(),
     }
+}
+
+/// Whether this tag makes something else of the array or map that it encloses, which as a key is hashed as
+/// what it has become.
+fn is_made_whole(tag: u64) -> bool {
+    matches!(
+        tag,
+        tag::OBJECT
+            | tag::PICKLE
+            | tag::DECIMAL
+            | tag::RATIONAL
+            | tag::COMPLEX
+            | tag::RANGE
+            | tag::ZONED_DATETIME
+            | tag::DURATION
+    )
 }
 
 /// The items of what was an array on the wire.
