@@ -9,6 +9,7 @@ import warnings
 import pytest
 
 import slipring
+from slipring import Object
 
 
 @pytest.fixture
@@ -86,3 +87,28 @@ def test_a_list_that_is_a_key_is_still_told():
     """R1.4."""
     with pytest.warns(slipring.LossyWarning, match="tuple"):
         assert slipring.decode(bytes.fromhex("a1820102f6")) == {(1, 2): None}
+
+
+class Cursed:
+    """Nothing can find its hash."""
+
+    def __init__(self, raised):
+        self.raised = raised
+
+    def __hash__(self):
+        raise self.raised
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no hash"), ValueError("no hash"), KeyError("no hash")], ids=repr)
+def test_a_key_that_can_not_be_hashed_is_named(registered, raised):
+    """R6.5: whatever its `__hash__` raises; an interrupt stays one."""
+    slipring.register(Cursed, name="tests.cursed", encode=id, decode=lambda fields, version: Cursed(raised))
+    # 258 is a set, 9999 a tag of nobody's.
+    cursed = slipring.encode(Object("tests.cursed", 1, 0))
+    for data in (b"\x81\xa1" + cursed + b"\0", b"\x81\xd9\x01\x02\x81" + cursed, b"\x81\xa1\xd9\x27\x0f" + cursed + b"\0"):
+        with pytest.raises(slipring.DecodeError, match="no hash") as caught:
+            slipring.decode(data)
+        assert caught.value.path.startswith("$[0]") and caught.value.__cause__ is raised
+    slipring.register(Cursed, name="tests.cursed", encode=id, decode=lambda fields, version: Cursed(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        slipring.decode(b"\x81\xa1" + cursed + b"\0")

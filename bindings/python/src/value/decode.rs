@@ -11,7 +11,7 @@ use super::{keys, registry, temporal};
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::{array, error};
-use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
@@ -354,7 +354,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         // The rest has few and small items, which are made first.
         let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
-        match self.made_of(tag, &inner, used) {
+        match self.made_of(tag, &inner) {
             Ok(Some(made)) => Ok(made),
             Ok(None) => Err(refused()),
             // What a constructor refuses is no such thing; other exceptions are others' business.
@@ -376,7 +376,6 @@ impl<'a, 'py> Reader<'a, 'py> {
         &mut self,
         tag: u64,
         inner: &Bound<'py, PyAny>,
-        used: Use,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = self.py;
         let parts = |count: usize| {
@@ -458,14 +457,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 Some(parts) => Some(crate::pickle::load(py, parts, self.trusted)?),
                 None => None,
             },
-            number => {
-                let tagged = Types::get(py)?.tag.bind(py).call1((number, inner))?;
-                if used == Use::Key {
-                    // Raises where what is inside is not hashable.
-                    tagged.hash()?;
-                }
-                Some(tagged)
-            }
+            number => Some(Types::get(py)?.tag.bind(py).call1((number, inner))?),
         })
     }
 
@@ -597,9 +589,13 @@ const KEYS: &str = "send keys, and members of sets, that are text, numbers or tu
 /// An object that Python can't hash.
 #[cold]
 fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
-    match raised.is_instance_of::<PyTypeError>(py) {
-        true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
-        false => raised.into(),
+    match &raised {
+        e if e.is_instance_of::<PyMemoryError>(py) => raised.into(),
+        e if e.is_instance_of::<PyTypeError>(py) => {
+            Fault::refused_for(raised.value(py).to_string(), "key", KEYS, raised)
+        }
+        // Of a hash that somebody else computes.
+        _ => Fault::of_others(py, raised, "the hash or comparison of a key raised", "key", KEYS),
     }
 }
 
