@@ -112,3 +112,16 @@ def test_a_key_that_can_not_be_hashed_is_named(registered, raised):
     slipring.register(Cursed, name="tests.cursed", encode=id, decode=lambda fields, version: Cursed(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         slipring.decode(b"\x81\xa1" + cursed + b"\0")
+
+
+def test_a_decimal_of_countless_digits_costs_nothing():
+    """P9: the conversion takes the square of their number."""
+    def frame(length):
+        return b"\x81\xc4\x82\0\xc2\x5a" + length.to_bytes(4, "big") + b"\xff" * length
+
+    with pytest.raises(slipring.DecodeError, match="100000 digits") as caught:
+        slipring.decode(frame(400_000))
+    assert caught.value.path == "$[0].<tag 4>"
+    assert slipring.decode(frame(1000)) == [decimal.Decimal(2**8000 - 1)]
+    large = decimal.Decimal("-1." + "3" * 200_000)
+    assert slipring.decode(slipring.encode(large)) == large

@@ -354,6 +354,9 @@ impl<'a, 'py> Reader<'a, 'py> {
         // The rest has few and small items, which are made first.
         let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
+        if tag == tag::DECIMAL {
+            few_digits(&inner)?;
+        }
         match self.made_of(tag, &inner) {
             Ok(Some(made)) => Ok(made),
             Ok(None) => Err(refused()),
@@ -619,6 +622,26 @@ fn is_made_whole(tag: u64) -> bool {
 fn array_of<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
     let array = inner.is_exact_instance_of::<PyList>() || inner.is_exact_instance_of::<PyTuple>();
     array.then(|| inner.extract().ok()).flatten()
+}
+
+/// Digits of a decimal's mantissa at most: finding them takes the square of their number.
+const DIGITS: usize = 100_000;
+
+/// Refuses the parts of a decimal whose mantissa has too many digits.
+fn few_digits(parts: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+    // As many bits as that many digits may have: log2(10) is 3.3219...
+    const BITS: usize = DIGITS * 33_220 / 10_000;
+    let py = parts.py();
+    let Some(mantissa) = array_of(parts).and_then(|parts| parts.into_iter().nth(1)) else {
+        return Ok(());
+    };
+    if !mantissa.is_exact_instance_of::<PyInt>()
+        || mantissa.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? <= BITS
+    {
+        return Ok(());
+    }
+    let what = format!("a decimal of more than {DIGITS} digits");
+    Err(Fault::refused(what, "Decimal".into(), "send an integer and an exponent, each by itself"))
 }
 
 /// A decimal of exponent and mantissa, exactly.
