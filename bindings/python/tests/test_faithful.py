@@ -1,11 +1,15 @@
 """What is sent arrives as what it was, or who sends it is told: objects that pretend, keys that are one, types that are lost."""
 
+import array
+import collections
+import dataclasses
 import datetime as dt
 import decimal
 import fractions
 import unittest.mock
 import warnings
 
+import numpy as np
 import pytest
 
 import slipring
@@ -125,3 +129,62 @@ def test_a_decimal_of_countless_digits_costs_nothing():
     assert slipring.decode(frame(1000)) == [decimal.Decimal(2**8000 - 1)]
     large = decimal.Decimal("-1." + "3" * 200_000)
     assert slipring.decode(slipring.encode(large)) == large
+
+
+class Failure(Exception):
+    pass
+
+
+class Queue(collections.deque):
+    pass
+
+
+class Grid(np.ndarray):
+    pass
+
+
+class Numbers(array.array):
+    pass
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+
+class Half(Slotted):
+    """One attribute in a slot, others in a dict."""
+
+
+class Listed(list):
+    pass
+
+
+@dataclasses.dataclass
+class Counted(collections.deque):
+    name: str = ""
+
+
+@pytest.mark.parametrize("cls", [Failure, Queue, Grid, Numbers, Slotted, Half], ids=lambda cls: cls.__name__)
+def test_what_a_dict_does_not_hold_needs_an_encoder(registered, cls):
+    """R12.1: attributes are not all of it."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(cls, name="tests.more")
+    slipring.register(cls, name="tests.more", encode=str, decode=lambda fields, version: fields)
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(cls, name="tests.more", decode=lambda fields, version: fields)
+
+
+def test_a_dataclass_that_is_more_needs_an_encoder(registered):
+    """R12.1: slots of its fields and being an exception take nothing away."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(Counted)
+    for base, slots in ((object, True), (Exception, False)):
+        cls = dataclasses.make_dataclass("Fields", [("x", int)], bases=(base,), slots=slots)
+        slipring.register(cls, name="tests.fields")
+        assert slipring.decode(slipring.encode(cls(5))).x == 5
+
+
+def test_a_list_of_one_s_own_needs_an_encoder_where_it_has_a_decoder(registered):
+    """R12.1: its items are no attributes."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(Listed, decode=lambda fields, version: Listed(fields))
