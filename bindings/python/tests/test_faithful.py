@@ -188,3 +188,13 @@ def test_a_list_of_one_s_own_needs_an_encoder_where_it_has_a_decoder(registered)
     """R12.1: its items are no attributes."""
     with pytest.raises(TypeError, match="encode="):
         slipring.register(Listed, decode=lambda fields, version: Listed(fields))
+
+
+def test_names_and_versions_are_looked_at(registered):
+    """R12.1, R9.1: when they are registered, not when they are sent."""
+    for name in ("", "\ud800", b"name", 1):
+        with pytest.raises(ValueError, match="name"):
+            slipring.register(Failure, name=name, encode=str, decode=str)
+    for version in (0, -1, True, 1.0, 2**63):
+        with pytest.raises(ValueError, match="version"):
+            slipring.register(Failure, version=version, encode=str, decode=str)

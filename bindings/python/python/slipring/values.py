@@ -304,8 +304,11 @@ def register(
         raise TypeError(f"register takes a class, not {cls!r}")
     if cls in _BASIC:
         raise TypeError(f"{cls.__name__} has a form of its own: register a class of yours")
-    if not isinstance(version, int) or not 0 <= version < 2**63:
-        raise ValueError(f"version is {version!r}: give a whole number from 0 on")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version < 2**63:
+        raise ValueError(f"version is {version!r}: give a whole number from 1 on")
+    name = _name(cls) if name is None else name
+    if not isinstance(name, str) or not name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(f"name is {name!r}: give a text that is not empty")
     for step, migrate in (migrations or {}).items():
         if not isinstance(step, int) or not 0 <= step < version or not callable(migrate):
             raise ValueError(
@@ -318,7 +321,6 @@ def register(
         raise TypeError(f"{cls.__name__} has no __dict__: give encode= and decode=")
     if encode is None and (more := _holds_more(cls)):
         raise TypeError(f"{cls.__name__} keeps something in its {more}, which nobody would send: give encode= and decode=")
-    name = name if name is not None else _name(cls)
     entry = _Registered(
         cls,
         name,
