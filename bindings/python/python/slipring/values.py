@@ -121,6 +121,10 @@ _by_name: dict[str, _Registered] = {}
 #: What a class may derive from and be sent as.
 _BASES = (dict, list, tuple, set, frozenset, str, bytes, int, float)
 
+#: Of the flags of a type: that it was made at run time.
+_HEAP_TYPE = 1 << 9
+_BUILTIN = type(int.__new__)
+
 #: Types whose form is fixed: registering one would change what others send.
 _BASIC = (object, bool, int, float, str, bytes, list, tuple, dict, type(None))
 
@@ -153,6 +157,23 @@ def _build(name: str, fields: Any) -> Any:
         return _sparse.from_components(name, fields)
     except ImportError:
         return None
+
+
+def _holds_more(cls: type) -> str | None:
+    """Where objects of a class keep what is neither in a ``__dict__`` nor a field, if they do."""
+    is_dataclass = dataclasses.is_dataclass(cls)
+    for base in cls.__mro__[:-1]:
+        # A type that is not written in Python has a ``__new__`` of its own, as copyreg takes it.
+        new = base.__new__
+        if not base.__flags__ & _HEAP_TYPE or (isinstance(new, _BUILTIN) and new.__self__ is base):
+            # The fields of a dataclass are all of an exception.
+            if not (is_dataclass and issubclass(base, BaseException)):
+                return base.__name__
+        slots = base.__dict__.get("__slots__", ())
+        slots = {slots} if isinstance(slots, str) else set(slots)
+        if not is_dataclass and slots - {"__dict__", "__weakref__"}:
+            return "__slots__"
+    return None
 
 
 def _state(obj: Any) -> dict[str, Any]:
@@ -283,8 +304,11 @@ def register(
         raise TypeError(f"register takes a class, not {cls!r}")
     if cls in _BASIC:
         raise TypeError(f"{cls.__name__} has a form of its own: register a class of yours")
-    if not isinstance(version, int) or not 0 <= version < 2**63:
-        raise ValueError(f"version is {version!r}: give a whole number from 0 on")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version < 2**63:
+        raise ValueError(f"version is {version!r}: give a whole number from 1 on")
+    name = _name(cls) if name is None else name
+    if not isinstance(name, str) or not name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(f"name is {name!r}: give a text that is not empty")
     for step, migrate in (migrations or {}).items():
         if not isinstance(step, int) or not 0 <= step < version or not callable(migrate):
             raise ValueError(
@@ -293,9 +317,10 @@ def register(
     is_dataclass = dataclasses.is_dataclass(cls)
     if encode is None and decode is None and (by_base := _by_base(cls)) is not None:
         encode, decode = by_base
-    if encode is None and not is_dataclass and not hasattr(cls, "__dict__"):
-        raise TypeError(f"{cls.__name__} has no __dict__: give encode=")
-    name = name if name is not None else _name(cls)
+    if encode is None and not is_dataclass and cls.__dictoffset__ == 0:
+        raise TypeError(f"{cls.__name__} has no __dict__: give encode= and decode=")
+    if encode is None and (more := _holds_more(cls)):
+        raise TypeError(f"{cls.__name__} keeps something in its {more}, which nobody would send: give encode= and decode=")
     entry = _Registered(
         cls,
         name,

@@ -11,7 +11,7 @@ use super::{keys, registry, temporal};
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::{array, error};
-use pyo3::exceptions::{PyArithmeticError, PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
@@ -352,9 +352,12 @@ impl<'a, 'py> Reader<'a, 'py> {
             _ => {}
         }
         // The rest has few and small items, which are made first.
-        let inner_use = if tag == tag::OBJECT { Use::Value } else { used };
+        let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
-        match self.made_of(tag, &inner, used) {
+        if tag == tag::DECIMAL {
+            few_digits(&inner)?;
+        }
+        match self.made_of(tag, &inner) {
             Ok(Some(made)) => Ok(made),
             Ok(None) => Err(refused()),
             // What a constructor refuses is no such thing; other exceptions are others' business.
@@ -376,7 +379,6 @@ impl<'a, 'py> Reader<'a, 'py> {
         &mut self,
         tag: u64,
         inner: &Bound<'py, PyAny>,
-        used: Use,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = self.py;
         let parts = |count: usize| {
@@ -458,14 +460,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 Some(parts) => Some(crate::pickle::load(py, parts, self.trusted)?),
                 None => None,
             },
-            number => {
-                let tagged = Types::get(py)?.tag.bind(py).call1((number, inner))?;
-                if used == Use::Key {
-                    // Raises where what is inside is not hashable.
-                    tagged.hash()?;
-                }
-                Some(tagged)
-            }
+            number => Some(Types::get(py)?.tag.bind(py).call1((number, inner))?),
         })
     }
 
@@ -597,16 +592,56 @@ const KEYS: &str = "send keys, and members of sets, that are text, numbers or tu
 /// An object that Python can't hash.
 #[cold]
 fn no_key(raised: PyErr, py: Python<'_>) -> Box<Fault> {
-    match raised.is_instance_of::<PyTypeError>(py) {
-        true => Fault::refused(raised.value(py).to_string(), "key".into(), KEYS),
-        false => raised.into(),
+    match &raised {
+        e if e.is_instance_of::<PyMemoryError>(py) => raised.into(),
+        e if e.is_instance_of::<PyTypeError>(py) => {
+            Fault::refused_for(raised.value(py).to_string(), "key", KEYS, raised)
+        }
+        // Of a hash that somebody else computes.
+        _ => Fault::of_others(py, raised, "the hash or comparison of a key raised", "key", KEYS),
     }
+}
+
+/// Whether this tag makes something else of the array or map that it encloses, which as a key is hashed as
+/// what it has become.
+fn is_made_whole(tag: u64) -> bool {
+    matches!(
+        tag,
+        tag::OBJECT
+            | tag::PICKLE
+            | tag::DECIMAL
+            | tag::RATIONAL
+            | tag::COMPLEX
+            | tag::RANGE
+            | tag::ZONED_DATETIME
+            | tag::DURATION
+    )
 }
 
 /// The items of what was an array on the wire.
 fn array_of<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
     let array = inner.is_exact_instance_of::<PyList>() || inner.is_exact_instance_of::<PyTuple>();
     array.then(|| inner.extract().ok()).flatten()
+}
+
+/// Digits of a decimal's mantissa at most: finding them takes the square of their number.
+const DIGITS: usize = 100_000;
+
+/// Refuses the parts of a decimal whose mantissa has too many digits.
+fn few_digits(parts: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+    // As many bits as that many digits may have: log2(10) is 3.3219...
+    const BITS: usize = DIGITS * 33_220 / 10_000;
+    let py = parts.py();
+    let Some(mantissa) = array_of(parts).and_then(|parts| parts.into_iter().nth(1)) else {
+        return Ok(());
+    };
+    if !mantissa.is_exact_instance_of::<PyInt>()
+        || mantissa.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? <= BITS
+    {
+        return Ok(());
+    }
+    let what = format!("a decimal of more than {DIGITS} digits");
+    Err(Fault::refused(what, "Decimal".into(), "send an integer and an exponent, each by itself"))
 }
 
 /// A decimal of exponent and mantissa, exactly.

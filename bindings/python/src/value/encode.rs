@@ -375,8 +375,11 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// Decimals, fractions, complex numbers, UUIDs.
     fn numbers(&mut self, object: &Bound<'py, PyAny>, types: &Types) -> Result<bool, Box<Fault>> {
         let py = self.py;
-        if object.is_instance(types.decimal.bind(py))? {
-            self.decimal(&object.str()?.to_string())?;
+        let kind = object.get_type();
+        if kind.is_subclass(types.decimal.bind(py))? {
+            // The text of Decimal's own: a subclass may show another, and `__class__` say what it likes.
+            let text = types.decimal_text.bind(py).call1((object,))?.extract::<String>()?;
+            self.decimal(&text)?;
             self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)));
         } else if object.is_exact_instance(types.uuid.bind(py)) {
             let bytes = object.getattr(intern!(py, "bytes"))?;
@@ -400,6 +403,8 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     /// A decimal, from its text: sign, digits with a point among them, exponent.
     fn decimal(&mut self, text: &str) -> Outcome {
+        // A context may have it a small letter, which is in none of the names.
+        let text = &text.replace('e', "E");
         let unsigned = text.trim_start_matches('-');
         let negative = unsigned.len() < text.len();
         let (number, exponent) = unsigned.split_once('E').unwrap_or((unsigned, "0"));

@@ -114,12 +114,29 @@ impl Fault {
     /// What a decoder of others has raised. What is no mistake of its own, such as an interrupt, stays as it is.
     #[cold]
     pub(crate) fn of_decoder(py: Python<'_>, raised: PyErr, name: &str, version: u64) -> Box<Self> {
+        let who = format!("the decoder of {name} raised, given version {version}");
+        let hint = "make the decode= that it was registered with read that version";
+        Self::of_others(py, raised, &who, name, hint)
+    }
+
+    /// What code of others has raised; an interrupt stays as it is.
+    #[cold]
+    pub(crate) fn of_others(
+        py: Python<'_>,
+        raised: PyErr,
+        who: &str,
+        kind: &str,
+        hint: &str,
+    ) -> Box<Self> {
         if !raised.is_instance_of::<PyException>(py) {
             return raised.into();
         }
-        let what = format!("the decoder of {name} raised, given version {version}: {raised}");
-        let hint = "make the decode= that it was registered with read that version";
-        let mut fault = Self::refused(what, name.to_owned(), hint);
+        Self::refused_for(format!("{who}: {raised}"), kind, hint, raised)
+    }
+
+    #[cold]
+    pub(crate) fn refused_for(what: String, kind: &str, hint: &str, raised: PyErr) -> Box<Self> {
+        let mut fault = Self::refused(what, kind.to_owned(), hint);
         if let What::Refused { cause, .. } = &mut fault.what {
             *cause = Some(raised);
         }

@@ -39,7 +39,7 @@ pub(crate) fn write<S: Sink>(
             let hint = "send it with another tzinfo, or with replace(tzinfo=None)";
             return Err(Fault::refused(what, "datetime".into(), hint));
         }
-        let offset = self::offset(&offset)?;
+        let offset = self::offset(object, &offset)?;
         if !zone.is_instance(Types::get(py)?.zone_info.bind(py))? {
             whole_minutes(object, offset)?;
             warn_zone(&zone)?;
@@ -55,7 +55,7 @@ pub(crate) fn write<S: Sink>(
         };
         let (abbreviation, saving) = (
             moment.call_method0(intern!(py, "tzname"))?,
-            self::offset(&moment.call_method0(intern!(py, "dst"))?)?,
+            self::offset(object, &moment.call_method0(intern!(py, "dst"))?)?,
         );
         write_offset(&mut text, offset);
         let _ = write!(text, "[{name}]");
@@ -73,7 +73,7 @@ pub(crate) fn write<S: Sink>(
                 let hint = "send the datetime, or time.replace(tzinfo=None)";
                 return Err(Fault::refused(what, "time".into(), hint));
             }
-            let offset = self::offset(&offset)?;
+            let offset = self::offset(object, &offset)?;
             whole_minutes(object, offset)?;
             if let Some(zone) = time.get_tzinfo() {
                 warn_zone(&zone)?;
@@ -128,7 +128,7 @@ pub(crate) fn rfc3339(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
         let delta = object.call_method0(intern!(py, "utcoffset"))?;
         // A zone that gives none makes its datetime a naive one.
         if !delta.is_none() {
-            let offset = offset(&delta)?;
+            let offset = offset(object, &delta)?;
             whole_minutes(object, offset)?;
             write_offset(&mut text, offset);
         }
@@ -185,17 +185,23 @@ fn clock(text: &mut String, time: &impl PyTimeAccess) {
     }
 }
 
-/// Seconds of a timedelta; `None` is 0.
-fn offset(delta: &Bound<'_, PyAny>) -> PyResult<i64> {
+/// Seconds of what `object` gave as an offset from UTC, or as a part of it; `None` is 0.
+fn offset(object: &Bound<'_, PyAny>, delta: &Bound<'_, PyAny>) -> Result<i64, Box<Fault>> {
     if delta.is_none() {
         return Ok(0);
     }
-    let delta = delta.cast::<PyDelta>()?;
+    let delta = delta.cast::<PyDelta>().map_err(PyErr::from)?;
     if delta.get_microseconds() != 0 {
-        let what = "an offset from UTC that is not of whole seconds";
-        return Err(PyValueError::new_err(what));
+        return Err(odd_offset(object, "seconds"));
     }
     Ok(i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds()))
+}
+
+#[cold]
+fn odd_offset(object: &Bound<'_, PyAny>, unit: &str) -> Box<Fault> {
+    let what = format!("an offset from UTC that is not of whole {unit}");
+    let kind = object.get_type().name().map_or_else(|_| "datetime".into(), |n| n.to_string());
+    Fault::refused(what, kind, "convert it with astimezone(timezone.utc)")
 }
 
 /// RFC 3339 knows no offsets with seconds.
@@ -203,9 +209,7 @@ fn whole_minutes(object: &Bound<'_, PyAny>, offset: i64) -> Result<(), Box<Fault
     if offset % 60 == 0 {
         return Ok(());
     }
-    let what = "an offset from UTC that is not of whole minutes".to_owned();
-    let kind = object.get_type().name().map_or_else(|_| "datetime".into(), |n| n.to_string());
-    Err(Fault::refused(what, kind, "convert it with astimezone(timezone.utc)"))
+    Err(odd_offset(object, "minutes"))
 }
 
 fn zulu_or_offset(text: &mut String, offset: i64) {
@@ -357,7 +361,8 @@ pub(crate) fn read_zoned<'py>(py: Python<'py>, text: &str) -> PyResult<Option<Bo
         let zone = Types::get(py)?.zone_info.bind(py).call1((name,))?.cast_into::<PyTzInfo>()?;
         for fold in [false, true] {
             let moment = moment(py, &parsed, Some(&zone), fold)?;
-            if self::offset(&moment.call_method0(intern!(py, "utcoffset"))?)? == i64::from(offset) {
+            let delta = moment.call_method0(intern!(py, "utcoffset"))?;
+            if self::offset(&moment, &delta).is_ok_and(|there| there == i64::from(offset)) {
                 return Ok(moment.into_any());
             }
         }

@@ -56,6 +56,8 @@ pub(crate) struct Types {
     pub(crate) tag: Py<PyAny>,
     pub(crate) object: Py<PyAny>,
     pub(crate) decimal: Py<PyAny>,
+    /// `Decimal.__str__`
+    pub(crate) decimal_text: Py<PyAny>,
     pub(crate) uuid: Py<PyAny>,
     pub(crate) fraction: Py<PyAny>,
     pub(crate) zone_info: Py<PyAny>,
@@ -74,6 +76,7 @@ impl Types {
                 tag: find("slipring.values", "Tag")?,
                 object: find("slipring.values", "Object")?,
                 decimal: find("decimal", "Decimal")?,
+                decimal_text: find("decimal", "Decimal")?.getattr(py, "__str__")?,
                 uuid: find("uuid", "UUID")?,
                 fraction: find("fractions", "Fraction")?,
                 zone_info: find("zoneinfo", "ZoneInfo")?,

@@ -1,0 +1,200 @@
+"""What is sent arrives as what it was, or who sends it is told: objects that pretend, keys that are one, types that are lost."""
+
+import array
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import fractions
+import unittest.mock
+import warnings
+
+import numpy as np
+import pytest
+
+import slipring
+from slipring import Object
+
+
+@pytest.fixture
+def as_value(ends):
+    """Sends an object as a value or not at all."""
+    return lambda obj: ends[0].send(obj, format="value")
+
+
+class Money(decimal.Decimal):
+    """One that shows less than it holds."""
+
+    def __str__(self):
+        return format(self, ".2f")
+
+
+class Priced(decimal.Decimal):
+    """One that shows more than a number."""
+
+    def __str__(self):
+        return "1.00 EUR"
+
+
+@pytest.mark.parametrize("kind", [Money, Priced])
+def test_a_decimal_goes_as_what_it_holds(kind):
+    """R1.3: not as what its `__str__` makes of it."""
+    for text in ("1.005", "-0", "NaN", "1E+5", "-Infinity"):
+        with pytest.warns(slipring.LossyWarning):
+            data = slipring.encode([kind(text)])
+        assert repr(slipring.decode(data)) == repr([decimal.Decimal(text)])
+
+
+def test_what_pretends_to_be_a_decimal_is_none(as_value):
+    """R6.5: by its real type."""
+    with pytest.raises(slipring.EncodeError, match="Mock"):
+        as_value([unittest.mock.Mock(spec=decimal.Decimal)])
+
+
+def test_a_decimal_s_form_does_not_depend_on_the_context():
+    """R1.3: a context may show exponents by a small letter."""
+    values = [decimal.Decimal(text) for text in ("1E+5", "-1.5E-300", "-0E+7")]
+    wanted = slipring.encode(values)
+    with decimal.localcontext() as context:
+        context.capitals = 0
+        assert slipring.encode(values) == wanted
+    assert repr(slipring.decode(wanted)) == repr(values)
+
+
+@pytest.mark.parametrize("moment", [
+    dt.datetime(2026, 1, 1, tzinfo=dt.timezone(dt.timedelta(microseconds=5))),
+    dt.time(1, tzinfo=dt.timezone(dt.timedelta(seconds=60, microseconds=5))),
+], ids=repr)
+def test_a_zone_finer_than_a_second_is_named(ends, moment, as_value):
+    """R6.5: with its path; a ring sends it as a pickle."""
+    with pytest.raises(slipring.EncodeError, match="whole seconds") as caught:
+        as_value({"at": [moment]})
+    assert caught.value.path == "$.at[0]" and "astimezone" in caught.value.hint
+    tx, rx = ends
+    tx.send({"at": [moment]})
+    assert rx.recv(timeout=10).format == "pickle"
+
+
+@pytest.mark.parametrize("value", [
+    decimal.Decimal("1.5"), fractions.Fraction(1, 3), 1j, range(3), dt.timedelta(1, 2, 3), (1, decimal.Decimal(2)),
+    dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc),
+], ids=repr)
+def test_a_key_of_several_parts_loses_nothing(value):
+    """R1.3: and no warning says that it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for whole in ({value: 1}, {value}, {frozenset({value})}, {("x", value): 1}):
+            assert slipring.decode(slipring.encode(whole)) == whole
+
+
+def test_a_list_that_is_a_key_is_still_told():
+    """R1.4."""
+    with pytest.warns(slipring.LossyWarning, match="tuple"):
+        assert slipring.decode(bytes.fromhex("a1820102f6")) == {(1, 2): None}
+
+
+class Cursed:
+    """Nothing can find its hash."""
+
+    def __init__(self, raised):
+        self.raised = raised
+
+    def __hash__(self):
+        raise self.raised
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no hash"), ValueError("no hash"), KeyError("no hash")], ids=repr)
+def test_a_key_that_can_not_be_hashed_is_named(registered, raised):
+    """R6.5: whatever its `__hash__` raises; an interrupt stays one."""
+    slipring.register(Cursed, name="tests.cursed", encode=id, decode=lambda fields, version: Cursed(raised))
+    # 258 is a set, 9999 a tag of nobody's.
+    cursed = slipring.encode(Object("tests.cursed", 1, 0))
+    for data in (b"\x81\xa1" + cursed + b"\0", b"\x81\xd9\x01\x02\x81" + cursed, b"\x81\xa1\xd9\x27\x0f" + cursed + b"\0"):
+        with pytest.raises(slipring.DecodeError, match="no hash") as caught:
+            slipring.decode(data)
+        assert caught.value.path.startswith("$[0]") and caught.value.__cause__ is raised
+    slipring.register(Cursed, name="tests.cursed", encode=id, decode=lambda fields, version: Cursed(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        slipring.decode(b"\x81\xa1" + cursed + b"\0")
+
+
+def test_a_decimal_of_countless_digits_costs_nothing():
+    """P9: the conversion takes the square of their number."""
+    def frame(length):
+        return b"\x81\xc4\x82\0\xc2\x5a" + length.to_bytes(4, "big") + b"\xff" * length
+
+    with pytest.raises(slipring.DecodeError, match="100000 digits") as caught:
+        slipring.decode(frame(400_000))
+    assert caught.value.path == "$[0].<tag 4>"
+    assert slipring.decode(frame(1000)) == [decimal.Decimal(2**8000 - 1)]
+    large = decimal.Decimal("-1." + "3" * 200_000)
+    assert slipring.decode(slipring.encode(large)) == large
+
+
+class Failure(Exception):
+    pass
+
+
+class Queue(collections.deque):
+    pass
+
+
+class Grid(np.ndarray):
+    pass
+
+
+class Numbers(array.array):
+    pass
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+
+class Half(Slotted):
+    """One attribute in a slot, others in a dict."""
+
+
+class Listed(list):
+    pass
+
+
+@dataclasses.dataclass
+class Counted(collections.deque):
+    name: str = ""
+
+
+@pytest.mark.parametrize("cls", [Failure, Queue, Grid, Numbers, Slotted, Half], ids=lambda cls: cls.__name__)
+def test_what_a_dict_does_not_hold_needs_an_encoder(registered, cls):
+    """R12.1: attributes are not all of it."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(cls, name="tests.more")
+    slipring.register(cls, name="tests.more", encode=str, decode=lambda fields, version: fields)
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(cls, name="tests.more", decode=lambda fields, version: fields)
+
+
+def test_a_dataclass_that_is_more_needs_an_encoder(registered):
+    """R12.1: slots of its fields and being an exception take nothing away."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(Counted)
+    for base, slots in ((object, True), (Exception, False)):
+        cls = dataclasses.make_dataclass("Fields", [("x", int)], bases=(base,), slots=slots)
+        slipring.register(cls, name="tests.fields")
+        assert slipring.decode(slipring.encode(cls(5))).x == 5
+
+
+def test_a_list_of_one_s_own_needs_an_encoder_where_it_has_a_decoder(registered):
+    """R12.1: its items are no attributes."""
+    with pytest.raises(TypeError, match="encode="):
+        slipring.register(Listed, decode=lambda fields, version: Listed(fields))
+
+
+def test_names_and_versions_are_looked_at(registered):
+    """R12.1, R9.1: when they are registered, not when they are sent."""
+    for name in ("", "\ud800", b"name", 1):
+        with pytest.raises(ValueError, match="name"):
+            slipring.register(Failure, name=name, encode=str, decode=str)
+    for version in (0, -1, True, 1.0, 2**63):
+        with pytest.raises(ValueError, match="version"):
+            slipring.register(Failure, version=version, encode=str, decode=str)
