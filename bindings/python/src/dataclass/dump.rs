@@ -13,6 +13,7 @@ use super::{leaf, message, plans, walk};
 use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
+use crate::value::temporal;
 use crate::value::types::{Exact, Types};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -638,7 +639,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 if keep {
                     return self.target.keep(object).map(Some);
                 }
-                self.target.short(&leaf::delta_text(&delta)).map(Some)
+                self.target.short(&leaf::delta_text(&delta)?).map(Some)
             }
             _ => Ok(None),
         }
@@ -664,6 +665,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return self.target.keep(object).map(Some);
         }
         if let Some(format) = format {
+            temporal::a_point(&object, temporal::OR_ROUND)?;
             let text =
                 object.call_method1(intern!(self.py, "strftime"), (format.bind(self.py),))?;
             return self.target.scalar(text.as_borrowed()).map(Some);

@@ -4,6 +4,7 @@ use super::class::{self, Object};
 use super::fail::{self, Outcome};
 use super::plan::Held;
 use crate::json;
+use crate::value::temporal;
 use crate::value::types::Types;
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -278,11 +279,12 @@ fn offset_text(
 }
 
 #[inline(always)]
-pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) -> PyResult<()> {
+pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) -> Outcome<()> {
+    temporal::exactly(moment.as_any(), temporal::OR_ROUND)?;
     date_text(text, moment);
     text.push(b'T');
     clock_text(text, moment);
-    offset_text(text, moment.as_any(), moment.get_tzinfo())
+    Ok(offset_text(text, moment.as_any(), moment.get_tzinfo())?)
 }
 
 pub(super) fn time_text(text: &mut Short, time: &Bound<'_, PyTime>) -> PyResult<()> {
@@ -478,7 +480,8 @@ pub(super) fn time(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
 // --- durations ---
 
 /// A duration as ISO 8601 writes it: days, and seconds of a day, `P1DT2.5S`.
-pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Short {
+pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Outcome<Short> {
+    temporal::exactly(delta.as_any(), temporal::OR_ROUND)?;
     let mut micros = i128::from(delta.get_days()) * 86_400_000_000
         + i128::from(delta.get_seconds()) * 1_000_000
         + i128::from(delta.get_microseconds());
@@ -499,7 +502,7 @@ pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Short {
         text.micros((rest % 1_000_000) as u32);
         text.push(b'S');
     }
-    text
+    Ok(text)
 }
 
 /// Weeks, days, hours, minutes and seconds, of which only the last may have a fraction; no months and no years, whose

@@ -6,6 +6,7 @@ use super::fail::{self, Outcome};
 use super::leaf;
 use super::target::Target;
 use crate::value::encode::text;
+use crate::value::temporal;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -124,6 +125,7 @@ impl<'py> Target<'py> for Rows {
                 Ok(())
             }
             Values::Delta(all) => {
+                temporal::exactly(&object, temporal::OR_ROUND)?;
                 let delta = object.cast::<PyDelta>().map_err(PyErr::from)?;
                 let micros = micros(&delta);
                 i64::try_from(micros).map(|n| all.push(n)).map_err(|_| "Not within 64 bits.")
@@ -139,6 +141,7 @@ impl<'py> Target<'py> for Rows {
                 }
             }
             Values::Moment(all, aware) => {
+                temporal::exactly(&object, temporal::OR_ROUND)?;
                 let moment = object.cast::<PyDateTime>().map_err(PyErr::from)?;
                 let offset = offset(&moment)?;
                 match *aware == Some(offset.is_none()) {

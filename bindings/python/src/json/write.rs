@@ -538,11 +538,16 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         if object.is_instance(types.decimal.bind(py))? {
             return self.decimal(object);
         }
-        if let Some(text) = standard_text(object, types)? {
-            self.quoted(&text);
-            return Ok(());
+        match standard_text(object, types) {
+            Ok(Some(text)) => self.quoted(&text),
+            Ok(None) => self.by_default(object, depth)?,
+            // What text would lose a part of is the caller's.
+            Err(fault) if fault.is_refusal() && self.has_default() => {
+                self.by_default(object, depth)?;
+            }
+            Err(fault) => return Err(fault),
         }
-        self.by_default(object, depth)
+        Ok(())
     }
 
     /// What derives from a basic type is written as one.
