@@ -14,7 +14,7 @@ use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
 use crate::value::temporal;
-use crate::value::types::{Exact, Types};
+use crate::value::types::{Exact, Types, own_text};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList,
@@ -702,9 +702,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             // SAFETY: a reference of ours.
             value = unsafe { Bound::from_owned_ptr(py, made.as_ptr()) };
         }
-        // SAFETY: a new reference or null.
-        let written =
-            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_Str(value.as_ptr()))? };
+        let written = own_text(value.as_borrowed(), class)?;
         let borrowed = written.as_borrowed();
         let text = text(&borrowed)?.as_bytes();
         // Those that are no number, or endless, begin with a letter.

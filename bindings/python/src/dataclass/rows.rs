@@ -7,6 +7,7 @@ use super::leaf;
 use super::target::Target;
 use crate::value::encode::text;
 use crate::value::temporal;
+use crate::value::types::{Types, own_text};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -226,8 +227,9 @@ impl<'py> Target<'py> for Rows {
         let is_decimal = matches!(self.values(), Values::Decimal(_));
         match (is_leaf, is_decimal) {
             (_, true) => {
-                let written = key.str()?;
-                self.keep_decimal(key, text(&written.as_any().as_borrowed())?.as_bytes())?;
+                let py = key.py();
+                let written = own_text(key, Types::get(py)?.decimal.bind(py))?;
+                self.keep_decimal(key, text(&written.as_borrowed())?.as_bytes())?;
             }
             (true, _) => self.keep(key)?,
             _ => self.scalar(key)?,

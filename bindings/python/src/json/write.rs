@@ -15,7 +15,7 @@ use super::{DEPTH, Raw, numpy, pairs};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::sink::copy_short;
-use crate::value::types::{Exact, Types};
+use crate::value::types::{Exact, Types, own_text};
 use crate::value::{registry, temporal};
 pub(super) use escape::quote;
 use escape::{escaped, escaped_behind_block, write_float};
@@ -536,7 +536,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             return Ok(());
         }
         if object.is_instance(types.decimal.bind(py))? {
-            return self.decimal(object);
+            let text = own_text(object.as_borrowed(), types.decimal.bind(py))?;
+            return self.decimal(&text.to_string());
         }
         match standard_text(object, types) {
             Ok(Some(text)) => self.quoted(&text),
@@ -573,10 +574,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(true)
     }
 
-    fn decimal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
-        let text = object.str()?.to_string();
+    fn decimal(&mut self, text: &str) -> Outcome {
         if self.options.decimals_as_text {
-            self.quoted(&text);
+            self.quoted(text);
         } else if text.ends_with(|last: char| last.is_ascii_digit()) && !text.contains('N') {
             self.out.put(text.as_bytes());
         } else if text.ends_with("Infinity") {
@@ -640,7 +640,7 @@ pub(super) fn key_text(
             };
         }
         if key.is_instance(types.decimal.bind(py))? {
-            return Ok(key.str()?.to_string());
+            return Ok(own_text(key.as_borrowed(), types.decimal.bind(py))?.to_string());
         }
         if let Some(text) = standard_text(key, types)? {
             return Ok(text);
@@ -658,7 +658,8 @@ pub(super) fn key_text(
 /// UUIDs, dates and times, as RFC 9562 and RFC 3339 write them; naive ones without offset.
 fn standard_text(object: &Bound<'_, PyAny>, types: &Types) -> Result<Option<String>, Box<Fault>> {
     if object.is_instance(types.uuid.bind(object.py()))? {
-        return Ok(Some(object.str()?.to_string()));
+        let class = types.uuid.bind(object.py());
+        return Ok(Some(own_text(object.as_borrowed(), class)?.to_string()));
     }
     if object.is_instance_of::<PyDateTime>()
         || object.is_instance_of::<PyDate>()

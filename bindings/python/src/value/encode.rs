@@ -6,7 +6,7 @@
 //! 2. What goes out of line is held as a [`Piece`] until its bytes are copied.
 
 use super::fault::{Fault, Outcome};
-use super::types::{Exact, Types};
+use super::types::{Exact, Types, own_text};
 use super::{registry, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
@@ -376,7 +376,8 @@ impl<'py, S: Sink> Writer<'py, S> {
     fn numbers(&mut self, object: &Bound<'py, PyAny>, types: &Types) -> Result<bool, Box<Fault>> {
         let py = self.py;
         if object.is_instance(types.decimal.bind(py))? {
-            self.decimal(&object.str()?.to_string())?;
+            let class = types.decimal.bind(py);
+            self.decimal(&own_text(object.as_borrowed(), class)?.to_string())?;
             self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)));
         } else if object.is_exact_instance(types.uuid.bind(py)) {
             let bytes = object.getattr(intern!(py, "bytes"))?;
@@ -402,7 +403,7 @@ impl<'py, S: Sink> Writer<'py, S> {
     fn decimal(&mut self, text: &str) -> Outcome {
         let unsigned = text.trim_start_matches('-');
         let negative = unsigned.len() < text.len();
-        let (number, exponent) = unsigned.split_once('E').unwrap_or((unsigned, "0"));
+        let (number, exponent) = unsigned.split_once(['E', 'e']).unwrap_or((unsigned, "0"));
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits = format!("{whole}{fraction}");
         let exponent: Option<i64> = exponent.parse().ok();

@@ -83,6 +83,27 @@ impl Types {
     }
 }
 
+/// What `str` makes of a Decimal or a UUID, by `class`'s own method: a class below may say anything of itself.
+#[inline(always)]
+pub(crate) fn own_text<'py>(
+    object: Borrowed<'_, 'py, PyAny>,
+    class: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if object.get_type_ptr().cast() != class.as_ptr() {
+        return text_by(object, class);
+    }
+    // SAFETY: an object that is alive; a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_Str(object.as_ptr())) }
+}
+
+#[cold]
+fn text_by<'py>(
+    object: Borrowed<'_, 'py, PyAny>,
+    class: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    class.call_method1(intern!(object.py(), "__str__"), (object,))
+}
+
 /// Says that something is lost, and how it is kept.
 #[cold]
 pub(crate) fn warn_lossy(py: Python<'_>, message: &str) -> PyResult<()> {
