@@ -9,7 +9,7 @@ use super::fail::{self, Fail, Gathered, Outcome};
 use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::target::Target;
 use super::tries::{self, Tries};
-use super::{leaf, message, plans, walk};
+use super::{leaf, message, plans, untyped, walk};
 use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
@@ -741,6 +741,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
     #[cold]
     fn any_other(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
         self.enter(depth, object)?;
+        // Who keeps them knows more than their values.
+        let py = self.py;
+        if !self.target.keeps() && object.is_instance(Types::get(py)?.enumeration.bind(py))? {
+            let value = object.getattr(intern!(py, "value"))?;
+            return self.any(value.as_borrowed(), depth + 1);
+        }
         for node in [Node::Uuid, Node::Decimal { step: None, rounding: None }, Node::Delta] {
             if let Some(made) = self.leaf(&node, object)? {
                 return Ok(made);
@@ -756,6 +762,11 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         }
         if let Some(plan) = plans::of_object(&object)? {
             return self.node(plan.get(), plan.get().root, object, depth);
+        }
+        if !self.target.keeps()
+            && let Some(made) = untyped::plain(&object, !T::IS_TEXT)?
+        {
+            return self.any(made.as_borrowed(), depth + 1);
         }
         let untyped = plans::untyped(self.py)?;
         if object.is_instance_of::<PyDict>() {

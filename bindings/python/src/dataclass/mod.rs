@@ -2,7 +2,7 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `unions`, `scalars` and `checks` are the walks' rarer steps.
+//! `unions`, `scalars`, `checks` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
@@ -22,6 +22,7 @@ mod target;
 mod text;
 mod tries;
 mod unions;
+mod untyped;
 mod walk;
 
 use crate::end::Timeout;
