@@ -51,3 +51,32 @@ def test_rounding_asks_no_context_of_the_thread():
                 dataclass.dump(cls(D("NaN")))
             for text in ("1E+99999999999999999999", "1E+9999999999999999999999999"):
                 assert messages(cls, {"d": text}) == {"d": ["Not a valid number."]}
+
+
+@dataclasses.dataclass
+class Sample:
+    x: float
+    xs: list[float]
+    maybe: float | None = None
+
+
+@pytest.mark.parametrize("x", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_floats_that_are_none_stay_where_there_is_a_form(x, ends):
+    """D2, D4: values and Arrow have NaN and infinities, JSON has not."""
+    said = struct.pack("d", x)
+    given = Sample(x, [1.0, x], x)
+    tx, rx = ends
+    dataclass.to_frame(tx, given)
+    native = dataclass.dump(given, native=True)
+    assert struct.pack("d", native["x"]) == said == struct.pack("d", native["xs"][1])
+    rows = dataclasses.make_dataclass("Rows", [("x", float), ("xs", list[float]), ("maybe", typing.Optional[float])])
+    table = dataclass.to_arrow([rows(x, [1.0, x], x)])
+    for back in (
+        dataclass.from_arrow(rows, table)[0],
+        dataclass.from_arrow(rows, pa.table(table))[0],
+        dataclass.from_frame(Sample, rx.recv(1)),
+    ):
+        assert [struct.pack("d", n) for n in (back.x, back.xs[1], back.maybe)] == [said] * 3
+    for call in (dataclass.dump, dataclass.dump_to_bytes):
+        with pytest.raises(dataclass.ValidationError, match="Special numeric"):
+            call(given)

@@ -27,7 +27,7 @@ use slipring_codec::error::Segment;
 pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) py: Python<'py>,
     pub(super) target: T,
-    /// Dates, Decimals and the like stay what they are.
+    /// Dates, Decimals and the like stay what they are, and floats may be NaN or endless.
     pub(super) native: bool,
     /// Of the union that is tried around this, if any.
     pub(super) tries: Option<Tries>,
@@ -63,7 +63,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Node::Float if kind == &raw mut ffi::PyFloat_Type => {
                     // SAFETY: an exact float.
                     let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
-                    if x.is_finite() {
+                    if self.native || x.is_finite() {
                         return self.target.float(object, x);
                     }
                 }
@@ -600,7 +600,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         let Ok(x) = object.extract::<f64>() else {
             return fail::invalid(message(&Node::Float));
         };
-        if !x.is_finite() {
+        if !self.native && !x.is_finite() {
             return fail::invalid(fail::NOT_FINITE);
         }
         self.target.scalar(PyFloat::new(self.py, x).as_any().as_borrowed())

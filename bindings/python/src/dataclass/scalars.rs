@@ -178,7 +178,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 
 /// An object that is already what it is to be.
 #[cold]
-pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Option<Object>> {
+pub(super) fn native(
+    node: &Node,
+    object: Borrowed<'_, '_, PyAny>,
+    not_finite: bool,
+) -> Outcome<Option<Object>> {
     let py = object.py();
     let fits = match node {
         Node::Str => object.is_instance_of::<PyString>(),
@@ -206,7 +210,7 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
         }
         Node::Temporal { which: Temporal::Time, .. } => object.is_instance_of::<PyTime>(),
         Node::Float if object.is_instance_of::<PyFloat>() => {
-            return float_of(&object).map(Some);
+            return float_of(&object, not_finite).map(Some);
         }
         Node::Decimal { step, rounding }
             if object.is_instance(Types::get(py)?.decimal.bind(py))? =>
@@ -223,9 +227,10 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
     Ok(fits.then(|| new_reference(object)))
 }
 
-pub(super) fn float_of(number: &Bound<'_, PyAny>) -> Outcome<Object> {
+/// A number as a float, which may be NaN or endless if `not_finite` says so.
+pub(super) fn float_of(number: &Bound<'_, PyAny>, not_finite: bool) -> Outcome<Object> {
     match number.extract::<f64>() {
-        Ok(x) if x.is_finite() => {
+        Ok(x) if not_finite || x.is_finite() => {
             Ok(new_reference(PyFloat::new(number.py(), x).as_any().as_borrowed()))
         }
         Ok(_) => fail::invalid(fail::NOT_FINITE),
