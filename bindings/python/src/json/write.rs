@@ -48,6 +48,8 @@ pub(crate) struct Options<'py> {
     pub(super) decimals_as_text: bool,
     pub(super) convert_keys: bool,
     pub(super) keep_surrogates: bool,
+    /// The caller has been offered these, so that hints name them.
+    pub(super) are_offered: bool,
 }
 
 impl Options<'_> {
@@ -68,7 +70,7 @@ const PIECE: usize = 1024;
 pub(crate) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
     py: Python<'py>,
     pub(crate) out: Out<S>,
-    options: &'o Options<'py>,
+    pub(super) options: &'o Options<'py>,
     /// Results of `default` that are being written.
     defaults: usize,
 }
@@ -465,7 +467,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             let borrowed = key.as_borrowed();
             let name = match Exact::of(borrowed) {
                 // Where it is no text, there is no order: it is refused, or goes last.
-                Exact::Str => text(&borrowed).map(ToOwned::to_owned),
+                Exact::Str => unicode(self.options, &borrowed).map(ToOwned::to_owned),
                 _ => key_text(self.options, key),
             };
             match name {
@@ -589,7 +591,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
 
     /// What the caller's function makes of it, if there is one.
     pub(super) fn by_default(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
-        let Some(default) = &self.options.default else { return Err(unsupported(object)) };
+        let Some(default) = &self.options.default else {
+            return Err(unsupported(self.options, object));
+        };
         if self.defaults >= DEFAULTS {
             let what = format!("default= gives what it is asked for again, {DEFAULTS} times");
             let hint = "let it give what has a form in JSON";
@@ -620,7 +624,7 @@ pub(super) fn key_text(
         return key_text(options, &value);
     }
     if key.is_instance_of::<PyString>() {
-        return Ok(text(&key.as_borrowed())?.to_owned());
+        return Ok(unicode(options, &key.as_borrowed())?.to_owned());
     }
     if options.convert_keys {
         if let Ok(truth) = key.cast::<PyBool>() {
@@ -649,6 +653,7 @@ pub(super) fn key_text(
     let kind = type_name(key);
     let what = format!("a key of type {kind} is no text");
     let hint = match options.convert_keys {
+        false if !options.are_offered => "make it a str",
         true => "make keys of str, int, float, bool, None, Decimal, UUID or dates",
         false => "make it a str, or give keys=\"convert\"",
     };
@@ -695,17 +700,42 @@ fn not_finite(options: &Options<'_>, x: f64) -> Result<&'static str, Box<Fault>>
         }),
         NotFinite::Error => {
             let what = format!("{} is no number in JSON", if x.is_nan() { "nan" } else { "inf" });
-            let hint =
-                "give nan=\"null\", or nan=\"constants\" for NaN and Infinity, which are no JSON";
+            let hint = match options.are_offered {
+                true => {
+                    "give nan=\"null\", or nan=\"constants\" for NaN and Infinity, which are no JSON"
+                }
+                false => "put None where there is no number",
+            };
             Err(Fault::refused(what, "float".into(), hint))
         }
     }
 }
 
+/// The UTF-8 of a str.
+fn unicode<'a>(
+    options: &Options<'_>,
+    object: &'a Borrowed<'_, '_, PyAny>,
+) -> Result<&'a str, Box<Fault>> {
+    text(object).map_err(|fault| no_unicode(options, fault))
+}
+
+/// What is said of a lone surrogate.
 #[cold]
-pub(super) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Fault> {
+fn no_unicode(options: &Options<'_>, fault: Box<Fault>) -> Box<Fault> {
+    fault.hinting(match options.are_offered {
+        true => "give surrogates=\"keep\" to write it as an escape",
+        false => "write the other half as well",
+    })
+}
+
+#[cold]
+pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> Box<Fault> {
     let kind = type_name(object);
     let hint = match kind.as_str() {
+        "bytes" | "bytearray" | "memoryview" if !options.are_offered => {
+            "make it text: base64.b64encode(data).decode()"
+        }
+        _ if !options.are_offered => "make it a dict, a list, a str or a number",
         "bytes" | "bytearray" | "memoryview" => {
             "give default=, such as lambda data: base64.b64encode(data).decode()"
         }
