@@ -80,3 +80,16 @@ def test_floats_that_are_none_stay_where_there_is_a_form(x, ends):
     for call in (dataclass.dump, dataclass.dump_to_bytes):
         with pytest.raises(dataclass.ValidationError, match="Special numeric"):
             call(given)
+
+
+@pytest.mark.parametrize("text", ["-0", "-0.0", "-0e0", " -0 "])
+def test_the_sign_of_nothing(text):
+    """D2: a float keeps its sign, also where JSON writes it as a whole number."""
+    assert math.copysign(1, dataclass.load_from_bytes(float, text)) == -1
+    assert math.copysign(1, dataclass.load_from_bytes(list[float], f"[0,{text}]")[1]) == -1
+    assert math.copysign(1, dataclass.load_from_bytes(float | None, text)) == -1
+    assert dataclass.load_from_bytes(D, text).is_signed()
+    assert math.copysign(1, dataclass.load_from_bytes(float, "0")) == 1
+    assert dataclass.load_from_bytes(int, "-0") == 0
+    with pytest.raises(slipring.DecodeError):
+        dataclass.load_from_bytes(float, "-01")

@@ -15,7 +15,7 @@ use crate::value::fault::Fault;
 use crate::value::types::Exact;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyFloat, PyString};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -210,8 +210,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 return made.map_or_else(|| fail::invalid(message(node)), Ok);
             }
             (Node::Float, Kind::Int) => {
+                let is_minus_zero = self.source.is_minus_zero(item);
                 let int = self.source.take(item)?;
-                return float_of(&owned(py, int), false);
+                let int = owned(py, int);
+                if is_minus_zero {
+                    return Ok(new_reference(PyFloat::new(py, -0.0).as_any().as_borrowed()));
+                }
+                return float_of(&int, false);
             }
             (Node::Set(inner), _) if self.is_list(item, kind) => {
                 return self.set(plan, *inner, item, depth, false);

@@ -55,6 +55,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let made = match kind {
             Kind::Str => self.source.text(item, |text| leaf::decimal(py, text))??,
             _ => {
+                let is_minus_zero = kind == Kind::Int && self.source.is_minus_zero(item);
                 let exact = self.source.exact(item)?;
                 let is_exact = exact.is_some();
                 let given = match exact {
@@ -66,6 +67,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 } else {
                     let given = owned(py, given);
                     match kind {
+                        _ if is_minus_zero => leaf::decimal(py, b"-0")?,
                         Kind::Int => leaf::decimal_of(&given)?,
                         // As it is written: 0.1 is a tenth.
                         _ => leaf::decimal(py, given.repr()?.to_string().as_bytes())?,
