@@ -14,6 +14,7 @@ import typing
 import uuid
 
 import marshmallow
+import numpy as np
 import pytest
 
 import slipring
@@ -529,3 +530,38 @@ def test_what_is_no_argument():
     for options in ({"duplicates": "first"}, {"unknown": "x"}):
         with pytest.raises(slipring.InvalidOption):
             dataclass.load_from_bytes(Item, b"{}", **options)
+
+
+def test_hints_name_only_what_the_call_takes():
+    """R9.3."""
+    options = ("surrogates=", "nan=", "floats=", "default=", "keys=", "max_digits", "duplicates=")
+    texts = ["1e400", '"\\ud800"', '["\\ud800"]', "NaN", "[Infinity]", "-Infinity", "[1e400]"]
+    for text in texts:
+        for tp in (float, str, list[float], list[str], object):
+            with pytest.raises((slipring.DecodeError, dataclass.ValidationError)) as caught:
+                dataclass.load_from_bytes(tp, text)
+            if isinstance(caught.value, slipring.DecodeError):
+                hint = caught.value.hint
+                assert hint and not any(option in hint for option in options), (text, tp, hint)
+    cls = dataclasses.make_dataclass("Cls", [("x", object)])
+    for given in (np.array([math.nan]), np.array([1j]), np.float32("nan"), "\ud800", {"\ud800": 1}, {(): 1}):
+        with pytest.raises((slipring.EncodeError, dataclass.ValidationError)) as caught:
+            dataclass.dump_to_bytes(cls(given))
+        if isinstance(caught.value, slipring.EncodeError):
+            hint = caught.value.hint
+            assert hint and not any(option in hint for option in options), (given, hint)
+    with pytest.raises(slipring.DecodeError) as caught:
+        slipring.json.loads("1e400")
+    assert "floats=" in caught.value.hint
+
+
+def test_a_lone_surrogate_is_told_in_our_words():
+    """R9.3, J1."""
+    for given in ("\ud800", ["é" * 2000 + "\udfff"], {"\ud800": 1}):
+        with pytest.raises(slipring.EncodeError, match="lone surrogate") as caught:
+            slipring.json.dumps(given)
+        assert "UnicodeEncodeError" not in str(caught.value)
+        assert 'surrogates="keep"' in caught.value.hint and "bytes" not in caught.value.hint
+    with pytest.raises(slipring.EncodeError, match="lone surrogate") as caught:
+        dataclass.dump_to_bytes(str, "\ud800")
+    assert "UnicodeEncodeError" not in str(caught.value) and "surrogates=" not in caught.value.hint

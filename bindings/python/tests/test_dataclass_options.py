@@ -102,7 +102,7 @@ def test_options_of_fields():
     for loaded in (dataclass.load(Cls, given), dataclass.load_from_bytes(Cls, json.dumps(given))):
         assert loaded == rounded and str(loaded.rates) == str(rounded.rates)
     with pytest.raises(dataclass.ValidationError) as caught:
-        dataclass.load(Cls, {"price": "1" * 40, "day": "2026-01-02", "color": "red"})
+        dataclass.load(Cls, {"price": "1e9999", "day": "2026-01-02", "color": "red"})
     assert caught.value.messages == {
         "price": ["Not a valid number."],
         "day": ["Not a valid date."],

@@ -110,6 +110,10 @@ impl<'py, S: Sink> Target<'py> for Cbor<'py, S> {
         Ok(self.writer.write(object.as_borrowed(), depth)?)
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn foreign(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<()> {
         Ok(self.writer.write(object, depth)?)
     }

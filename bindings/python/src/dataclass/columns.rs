@@ -135,7 +135,8 @@ fn parts(text: &[u8]) -> Option<(i128, u8)> {
                 behind += i64::from(has_point);
             }
             b'.' if !has_point => has_point = true,
-            b'E' => {
+            // Small where the thread's context writes no capitals.
+            b'E' | b'e' => {
                 exponent = std::str::from_utf8(&digits[at + 1..]).ok()?.parse().ok()?;
                 break;
             }

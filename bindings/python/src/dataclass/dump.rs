@@ -9,11 +9,12 @@ use super::fail::{self, Fail, Gathered, Outcome};
 use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::target::Target;
 use super::tries::{self, Tries};
-use super::{leaf, message, plans, walk};
+use super::{leaf, message, plans, untyped, walk};
 use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
-use crate::value::types::{Exact, Types};
+use crate::value::temporal;
+use crate::value::types::{Exact, Types, own_text};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList,
@@ -26,7 +27,7 @@ use slipring_codec::error::Segment;
 pub(super) struct Dumper<'py, T: Target<'py>> {
     pub(super) py: Python<'py>,
     pub(super) target: T,
-    /// Dates, Decimals and the like stay what they are.
+    /// Dates, Decimals and the like stay what they are, and floats may be NaN or endless.
     pub(super) native: bool,
     /// Of the union that is tried around this, if any.
     pub(super) tries: Option<Tries>,
@@ -62,7 +63,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Node::Float if kind == &raw mut ffi::PyFloat_Type => {
                     // SAFETY: an exact float.
                     let x = unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) };
-                    if x.is_finite() {
+                    if self.native || x.is_finite() {
                         return self.target.float(object, x);
                     }
                 }
@@ -599,7 +600,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         let Ok(x) = object.extract::<f64>() else {
             return fail::invalid(message(&Node::Float));
         };
-        if !x.is_finite() {
+        if !self.native && !x.is_finite() {
             return fail::invalid(fail::NOT_FINITE);
         }
         self.target.scalar(PyFloat::new(self.py, x).as_any().as_borrowed())
@@ -638,7 +639,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 if keep {
                     return self.target.keep(object).map(Some);
                 }
-                self.target.short(&leaf::delta_text(&delta)).map(Some)
+                self.target.short(&leaf::delta_text(&delta)?).map(Some)
             }
             _ => Ok(None),
         }
@@ -664,6 +665,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return self.target.keep(object).map(Some);
         }
         if let Some(format) = format {
+            temporal::a_point(&object, temporal::OR_ROUND)?;
             let text =
                 object.call_method1(intern!(self.py, "strftime"), (format.bind(self.py),))?;
             return self.target.scalar(text.as_borrowed()).map(Some);
@@ -700,9 +702,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             // SAFETY: a reference of ours.
             value = unsafe { Bound::from_owned_ptr(py, made.as_ptr()) };
         }
-        // SAFETY: a new reference or null.
-        let written =
-            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_Str(value.as_ptr()))? };
+        let written = own_text(value.as_borrowed(), class)?;
         let borrowed = written.as_borrowed();
         let text = text(&borrowed)?.as_bytes();
         // Those that are no number, or endless, begin with a letter.
@@ -741,6 +741,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
     #[cold]
     fn any_other(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
         self.enter(depth, object)?;
+        // Who keeps them knows more than their values.
+        let py = self.py;
+        if !self.target.keeps() && object.is_instance(Types::get(py)?.enumeration.bind(py))? {
+            let value = object.getattr(intern!(py, "value"))?;
+            return self.any(value.as_borrowed(), depth + 1);
+        }
         for node in [Node::Uuid, Node::Decimal { step: None, rounding: None }, Node::Delta] {
             if let Some(made) = self.leaf(&node, object)? {
                 return Ok(made);
@@ -756,6 +762,11 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
         }
         if let Some(plan) = plans::of_object(&object)? {
             return self.node(plan.get(), plan.get().root, object, depth);
+        }
+        if !self.target.keeps()
+            && let Some(made) = untyped::plain(&object, !T::IS_TEXT)?
+        {
+            return self.any(made.as_borrowed(), depth + 1);
         }
         let untyped = plans::untyped(self.py)?;
         if object.is_instance_of::<PyDict>() {

@@ -4,6 +4,7 @@ use super::class::{self, Object};
 use super::fail::{self, Outcome};
 use super::plan::Held;
 use crate::json;
+use crate::value::temporal;
 use crate::value::types::Types;
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -11,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyList, PyTime, PyTimeAccess,
+    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyList, PyTime, PyTimeAccess,
     PyTzInfo, PyTzInfoAccess,
 };
 use std::ptr::NonNull;
@@ -278,11 +279,12 @@ fn offset_text(
 }
 
 #[inline(always)]
-pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) -> PyResult<()> {
+pub(super) fn datetime_text(text: &mut Short, moment: &Bound<'_, PyDateTime>) -> Outcome<()> {
+    temporal::exactly(moment.as_any(), temporal::OR_ROUND)?;
     date_text(text, moment);
     text.push(b'T');
     clock_text(text, moment);
-    offset_text(text, moment.as_any(), moment.get_tzinfo())
+    Ok(offset_text(text, moment.as_any(), moment.get_tzinfo())?)
 }
 
 pub(super) fn time_text(text: &mut Short, time: &Bound<'_, PyTime>) -> PyResult<()> {
@@ -478,7 +480,8 @@ pub(super) fn time(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
 // --- durations ---
 
 /// A duration as ISO 8601 writes it: days, and seconds of a day, `P1DT2.5S`.
-pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Short {
+pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Outcome<Short> {
+    temporal::exactly(delta.as_any(), temporal::OR_ROUND)?;
     let mut micros = i128::from(delta.get_days()) * 86_400_000_000
         + i128::from(delta.get_seconds()) * 1_000_000
         + i128::from(delta.get_microseconds());
@@ -499,7 +502,7 @@ pub(super) fn delta_text(delta: &Bound<'_, PyDelta>) -> Short {
         text.micros((rest % 1_000_000) as u32);
         text.push(b'S');
     }
-    text
+    Ok(text)
 }
 
 /// Weeks, days, hours, minutes and seconds, of which only the last may have a fraction; no months and no years, whose
@@ -603,13 +606,28 @@ pub(super) fn decimal(py: Python<'_>, text: &[u8]) -> Outcome<Option<Object>> {
     if !is_decimal(text) {
         return if is_special(text) { fail::invalid(fail::NOT_FINITE) } else { Ok(None) };
     }
-    let text = json::make_ascii(text);
-    if text.is_null() {
+    let given = json::make_ascii(text);
+    if given.is_null() {
         return Err(fail::raised(py));
     }
     // SAFETY: a new reference.
-    let text = unsafe { Bound::from_owned_ptr(py, text) };
-    decimal_of(&text)
+    let given = unsafe { Bound::from_owned_ptr(py, given) };
+    let made = decimal_of(&given)?;
+    // Where the thread's context traps nothing, an exponent that is too long makes it NaN.
+    if has_long_exponent(text)
+        && let Some(object) = made
+        && let made = class::owned(py, object)
+    {
+        let is_finite = made.call_method0(intern!(py, "is_finite"))?.is_truthy()?;
+        return Ok(is_finite.then(|| own(made)));
+    }
+    Ok(made)
+}
+
+/// Whether a number's exponent may be beyond what Decimals hold, which is 18 digits.
+fn has_long_exponent(text: &[u8]) -> bool {
+    text.len() > DIGITS
+        && text[..text.len() - DIGITS].iter().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
 /// Digits that fit into 64 bits.
@@ -696,6 +714,26 @@ fn arithmetic(py: Python<'_>) -> Outcome<Option<Object>> {
     }
 }
 
+/// Digits that a rounded Decimal may have: more than numbers have, so that what is left out is a short text that makes a
+/// long number.
+const ROUNDED: usize = 4096;
+
+/// A context that no thread changes, so that a number is rounded alike wherever it is.
+fn context(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
+    static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CONTEXT.get_or_try_init(py, || {
+        let decimal = py.import("decimal")?;
+        let options = PyDict::new(py);
+        options.set_item("prec", ROUNDED)?;
+        options.set_item("rounding", decimal.getattr("ROUND_HALF_EVEN")?)?;
+        options.set_item("Emax", decimal.getattr("MAX_EMAX")?)?;
+        options.set_item("Emin", decimal.getattr("MIN_EMIN")?)?;
+        // What can't be done gives NaN.
+        options.set_item("traps", PyList::empty(py))?;
+        Ok(decimal.getattr("Context")?.call((), Some(&options))?.unbind())
+    })
+}
+
 /// The Decimal rounded to a step; `None` where it has too many digits for that.
 pub(super) fn rounded(
     decimal: &Bound<'_, PyAny>,
@@ -703,17 +741,17 @@ pub(super) fn rounded(
     rounding: Option<Borrowed<'_, '_, PyAny>>,
 ) -> Outcome<Option<Object>> {
     let py = decimal.py();
-    let made = match rounding {
-        Some(rounding) => decimal.call_method1(intern!(py, "quantize"), (step, rounding)),
-        None => decimal.call_method1(intern!(py, "quantize"), (step,)),
+    let class = Types::get(py)?.decimal.bind(py);
+    let is_finite = |number: &Bound<'_, PyAny>| {
+        class.call_method1(intern!(py, "is_finite"), (number,))?.is_truthy()
     };
-    match made {
-        Ok(made) => Ok(Some(own(made))),
-        Err(error) => {
-            error.restore(py);
-            arithmetic(py)
-        }
+    if !is_finite(decimal)? {
+        return fail::invalid(fail::NOT_FINITE);
     }
+    // By Decimal's own method, whatever a class below has.
+    let given = (decimal, step, rounding, context(py)?);
+    let made = class.call_method1(intern!(py, "quantize"), given)?;
+    Ok(if is_finite(&made)? { Some(own(made)) } else { None })
 }
 
 // --- arrays ---

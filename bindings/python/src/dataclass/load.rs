@@ -15,7 +15,7 @@ use crate::value::fault::Fault;
 use crate::value::types::Exact;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyFloat, PyString};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -31,6 +31,8 @@ pub(super) struct Options {
     pub(super) unique_keys: bool,
     /// Dicts may be lists of pairs, as tables have them.
     pub(super) pairs: bool,
+    /// Floats may be NaN or endless, as frames and tables have them.
+    pub(super) not_finite: bool,
 }
 
 /// References that wait, or null.
@@ -100,7 +102,8 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             (Node::Float, Kind::Float) => {
                 let made = self.source.take(item)?;
                 // SAFETY: an exact float.
-                match unsafe { ffi::PyFloat_AS_DOUBLE(made.as_ptr()) }.is_finite() {
+                let x = unsafe { ffi::PyFloat_AS_DOUBLE(made.as_ptr()) };
+                match self.options.not_finite || x.is_finite() {
                     true => Ok(made),
                     false => {
                         drop(owned(self.py, made));
@@ -207,8 +210,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 return made.map_or_else(|| fail::invalid(message(node)), Ok);
             }
             (Node::Float, Kind::Int) => {
+                let is_minus_zero = self.source.is_minus_zero(item);
                 let int = self.source.take(item)?;
-                return float_of(&owned(py, int));
+                let int = owned(py, int);
+                if is_minus_zero {
+                    return Ok(new_reference(PyFloat::new(py, -0.0).as_any().as_borrowed()));
+                }
+                return float_of(&int, false);
             }
             (Node::Set(inner), _) if self.is_list(item, kind) => {
                 return self.set(plan, *inner, item, depth, false);
@@ -272,7 +280,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             return Ok(made);
         }
         if let Some(object) = self.source.as_object(item)
-            && let Some(made) = native(node, object)?
+            && let Some(made) = native(node, object, self.options.not_finite)?
         {
             return Ok(made);
         }

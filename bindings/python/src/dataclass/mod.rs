@@ -2,7 +2,7 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `unions`, `scalars` and `checks` are the walks' rarer steps.
+//! `unions`, `scalars`, `checks` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
@@ -22,6 +22,7 @@ mod target;
 mod text;
 mod tries;
 mod unions;
+mod untyped;
 mod walk;
 
 use crate::end::Timeout;
@@ -116,7 +117,7 @@ fn load_options(strict: bool, unknown: Option<&str>, py: Python<'_>) -> PyResult
             Some(json::choose(py, "unknown", given, "ignore or raise", &all)?)
         }
     };
-    Ok(Options { coerce: !strict, unknown_is_error, unique_keys: false, pairs: false })
+    Ok(Options { coerce: !strict, unknown_is_error, ..Options::default() })
 }
 
 fn finished<T>(
@@ -207,7 +208,8 @@ fn load_rows<'py>(
     options: Options,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = rows.py();
-    let mut loader = Loader::new(py, Plain { py }, Options { pairs: true, ..options });
+    let mut loader =
+        Loader::new(py, Plain { py }, Options { pairs: true, not_finite: true, ..options });
     // SAFETY: a reference is never null.
     let item = unsafe { NonNull::new_unchecked(rows.as_ptr()) };
     let made = read(plan, &mut loader, item);
@@ -241,7 +243,8 @@ pub(crate) mod _dataclass {
 
     /// The object as dicts, lists, str, numbers, True, False and None.
     ///
-    /// It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are.
+    /// It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are, and
+    /// lets NaN and infinities through.
     /// ``ValidationError`` says which of its fields are not of their types, ``EncodeError`` the path of what has no form.
     #[pyfunction]
     #[pyo3(signature = (cls, obj=Given(None), /, *, native=false), text_signature = "(cls, obj=..., /, *, native=False)")]
@@ -445,7 +448,7 @@ pub(crate) mod _dataclass {
         let options = load_options(strict, unknown, py)?;
         let read = frame.get().read(py, |encoded| match encoded {
             Encoded::Value(reader) => {
-                let options = Options { unique_keys: true, ..options };
+                let options = Options { unique_keys: true, not_finite: true, ..options };
                 let mut loader = Loader::new(py, Value::new(py, reader), options);
                 let made = ended(read(plan, &mut loader, ()), || {
                     Ok(loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?)

@@ -6,6 +6,8 @@ use super::fail::{self, Outcome};
 use super::leaf;
 use super::target::Target;
 use crate::value::encode::text;
+use crate::value::temporal;
+use crate::value::types::{Types, own_text};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -124,6 +126,7 @@ impl<'py> Target<'py> for Rows {
                 Ok(())
             }
             Values::Delta(all) => {
+                temporal::exactly(&object, temporal::OR_ROUND)?;
                 let delta = object.cast::<PyDelta>().map_err(PyErr::from)?;
                 let micros = micros(&delta);
                 i64::try_from(micros).map(|n| all.push(n)).map_err(|_| "Not within 64 bits.")
@@ -139,6 +142,7 @@ impl<'py> Target<'py> for Rows {
                 }
             }
             Values::Moment(all, aware) => {
+                temporal::exactly(&object, temporal::OR_ROUND)?;
                 let moment = object.cast::<PyDateTime>().map_err(PyErr::from)?;
                 let offset = offset(&moment)?;
                 match *aware == Some(offset.is_none()) {
@@ -223,8 +227,9 @@ impl<'py> Target<'py> for Rows {
         let is_decimal = matches!(self.values(), Values::Decimal(_));
         match (is_leaf, is_decimal) {
             (_, true) => {
-                let written = key.str()?;
-                self.keep_decimal(key, text(&written.as_any().as_borrowed())?.as_bytes())?;
+                let py = key.py();
+                let written = own_text(key, Types::get(py)?.decimal.bind(py))?;
+                self.keep_decimal(key, text(&written.as_borrowed())?.as_bytes())?;
             }
             (true, _) => self.keep(key)?,
             _ => self.scalar(key)?,

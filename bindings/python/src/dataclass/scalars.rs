@@ -55,6 +55,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let made = match kind {
             Kind::Str => self.source.text(item, |text| leaf::decimal(py, text))??,
             _ => {
+                let is_minus_zero = kind == Kind::Int && self.source.is_minus_zero(item);
                 let exact = self.source.exact(item)?;
                 let is_exact = exact.is_some();
                 let given = match exact {
@@ -66,6 +67,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 } else {
                     let given = owned(py, given);
                     match kind {
+                        _ if is_minus_zero => leaf::decimal(py, b"-0")?,
                         Kind::Int => leaf::decimal_of(&given)?,
                         // As it is written: 0.1 is a tenth.
                         _ => leaf::decimal(py, given.repr()?.to_string().as_bytes())?,
@@ -178,7 +180,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 
 /// An object that is already what it is to be.
 #[cold]
-pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Option<Object>> {
+pub(super) fn native(
+    node: &Node,
+    object: Borrowed<'_, '_, PyAny>,
+    not_finite: bool,
+) -> Outcome<Option<Object>> {
     let py = object.py();
     let fits = match node {
         Node::Str => object.is_instance_of::<PyString>(),
@@ -206,7 +212,7 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
         }
         Node::Temporal { which: Temporal::Time, .. } => object.is_instance_of::<PyTime>(),
         Node::Float if object.is_instance_of::<PyFloat>() => {
-            return float_of(&object).map(Some);
+            return float_of(&object, not_finite).map(Some);
         }
         Node::Decimal { step, rounding }
             if object.is_instance(Types::get(py)?.decimal.bind(py))? =>
@@ -223,9 +229,10 @@ pub(super) fn native(node: &Node, object: Borrowed<'_, '_, PyAny>) -> Outcome<Op
     Ok(fits.then(|| new_reference(object)))
 }
 
-pub(super) fn float_of(number: &Bound<'_, PyAny>) -> Outcome<Object> {
+/// A number as a float, which may be NaN or endless if `not_finite` says so.
+pub(super) fn float_of(number: &Bound<'_, PyAny>, not_finite: bool) -> Outcome<Object> {
     match number.extract::<f64>() {
-        Ok(x) if x.is_finite() => {
+        Ok(x) if not_finite || x.is_finite() => {
             Ok(new_reference(PyFloat::new(number.py(), x).as_any().as_borrowed()))
         }
         Ok(_) => fail::invalid(fail::NOT_FINITE),

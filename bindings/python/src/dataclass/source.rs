@@ -45,6 +45,10 @@ pub(super) trait Source<'py>: Sized {
     fn text<R>(&mut self, item: Self::Item, use_it: impl FnOnce(&[u8]) -> R) -> Outcome<R>;
     /// A number as it is written: an int or a Decimal, where it is no object yet.
     fn exact(&mut self, item: Self::Item) -> Outcome<Option<Object>>;
+    /// Whether a whole number is written as a zero with a minus, which an int can't tell.
+    fn is_minus_zero(&self, _item: Self::Item) -> bool {
+        false
+    }
     /// What a node is made of, where the source has a form of its own for it and the item is written so.
     fn leaf(&mut self, _node: &Node) -> Outcome<Option<Object>> {
         Ok(None)

@@ -57,6 +57,10 @@ pub(super) trait Target<'py>: Sized {
     fn array(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<Self::Value>;
     /// A plain object that was made meanwhile.
     fn structure(&mut self, object: Bound<'py, PyAny>, depth: usize) -> Outcome<Self::Value>;
+    /// Whether objects that dumps know nothing of are left to [`foreign`](Self::foreign), members and arrays included.
+    fn keeps(&self) -> bool {
+        false
+    }
     /// One of a type that dumps know nothing of.
     fn foreign(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<Self::Value>;
 
@@ -180,6 +184,10 @@ impl<'py> Target<'py> for Objects<'py> {
 
     fn structure(&mut self, object: Bound<'py, PyAny>, _depth: usize) -> Outcome<Owned<'py>> {
         Ok(object)
+    }
+
+    fn keeps(&self) -> bool {
+        self.keeps
     }
 
     #[cold]

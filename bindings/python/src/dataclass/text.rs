@@ -126,6 +126,10 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
         Ok(Some(self.exact_number()?))
     }
 
+    fn is_minus_zero(&self, (): ()) -> bool {
+        self.input[self.at..].starts_with(b"-0")
+    }
+
     fn as_object(&self, (): ()) -> Option<Borrowed<'_, 'py, PyAny>> {
         None
     }

@@ -88,6 +88,7 @@ pub(crate) fn write_into(object: &Bound<'_, PyAny>, out: &mut [u8]) -> Result<us
         decimals_as_text: false,
         convert_keys: false,
         keep_surrogates: false,
+        are_offered: false,
     };
     let mut writer = Writer::<_, true>::new(object.py(), Fixed::new(out), &options);
     writer.write(object.as_borrowed(), 0)?;
@@ -102,6 +103,7 @@ pub(crate) fn read_shared<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'
         nan: false,
         keep_surrogates: false,
         max_digits: usize::MAX,
+        are_offered: false,
     };
     // A peer may change it between a look and the next.
     let own = text.to_vec();
@@ -169,6 +171,7 @@ pub(crate) fn plain_options<'py>() -> write::Options<'py> {
         decimals_as_text: true,
         convert_keys: true,
         keep_surrogates: false,
+        are_offered: false,
     }
 }
 
@@ -196,6 +199,7 @@ pub(crate) fn reader<'a, 'py>(
         nan: false,
         keep_surrogates: false,
         max_digits,
+        are_offered: false,
     };
     Reader::new(py, input, options)
 }
@@ -263,6 +267,7 @@ pub(crate) mod _json {
             decimals_as_text: choose(py, "decimals", decimals, "number or text", &of_decimals)?,
             convert_keys: choose(py, "keys", keys, "strict or convert", &of_keys)?,
             keep_surrogates: keeps_surrogates(py, surrogates)?,
+            are_offered: true,
         };
         let written = match options.are_plain() {
             true => write::<true>(obj, &options),
@@ -312,6 +317,7 @@ pub(crate) mod _json {
             nan,
             keep_surrogates: keeps_surrogates(py, surrogates)?,
             max_digits,
+            are_offered: true,
         };
         with_bytes(data, "loads", |bytes, is_text| read(py, bytes, options, is_text))
     }

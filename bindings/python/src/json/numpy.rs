@@ -52,11 +52,15 @@ pub(super) fn write<'py, S: Lend, const PLAIN: bool>(
         ('U', ..) => return Ok(false),
         _ if writer.has_default() => writer.by_default(object, depth)?,
         _ => {
-            let mut what = unsupported(object).to_string();
+            let mut what = unsupported(writer.options, object).to_string();
             what.truncate(what.find(", at ").unwrap_or(what.len()));
             let kind = dtype.str()?.to_string();
             let what = format!("{what} if its dtype is {kind}");
-            return Err(Fault::refused(what, kind, "give default=, or convert it with astype"));
+            let hint = match writer.options.are_offered {
+                true => "give default=, or convert it with astype",
+                false => "convert it with astype",
+            };
+            return Err(Fault::refused(what, kind, hint));
         }
     }
     Ok(true)
@@ -98,8 +102,12 @@ fn numbers<'py, S: Lend, const PLAIN: bool>(
     let array = numpy.call_method(intern!(py, "asarray"), (object,), Some(&options))?;
     let shape: Vec<usize> = array.getattr(intern!(py, "shape"))?.extract()?;
     writer.enter((depth + shape.len()).saturating_sub(1), object)?;
-    let Some(buffer) = Buffer::of(&array)? else { return Err(unsupported(object)) };
-    let Some(bytes) = buffer.bytes() else { return Err(unsupported(object)) };
+    let Some(buffer) = Buffer::of(&array)? else {
+        return Err(unsupported(writer.options, object));
+    };
+    let Some(bytes) = buffer.bytes() else {
+        return Err(unsupported(writer.options, object));
+    };
     match (letter, size) {
         ('b', _) => nested(writer, bytes, &shape, depth, |w, [b]: [u8; 1]| w.bool(b != 0)),
         ('i', 1) => nested(writer, bytes, &shape, depth, |w, b| w.number(i8::from_ne_bytes(b))),

@@ -39,6 +39,8 @@ pub(super) struct Options {
     pub(super) nan: bool,
     pub(super) keep_surrogates: bool,
     pub(super) max_digits: usize,
+    /// The caller has been offered these, so that hints name them.
+    pub(super) are_offered: bool,
 }
 
 /// Why reading ended; [`Reader::failure`] says it.
@@ -312,7 +314,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         {
             if rest.starts_with(name.as_bytes()) {
                 if !self.options.nan {
-                    return self.wrong_with(fault, NAN_HINT);
+                    return self.wrong_or(fault, NAN_HINT);
                 }
                 self.at += name.len();
                 return self.float(x);
@@ -468,6 +470,12 @@ impl<'a, 'py> Reader<'a, 'py> {
     #[cold]
     fn wrong<T>(&mut self, fault: JsonFault) -> Result<T, Failed> {
         self.wrong_with(fault, fault.hint())
+    }
+
+    /// With a hint that names an option, where there are any.
+    #[cold]
+    fn wrong_or<T>(&mut self, fault: JsonFault, hint: &'static str) -> Result<T, Failed> {
+        self.wrong_with(fault, if self.options.are_offered { hint } else { fault.hint() })
     }
 
     /// With a hint that knows the options, or what is wrong for Python alone.

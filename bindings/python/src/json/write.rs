@@ -15,7 +15,7 @@ use super::{DEPTH, Raw, numpy, pairs};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::sink::copy_short;
-use crate::value::types::{Exact, Types};
+use crate::value::types::{Exact, Types, own_text};
 use crate::value::{registry, temporal};
 pub(super) use escape::quote;
 use escape::{escaped, escaped_behind_block, write_float};
@@ -48,6 +48,8 @@ pub(crate) struct Options<'py> {
     pub(super) decimals_as_text: bool,
     pub(super) convert_keys: bool,
     pub(super) keep_surrogates: bool,
+    /// The caller has been offered these, so that hints name them.
+    pub(super) are_offered: bool,
 }
 
 impl Options<'_> {
@@ -68,7 +70,7 @@ const PIECE: usize = 1024;
 pub(crate) struct Writer<'py, 'o, S: Lend, const PLAIN: bool> {
     py: Python<'py>,
     pub(crate) out: Out<S>,
-    options: &'o Options<'py>,
+    pub(super) options: &'o Options<'py>,
     /// Results of `default` that are being written.
     defaults: usize,
 }
@@ -465,7 +467,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             let borrowed = key.as_borrowed();
             let name = match Exact::of(borrowed) {
                 // Where it is no text, there is no order: it is refused, or goes last.
-                Exact::Str => text(&borrowed).map(ToOwned::to_owned),
+                Exact::Str => unicode(self.options, &borrowed).map(ToOwned::to_owned),
                 _ => key_text(self.options, key),
             };
             match name {
@@ -536,13 +538,19 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             return Ok(());
         }
         if object.is_instance(types.decimal.bind(py))? {
-            return self.decimal(object);
+            let text = own_text(object.as_borrowed(), types.decimal.bind(py))?;
+            return self.decimal(&text.to_string());
         }
-        if let Some(text) = standard_text(object, types)? {
-            self.quoted(&text);
-            return Ok(());
+        match standard_text(object, types) {
+            Ok(Some(text)) => self.quoted(&text),
+            Ok(None) => self.by_default(object, depth)?,
+            // What text would lose a part of is the caller's.
+            Err(fault) if fault.is_refusal() && self.has_default() => {
+                self.by_default(object, depth)?;
+            }
+            Err(fault) => return Err(fault),
         }
-        self.by_default(object, depth)
+        Ok(())
     }
 
     /// What derives from a basic type is written as one.
@@ -568,10 +576,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(true)
     }
 
-    fn decimal(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
-        let text = object.str()?.to_string();
+    fn decimal(&mut self, text: &str) -> Outcome {
         if self.options.decimals_as_text {
-            self.quoted(&text);
+            self.quoted(text);
         } else if text.ends_with(|last: char| last.is_ascii_digit()) && !text.contains('N') {
             self.out.put(text.as_bytes());
         } else if text.ends_with("Infinity") {
@@ -584,7 +591,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
 
     /// What the caller's function makes of it, if there is one.
     pub(super) fn by_default(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> Outcome {
-        let Some(default) = &self.options.default else { return Err(unsupported(object)) };
+        let Some(default) = &self.options.default else {
+            return Err(unsupported(self.options, object));
+        };
         if self.defaults >= DEFAULTS {
             let what = format!("default= gives what it is asked for again, {DEFAULTS} times");
             let hint = "let it give what has a form in JSON";
@@ -615,7 +624,7 @@ pub(super) fn key_text(
         return key_text(options, &value);
     }
     if key.is_instance_of::<PyString>() {
-        return Ok(text(&key.as_borrowed())?.to_owned());
+        return Ok(unicode(options, &key.as_borrowed())?.to_owned());
     }
     if options.convert_keys {
         if let Ok(truth) = key.cast::<PyBool>() {
@@ -635,7 +644,7 @@ pub(super) fn key_text(
             };
         }
         if key.is_instance(types.decimal.bind(py))? {
-            return Ok(key.str()?.to_string());
+            return Ok(own_text(key.as_borrowed(), types.decimal.bind(py))?.to_string());
         }
         if let Some(text) = standard_text(key, types)? {
             return Ok(text);
@@ -644,6 +653,7 @@ pub(super) fn key_text(
     let kind = type_name(key);
     let what = format!("a key of type {kind} is no text");
     let hint = match options.convert_keys {
+        false if !options.are_offered => "make it a str",
         true => "make keys of str, int, float, bool, None, Decimal, UUID or dates",
         false => "make it a str, or give keys=\"convert\"",
     };
@@ -653,7 +663,8 @@ pub(super) fn key_text(
 /// UUIDs, dates and times, as RFC 9562 and RFC 3339 write them; naive ones without offset.
 fn standard_text(object: &Bound<'_, PyAny>, types: &Types) -> Result<Option<String>, Box<Fault>> {
     if object.is_instance(types.uuid.bind(object.py()))? {
-        return Ok(Some(object.str()?.to_string()));
+        let class = types.uuid.bind(object.py());
+        return Ok(Some(own_text(object.as_borrowed(), class)?.to_string()));
     }
     if object.is_instance_of::<PyDateTime>()
         || object.is_instance_of::<PyDate>()
@@ -689,17 +700,42 @@ fn not_finite(options: &Options<'_>, x: f64) -> Result<&'static str, Box<Fault>>
         }),
         NotFinite::Error => {
             let what = format!("{} is no number in JSON", if x.is_nan() { "nan" } else { "inf" });
-            let hint =
-                "give nan=\"null\", or nan=\"constants\" for NaN and Infinity, which are no JSON";
+            let hint = match options.are_offered {
+                true => {
+                    "give nan=\"null\", or nan=\"constants\" for NaN and Infinity, which are no JSON"
+                }
+                false => "put None where there is no number",
+            };
             Err(Fault::refused(what, "float".into(), hint))
         }
     }
 }
 
+/// The UTF-8 of a str.
+fn unicode<'a>(
+    options: &Options<'_>,
+    object: &'a Borrowed<'_, '_, PyAny>,
+) -> Result<&'a str, Box<Fault>> {
+    text(object).map_err(|fault| no_unicode(options, fault))
+}
+
+/// What is said of a lone surrogate.
 #[cold]
-pub(super) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Fault> {
+fn no_unicode(options: &Options<'_>, fault: Box<Fault>) -> Box<Fault> {
+    fault.hinting(match options.are_offered {
+        true => "give surrogates=\"keep\" to write it as an escape",
+        false => "write the other half as well",
+    })
+}
+
+#[cold]
+pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> Box<Fault> {
     let kind = type_name(object);
     let hint = match kind.as_str() {
+        "bytes" | "bytearray" | "memoryview" if !options.are_offered => {
+            "make it text: base64.b64encode(data).decode()"
+        }
+        _ if !options.are_offered => "make it a dict, a list, a str or a number",
         "bytes" | "bytearray" | "memoryview" => {
             "give default=, such as lambda data: base64.b64encode(data).decode()"
         }

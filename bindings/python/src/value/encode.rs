@@ -6,7 +6,7 @@
 //! 2. What goes out of line is held as a [`Piece`] until its bytes are copied.
 
 use super::fault::{Fault, Outcome};
-use super::types::{Exact, Types};
+use super::types::{Exact, Types, own_text};
 use super::{registry, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
@@ -375,12 +375,11 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// Decimals, fractions, complex numbers, UUIDs.
     fn numbers(&mut self, object: &Bound<'py, PyAny>, types: &Types) -> Result<bool, Box<Fault>> {
         let py = self.py;
-        let kind = object.get_type();
-        if kind.is_subclass(types.decimal.bind(py))? {
-            // The text of Decimal's own: a subclass may show another, and `__class__` say what it likes.
-            let text = types.decimal_text.bind(py).call1((object,))?.extract::<String>()?;
-            self.decimal(&text)?;
-            self.subclass_of(object, object.is_exact_instance(types.decimal.bind(py)));
+        let class = types.decimal.bind(py);
+        // By its type: `__class__` may say what it likes.
+        if object.get_type().is_subclass(class)? {
+            self.decimal(&own_text(object.as_borrowed(), class)?.to_string())?;
+            self.subclass_of(object, object.is_exact_instance(class));
         } else if object.is_exact_instance(types.uuid.bind(py)) {
             let bytes = object.getattr(intern!(py, "bytes"))?;
             self.encoder
@@ -403,11 +402,9 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     /// A decimal, from its text: sign, digits with a point among them, exponent.
     fn decimal(&mut self, text: &str) -> Outcome {
-        // A context may have it a small letter, which is in none of the names.
-        let text = &text.replace('e', "E");
         let unsigned = text.trim_start_matches('-');
         let negative = unsigned.len() < text.len();
-        let (number, exponent) = unsigned.split_once('E').unwrap_or((unsigned, "0"));
+        let (number, exponent) = unsigned.split_once(['E', 'e']).unwrap_or((unsigned, "0"));
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits = format!("{whole}{fraction}");
         let exponent: Option<i64> = exponent.parse().ok();
@@ -416,7 +413,8 @@ impl<'py, S: Sink> Writer<'py, S> {
         // Python reads no more digits than this into an int unasked.
         let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.len() <= 4000;
         let (Some(exponent), true, false) = (exponent, plain, negative && zero) else {
-            self.encoder.tag(tag::DECIMAL_TEXT).text(text);
+            // A context may have it a small letter, which is in none of the names.
+            self.encoder.tag(tag::DECIMAL_TEXT).text(&text.replace('e', "E"));
             return Ok(());
         };
         self.encoder.tag(tag::DECIMAL).array(2).int(exponent);

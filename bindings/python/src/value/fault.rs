@@ -1,7 +1,7 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
 use crate::error;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyUnicodeEncodeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -105,10 +105,14 @@ impl Fault {
     /// The exception that a text without UTF-8 has raised gives way to one with a path.
     #[cold]
     pub(crate) fn not_unicode(object: &Borrowed<'_, '_, PyAny>) -> Box<Self> {
-        let raised = PyErr::take(object.py());
-        let what = raised.map_or_else(|| "no text".into(), |error| error.to_string());
-        let hint = "a lone surrogate is no Unicode text: send os.fsencode(it), or bytes";
-        Self::refused(what, type_name(object), hint)
+        let py = object.py();
+        match PyErr::take(py) {
+            Some(raised) if !raised.is_instance_of::<PyUnicodeEncodeError>(py) => raised.into(),
+            _ => {
+                let what = "a lone surrogate is no Unicode text".to_owned();
+                Self::refused(what, type_name(object), "send os.fsencode(it), or bytes")
+            }
+        }
     }
 
     /// What a decoder of others has raised. What is no mistake of its own, such as an interrupt, stays as it is.
@@ -141,6 +145,15 @@ impl Fault {
             *cause = Some(raised);
         }
         fault
+    }
+
+    /// The same, and another thing to do.
+    #[cold]
+    pub(crate) fn hinting(mut self: Box<Self>, other: &str) -> Box<Self> {
+        if let What::Refused { hint, .. } = &mut self.what {
+            *hint = other.into();
+        }
+        self
     }
 
     #[cold]

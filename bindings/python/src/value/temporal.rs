@@ -19,7 +19,7 @@ pub(crate) fn write<S: Sink>(
     encoder: &mut Encoder<S>,
 ) -> Result<bool, Box<Fault>> {
     let py = object.py();
-    exactly(object)?;
+    exactly(object, "send it as a NumPy array of its dtype, or None where there is none")?;
     // A datetime is a date, too.
     if let Ok(moment) = object.cast::<PyDateTime>() {
         let mut text = date(moment);
@@ -112,6 +112,7 @@ fn warn_zone(zone: &Bound<'_, PyTzInfo>) -> PyResult<()> {
 /// A date, time or datetime as RFC 3339 writes it; a naive one without an offset, UTC as `+00:00`.
 pub(crate) fn rfc3339(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
     let py = object.py();
+    exactly(object, OR_ROUND)?;
     let mut text = String::new();
     let aware = if let Ok(moment) = object.cast::<PyDateTime>() {
         text = date(moment);
@@ -136,30 +137,48 @@ pub(crate) fn rfc3339(object: &Bound<'_, PyAny>) -> Result<String, Box<Fault>> {
     Ok(text)
 }
 
-/// Refuses what derives from these types and holds more than they do: pandas' nanoseconds, and its NaT,
-/// which is not equal to itself.
-fn exactly(object: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+/// What to do where text is made of a point in time.
+pub(crate) const OR_ROUND: &str =
+    "give None where there is none, and round what is finer: moment.floor(\"us\")";
+
+/// Refuses what derives from these types and holds more than they do: pandas' nanoseconds, and its NaT.
+#[inline(always)]
+pub(crate) fn exactly(object: &Bound<'_, PyAny>, hint: &str) -> Result<(), Box<Fault>> {
+    if is_exact(object) { Ok(()) } else { derived(object, hint) }
+}
+
+#[cold]
+#[inline(never)]
+fn derived(object: &Bound<'_, PyAny>, hint: &str) -> Result<(), Box<Fault>> {
     let py = object.py();
     let temporal = object.is_instance_of::<PyDate>() || object.is_instance_of::<PyDelta>();
-    if !temporal || is_exact(object) {
+    if !temporal {
         return Ok(());
     }
-    let mut more = object.ne(object)?;
+    a_point(object, hint)?;
     for name in [intern!(py, "nanosecond"), intern!(py, "nanoseconds")] {
-        if let Ok(rest) = object.getattr(name) {
-            more |= rest.ne(0)?;
+        if let Ok(rest) = object.getattr(name)
+            && rest.ne(0)?
+        {
+            return Err(no_point(object, hint));
         }
     }
-    if !more {
-        return Ok(());
+    Ok(())
+}
+
+/// Refuses pandas' NaT, which derives from datetime, has a year, and is not equal to itself.
+pub(crate) fn a_point(object: &Bound<'_, PyAny>, hint: &str) -> Result<(), Box<Fault>> {
+    match !is_exact(object) && object.ne(object)? {
+        true => Err(no_point(object, hint)),
+        false => Ok(()),
     }
-    let kind = object.get_type().name()?.to_string();
+}
+
+#[cold]
+fn no_point(object: &Bound<'_, PyAny>, hint: &str) -> Box<Fault> {
+    let kind = object.get_type().name().map_or_else(|_| "datetime".into(), |n| n.to_string());
     let what = format!("a {kind} that is no point or span of time in microseconds");
-    Err(Fault::refused(
-        what,
-        kind,
-        "send it as a NumPy array of its dtype, or None where there is none",
-    ))
+    Fault::refused(what, kind, hint)
 }
 
 /// Whether an object that [`write`] took is of one of the types themselves.

@@ -56,8 +56,6 @@ pub(crate) struct Types {
     pub(crate) tag: Py<PyAny>,
     pub(crate) object: Py<PyAny>,
     pub(crate) decimal: Py<PyAny>,
-    /// `Decimal.__str__`
-    pub(crate) decimal_text: Py<PyAny>,
     pub(crate) uuid: Py<PyAny>,
     pub(crate) fraction: Py<PyAny>,
     pub(crate) zone_info: Py<PyAny>,
@@ -76,7 +74,6 @@ impl Types {
                 tag: find("slipring.values", "Tag")?,
                 object: find("slipring.values", "Object")?,
                 decimal: find("decimal", "Decimal")?,
-                decimal_text: find("decimal", "Decimal")?.getattr(py, "__str__")?,
                 uuid: find("uuid", "UUID")?,
                 fraction: find("fractions", "Fraction")?,
                 zone_info: find("zoneinfo", "ZoneInfo")?,
@@ -84,6 +81,27 @@ impl Types {
             })
         })
     }
+}
+
+/// What `str` makes of a Decimal or a UUID, by `class`'s own method: a class below may say anything of itself.
+#[inline(always)]
+pub(crate) fn own_text<'py>(
+    object: Borrowed<'_, 'py, PyAny>,
+    class: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if object.get_type_ptr().cast() != class.as_ptr() {
+        return text_by(object, class);
+    }
+    // SAFETY: an object that is alive; a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_Str(object.as_ptr())) }
+}
+
+#[cold]
+fn text_by<'py>(
+    object: Borrowed<'_, 'py, PyAny>,
+    class: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    class.call_method1(intern!(object.py(), "__str__"), (object,))
 }
 
 /// Says that something is lost, and how it is kept.

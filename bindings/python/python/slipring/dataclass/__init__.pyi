@@ -34,7 +34,8 @@ def dump(obj: object, /, *, native: bool = False) -> Any: ...
 def dump(cls: Any, obj: object, /, *, native: bool = False) -> Any:
     """The object as dicts, lists, str, numbers, True, False and None.
 
-    It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are.
+    It goes by ``cls``, or by its own class. ``native`` leaves Decimal, UUID, dates, timedelta and bytes as they are, and
+    lets NaN and infinities through.
     ``ValidationError`` says which of its fields are not of their types, ``EncodeError`` the path of what has no form.
     """
 

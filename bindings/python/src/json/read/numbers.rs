@@ -42,7 +42,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 self.at += b"-Infinity".len();
                 self.float(f64::NEG_INFINITY)
             }
-            JsonFault::Infinity { .. } => self.wrong_with(fault, NAN_HINT),
+            JsonFault::Infinity { .. } => self.wrong_or(fault, NAN_HINT),
             _ => self.wrong(fault),
         }
     }
@@ -59,7 +59,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         if x.is_infinite() && !self.options.nan {
             self.at = start;
             let hint = "give floats=\"decimal\" to keep it, or nan=True to make it infinite";
-            return self.wrong_with(JsonFault::FloatRange, hint);
+            return self.wrong_or(JsonFault::FloatRange, hint);
         }
         self.float(x)
     }

@@ -78,7 +78,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         let surrogate = matches!(self.input.get(self.at..), Some([0xed, 0xa0..=0xbf, ..]));
         if surrogate {
             let hint = "give surrogates=\"keep\" to read half a pair";
-            return self.wrong_with(JsonFault::LoneSurrogate, hint);
+            return self.wrong_or(JsonFault::LoneSurrogate, hint);
         }
         debug_assert!(begin < self.at);
         self.wrong(JsonFault::NotUtf8)
@@ -191,7 +191,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
             None => {
                 let hint = "escape the other half as well, or give surrogates=\"keep\"";
-                return self.wrong_with(JsonFault::LoneSurrogate, hint);
+                return self.wrong_or(JsonFault::LoneSurrogate, hint);
             }
         }
         self.at += len;

@@ -181,7 +181,7 @@ impl<'py, S: Lend, const PLAIN: bool> Writer<'py, '_, S, PLAIN> {
     #[cold]
     fn without_unicode(&mut self, object: &Borrowed<'_, 'py, PyAny>, fault: Box<Fault>) -> Outcome {
         if !self.options.keep_surrogates {
-            return Err(fault);
+            return Err(no_unicode(self.options, fault));
         }
         let units =
             object.call_method1(intern!(self.py, "encode"), ("utf-32-le", "surrogatepass"))?;
