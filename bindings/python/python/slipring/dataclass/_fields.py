@@ -179,9 +179,8 @@ def way(cls: type, all_fields: list[Field]) -> tuple[int, Any]:
         "__dataclass_params__" in dir(cls)
         and "__attrs_attrs__" not in vars(cls)
         and isinstance(init, types.FunctionType)
-        # What dataclasses generates comes from no file; a subclass that is none itself inherits it.
         and code is not None
-        and code.co_filename == "<string>"
+        and _is_generated(code)
         and cls.__dataclass_params__.init  # type: ignore[attr-defined]
     )
     own_setattr = cls.__setattr__ is not object.__setattr__ and not (
@@ -198,6 +197,15 @@ def way(cls: type, all_fields: list[Field]) -> tuple[int, Any]:
     ):
         return CALLED, None
     return FILLED, getattr(cls, "__post_init__", None)
+
+
+def _is_generated(code: types.CodeType) -> bool:
+    """Whether dataclasses has made this ``__init__``; a subclass that is no dataclass itself inherits it.
+
+    It comes from no file, as does all that ``exec`` and ``python -c`` run, and out of a function that dataclasses writes
+    around it: that name stays in the code when the function gets its class's.
+    """
+    return code.co_filename == "<string>" and code.co_qualname == "__create_fn__.<locals>.__init__"
 
 
 def _same_fields(cls: type) -> bool:
