@@ -186,6 +186,8 @@ pub(super) struct Plan {
     /// Holds what the nodes refer to. It is never let go of while there is a plan: a class that refers to its plan lets
     /// go of that when it is garbage.
     description: Py<PyTuple>,
+    /// The type has an order that `==` passes over: equal ones may have another plan.
+    pub(super) is_ordered: bool,
     /// Nothing in it calls code of others.
     pub(super) is_quiet: bool,
     /// Bytes of JSON that were written last: as many may be written next.
@@ -238,6 +240,7 @@ impl Plan {
         target: &Bound<'_, PyAny>,
         description: &Bound<'_, PyTuple>,
         root: Id,
+        is_ordered: bool,
     ) -> PyResult<Self> {
         let count = description.len();
         let nodes: Vec<_> = description
@@ -259,6 +262,7 @@ impl Plan {
             root,
             target: target.clone().unbind(),
             description: description.clone().unbind(),
+            is_ordered,
             is_quiet,
             wrote: AtomicUsize::new(0),
         };

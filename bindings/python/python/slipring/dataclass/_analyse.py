@@ -26,13 +26,16 @@ from ._options import Meta, of, renamed
 
 #: Plans are kept under this name on their class.
 PLAN = "__slipring_plan__"
-#: Plans of other types, such as list[Order]: so many at most.
+#: Plans of other types, such as list[Order]: so many at most, the latest.
 KEPT = 512
 #: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
 FORMS = 64
 
 _EMPTY = Meta()
+#: By type; of types that are equal but for the order of something in them the one that was asked for last.
 _plans: dict[Any, Any] = {}
+#: By type and order.
+_ordered: dict[Any, Any] = {}
 
 _LEAVES: dict[Any, str] = {
     Any: "any",
@@ -69,22 +72,45 @@ def plan(tp: Any) -> Any:
         else:
             return found
     try:
-        found = _plans.get(tp)
+        order = _order(tp)
+        found = _ordered.get((tp, order)) if order else _plans.get(tp)
     except TypeError:
         # It has a part without a hash, such as a function's arguments in Annotated: it is analysed each time.
         return _compile(tp)
     if found is None:
         found = _compile(tp)
-        if len(_plans) >= KEPT:
-            _plans.clear()
-        _plans[tp] = found
+        if order:
+            _keep(_ordered, (tp, order), found)
+    _keep(_plans, tp, found)
+    return found
+
+
+def _keep(book: dict[Any, Any], key: Any, found: Any) -> None:
+    """The oldest goes for what is new."""
+    book[key] = found
+    while len(book) > KEPT:
+        book.pop(next(iter(book)), None)
+
+
+def _order(tp: Any) -> tuple[Any, ...]:
+    """What is in a type in an order that its hash and ``==`` pass over: ``A | B == B | A``, and yet A is tried first."""
+    args = getattr(tp, "__args__", None)
+    if not isinstance(args, tuple):
+        return ()
+    origin = typing.get_origin(tp)
+    if origin is typing.Literal:
+        return tuple((type(arg), arg) for arg in args) if len(args) > 1 else ()
+    found = tuple(inner for arg in args for inner in _order(arg))
+    if origin is typing.Union or origin is types.UnionType:
+        some = tuple(arg for arg in args if arg is not type(None))
+        return (some, *found) if len(some) > 1 else found
     return found
 
 
 def _compile(tp: Any) -> Any:
     nodes = Nodes()
     root = nodes.add(tp, {}, _EMPTY)
-    return _native._dataclass.compile(tp, nodes.finish(), root)
+    return _native._dataclass.compile(tp, nodes.finish(), root, bool(_order(tp)))
 
 
 class Nodes:
@@ -285,10 +311,10 @@ class Nodes:
         return declared, tuple(found[declared].items())
 
     def record(self, cls: type, args: tuple[Any, ...]) -> int:
-        key = (cls, args)
+        key = (cls, args, tuple(_order(arg) for arg in args))
         if key in self.classes:
             return self.classes[key]
-        if sum(known is cls for known, _ in self.classes) >= FORMS:
+        if sum(known is cls for known, *_ in self.classes) >= FORMS:
             raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
         place = self.classes[key] = self.place()
         env = dict(zip(_fields.parameters(cls), args))

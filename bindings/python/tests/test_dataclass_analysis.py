@@ -1,0 +1,90 @@
+"""How types are read: what is in them, in which order, and what is said of types that can't be."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import itertools
+import typing
+import uuid
+
+import pytest
+
+import slipring
+from slipring import dataclass
+from slipring.dataclass import _analyse
+
+D = decimal.Decimal
+T = typing.TypeVar("T")
+field, meta, Meta = dataclasses.field, dataclass.meta, dataclass.Meta
+A_DAY = dt.date(2026, 1, 1)
+AN_ID = uuid.UUID(int=7)
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclasses.dataclass
+class Box(typing.Generic[T]):
+    inner: T
+
+
+# --- order ---
+
+
+def test_the_order_of_a_union_is_its_own():
+    """D2: what was seen before does not matter, though Python holds such types equal."""
+    for _ in range(2):
+        for load in (dataclass.load, lambda tp, given: dataclass.load_from_bytes(tp, f'"{given}"')):
+            assert load(dt.date | str, "2026-01-01") == A_DAY
+            assert load(str | dt.date, "2026-01-01") == "2026-01-01"
+            assert load(typing.Union[str, uuid.UUID], str(AN_ID)) == str(AN_ID)
+            assert load(typing.Union[uuid.UUID, str], str(AN_ID)) == AN_ID
+        for first, second in itertools.permutations((dt.date, str)):
+            want = A_DAY if first is dt.date else "2026-01-01"
+            assert dataclass.load(list[first | second], ["2026-01-01"]) == [want]
+            assert dataclass.load(dict[str, tuple[first | second, ...]], {"a": ["2026-01-01"]}) == {"a": (want,)}
+            assert dataclass.load(first | None | second, "2026-01-01") == want
+            assert dataclass.load_from_bytes(list[int] | dict[str, first | second], b'{"a":"2026-01-01"}') == {"a": want}
+
+
+def test_containers_in_a_union_keep_their_order():
+    """D2: what is inside them is the same, they are not."""
+    for _ in range(2):
+        assert dataclass.load(set[int] | list[int], [1]) == {1}
+        assert dataclass.load(list[int] | set[int], [1]) == [1]
+        assert dataclass.load(list[set[int] | list[int]], [[1]]) == [{1}]
+        assert dataclass.load(list[list[int] | set[int]], [[1]]) == [[1]]
+
+
+def test_literals_name_their_values_in_their_own_order():
+    """R9.3: in the messages."""
+    for values in (("a", "b"), ("b", "a"), ("a", "b")):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.load(typing.Literal[values], "c")
+        assert caught.value.messages == {"_schema": [f"Must be one of: {', '.join(values)}."]}
+
+
+def test_forms_of_a_generic_class_keep_their_order():
+    """D2: two forms in one plan."""
+    # typing keeps what it has made of equal arguments itself, so the forms are put together here.
+    nodes = _analyse.Nodes()
+    ways = [nodes.record(Box, (tp,)) for tp in (dt.date | str, str | dt.date, dt.date | str)]
+    assert ways[0] == ways[2] != ways[1]
+
+
+def test_so_many_plans_are_kept_and_the_latest_ones():
+    """M5: the oldest goes, not all."""
+    kept = [list[typing.Annotated[int, n]] for n in range(_analyse.KEPT + 1)]
+    for tp in kept:
+        dataclass.load(tp, [1])
+    assert kept[0] not in _analyse._plans
+    assert all(tp in _analyse._plans for tp in kept[1:])
+    unions = [typing.Annotated[int, n] | str for n in range(_analyse.KEPT + 1)]
+    for tp in unions:
+        assert dataclass.load(tp, 1) == 1
+    assert len(_analyse._plans) == len(_analyse._ordered) == _analyse.KEPT
