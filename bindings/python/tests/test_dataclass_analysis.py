@@ -88,3 +88,37 @@ def test_so_many_plans_are_kept_and_the_latest_ones():
     for tp in unions:
         assert dataclass.load(tp, 1) == 1
     assert len(_analyse._plans) == len(_analyse._ordered) == _analyse.KEPT
+
+
+# --- what can't be ---
+
+
+@dataclasses.dataclass
+class Order:
+    id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    id: int
+
+
+@pytest.mark.parametrize("given", [Order(1), Frozen(1), {"id": 1}, [1], 5, 1.5, b"{}", '{"id": 1}', ({"id": 1},)])
+def test_a_type_that_is_none_says_where_types_go(given):
+    """R9: the arguments in the other order are the likeliest mistake."""
+    says = f"^an object of type {type(given).__name__} is no type .*give the type first: load"
+    for call in (dataclass.load, dataclass.dump, dataclass.load_from_bytes, dataclass.dump_to_bytes):
+        with pytest.raises(TypeError, match=says):
+            call(given, Order)
+    with slipring.create(anonymous=True) as ring:
+        with pytest.raises(TypeError, match=says + ".*last: to_frame"):
+            dataclass.to_frame(ring.producer(), Order, given)
+    with pytest.raises(TypeError, match="no type that can be"):
+        dataclass.load(list[typing.Callable], [given])
+
+
+def test_a_part_that_is_no_type_is_named():
+    """R9: in a class, where nothing was given the wrong way."""
+    cls = dataclasses.make_dataclass("Odd", [("a", [int])])
+    with pytest.raises(TypeError, match=r"\[<class 'int'>\] is no type that can be"):
+        dataclass.load(cls, {})

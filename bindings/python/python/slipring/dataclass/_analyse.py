@@ -108,6 +108,11 @@ def _order(tp: Any) -> tuple[Any, ...]:
 
 
 def _compile(tp: Any) -> Any:
+    if not _is_type(tp):
+        raise TypeError(
+            f"an object of type {type(tp).__qualname__} is no type that can be dumped and loaded; "
+            "give the type first: load(type, data), dump(type, obj), but last: to_frame(tx, obj, type)"
+        )
     nodes = Nodes()
     root = nodes.add(tp, {}, _EMPTY)
     return _native._dataclass.compile(tp, nodes.finish(), root, bool(_order(tp)))
@@ -195,11 +200,11 @@ class Nodes:
         if tp is decimal.Decimal:
             step = None if meta.places is None else decimal.Decimal((0, (1,), -meta.places))
             return self.place(("decimal", step, meta.rounding))
-        if tp in _TEMPORAL:
-            return self.place((_TEMPORAL[tp], tp, meta.format))
         cls = origin if origin is not None else tp
         if not isinstance(cls, type):
             raise TypeError(f"{tp!r} is no type that can be dumped and loaded")
+        if cls in _TEMPORAL:
+            return self.place((_TEMPORAL[cls], cls, meta.format))
         if _is_array(cls):
             return self.place(("array", cls, _dtype(args, env)))
         if issubclass(cls, enum.Enum):
@@ -352,6 +357,18 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+def _is_type(tp: Any) -> bool:
+    """Whether it is a type or may stand for one; all else is an object that came in a type's place."""
+    if isinstance(tp, str):
+        return tp[:1].isidentifier()
+    return (
+        tp is None
+        or isinstance(tp, (type, TypeVar, dataclasses.InitVar))
+        or type(tp).__module__ in ("typing", "types", "typing_extensions")
+        or typing.get_origin(tp) is not None
+    )
 
 
 def _is_array(cls: type) -> bool:
