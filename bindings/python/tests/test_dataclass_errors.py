@@ -529,3 +529,18 @@ def test_what_is_no_argument():
     for options in ({"duplicates": "first"}, {"unknown": "x"}):
         with pytest.raises(slipring.InvalidOption):
             dataclass.load_from_bytes(Item, b"{}", **options)
+
+
+def test_a_validator_that_says_nothing_has_a_message():
+    """D3: nobody is helped by an empty text."""
+
+    def silent(value):
+        raise ValueError
+
+    @dataclasses.dataclass
+    class Cls:
+        a: int = field(metadata=meta(validate=[silent, (silent, "No.")]))
+
+    assert messages(Cls, {"a": 1}) == {"a": ["Invalid value.", "No."]}
+    posted = dataclasses.make_dataclass("Posted", [("a", int)], namespace={"__post_init__": lambda self: silent(self)})
+    assert messages(posted, {"a": 1}) == {"_schema": ["Invalid value."]}
