@@ -165,7 +165,22 @@ pub(super) struct Tag {
     pub(super) key: Held,
     pub(super) key_text: Box<[u8]>,
     pub(super) values: Box<[(Box<[u8]>, Id)]>,
+    /// Those that are no text: ints and booleans.
+    others: Box<[(Held, Id)]>,
     pub(super) message: Box<str>,
+}
+
+impl Tag {
+    /// The class of a value that is no text; `True` is not 1.
+    pub(super) fn of_other(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Id>> {
+        for &(other, id) in &self.others {
+            let other = other.bind(value.py());
+            if other.get_type().is(value.get_type()) && other.eq(value)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A node with validators and messages of its own.
@@ -416,14 +431,22 @@ impl<'py> Description<'py> {
             return Ok(None);
         }
         let tag = self.within(2)?;
-        let values: Vec<(Box<[u8]>, Id)> =
-            tag.each(1, |value| Ok((value.text(0)?.into_bytes().into(), value.id(1)?)))?;
-        let all: Vec<_> = values.iter().map(|(text, _)| String::from_utf8_lossy(text)).collect();
+        let (mut values, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        tag.each(1, |value| {
+            let (outer, id) = (value.object(0)?, value.id(1)?);
+            all.push(outer.str()?.to_string());
+            match outer.cast_exact::<PyString>() {
+                Ok(text) => values.push((text.to_str()?.as_bytes().into(), id)),
+                Err(_) => others.push((value.held(0)?, id)),
+            }
+            Ok(())
+        })?;
         let message = format!("Must be one of: {}.", all.join(", ")).into();
         Ok(Some(Tag {
             key: tag.held(0)?,
             key_text: tag.text(0)?.into_bytes().into(),
             values: values.into(),
+            others: others.into(),
             message,
         }))
     }

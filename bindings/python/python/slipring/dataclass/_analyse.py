@@ -291,14 +291,15 @@ class Nodes:
             if declared is not None:
                 raise TypeError(f"discriminator={declared!r} is for a union of at least two classes")
             return None
+        # By the type as well: True is 1.
         found: dict[str, dict[Any, int]] = collections.defaultdict(dict)
         counts: collections.Counter[str] = collections.Counter()
         for item in records:
             for field in self.made[self.bare(item)][4]:
                 node = self.made[self.bare(field[2])]
                 if node[0] == "choice":
-                    tags = [outer for _, outer in node[2]]
-                    if all(type(tag) is str for tag in tags):
+                    tags = [(type(outer), outer) for _, outer in node[2]]
+                    if all(kind in (str, int, bool) for kind, _ in tags):
                         found[field[1]].update({tag: item for tag in tags if tag not in found[field[1]]})
                         counts[field[1]] += len(tags)
         # Each class has the field, and no value stands for two of them.
@@ -308,12 +309,14 @@ class Nodes:
             if set(tags.values()) == set(records) and counts[key] == len(tags)
         ]
         if declared is None:
-            return (fitting[0], tuple(found[fitting[0]].items())) if fitting else None
+            if not fitting:
+                return None
+            declared = fitting[0]
         if declared not in fitting:
             raise TypeError(
                 f"discriminator={declared!r} names no field that tells the classes apart: give each a Literal of its own there"
             )
-        return declared, tuple(found[declared].items())
+        return declared, tuple((tag, item) for (_, tag), item in found[declared].items())
 
     def record(self, cls: type, args: tuple[Any, ...]) -> int:
         key = (cls, args, tuple(_order(arg) for arg in args))
