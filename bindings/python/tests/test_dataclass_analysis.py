@@ -122,3 +122,30 @@ def test_a_part_that_is_no_type_is_named():
     cls = dataclasses.make_dataclass("Odd", [("a", [int])])
     with pytest.raises(TypeError, match=r"\[<class 'int'>\] is no type that can be"):
         dataclass.load(cls, {})
+
+
+# --- types that are written in other ways ---
+
+
+def test_tuples_that_are_unpacked_in_tuples():
+    """D2: their types stand among the others."""
+    for tp in (tuple[int, *tuple[str, bool]], tuple[int, typing.Unpack[tuple[str, *tuple[bool]]]]):
+        assert dataclass.load(tp, [1, "a", True]) == (1, "a", True)
+        assert dataclass.dump_to_bytes(tp, (1, "a", True)) == b'[1,"a",true]'
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, [1, ["a", True]])
+    assert dataclass.load(tuple[*tuple[int, ...]], [1, 2, 3]) == (1, 2, 3)
+    for tp in (tuple[*tuple[()]], tuple[()], typing.Tuple[()]):
+        assert dataclass.load(tp, []) == ()
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, [1])
+    for tp in (tuple, typing.Tuple):
+        assert dataclass.load(tp, [1, "a"]) == (1, "a")
+
+
+def test_tuples_with_an_open_middle_have_no_plan():
+    """D2: said, and not read as another type."""
+    types = typing.TypeVarTuple("types")
+    for tp in (tuple[int, *tuple[str, ...]], tuple[*tuple[str, ...], int], tuple[int, typing.Unpack[tuple[str, ...]]], tuple[*types]):
+        with pytest.raises(TypeError, match="any number of a tuple's items"):
+            dataclass.load(tp, [1, "a"])

@@ -212,7 +212,9 @@ class Nodes:
         if _fields.is_class(cls):
             return self.record(cls, tuple(self.closed(arg, env) for arg in args))
         if issubclass(cls, tuple):
-            return self.tuple(cls, args, env)
+            # Of tuple[()] there are no arguments either.
+            is_empty = origin is tuple and not args and tp is not typing.Tuple
+            return self.tuple(cls, ((),) if is_empty else args, env)
         inner = args or (Any, Any)
         if cls in _LISTS:
             return self.container("list", inner[0], env)
@@ -234,6 +236,7 @@ class Nodes:
         return place
 
     def tuple(self, cls: type, args: tuple[Any, ...], env: dict[Any, Any]) -> int:
+        args = _unpacked(args)
         place = self.place()
         names = getattr(cls, "_fields", None)
         if names is not None:
@@ -414,6 +417,26 @@ def _alternatives(tp: Any, env: dict[Any, Any]) -> list[Any]:
     if origin is typing.Union or origin is types.UnionType:
         return [flat for arg in typing.get_args(tp) for flat in _alternatives(arg, env)]
     return [tp]
+
+
+def _unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A tuple's types, with those of tuples that are unpacked among them in their place."""
+    flat: list[Any] = []
+    for arg in args:
+        inner = arg
+        if typing.get_origin(arg) is typing.Unpack:
+            inner = typing.get_args(arg)[0]
+        elif not getattr(arg, "__unpacked__", False):
+            flat.append(arg)
+            continue
+        items = _unpacked(typing.get_args(inner))
+        if typing.get_origin(inner) is not tuple or (... in items and len(args) > 1):
+            raise TypeError(
+                f"{arg!r} stands for any number of a tuple's items: give tuple[T, ...] of one type, or each of the types"
+            )
+        flat.extend(() if items == ((),) else items)
+    # Nothing is left of tuple[*tuple[()]], which is not any tuple.
+    return tuple(flat) if flat or not args else ((),)
 
 
 def _choices(outers: Any) -> str:
