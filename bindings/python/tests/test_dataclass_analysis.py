@@ -149,3 +149,86 @@ def test_tuples_with_an_open_middle_have_no_plan():
     for tp in (tuple[int, *tuple[str, ...]], tuple[*tuple[str, ...], int], tuple[int, typing.Unpack[tuple[str, ...]]], tuple[*types]):
         with pytest.raises(TypeError, match="any number of a tuple's items"):
             dataclass.load(tp, [1, "a"])
+
+
+@dataclasses.dataclass
+class Chain:
+    n: int
+    next: typing.Optional[typing.Self] = None
+    more: list[typing.Self] = field(default_factory=list)
+    boxed: Box[list[typing.Self]] | None = None
+
+
+@dataclasses.dataclass
+class Longer(Chain):
+    extra: str = ""
+
+
+@dataclasses.dataclass
+class Holder(typing.Generic[T]):
+    value: T
+    next: typing.Self | None = None
+
+
+class Link(typing.NamedTuple):
+    n: int
+    next: typing.Optional[typing.Self] = None
+    named: Link | None = None
+
+
+def test_self_is_the_class_itself():
+    """D2: in Optional, containers and forms of other classes; of a class that derives, that one."""
+    for cls in (Chain, Longer):
+        chain = cls(1, cls(2), [cls(3)], Box([cls(4)]))
+        assert dataclass.load(cls, dataclass.dump(chain)) == chain
+        assert dataclass.load_from_bytes(cls, dataclass.dump_to_bytes(chain)) == chain
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(Longer, {"n": 1, "next": {"n": 2, "extra": 5}, "boxed": {"inner": [{"n": "x"}]}})
+    assert caught.value.messages == {
+        "next": {"extra": ["Not a valid string."]},
+        "boxed": {"inner": {"0": {"n": ["Not a valid integer."]}}},
+    }
+    held = Holder(A_DAY, Holder(A_DAY))
+    assert dataclass.load(Holder[dt.date], dataclass.dump(Holder[dt.date], held)) == held
+    with pytest.raises(dataclass.ValidationError):
+        dataclass.load(Holder[dt.date], {"value": "2026-01-01", "next": {"value": 5}})
+    with pytest.raises(TypeError, match="Self is no type"):
+        dataclass.load(list[typing.Self], [])
+
+
+def test_named_tuples_may_contain_themselves():
+    """D2."""
+    link = Link(1, Link(2), Link(3, Link(4)))
+    assert dataclass.load(Link, dataclass.dump(Link, link)) == link
+    assert dataclass.load_from_bytes(Link, dataclass.dump_to_bytes(Link, link)) == link
+
+
+@dataclasses.dataclass
+class Given(typing.Generic[T]):
+    a: dataclasses.InitVar["typing.Optional[int]"]
+    b: dataclasses.InitVar[list["Color"]]
+    c: dataclasses.InitVar["T"]
+    seen: typing.Any = None
+
+    def __post_init__(self, a, b, c):
+        self.seen = (a, b, c)
+
+
+@dataclasses.dataclass
+class GivenToo(Given[dt.date]):
+    d: dataclasses.InitVar["int"] = 0
+
+    def __post_init__(self, a, b, c, d):
+        self.seen = (a, b, c, d)
+
+
+def test_names_within_an_initvar():
+    """D2: Python leaves them as they are written."""
+    assert dataclass.load(Given[int], {"a": None, "b": ["red"], "c": 2}).seen == (None, [Color.RED], 2)
+    assert dataclass.load(GivenToo, {"a": 1, "b": [], "c": "2026-01-01", "d": 3}).seen == (1, [], A_DAY, 3)
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load(GivenToo, {"a": "x", "b": ["green"], "c": 1, "d": "1"})
+    assert list(caught.value.messages) == ["a", "b", "c", "d"]
+    unknown = dataclasses.make_dataclass("Unknown", [("a", dataclasses.InitVar["Nobody"])])
+    with pytest.raises(TypeError, match="'Nobody'"):
+        dataclass.load(unknown, {})

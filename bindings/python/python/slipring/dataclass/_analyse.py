@@ -14,6 +14,8 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
+import operator
 import sys
 import types
 import typing
@@ -141,6 +143,8 @@ class Nodes:
             return self.add(inner, env, meta)
         if isinstance(tp, TypeVar):
             return self.variable(tp, env, meta)
+        if tp is typing.Self and tp in env:
+            return self.add(env[tp], {}, meta)
         if isinstance(tp, typing.NewType):
             return self.add(tp.__supertype__, env, meta)
         if isinstance(tp, getattr(typing, "TypeAliasType", ())) or type(tp).__name__ == "TypeAliasType":
@@ -181,9 +185,11 @@ class Nodes:
         return self.add(Any if bound is None else bound, env, meta)
 
     def closed(self, tp: Any, env: dict[Any, Any]) -> Any:
-        """The type without variables, where they stand for something."""
-        if isinstance(tp, TypeVar):
+        """The type without variables and Self, where they stand for something."""
+        if isinstance(tp, TypeVar) or tp is typing.Self:
             return env.get(tp, tp)
+        if typing.Self in env and _has_self(tp):
+            return _with_args(tp, tuple(self.closed(arg, env) for arg in tp.__args__))
         free = getattr(tp, "__parameters__", ())
         if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
             return tp
@@ -236,22 +242,33 @@ class Nodes:
         return place
 
     def tuple(self, cls: type, args: tuple[Any, ...], env: dict[Any, Any]) -> int:
+        if hasattr(cls, "_fields"):
+            return self.named(cls, tuple(self.closed(arg, env) for arg in args))
+        if cls is not tuple:
+            raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: annotate the field with tuple")
         args = _unpacked(args)
         place = self.place()
-        names = getattr(cls, "_fields", None)
-        if names is not None:
-            inner = dict(zip(_fields.parameters(cls), (self.closed(arg, env) for arg in args)))
-            hints = _fields.hints(cls, inner)
-            items = tuple(self.add(*hints.get(name, (Any, {})), _EMPTY) for name in names)
-            required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
-            self.made[place] = ("tuple", items, cls, required)
-        elif cls is not tuple:
-            raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: annotate the field with tuple")
-        elif not args or (len(args) == 2 and args[1] is ...):
+        if not args or (len(args) == 2 and args[1] is ...):
             self.made[place] = ("tuple_of", self.add(args[0] if args else Any, env, _EMPTY))
         else:
             args = () if args == ((),) else args
             self.made[place] = ("tuple", tuple(self.add(arg, env, _EMPTY) for arg in args), None, len(args))
+        return place
+
+    def named(self, cls: type, args: tuple[Any, ...]) -> int:
+        """A NamedTuple."""
+        place, known = self.form(cls, args)
+        if known:
+            return place
+        names = cls._fields  # type: ignore[attr-defined]
+        hints = _fields.hints(cls, dict(zip(_fields.parameters(cls), args)))
+        own = {typing.Self: cls[args] if args else cls}  # type: ignore[index]
+        items = []
+        for name in names:
+            hint, env = hints.get(name, (Any, {}))
+            items.append(self.add(hint, env | own, _EMPTY))
+        required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
+        self.made[place] = ("tuple", tuple(items), cls, required)
         return place
 
     def union(self, args: tuple[Any, ...], env: dict[Any, Any], meta: Meta) -> int:
@@ -321,13 +338,21 @@ class Nodes:
             )
         return declared, tuple((tag, item) for (_, tag), item in found[declared].items())
 
-    def record(self, cls: type, args: tuple[Any, ...]) -> int:
+    def form(self, cls: type, args: tuple[Any, ...]) -> tuple[int, bool]:
+        """The place of a class in one of its forms, and whether it is known there: it may contain itself."""
         key = (cls, args, tuple(_order(arg) for arg in args))
         if key in self.classes:
-            return self.classes[key]
+            return self.classes[key], True
         if sum(known is cls for known, *_ in self.classes) >= FORMS:
             raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
-        place = self.classes[key] = self.place()
+        self.classes[key] = self.place()
+        return self.classes[key], False
+
+    def record(self, cls: type, args: tuple[Any, ...]) -> int:
+        place, known = self.form(cls, args)
+        if known:
+            return place
+        own = {typing.Self: cls[args] if args else cls}  # type: ignore[index]
         env = dict(zip(_fields.parameters(cls), args))
         options = of(cls)
         found = _fields.fields(cls, env)
@@ -344,7 +369,7 @@ class Nodes:
                 (
                     sys.intern(field.name),
                     sys.intern(key_outside),
-                    self.add(field.type, owner, field.meta),
+                    self.add(field.type, owner | own, field.meta),
                     *field.default,
                     sys.intern(field.argument),
                     (field.init, field.set, field.stored, field.required),
@@ -363,6 +388,20 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+def _has_self(tp: Any) -> bool:
+    args = getattr(tp, "__args__", ())
+    return isinstance(args, tuple) and any(arg is typing.Self or _has_self(arg) for arg in args)
+
+
+def _with_args(tp: Any, args: tuple[Any, ...]) -> Any:
+    """The same type of others."""
+    if isinstance(tp, types.UnionType):
+        return functools.reduce(operator.or_, args)
+    if isinstance(tp, types.GenericAlias):
+        return types.GenericAlias(tp.__origin__, args)
+    return tp.copy_with(args)
 
 
 def _is_type(tp: Any) -> bool:
