@@ -232,3 +232,57 @@ def test_names_within_an_initvar():
     unknown = dataclasses.make_dataclass("Unknown", [("a", dataclasses.InitVar["Nobody"])])
     with pytest.raises(TypeError, match="'Nobody'"):
         dataclass.load(unknown, {})
+
+
+# --- what is said of types ---
+
+
+@pytest.mark.parametrize(
+    ("tp", "said"),
+    [
+        (list[D], {"places": 1}),
+        (str, {"format": "%d"}),
+        (str, {"by": "name"}),
+        (typing.Optional[int], {"rounding": decimal.ROUND_UP}),
+        (typing.Literal[Color.RED], {"by": "name"}),
+        (dt.timedelta, {"format": "%H"}),
+        (typing.Any, {"places": 1}),
+        (int | str, {"format": "%d"}),
+        (typing.Optional[Order], {"discriminator": "id"}),
+        (dict[str, dt.date], {"format": "%d"}),
+        (list[typing.Annotated[D, Meta(places=1)]], {"places": 2}),
+    ],
+)
+def test_options_that_fit_nothing_are_refused(tp, said):
+    """R9: of a field, and in Annotated; those that are about what is within say where they go."""
+    (name,) = said
+    cls = dataclasses.make_dataclass("Cls", [("a", tp, field(metadata=meta(**said)))])
+    with pytest.raises(TypeError, match=f"Cls.a: {name}= is for .* list\\[Annotated"):
+        dataclass.load(cls, {})
+    for annotated in (typing.Annotated[tp, Meta(**said)], list[typing.Annotated[tp, Meta(**said)]]):
+        with pytest.raises(TypeError, match=f"{name}= is for"):
+            dataclass.load(annotated, [])
+
+
+@dataclasses.dataclass
+class Priced:
+    price: D = field(metadata=meta(places=1))
+
+
+@dataclasses.dataclass
+class Amount(typing.Generic[T]):
+    of: T = field(metadata=meta(places=1, format="%d"))
+
+
+def test_options_that_fit_one_type_of_several_stay():
+    """D2: of unions one member will do; of a type variable nobody knows what it stands for elsewhere."""
+    tp = typing.Annotated[D | str | None, Meta(places=1)]
+    assert dataclass.load(tp, "1.25") == D("1.2")
+    cent = typing.NewType("cent", D)
+    assert dataclass.load(typing.Annotated[typing.Optional[cent], Meta(places=1)], "1.25") == D("1.2")
+    assert dataclass.load(Amount[D], {"of": "1.25"}).of == D("1.2")
+    assert dataclass.load(Amount[int], {"of": 1}).of == 1
+    with pytest.raises(TypeError, match="places= is for"):
+        dataclass.load(typing.Annotated[Priced, Meta(places=2)], {})
+    with pytest.raises(TypeError, match="give both"):
+        dataclass.load(typing.Annotated[D, Meta(rounding=decimal.ROUND_UP)], "1")

@@ -34,6 +34,14 @@ KEPT = 512
 FORMS = 64
 
 _EMPTY = Meta()
+#: What is said of some types only.
+_FITS = {
+    "places": "a Decimal",
+    "rounding": "a Decimal",
+    "format": "datetime, date and time",
+    "by": "an Enum",
+    "discriminator": "a union of at least two classes",
+}
 #: By type; of types that are equal but for the order of something in them the one that was asked for last.
 _plans: dict[Any, Any] = {}
 #: By type and order.
@@ -127,6 +135,8 @@ class Nodes:
         self.made: list[Any] = []
         self.classes: dict[Any, int] = {}
         self.unions: list[tuple[int, tuple[int, ...], str | None]] = []
+        #: What is said of the type at hand and has found what it is about.
+        self.used: set[str] = set()
 
     def place(self, node: Any = None) -> int:
         self.made.append(node)
@@ -137,10 +147,16 @@ class Nodes:
         origin = typing.get_origin(tp)
         if origin is typing.Annotated:
             inner, *extras = typing.get_args(tp)
+            said: set[str] = set()
             for extra in extras:
                 if isinstance(extra, Meta):
                     meta = meta.over(extra)
-            return self.add(inner, env, meta)
+                    said |= _said(extra)
+            outer, self.used = self.used, set()
+            place = self.add(inner, env, meta)
+            self.check_used(said, tp)
+            self.used |= outer
+            return place
         if isinstance(tp, TypeVar):
             return self.variable(tp, env, meta)
         if tp is typing.Self and tp in env:
@@ -163,17 +179,38 @@ class Nodes:
             return self.union(typing.get_args(tp), env, meta)
         if origin is typing.Literal:
             return self.checked(meta, lambda: self.place(_literal(typing.get_args(tp))))
+        if _is_bare(meta):
+            # Without a detour: types within types are as many calls deep.
+            return self.plain(tp, origin, env, meta)
         return self.checked(meta, lambda: self.plain(tp, origin, env, meta))
 
     def checked(self, meta: Meta, make: Any) -> int:
         """What ``make`` makes, with validators and messages around it."""
-        if not meta.validate and meta.none is None and meta.invalid is None:
+        if _is_bare(meta):
             return make()
         place = self.place()
         self.made[place] = ("checked", make(), meta.validate, meta.none, meta.invalid)
         return place
 
+    def part(self, tp: Any, env: dict[Any, Any], meta: Meta = _EMPTY, where: Any = None) -> int:
+        """The node of a type within another one; what is said of that one ends here."""
+        outer, self.used = self.used, set()
+        place = self.add(tp, env, meta)
+        self.check_used(_said(meta), where)
+        self.used = outer
+        return place
+
+    def check_used(self, said: set[str], where: Any) -> None:
+        """All that is said must be about something."""
+        for name in sorted(said - self.used):
+            raise TypeError(
+                f"{where}: {name}= is for {_FITS[name]}; "
+                f"of what a container holds say it there, as in list[Annotated[T, Meta({name}=...)]]"
+            )
+
     def variable(self, variable: TypeVar, env: dict[Any, Any], meta: Meta) -> int:
+        # It may be of this form of its class only that nothing fits.
+        self.used |= _said(meta)
         if variable in env and env[variable] is not variable:
             return self.add(env[variable], {}, meta)
         if variable.__constraints__:
@@ -204,16 +241,21 @@ class Nodes:
         if leaf is not None:
             return self.place((leaf,))
         if tp is decimal.Decimal:
+            if meta.places is None and meta.rounding is not None:
+                raise TypeError("rounding= is for a Decimal with places=: give both")
+            self.used |= {"places", "rounding"}
             step = None if meta.places is None else decimal.Decimal((0, (1,), -meta.places))
             return self.place(("decimal", step, meta.rounding))
         cls = origin if origin is not None else tp
         if not isinstance(cls, type):
             raise TypeError(f"{tp!r} is no type that can be dumped and loaded")
         if cls in _TEMPORAL:
+            self.used.add("format")
             return self.place((_TEMPORAL[cls], cls, meta.format))
         if _is_array(cls):
             return self.place(("array", cls, _dtype(args, env)))
         if issubclass(cls, enum.Enum):
+            self.used.add("by")
             return self.place(_enumeration(cls, meta))
         if _fields.is_class(cls):
             return self.record(cls, tuple(self.closed(arg, env) for arg in args))
@@ -230,7 +272,7 @@ class Nodes:
             return self.container("frozenset", inner[0], env)
         if cls in _DICTS:
             place = self.place()
-            self.made[place] = ("dict", self.add(inner[0], env, _EMPTY), self.add(inner[1], env, _EMPTY))
+            self.made[place] = ("dict", self.part(inner[0], env), self.part(inner[1], env))
             return place
         raise TypeError(
             f"{cls.__qualname__} is no type that can be dumped and loaded: make it a dataclass, or annotate the field with Any"
@@ -238,7 +280,7 @@ class Nodes:
 
     def container(self, kind: str, inner: Any, env: dict[Any, Any]) -> int:
         place = self.place()
-        self.made[place] = (kind, self.add(inner, env, _EMPTY))
+        self.made[place] = (kind, self.part(inner, env))
         return place
 
     def tuple(self, cls: type, args: tuple[Any, ...], env: dict[Any, Any]) -> int:
@@ -249,10 +291,10 @@ class Nodes:
         args = _unpacked(args)
         place = self.place()
         if not args or (len(args) == 2 and args[1] is ...):
-            self.made[place] = ("tuple_of", self.add(args[0] if args else Any, env, _EMPTY))
+            self.made[place] = ("tuple_of", self.part(args[0] if args else Any, env))
         else:
             args = () if args == ((),) else args
-            self.made[place] = ("tuple", tuple(self.add(arg, env, _EMPTY) for arg in args), None, len(args))
+            self.made[place] = ("tuple", tuple(self.part(arg, env) for arg in args), None, len(args))
         return place
 
     def named(self, cls: type, args: tuple[Any, ...]) -> int:
@@ -266,7 +308,7 @@ class Nodes:
         items = []
         for name in names:
             hint, env = hints.get(name, (Any, {}))
-            items.append(self.add(hint, env | own, _EMPTY))
+            items.append(self.part(hint, env | own))
         required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
         self.made[place] = ("tuple", tuple(items), cls, required)
         return place
@@ -286,6 +328,7 @@ class Nodes:
 
     def alternatives(self, args: list[Any], env: dict[Any, Any], meta: Meta) -> int:
         place = self.place()
+        self.used.add("discriminator")
         inner = dataclasses.replace(meta, validate=None, none=None, invalid=None)
         items = tuple(self.add(arg, env, inner) for arg in args)
         self.made[place] = ("union", items, None)
@@ -369,7 +412,7 @@ class Nodes:
                 (
                     sys.intern(field.name),
                     sys.intern(key_outside),
-                    self.add(field.type, owner | own, field.meta),
+                    self.part(field.type, owner | own, field.meta, f"{cls.__qualname__}.{field.name}"),
                     *field.default,
                     sys.intern(field.argument),
                     (field.init, field.set, field.stored, field.required),
@@ -388,6 +431,16 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+def _said(meta: Meta) -> set[str]:
+    """What is said that not every type is about."""
+    return {name for name in _FITS if getattr(meta, name) is not None}
+
+
+def _is_bare(meta: Meta) -> bool:
+    """Whether it has neither validators nor messages."""
+    return not meta.validate and meta.none is None and meta.invalid is None
 
 
 def _has_self(tp: Any) -> bool:
