@@ -286,3 +286,44 @@ def test_options_that_fit_one_type_of_several_stay():
         dataclass.load(typing.Annotated[Priced, Meta(places=2)], {})
     with pytest.raises(TypeError, match="give both"):
         dataclass.load(typing.Annotated[D, Meta(rounding=decimal.ROUND_UP)], "1")
+
+
+class Row(typing.NamedTuple):
+    a: int
+    order: Order
+
+
+@pytest.mark.parametrize(
+    ("inner", "says"),
+    [
+        (Order, "Order has no hash: make it frozen"),
+        (typing.Optional[Order], "Order has no hash"),
+        (typing.Annotated[Order, Meta(invalid="No.")], "Order has no hash"),
+        (tuple[int, Order], "Order has no hash"),
+        (Row, "Order has no hash"),
+        (Frozen | Order, "Order has no hash"),
+        (list[int], "a list has no hash: annotate a tuple"),
+        (tuple[set[int], ...], "a set has no hash: annotate a frozenset"),
+        (typing.TypedDict("Movie", {"name": str}), "Movie is a dict"),
+    ],
+)
+def test_what_has_no_hash_is_refused_in_sets(inner, says):
+    """R9: no data could be right."""
+    for tp in (set[inner], frozenset[inner], list[set[inner]], typing.AbstractSet[inner]):
+        with pytest.raises(TypeError, match=says + ".* in a set"):
+            dataclass.load(tp, [])
+    with pytest.raises(TypeError, match=says + ".*a key of a dict"):
+        dataclass.load(dict[inner, int], {})
+
+
+@dataclasses.dataclass(eq=False)
+class Tree:
+    children: set[Tree] = field(default_factory=set)
+
+
+def test_what_has_a_hash_is_taken_in_sets():
+    """D2: frozen, by identity, and a class that contains a set of itself."""
+    assert dataclass.load(set[Frozen], [{"id": 1}, {"id": 1}]) == {Frozen(1)}
+    assert dataclass.load(set[tuple[Frozen | None, int]], [[None, 1]]) == {(None, 1)}
+    assert len(dataclass.load(Tree, {"children": [{}, {}]}).children) == 2
+    assert dataclass.load(set[frozenset[int]], [[1]]) == {frozenset({1})}

@@ -33,6 +33,8 @@ KEPT = 512
 #: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
 FORMS = 64
 
+_WITHOUT_HASH = {"list": "a list", "set": "a set", "dict": "a dict", "array": "an array"}
+
 _EMPTY = Meta()
 #: What is said of some types only.
 _FITS = {
@@ -135,6 +137,8 @@ class Nodes:
         self.made: list[Any] = []
         self.classes: dict[Any, int] = {}
         self.unions: list[tuple[int, tuple[int, ...], str | None]] = []
+        #: Sets and dicts, whose items and keys must have a hash.
+        self.hashed: list[int] = []
         #: What is said of the type at hand and has found what it is about.
         self.used: set[str] = set()
 
@@ -272,6 +276,7 @@ class Nodes:
             return self.container("frozenset", inner[0], env)
         if cls in _DICTS:
             place = self.place()
+            self.hashed.append(place)
             self.made[place] = ("dict", self.part(inner[0], env), self.part(inner[1], env))
             return place
         raise TypeError(
@@ -280,6 +285,8 @@ class Nodes:
 
     def container(self, kind: str, inner: Any, env: dict[Any, Any]) -> int:
         place = self.place()
+        if kind != "list":
+            self.hashed.append(place)
         self.made[place] = (kind, self.part(inner, env))
         return place
 
@@ -339,7 +346,28 @@ class Nodes:
         """All nodes. Of unions the discriminators are found last: their classes may be ones that contain them."""
         for place, items, declared in self.unions:
             self.made[place] = ("union", items, self.discriminator(items, declared))
+        for place in self.hashed:
+            found = self.without_hash(self.made[place][1], set())
+            if found is not None:
+                role = "a key of a dict" if self.made[place][0] == "dict" else "in a set"
+                raise TypeError(f"{found}, and can't be {role}")
         return tuple(self.made)
+
+    def without_hash(self, item: int, seen: set[int]) -> str | None:
+        """What in a node keeps its objects from having a hash, and what to do."""
+        if item in seen:
+            return None
+        seen.add(item)
+        node = self.made[self.bare(item)]
+        kind = node[0]
+        if kind == "class" and node[2] == _fields.DICT:
+            return f"{node[1].__qualname__} is a dict, which has no hash: make it a NamedTuple"
+        if kind == "class" and node[1].__hash__ is None:
+            return f"{node[1].__qualname__} has no hash: make it frozen"
+        if kind in _WITHOUT_HASH:
+            return f"{_WITHOUT_HASH[kind]} has no hash: {'annotate a tuple' if kind != 'set' else 'annotate a frozenset'}"
+        inner = node[1] if kind in ("tuple", "union") else node[1:2] if kind in ("tuple_of", "optional") else ()
+        return next((found for one in inner if (found := self.without_hash(one, seen)) is not None), None)
 
     def bare(self, item: int) -> int:
         """The node within validators and messages."""
