@@ -327,3 +327,28 @@ def test_what_has_a_hash_is_taken_in_sets():
     assert dataclass.load(set[tuple[Frozen | None, int]], [[None, 1]]) == {(None, 1)}
     assert len(dataclass.load(Tree, {"children": [{}, {}]}).children) == 2
     assert dataclass.load(set[frozenset[int]], [[1]]) == {frozenset({1})}
+
+
+# --- what is made already ---
+
+
+@dataclasses.dataclass
+class Sub(Order):
+    pass
+
+
+def test_objects_of_the_very_class_are_taken_as_they_are():
+    """D2: at any depth, in unions, with validators; those of a class that derives are refused."""
+    order = Order("unchecked")
+    assert dataclass.load(Order, order) is order
+    assert dataclass.load(typing.Optional[Order], order) is order
+    assert dataclass.load(list[Order], [order, {"id": 2}]) == [order, Order(2)]
+    assert dataclass.load(Order | Sub, Sub(1)) == Sub(1)
+    sub = Sub(1)
+    assert dataclass.load(Sub | Order | int, sub) is sub
+    assert dataclass.load(Box[Order], Box(1)) == Box(1)
+    checked = typing.Annotated[Order, Meta(validate=(lambda order: order.id == 1, "No."))]
+    assert dataclass.load(checked, Order(1)) == Order(1)
+    for tp, given in [(checked, Order(2)), (Order, Sub(1)), (Order, Frozen(1)), (list[Order], [1])]:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, given)
