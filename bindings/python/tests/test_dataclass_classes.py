@@ -13,6 +13,7 @@ import pytest
 from test_dataclass import U, Color, Inner, Movie, Point, there_and_back
 
 from slipring import dataclass
+from slipring.dataclass import _fields
 
 D = decimal.Decimal
 T = typing.TypeVar("T")
@@ -235,6 +236,36 @@ def test_classes_that_do_more_are_made_by_a_call():
     assert seen == [("a", 1), "called", "new"]
     assert dataclass.load(Property, {"a": 3}).a == 6
     assert dataclass.dump(Property(3)) == {"a": 6}
+
+
+def test_an_init_of_its_own_is_called_where_its_code_has_no_file():
+    """D2: under ``exec`` and ``python -c`` all code comes from ``<string>``, as that of dataclasses does."""
+    scope = {"dataclasses": dataclasses}
+    source = """
+@dataclasses.dataclass
+class Own:
+    x: int
+    def __init__(self, x):
+        self.x = x * 2
+
+@dataclasses.dataclass
+class Generated:
+    x: int
+
+def make():
+    @dataclasses.dataclass
+    class Inner:
+        x: int
+        def __init__(self, x):
+            self.x = x * 3
+    return Inner
+"""
+    exec(source, scope)  # noqa: S102
+    assert dataclass.load(scope["Own"], {"x": 2}).x == scope["Own"](2).x == 4
+    assert dataclass.load_from_bytes(scope["make"](), b'{"x": 2}').x == 6
+    assert dataclass.load(scope["Generated"], {"x": 2}) == scope["Generated"](2)
+    ways = {name: _fields.way(cls, [])[0] for name, cls in (("own", scope["Own"]), ("generated", scope["Generated"]))}
+    assert ways == {"own": _fields.CALLED, "generated": _fields.FILLED}
 
 
 def test_attributes_that_are_computed_are_read():

@@ -565,3 +565,18 @@ def test_a_lone_surrogate_is_told_in_our_words():
     with pytest.raises(slipring.EncodeError, match="lone surrogate") as caught:
         dataclass.dump_to_bytes(str, "\ud800")
     assert "UnicodeEncodeError" not in str(caught.value) and "surrogates=" not in caught.value.hint
+
+
+def test_a_validator_that_says_nothing_has_a_message():
+    """D3: nobody is helped by an empty text."""
+
+    def silent(value):
+        raise ValueError
+
+    @dataclasses.dataclass
+    class Cls:
+        a: int = field(metadata=meta(validate=[silent, (silent, "No.")]))
+
+    assert messages(Cls, {"a": 1}) == {"a": ["Invalid value.", "No."]}
+    posted = dataclasses.make_dataclass("Posted", [("a", int)], namespace={"__post_init__": lambda self: silent(self)})
+    assert messages(posted, {"a": 1}) == {"_schema": ["Invalid value."]}

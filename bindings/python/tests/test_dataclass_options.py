@@ -143,6 +143,40 @@ def test_discriminators():
     assert dataclass.load(Expr, {"kind": "neg", "of": {"kind": "num", "n": 1}}) == Neg("neg", Num("num", 1))
 
 
+def test_numbers_and_booleans_tell_classes_apart():
+    """D2: as text does; True is not 1."""
+
+    @dataclasses.dataclass
+    class One:
+        v: typing.Literal[1, "one"]
+        a: int = 0
+
+    @dataclasses.dataclass
+    class Two:
+        v: typing.Literal[True, 2]
+        a: int = 0
+
+    declared = typing.Annotated[typing.Union[One, Two], Meta(discriminator="v")]
+    for tp in (declared, typing.Union[One, Two]):
+        for value in (One(1, 5), One("one"), Two(True), Two(2, 5)):
+            plain = dataclass.dump(tp, value)
+            assert dataclass.load(tp, plain) == value == dataclass.load(tp, dict(reversed(plain.items())))
+            assert dataclass.load_from_bytes(tp, dataclass.dump_to_bytes(tp, value)) == value
+        for bad, messages in [
+            ({"v": 3}, {"v": ["Must be one of: 1, one, True, 2."]}),
+            ({"v": 1.0}, {"v": ["Must be one of: 1, one, True, 2."]}),
+            ({"a": 1}, {"v": ["Missing data for required field."]}),
+            ({"v": 2, "a": "x"}, {"a": ["Not a valid integer."]}),
+        ]:
+            for load in (dataclass.load, lambda tp, bad: dataclass.load_from_bytes(tp, json.dumps(bad))):
+                with pytest.raises(dataclass.ValidationError) as caught:
+                    load(tp, bad)
+                assert caught.value.messages == messages
+        with slipring.create(anonymous=True) as ring:
+            dataclass.to_frame(ring.producer(), Two(2, 5), tp)
+            assert dataclass.from_frame(tp, ring.consumer().recv(1)) == Two(2, 5)
+
+
 @dataclasses.dataclass
 class Num:
     kind: typing.Literal["num"]

@@ -128,7 +128,9 @@ pub(super) fn of_exception(py: Python<'_>, error: PyErr) -> Result<Errors, Box<F
     if !error.is_instance_of::<PyValueError>(py) {
         return Err(error.into());
     }
-    Ok(Errors::Said(vec![value.str()?.into_any().unbind()]))
+    let said = value.str()?;
+    let said = if said.is_empty()? { PyString::new(py, REFUSED) } else { said };
+    Ok(Errors::Said(vec![said.into_any().unbind()]))
 }
 
 /// Gathers what is wrong with the parts of a value.

@@ -242,6 +242,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
                 return self.dict(plan, *key, *inner, item, depth);
             }
+            (Node::Class(class), Kind::Other) if self.is_made(class, item) => {
+                return self.source.take(item);
+            }
             (Node::Class(class), _) if self.is_map(item, kind) => {
                 return self.class(plan, class, item, depth);
             }
@@ -316,6 +319,14 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     }
 
     // --- classes ---
+
+    /// Whether an item is an object of the very class already.
+    fn is_made(&self, class: &Class, item: S::Item) -> bool {
+        let is_so = |object: Borrowed<'_, '_, PyAny>| {
+            object.get_type().as_ptr() == class.class.as_ptr() && !class.is_dict()
+        };
+        self.source.as_object(item).is_some_and(is_so)
+    }
 
     fn class(
         &mut self,

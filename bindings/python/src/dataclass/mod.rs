@@ -237,8 +237,13 @@ pub(crate) mod _dataclass {
 
     /// The plan of a type from its description, for ``slipring/dataclass/_analyse.py``.
     #[pyfunction]
-    fn compile(target: &Bound<'_, PyAny>, nodes: &Bound<'_, PyTuple>, root: u32) -> PyResult<Plan> {
-        Plan::compile(target, nodes, root)
+    fn compile(
+        target: &Bound<'_, PyAny>,
+        nodes: &Bound<'_, PyTuple>,
+        root: u32,
+        is_ordered: bool,
+    ) -> PyResult<Plan> {
+        Plan::compile(target, nodes, root, is_ordered)
     }
 
     /// The object as dicts, lists, str, numbers, True, False and None.

@@ -165,7 +165,22 @@ pub(super) struct Tag {
     pub(super) key: Held,
     pub(super) key_text: Box<[u8]>,
     pub(super) values: Box<[(Box<[u8]>, Id)]>,
+    /// Those that are no text: ints and booleans.
+    others: Box<[(Held, Id)]>,
     pub(super) message: Box<str>,
+}
+
+impl Tag {
+    /// The class of a value that is no text; `True` is not 1.
+    pub(super) fn of_other(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Id>> {
+        for &(other, id) in &self.others {
+            let other = other.bind(value.py());
+            if other.get_type().is(value.get_type()) && other.eq(value)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A node with validators and messages of its own.
@@ -186,6 +201,8 @@ pub(super) struct Plan {
     /// Holds what the nodes refer to. It is never let go of while there is a plan: a class that refers to its plan lets
     /// go of that when it is garbage.
     description: Py<PyTuple>,
+    /// The type has an order that `==` passes over: equal ones may have another plan.
+    pub(super) is_ordered: bool,
     /// Nothing in it calls code of others.
     pub(super) is_quiet: bool,
     /// Bytes of JSON that were written last: as many may be written next.
@@ -238,6 +255,7 @@ impl Plan {
         target: &Bound<'_, PyAny>,
         description: &Bound<'_, PyTuple>,
         root: Id,
+        is_ordered: bool,
     ) -> PyResult<Self> {
         let count = description.len();
         let nodes: Vec<_> = description
@@ -259,6 +277,7 @@ impl Plan {
             root,
             target: target.clone().unbind(),
             description: description.clone().unbind(),
+            is_ordered,
             is_quiet,
             wrote: AtomicUsize::new(0),
         };
@@ -412,14 +431,22 @@ impl<'py> Description<'py> {
             return Ok(None);
         }
         let tag = self.within(2)?;
-        let values: Vec<(Box<[u8]>, Id)> =
-            tag.each(1, |value| Ok((value.text(0)?.into_bytes().into(), value.id(1)?)))?;
-        let all: Vec<_> = values.iter().map(|(text, _)| String::from_utf8_lossy(text)).collect();
+        let (mut values, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        tag.each(1, |value| {
+            let (outer, id) = (value.object(0)?, value.id(1)?);
+            all.push(outer.str()?.to_string());
+            match outer.cast_exact::<PyString>() {
+                Ok(text) => values.push((text.to_str()?.as_bytes().into(), id)),
+                Err(_) => others.push((value.held(0)?, id)),
+            }
+            Ok(())
+        })?;
         let message = format!("Must be one of: {}.", all.join(", ")).into();
         Ok(Some(Tag {
             key: tag.held(0)?,
             key_text: tag.text(0)?.into_bytes().into(),
             values: values.into(),
+            others: others.into(),
             message,
         }))
     }

@@ -25,9 +25,36 @@ pub(super) fn of_type<'py>(target: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Pl
     }
     // Where there is no hash it is not there either.
     if let Ok(Some(found)) = in_book(target.py())?.get_item(target) {
-        return Ok(found.cast_into_exact::<Plan>()?);
+        let plan = found.cast_into_exact::<Plan>()?;
+        if !plan.get().is_ordered || has_order_of(plan.get().target.bind(target.py()), target)? {
+            return Ok(plan);
+        }
     }
     analyse(target)
+}
+
+/// Whether a type is another one in that order, too, in which the members of unions stand: `==` passes over it.
+fn has_order_of<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<bool> {
+    if a.is(b) {
+        return Ok(true);
+    }
+    if !a.get_type().is(b.get_type()) || !a.eq(b)? {
+        return Ok(false);
+    }
+    let name = intern!(a.py(), "__args__");
+    let (Some(a), Some(b)) = (a.getattr_opt(name)?, b.getattr_opt(name)?) else { return Ok(true) };
+    let (Ok(a), Ok(b)) = (a.cast_into::<PyTuple>(), b.cast_into::<PyTuple>()) else {
+        return Ok(true);
+    };
+    if a.len() != b.len() {
+        return Ok(false);
+    }
+    for (a, b) in a.iter().zip(&b) {
+        if !has_order_of(&a, &b)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What a class or one that it derives from has as its plan.
@@ -78,7 +105,7 @@ pub(super) fn untyped(py: Python<'_>) -> PyResult<Py<Plan>> {
     let plan = UNTYPED.get_or_try_init(py, || {
         let any = PyTuple::new(py, ["any"])?;
         let nodes = PyTuple::new(py, [any])?;
-        Py::new(py, Plan::compile(py.None().bind(py), &nodes, 0)?)
+        Py::new(py, Plan::compile(py.None().bind(py), &nodes, 0, false)?)
     })?;
     Ok(plan.clone_ref(py))
 }

@@ -255,8 +255,15 @@ impl<'py> Loader<'py, Plain<'py>> {
                     tag.values.iter().find(|(value, _)| **value == *text).map(|&(_, id)| id)
                 };
                 let key = tag.key.bind(self.py);
-                match self.source.tag_text(item, key, &tag.key_text, of_value)? {
-                    Some(Some(id)) => return self.node(plan, id, item, depth),
+                let found = match self.source.tag_text(item, key, &tag.key_text, of_value)? {
+                    Some(found) => found,
+                    None => match dict.get_item(key)? {
+                        Some(value) => tag.of_other(&value)?,
+                        None => None,
+                    },
+                };
+                match found {
+                    Some(id) => return self.node(plan, id, item, depth),
                     _ if fitting.iter().all(|&id| matches!(plan.bare(id), Node::Class(_))) => {
                         let message = match dict.contains(key)? {
                             true => Message::Owned(tag.message.clone()),

@@ -14,6 +14,8 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
+import operator
 import sys
 import types
 import typing
@@ -26,13 +28,26 @@ from ._options import Meta, of, renamed
 
 #: Plans are kept under this name on their class.
 PLAN = "__slipring_plan__"
-#: Plans of other types, such as list[Order]: so many at most.
+#: Plans of other types, such as list[Order]: so many at most, the latest.
 KEPT = 512
 #: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
 FORMS = 64
 
+_WITHOUT_HASH = {"list": "a list", "set": "a set", "dict": "a dict", "array": "an array"}
+
 _EMPTY = Meta()
+#: What is said of some types only.
+_FITS = {
+    "places": "a Decimal",
+    "rounding": "a Decimal",
+    "format": "datetime, date and time",
+    "by": "an Enum",
+    "discriminator": "a union of at least two classes",
+}
+#: By type; of types that are equal but for the order of something in them the one that was asked for last.
 _plans: dict[Any, Any] = {}
+#: By type and order.
+_ordered: dict[Any, Any] = {}
 
 _LEAVES: dict[Any, str] = {
     Any: "any",
@@ -69,22 +84,50 @@ def plan(tp: Any) -> Any:
         else:
             return found
     try:
-        found = _plans.get(tp)
+        order = _order(tp)
+        found = _ordered.get((tp, order)) if order else _plans.get(tp)
     except TypeError:
         # It has a part without a hash, such as a function's arguments in Annotated: it is analysed each time.
         return _compile(tp)
     if found is None:
         found = _compile(tp)
-        if len(_plans) >= KEPT:
-            _plans.clear()
-        _plans[tp] = found
+        if order:
+            _keep(_ordered, (tp, order), found)
+    _keep(_plans, tp, found)
+    return found
+
+
+def _keep(book: dict[Any, Any], key: Any, found: Any) -> None:
+    """The oldest goes for what is new."""
+    book[key] = found
+    while len(book) > KEPT:
+        book.pop(next(iter(book)), None)
+
+
+def _order(tp: Any) -> tuple[Any, ...]:
+    """What is in a type in an order that its hash and ``==`` pass over: ``A | B == B | A``, and yet A is tried first."""
+    args = getattr(tp, "__args__", None)
+    if not isinstance(args, tuple):
+        return ()
+    origin = typing.get_origin(tp)
+    if origin is typing.Literal:
+        return tuple((type(arg), arg) for arg in args) if len(args) > 1 else ()
+    found = tuple(inner for arg in args for inner in _order(arg))
+    if origin is typing.Union or origin is types.UnionType:
+        some = tuple(arg for arg in args if arg is not type(None))
+        return (some, *found) if len(some) > 1 else found
     return found
 
 
 def _compile(tp: Any) -> Any:
+    if not _is_type(tp):
+        raise TypeError(
+            f"an object of type {type(tp).__qualname__} is no type that can be dumped and loaded; "
+            "give the type first: load(type, data), dump(type, obj), but last: to_frame(tx, obj, type)"
+        )
     nodes = Nodes()
     root = nodes.add(tp, {}, _EMPTY)
-    return _native._dataclass.compile(tp, nodes.finish(), root)
+    return _native._dataclass.compile(tp, nodes.finish(), root, bool(_order(tp)))
 
 
 class Nodes:
@@ -94,6 +137,10 @@ class Nodes:
         self.made: list[Any] = []
         self.classes: dict[Any, int] = {}
         self.unions: list[tuple[int, tuple[int, ...], str | None]] = []
+        #: Sets and dicts, whose items and keys must have a hash.
+        self.hashed: list[int] = []
+        #: What is said of the type at hand and has found what it is about.
+        self.used: set[str] = set()
 
     def place(self, node: Any = None) -> int:
         self.made.append(node)
@@ -104,12 +151,20 @@ class Nodes:
         origin = typing.get_origin(tp)
         if origin is typing.Annotated:
             inner, *extras = typing.get_args(tp)
+            said: set[str] = set()
             for extra in extras:
                 if isinstance(extra, Meta):
                     meta = meta.over(extra)
-            return self.add(inner, env, meta)
+                    said |= _said(extra)
+            outer, self.used = self.used, set()
+            place = self.add(inner, env, meta)
+            self.check_used(said, tp)
+            self.used |= outer
+            return place
         if isinstance(tp, TypeVar):
             return self.variable(tp, env, meta)
+        if tp is typing.Self and tp in env:
+            return self.add(env[tp], {}, meta)
         if isinstance(tp, typing.NewType):
             return self.add(tp.__supertype__, env, meta)
         if isinstance(tp, getattr(typing, "TypeAliasType", ())) or type(tp).__name__ == "TypeAliasType":
@@ -128,17 +183,38 @@ class Nodes:
             return self.union(typing.get_args(tp), env, meta)
         if origin is typing.Literal:
             return self.checked(meta, lambda: self.place(_literal(typing.get_args(tp))))
+        if _is_bare(meta):
+            # Without a detour: types within types are as many calls deep.
+            return self.plain(tp, origin, env, meta)
         return self.checked(meta, lambda: self.plain(tp, origin, env, meta))
 
     def checked(self, meta: Meta, make: Any) -> int:
         """What ``make`` makes, with validators and messages around it."""
-        if not meta.validate and meta.none is None and meta.invalid is None:
+        if _is_bare(meta):
             return make()
         place = self.place()
         self.made[place] = ("checked", make(), meta.validate, meta.none, meta.invalid)
         return place
 
+    def part(self, tp: Any, env: dict[Any, Any], meta: Meta = _EMPTY, where: Any = None) -> int:
+        """The node of a type within another one; what is said of that one ends here."""
+        outer, self.used = self.used, set()
+        place = self.add(tp, env, meta)
+        self.check_used(_said(meta), where)
+        self.used = outer
+        return place
+
+    def check_used(self, said: set[str], where: Any) -> None:
+        """All that is said must be about something."""
+        for name in sorted(said - self.used):
+            raise TypeError(
+                f"{where}: {name}= is for {_FITS[name]}; "
+                f"of what a container holds say it there, as in list[Annotated[T, Meta({name}=...)]]"
+            )
+
     def variable(self, variable: TypeVar, env: dict[Any, Any], meta: Meta) -> int:
+        # It may be of this form of its class only that nothing fits.
+        self.used |= _said(meta)
         if variable in env and env[variable] is not variable:
             return self.add(env[variable], {}, meta)
         if variable.__constraints__:
@@ -150,9 +226,11 @@ class Nodes:
         return self.add(Any if bound is None else bound, env, meta)
 
     def closed(self, tp: Any, env: dict[Any, Any]) -> Any:
-        """The type without variables, where they stand for something."""
-        if isinstance(tp, TypeVar):
+        """The type without variables and Self, where they stand for something."""
+        if isinstance(tp, TypeVar) or tp is typing.Self:
             return env.get(tp, tp)
+        if typing.Self in env and _has_self(tp):
+            return _with_args(tp, tuple(self.closed(arg, env) for arg in tp.__args__))
         free = getattr(tp, "__parameters__", ())
         if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
             return tp
@@ -167,21 +245,28 @@ class Nodes:
         if leaf is not None:
             return self.place((leaf,))
         if tp is decimal.Decimal:
+            if meta.places is None and meta.rounding is not None:
+                raise TypeError("rounding= is for a Decimal with places=: give both")
+            self.used |= {"places", "rounding"}
             step = None if meta.places is None else decimal.Decimal((0, (1,), -meta.places))
             return self.place(("decimal", step, meta.rounding))
-        if tp in _TEMPORAL:
-            return self.place((_TEMPORAL[tp], tp, meta.format))
         cls = origin if origin is not None else tp
         if not isinstance(cls, type):
             raise TypeError(f"{tp!r} is no type that can be dumped and loaded")
+        if cls in _TEMPORAL:
+            self.used.add("format")
+            return self.place((_TEMPORAL[cls], cls, meta.format))
         if _is_array(cls):
             return self.place(("array", cls, _dtype(args, env)))
         if issubclass(cls, enum.Enum):
+            self.used.add("by")
             return self.place(_enumeration(cls, meta))
         if _fields.is_class(cls):
             return self.record(cls, tuple(self.closed(arg, env) for arg in args))
         if issubclass(cls, tuple):
-            return self.tuple(cls, args, env)
+            # Of tuple[()] there are no arguments either.
+            is_empty = origin is tuple and not args and tp is not typing.Tuple
+            return self.tuple(cls, ((),) if is_empty else args, env)
         inner = args or (Any, Any)
         if cls in _LISTS:
             return self.container("list", inner[0], env)
@@ -191,7 +276,8 @@ class Nodes:
             return self.container("frozenset", inner[0], env)
         if cls in _DICTS:
             place = self.place()
-            self.made[place] = ("dict", self.add(inner[0], env, _EMPTY), self.add(inner[1], env, _EMPTY))
+            self.hashed.append(place)
+            self.made[place] = ("dict", self.part(inner[0], env), self.part(inner[1], env))
             return place
         raise TypeError(
             f"{cls.__qualname__} is no type that can be dumped and loaded: make it a dataclass, or annotate the field with Any"
@@ -199,25 +285,39 @@ class Nodes:
 
     def container(self, kind: str, inner: Any, env: dict[Any, Any]) -> int:
         place = self.place()
-        self.made[place] = (kind, self.add(inner, env, _EMPTY))
+        if kind != "list":
+            self.hashed.append(place)
+        self.made[place] = (kind, self.part(inner, env))
         return place
 
     def tuple(self, cls: type, args: tuple[Any, ...], env: dict[Any, Any]) -> int:
-        place = self.place()
-        names = getattr(cls, "_fields", None)
-        if names is not None:
-            inner = dict(zip(_fields.parameters(cls), (self.closed(arg, env) for arg in args)))
-            hints = _fields.hints(cls, inner)
-            items = tuple(self.add(*hints.get(name, (Any, {})), _EMPTY) for name in names)
-            required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
-            self.made[place] = ("tuple", items, cls, required)
-        elif cls is not tuple:
+        if hasattr(cls, "_fields"):
+            return self.named(cls, tuple(self.closed(arg, env) for arg in args))
+        if cls is not tuple:
             raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: annotate the field with tuple")
-        elif not args or (len(args) == 2 and args[1] is ...):
-            self.made[place] = ("tuple_of", self.add(args[0] if args else Any, env, _EMPTY))
+        args = _unpacked(args)
+        place = self.place()
+        if not args or (len(args) == 2 and args[1] is ...):
+            self.made[place] = ("tuple_of", self.part(args[0] if args else Any, env))
         else:
             args = () if args == ((),) else args
-            self.made[place] = ("tuple", tuple(self.add(arg, env, _EMPTY) for arg in args), None, len(args))
+            self.made[place] = ("tuple", tuple(self.part(arg, env) for arg in args), None, len(args))
+        return place
+
+    def named(self, cls: type, args: tuple[Any, ...]) -> int:
+        """A NamedTuple."""
+        place, known = self.form(cls, args)
+        if known:
+            return place
+        names = cls._fields  # type: ignore[attr-defined]
+        hints = _fields.hints(cls, dict(zip(_fields.parameters(cls), args)))
+        own = {typing.Self: cls[args] if args else cls}  # type: ignore[index]
+        items = []
+        for name in names:
+            hint, env = hints.get(name, (Any, {}))
+            items.append(self.part(hint, env | own))
+        required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
+        self.made[place] = ("tuple", tuple(items), cls, required)
         return place
 
     def union(self, args: tuple[Any, ...], env: dict[Any, Any], meta: Meta) -> int:
@@ -235,6 +335,7 @@ class Nodes:
 
     def alternatives(self, args: list[Any], env: dict[Any, Any], meta: Meta) -> int:
         place = self.place()
+        self.used.add("discriminator")
         inner = dataclasses.replace(meta, validate=None, none=None, invalid=None)
         items = tuple(self.add(arg, env, inner) for arg in args)
         self.made[place] = ("union", items, None)
@@ -245,7 +346,28 @@ class Nodes:
         """All nodes. Of unions the discriminators are found last: their classes may be ones that contain them."""
         for place, items, declared in self.unions:
             self.made[place] = ("union", items, self.discriminator(items, declared))
+        for place in self.hashed:
+            found = self.without_hash(self.made[place][1], set())
+            if found is not None:
+                role = "a key of a dict" if self.made[place][0] == "dict" else "in a set"
+                raise TypeError(f"{found}, and can't be {role}")
         return tuple(self.made)
+
+    def without_hash(self, item: int, seen: set[int]) -> str | None:
+        """What in a node keeps its objects from having a hash, and what to do."""
+        if item in seen:
+            return None
+        seen.add(item)
+        node = self.made[self.bare(item)]
+        kind = node[0]
+        if kind == "class" and node[2] == _fields.DICT:
+            return f"{node[1].__qualname__} is a dict, which has no hash: make it a NamedTuple"
+        if kind == "class" and node[1].__hash__ is None:
+            return f"{node[1].__qualname__} has no hash: make it frozen"
+        if kind in _WITHOUT_HASH:
+            return f"{_WITHOUT_HASH[kind]} has no hash: {'annotate a tuple' if kind != 'set' else 'annotate a frozenset'}"
+        inner = node[1] if kind in ("tuple", "union") else node[1:2] if kind in ("tuple_of", "optional") else ()
+        return next((found for one in inner if (found := self.without_hash(one, seen)) is not None), None)
 
     def bare(self, item: int) -> int:
         """The node within validators and messages."""
@@ -260,14 +382,15 @@ class Nodes:
             if declared is not None:
                 raise TypeError(f"discriminator={declared!r} is for a union of at least two classes")
             return None
+        # By the type as well: True is 1.
         found: dict[str, dict[Any, int]] = collections.defaultdict(dict)
         counts: collections.Counter[str] = collections.Counter()
         for item in records:
             for field in self.made[self.bare(item)][4]:
                 node = self.made[self.bare(field[2])]
                 if node[0] == "choice":
-                    tags = [outer for _, outer in node[2]]
-                    if all(type(tag) is str for tag in tags):
+                    tags = [(type(outer), outer) for _, outer in node[2]]
+                    if all(kind in (str, int, bool) for kind, _ in tags):
                         found[field[1]].update({tag: item for tag in tags if tag not in found[field[1]]})
                         counts[field[1]] += len(tags)
         # Each class has the field, and no value stands for two of them.
@@ -277,20 +400,30 @@ class Nodes:
             if set(tags.values()) == set(records) and counts[key] == len(tags)
         ]
         if declared is None:
-            return (fitting[0], tuple(found[fitting[0]].items())) if fitting else None
+            if not fitting:
+                return None
+            declared = fitting[0]
         if declared not in fitting:
             raise TypeError(
                 f"discriminator={declared!r} names no field that tells the classes apart: give each a Literal of its own there"
             )
-        return declared, tuple(found[declared].items())
+        return declared, tuple((tag, item) for (_, tag), item in found[declared].items())
+
+    def form(self, cls: type, args: tuple[Any, ...]) -> tuple[int, bool]:
+        """The place of a class in one of its forms, and whether it is known there: it may contain itself."""
+        key = (cls, args, tuple(_order(arg) for arg in args))
+        if key in self.classes:
+            return self.classes[key], True
+        if sum(known is cls for known, *_ in self.classes) >= FORMS:
+            raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
+        self.classes[key] = self.place()
+        return self.classes[key], False
 
     def record(self, cls: type, args: tuple[Any, ...]) -> int:
-        key = (cls, args)
-        if key in self.classes:
-            return self.classes[key]
-        if sum(known is cls for known, _ in self.classes) >= FORMS:
-            raise TypeError(f"{cls.__qualname__} comes in more than {FORMS} forms: does it contain a larger one of itself?")
-        place = self.classes[key] = self.place()
+        place, known = self.form(cls, args)
+        if known:
+            return place
+        own = {typing.Self: cls[args] if args else cls}  # type: ignore[index]
         env = dict(zip(_fields.parameters(cls), args))
         options = of(cls)
         found = _fields.fields(cls, env)
@@ -307,7 +440,7 @@ class Nodes:
                 (
                     sys.intern(field.name),
                     sys.intern(key_outside),
-                    self.add(field.type, owner, field.meta),
+                    self.part(field.type, owner | own, field.meta, f"{cls.__qualname__}.{field.name}"),
                     *field.default,
                     sys.intern(field.argument),
                     (field.init, field.set, field.stored, field.required),
@@ -326,6 +459,42 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+def _said(meta: Meta) -> set[str]:
+    """What is said that not every type is about."""
+    return {name for name in _FITS if getattr(meta, name) is not None}
+
+
+def _is_bare(meta: Meta) -> bool:
+    """Whether it has neither validators nor messages."""
+    return not meta.validate and meta.none is None and meta.invalid is None
+
+
+def _has_self(tp: Any) -> bool:
+    args = getattr(tp, "__args__", ())
+    return isinstance(args, tuple) and any(arg is typing.Self or _has_self(arg) for arg in args)
+
+
+def _with_args(tp: Any, args: tuple[Any, ...]) -> Any:
+    """The same type of others."""
+    if isinstance(tp, types.UnionType):
+        return functools.reduce(operator.or_, args)
+    if isinstance(tp, types.GenericAlias):
+        return types.GenericAlias(tp.__origin__, args)
+    return tp.copy_with(args)
+
+
+def _is_type(tp: Any) -> bool:
+    """Whether it is a type or may stand for one; all else is an object that came in a type's place."""
+    if isinstance(tp, str):
+        return tp[:1].isidentifier()
+    return (
+        tp is None
+        or isinstance(tp, (type, TypeVar, dataclasses.InitVar))
+        or type(tp).__module__ in ("typing", "types", "typing_extensions")
+        or typing.get_origin(tp) is not None
+    )
 
 
 def _is_array(cls: type) -> bool:
@@ -368,6 +537,26 @@ def _alternatives(tp: Any, env: dict[Any, Any]) -> list[Any]:
     if origin is typing.Union or origin is types.UnionType:
         return [flat for arg in typing.get_args(tp) for flat in _alternatives(arg, env)]
     return [tp]
+
+
+def _unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A tuple's types, with those of tuples that are unpacked among them in their place."""
+    flat: list[Any] = []
+    for arg in args:
+        inner = arg
+        if typing.get_origin(arg) is typing.Unpack:
+            inner = typing.get_args(arg)[0]
+        elif not getattr(arg, "__unpacked__", False):
+            flat.append(arg)
+            continue
+        items = _unpacked(typing.get_args(inner))
+        if typing.get_origin(inner) is not tuple or (... in items and len(args) > 1):
+            raise TypeError(
+                f"{arg!r} stands for any number of a tuple's items: give tuple[T, ...] of one type, or each of the types"
+            )
+        flat.extend(() if items == ((),) else items)
+    # Nothing is left of tuple[*tuple[()]], which is not any tuple.
+    return tuple(flat) if flat or not args else ((),)
 
 
 def _choices(outers: Any) -> str:

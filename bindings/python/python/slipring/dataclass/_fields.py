@@ -44,24 +44,38 @@ class Field:
 def hints(cls: type, env: dict[Any, Any]) -> dict[str, Any]:
     """The annotations of a class, forward references resolved, with what the type variables of the class that declares
     each stand for."""
+    found = _resolved(cls, cls, {})
+    owners = {name: (base, inner) for name, base, inner in _declared(cls, env)}
+    for name, hint in found.items():
+        if isinstance(hint, dataclasses.InitVar):
+            found[name] = dataclasses.InitVar(_within(hint, owners.get(name, (cls, env))[0], cls))
+    return {name: (hint, owners[name][1] if name in owners else env) for name, hint in found.items()}
+
+
+def _resolved(holder: type, cls: type, names: dict[str, Any]) -> dict[str, Any]:
+    """The annotations of a class, or of what holds some of its own, with the names in them replaced."""
     try:
-        found = typing.get_type_hints(cls, include_extras=True)
+        return typing.get_type_hints(holder, localns=names or None, include_extras=True)
     except NameError as error:
         # Of classes in functions the names are not to be found: these at least are known.
         known = {base.__name__: base for base in cls.__mro__}
         try:
-            found = typing.get_type_hints(cls, localns=known, include_extras=True)
+            return typing.get_type_hints(holder, localns=known | names, include_extras=True)
         except NameError as unknown:
             raise TypeError(
                 f"{cls.__qualname__} is annotated with {unknown.name!r}, which its module does not know: "
                 "declare it at the module's level, or without quotes"
             ) from error
-    owners = dict(_declared(cls, env))
-    return {name: (hint, owners.get(name, env)) for name, hint in found.items()}
 
 
-def _declared(cls: type, env: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
-    """Each annotated name with the type variables of the class that has declared it, the nearest class last."""
+def _within(hint: dataclasses.InitVar, base: type, cls: type) -> Any:
+    """What an InitVar is of, which Python leaves as it is written."""
+    holder = type(base.__name__, (), {"__module__": base.__module__, "__annotations__": {"it": hint.type}})
+    return _resolved(holder, cls, {one.__name__: one for one in parameters(base)})["it"]
+
+
+def _declared(cls: type, env: dict[Any, Any]) -> Iterator[tuple[str, type, dict[Any, Any]]]:
+    """Each annotated name with the class that has declared it and that one's type variables, the nearest class last."""
     environments = {cls: env}
     for base in cls.__mro__:
         inner = environments.get(base, {})
@@ -72,7 +86,7 @@ def _declared(cls: type, env: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, A
                 environments.setdefault(origin, dict(zip(parameters(origin), given)))
     for base in reversed(cls.__mro__):
         for name in inspect.get_annotations(base) if isinstance(base, type) else ():
-            yield name, environments.get(base, {})
+            yield name, base, environments.get(base, {})
 
 
 def parameters(cls: Any) -> tuple[Any, ...]:
@@ -179,9 +193,8 @@ def way(cls: type, all_fields: list[Field]) -> tuple[int, Any]:
         "__dataclass_params__" in dir(cls)
         and "__attrs_attrs__" not in vars(cls)
         and isinstance(init, types.FunctionType)
-        # What dataclasses generates comes from no file; a subclass that is none itself inherits it.
         and code is not None
-        and code.co_filename == "<string>"
+        and _is_generated(code)
         and cls.__dataclass_params__.init  # type: ignore[attr-defined]
     )
     own_setattr = cls.__setattr__ is not object.__setattr__ and not (
@@ -198,6 +211,15 @@ def way(cls: type, all_fields: list[Field]) -> tuple[int, Any]:
     ):
         return CALLED, None
     return FILLED, getattr(cls, "__post_init__", None)
+
+
+def _is_generated(code: types.CodeType) -> bool:
+    """Whether dataclasses has made this ``__init__``; a subclass that is no dataclass itself inherits it.
+
+    It comes from no file, as does all that ``exec`` and ``python -c`` run, and out of a function that dataclasses writes
+    around it: that name stays in the code when the function gets its class's.
+    """
+    return code.co_filename == "<string>" and code.co_qualname == "__create_fn__.<locals>.__init__"
 
 
 def _same_fields(cls: type) -> bool:
