@@ -683,11 +683,38 @@ defmodule Slipring.TableTest do
                {:last, nil}
              ]
 
+      # A piece between passes for no table by itself, and the stream goes no further.
+      assert {:ok, 3} = Table.send_batches(tx, table, rows: 1)
+      Slipring.recv!(rx)
+
+      for _ <- 1..2,
+          do: assert_raise(Error, ~r/first frames/, fn -> Enum.to_list(Table.stream(rx)) end)
+
+      assert {:ok, 3} = Table.send_batches(tx, table, rows: 1)
+
+      assert_raise Error, ~r/frames of the stream are missing/, fn ->
+        Enum.each(Table.stream(rx), fn _table -> Slipring.recv!(rx) end)
+      end
+
+      # Nor do tables that are not alike.
+      other = Table.new(b: [1])
+      assert {:error, error} = Table.send_batches(tx, [table, other])
+      assert {error.sent, error.reason} == {0, :encode}
+      assert error.hint =~ "streams of their own"
+      assert {:error, error} = Table.send_batches(tx, [table, table, other])
+      assert error.sent == 1
+      assert %{stream: :first} = Slipring.recv!(rx)
+
+      assert_raise ArgumentError, ~r/rows/, fn -> Table.send_batches(tx, table, rows: 0) end
+
       assert {:ok, 1} = Table.send_batches(tx, table)
       assert {:ok, 0} = Table.send_batches(tx, [])
       assert Slipring.recv!(rx, 1_000).stream == :only
       Slipring.send!(tx, table)
+      Slipring.send!(tx, [%{n: 1}], format: :arrow)
       assert [%Table{rows: 3}] = Enum.to_list(Table.stream(rx))
+      assert %{stream: :only, producer: producer} = Slipring.recv!(rx)
+      assert is_integer(producer)
 
       {:ok, 2} = Table.send_batches(tx, table, rows: 2)
       Slipring.recv!(rx)
@@ -696,6 +723,10 @@ defmodule Slipring.TableTest do
       assert_raise Error, ~r/format :raw/, fn -> Enum.to_list(Table.stream(rx)) end
       assert_raise Error, fn -> Enum.to_list(Table.stream(rx, timeout: 0)) end
     end
+  end
+
+  test "nothing is no table, and is told so" do
+    assert_raise ArgumentError, ~r/at least one/, fn -> Table.concat([]) end
   end
 
   describe "with others" do

@@ -7,11 +7,13 @@ use crate::size;
 use crate::table::schema::{self, Expects};
 use crate::table::stream::TableReader;
 use crate::watcher::{self, Watch, coroutine};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{Py, intern};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 /// The most frames that one call reserves room for before it has seen them.
@@ -23,11 +25,13 @@ pub(crate) struct Consumer {
     end: Arc<End<slipring::Consumer>>,
     taking: Taking,
     expects: OnceLock<Arc<Expects>>,
+    /// Frames that a reader of tables has met and that are not its own: whoever takes one next has them first.
+    kept: OnceLock<Mutex<VecDeque<slipring::Frame>>>,
 }
 
 impl Consumer {
     pub(crate) fn new(end: Arc<End<slipring::Consumer>>, taking: Taking) -> Self {
-        Self { end, taking, expects: OnceLock::new() }
+        Self { end, taking, expects: OnceLock::new(), kept: OnceLock::new() }
     }
 
     #[inline]
@@ -37,6 +41,9 @@ impl Consumer {
 
     /// A frame as the ring has it.
     pub(crate) fn receive(&self, py: Python<'_>, timeout: Timeout) -> PyResult<slipring::Frame> {
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
         self.end.run(py, timeout, |rx, wait| rx.recv(wait))
     }
 
@@ -48,7 +55,19 @@ impl Consumer {
 
     #[inline]
     fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
-        self.end.run(py, timeout, |rx, wait| rx.recv(wait)).map(|frame| self.frame(frame))
+        self.receive(py, timeout).map(|frame| self.frame(frame))
+    }
+
+    /// Keeps a frame for whoever takes one next. One of a consumer that was closed meanwhile goes as all it has not given out.
+    pub(crate) fn keep(&self, py: Python<'_>, frame: slipring::Frame) {
+        if self.end.segment(py).is_ok() {
+            self.kept.get_or_init(Mutex::default).lock().push_back(frame);
+        }
+    }
+
+    #[inline]
+    fn kept(&self) -> Option<slipring::Frame> {
+        self.kept.get()?.lock().pop_front()
     }
 }
 
@@ -91,6 +110,9 @@ impl Consumer {
 
     #[doc = doc!(Consumer.try_recv)]
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        if let Some(kept) = self.kept() {
+            return Ok(Some(self.frame(kept)));
+        }
         // Said by value, so that polling makes no exception.
         match self.end.attempt(py, Timeout::Now, |rx, wait| rx.recv(wait)) {
             Ok(frame) => Ok(Some(self.frame(frame))),
@@ -112,6 +134,9 @@ impl Consumer {
             return Err(size::refused(py, "n", "0", "a whole number from 1 on"));
         }
         let timeout = Timeout::parse(timeout)?;
+        if let Some(kept) = self.kept() {
+            return PyList::new(py, [Py::new(py, self.frame(kept))?]);
+        }
         let mut frames = Vec::with_capacity(n.min(ROOM));
         self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
         let frames: PyResult<Vec<Py<Frame>>> =
@@ -155,6 +180,10 @@ impl Consumer {
     #[doc = doc!(Consumer.close)]
     fn close(&self, py: Python<'_>) {
         self.end.close(py);
+        if let Some(kept) = self.kept.get() {
+            let kept = std::mem::take(&mut *kept.lock());
+            drop(kept);
+        }
     }
 
     fn __repr__(&self) -> String {

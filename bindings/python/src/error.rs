@@ -297,6 +297,17 @@ pub(crate) fn undecodable(
     })
 }
 
+/// Frames that are no stream of tables: the consumer met others, or not all of them.
+#[cold]
+pub(crate) fn stream(py: Python<'_>, what: &str) -> PyErr {
+    let hint = "let one producer send the stream, and one consumer take it";
+    make(py, intern!(py, "DecodeError"), format!("{what}; {hint}"), |e| {
+        e.setattr("path", "$")?;
+        e.setattr("type", "arrow")?;
+        e.setattr("hint", hint)
+    })
+}
+
 /// A place in a text: the line and the character in it, counted from 1, and the offset of all.
 pub(crate) struct Place {
     pub(crate) line: usize,

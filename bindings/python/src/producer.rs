@@ -9,6 +9,7 @@ use crate::outgoing::{self, Form, Guess, Kind, Unsent, Written};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
+use crate::table::send::ALONE;
 use crate::table::stream::{Pieces, Sending};
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, table, value};
@@ -150,7 +151,7 @@ impl Producer {
         let py = object.py();
         if value::is_basic(object) {
             if let Look::Table(table) = records::of_list(object, records::WORTH)? {
-                return table::send::send(py, &self.end, &table, None, meta, timeout, 0);
+                return table::send::send(py, &self.end, &table, None, meta, timeout, ALONE);
             }
             return self.send_value(object, meta, timeout);
         }
@@ -236,7 +237,7 @@ impl Producer {
             true => table::take::whole(object)?,
             false => records::asked(object)?,
         };
-        table::send::send(object.py(), &self.end, &table, under, meta, timeout, 0)
+        table::send::send(object.py(), &self.end, &table, under, meta, timeout, ALONE)
     }
 
     /// A table of any length, to be sent in pieces.

@@ -716,6 +716,7 @@ def test_a_broken_stream_says_so(both):
         tx.send({"a": 1})
         with pytest.raises(ValueError, match="format value"):
             next(rx.tables(timeout=1))
+        assert rx.recv(0).value == {"a": 1}
         tx.send_batches(pa.table({"i": range(4)}), rows=2)
         rx.recv(1)
         with pytest.raises(ValueError, match="missing"):
@@ -1073,3 +1074,88 @@ def test_a_record_with_a_new_key_in_front_keeps_its_order(ends):
     frame = rx.recv(0)
     assert frame.format == "arrow" and frame.value == mixed
     assert [list(record) for record in frame.value] == [list(record) for record in mixed]
+
+
+def rows_of(reader):
+    return [table.to_pydict()["i"] for table in reader]
+
+
+def test_a_piece_that_is_missing_is_noticed_wherever_it_was(ends):
+    """P9, R2.2: no frame of a stream passes for all of it, and none is missing without a word."""
+    tx, rx = ends
+    table = pa.table({"i": range(8)})
+    # The first was taken elsewhere: no piece between passes for a table by itself, and none stands in the way.
+    tx.send_batches(table, rows=2)
+    rx.recv(0)
+    for _ in range(3):
+        with pytest.raises(slipring.DecodeError, match="first frames") as raised:
+            rows_of(rx.tables(timeout=0))
+        assert "one consumer" in raised.value.hint and raised.value.hint in str(raised.value)
+    with pytest.raises(slipring.Empty):
+        rows_of(rx.tables(timeout=0))
+    # One between.
+    tx.send_batches(table, rows=2)
+    reader = rx.tables(timeout=0)
+    assert next(reader).num_rows == 2
+    rx.recv(0)
+    with pytest.raises(slipring.DecodeError, match="frames of the stream are missing"):
+        next(reader)
+    # It does not go on behind the gap, and the frame that told of it is there for others.
+    with pytest.raises(slipring.DecodeError, match="read no further"):
+        next(reader)
+    assert rx.recv(0).value.to_pydict() == {"i": [4, 5]}
+    rx.recv(0)
+    # Tables by themselves, whoever made them, are whole wherever they come.
+    for lone in (table, [{"i": n} for n in range(500)], pl.DataFrame({"i": range(8)})):
+        tx.send(lone)
+        assert rows_of(rx.tables(timeout=0)) == [list(range(500 if isinstance(lone, list) else 8))]
+
+
+def test_two_readers_of_one_stream_are_told(name):
+    """P9: on a ring that shares its frames out."""
+    with slipring.create(name, mode="mpmc") as ring:
+        tx, a, b = ring.producer(), ring.consumer(), ring.consumer()
+        tx.send_batches(pa.table({"i": range(10)}), rows=2)
+        first, second = a.tables(timeout=0), b.tables(timeout=0)
+        assert next(first).num_rows == 2
+        with pytest.raises(slipring.DecodeError, match="first frames"):
+            next(second)
+        with pytest.raises(slipring.DecodeError, match="missing"):
+            next(first)
+
+
+def test_what_broke_a_stream_is_left_for_the_next_reader(ends):
+    """P9, R2.2: a stream that is sent again after one that was cut off, and a frame that is no table."""
+    tx, rx = ends
+
+    def cut_off():
+        yield pa.record_batch({"i": [0, 1]})
+        yield pa.record_batch({"i": [2, 3]})
+        yield pa.record_batch({"i": [4, 5]})
+        raise RuntimeError("no more")
+
+    for take in (lambda: rows_of(rx.tables(timeout=0)), lambda: pa.table(rx.tables(timeout=0)).to_pydict()["i"]):
+        with pytest.raises(Exception, match="no more") as raised:
+            tx.send_batches(pa.RecordBatchReader.from_batches(pa.schema({"i": pa.int64()}), cut_off()))
+        tx.send_batches(pa.table({"i": [7, 8, 9]}), rows=2)
+        reader = rx.tables(timeout=0)
+        for _ in range(raised.value.sent):
+            assert next(reader).num_rows == 2
+        for told in ("another stream began", "read no further"):
+            with pytest.raises(slipring.DecodeError, match=told):
+                next(reader)
+        assert take() in ([[7, 8], [9]], [7, 8, 9])
+    tx.send({"a": 1})
+    tx.send({"b": 2})
+    for take in (rx.recv, lambda: rx.try_recv(), lambda: rx.recv_many(9, 0)[0], lambda: next(iter(rx))):
+        with pytest.raises(slipring.DecodeError, match="format value"):
+            next(rx.tables(timeout=0))
+        value = take().value
+        assert value in ({"a": 1}, {"b": 2})
+        tx.send({"a": 1})
+    # Those of two readers come in the order in which they were met.
+    with pytest.raises(slipring.DecodeError, match="format value"):
+        next(rx.tables(timeout=0))
+    rx.close()
+    with pytest.raises(slipring.Error):
+        rx.recv(0)

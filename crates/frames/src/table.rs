@@ -14,6 +14,7 @@ use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, SchemaRef};
 use slipring::Frame;
 use slipring_codec::format::arrow::{self, Checks, Recent, Rows, SchemaPlace};
+use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use slipring_codec::{Content, EncodeError, Format};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -153,7 +154,9 @@ impl Table {
 
 impl<'a> Planned<'a> {
     fn table(plan: arrow::Plan, meta: Option<&'a [u8]>) -> Self {
-        let header = header(plan.format(), plan.flags(), plan.type_code());
+        // Sent by itself it is a stream of one, and no piece of a longer one.
+        let flags = plan.flags() | STREAM_FIRST | STREAM_LAST;
+        let header = header(plan.format(), flags, plan.type_code());
         Planned { header, what: What::Table(plan, meta) }
     }
 }

@@ -257,3 +257,18 @@ fn a_schema_of_the_ring_is_found() {
     assert_eq!((halves.is_null(0), halves.value(1)), (true, 0.5));
     assert_eq!(table.schema.field(2), &Field::new("name", DataType::Utf8, true));
 }
+
+/// P9, R2.2: a table by itself says that it is all, so that no piece of a stream passes for one.
+#[test]
+fn a_table_by_itself_is_a_stream_of_one() {
+    use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
+    let (ring, rows) = (ring(), batch(3));
+    let both = STREAM_FIRST | STREAM_LAST;
+    assert_eq!(sent(&ring, &rows).header().flags & both, both);
+    let table = Table::new(rows.schema(), vec![rows.clone(), rows]).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    tx.send_typed(&table, None, &Wait::no()).unwrap();
+    assert_eq!(rx.recv(&Wait::no()).unwrap().header().flags & both, both);
+    tx.send_typed(&Value::from(1), None, &Wait::no()).unwrap();
+    assert_eq!(rx.recv(&Wait::no()).unwrap().header().flags & both, 0);
+}

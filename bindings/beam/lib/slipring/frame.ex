@@ -5,9 +5,10 @@ defmodule Slipring.Frame do
     * `format` - `:raw`, `:ndarray`, `:arrow`, `:value`, `:json`, or another that this version can't decode
     * `meta` - the sender's metadata, a map with binaries as keys, or `nil`
     * `sequence` - the frame's number with its producer
+    * `producer` - the number of that producer, which no other of the ring ever has
     * `timestamp` - when it was sent, in nanoseconds since 1970
     * `redeliveries` - how often it was delivered before, and not acknowledged
-    * `stream` - `:first`, `:last` or `:only`, where a stream begins or ends with it; see `Slipring.Table.stream/2`
+    * `stream` - of tables `:first`, `:last` or `:only`, where a stream begins or ends with it; see `Slipring.Table.stream/2`
 
   What was sent comes from `value/1`.
 
@@ -24,12 +25,15 @@ defmodule Slipring.Frame do
   is by then. A leased one whose value somebody still has goes back when that is garbage.
   """
 
+  import Bitwise
+
   alias Slipring.{Error, Native, Structs, Table, Tensor, Value}
 
   @type t :: %__MODULE__{
           format: atom,
           meta: %{String.t() => term} | nil,
           sequence: non_neg_integer,
+          producer: non_neg_integer,
           timestamp: non_neg_integer,
           redeliveries: 0..255,
           stream: :first | :last | :only | nil,
@@ -38,7 +42,17 @@ defmodule Slipring.Frame do
         }
 
   @derive {Inspect, only: [:format, :meta, :sequence, :timestamp, :redeliveries]}
-  defstruct [:format, :meta, :sequence, :timestamp, :stream, :content, :lease, redeliveries: 0]
+  defstruct [
+    :format,
+    :meta,
+    :sequence,
+    :producer,
+    :timestamp,
+    :stream,
+    :content,
+    :lease,
+    redeliveries: 0
+  ]
 
   @doc """
   What was sent: a binary, a `Slipring.Tensor`, a `Slipring.Table`, or any other term.
@@ -314,10 +328,11 @@ defmodule Slipring.Frame do
       content: content,
       meta: meta,
       sequence: sequence,
+      producer: stream >>> 2,
       timestamp: timestamp,
       redeliveries: redeliveries,
       lease: lease,
-      stream: elem({nil, :first, :last, :only}, stream)
+      stream: elem({nil, :first, :last, :only}, stream &&& 3)
     }
   end
 

@@ -16,8 +16,8 @@ defmodule Slipring.Sending do
   @value 2
   @bytes 4
   @json 8
-  @first 16
-  @last 32
+  @not_first 16
+  @not_last 32
 
   def how(options) do
     bit(options.timeout == :drop, @drop) ||| bit(options.format == :value, @value) |||
@@ -25,7 +25,7 @@ defmodule Slipring.Sending do
   end
 
   # A frame of a stream.
-  def stream(first?, last?), do: bit(first?, @first) ||| bit(last?, @last)
+  def stream(first?, last?), do: bit(not first?, @not_first) ||| bit(not last?, @not_last)
 
   defp bit(true, bit), do: bit
   defp bit(false, _bit), do: 0

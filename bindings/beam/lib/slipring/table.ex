@@ -53,7 +53,7 @@ defmodule Slipring.Table do
     metadata: {%{}, &__MODULE__.metadata_option/1}
   ]
   @send_batches [
-    rows: {nil, &Options.count/1},
+    rows: {nil, &__MODULE__.rows_option/1},
     meta: {nil, &Options.meta/1},
     schema: {nil, &Options.schema/1},
     timeout: {:infinity, &Options.timeout/1}
@@ -68,6 +68,14 @@ defmodule Slipring.Table do
       end
     else
       {:error, "a map or keyword list of names and types"}
+    end
+  end
+
+  @doc false
+  def rows_option(rows) do
+    case Options.count(rows) do
+      {:ok, rows} when rows > 0 -> {:ok, rows}
+      _other -> {:error, "a number of rows from 1 on"}
     end
   end
 
@@ -476,6 +484,9 @@ defmodule Slipring.Table do
   differ in name or type.
   """
   @spec concat([t, ...]) :: t
+  def concat([]),
+    do: raise(ArgumentError, "there are no tables to put together: give at least one")
+
   def concat([%__MODULE__{} = first | _] = tables) do
     for table <- tables, facts(table) != facts(first) do
       raise ArgumentError,
@@ -528,7 +539,7 @@ defmodule Slipring.Table do
     * `:schema` - that they are all sent under, as in `Slipring.send/3`; by its name, the version that is the newest when the first
       is sent
 
-  The first frame says in its header that a stream begins, the last that it ends. Answers `{:ok, frames}`, or an error whose
+  All have the same columns. The first frame says in its header that a stream begins, the last that it ends. Answers `{:ok, frames}`, or an error whose
   `sent` says how many went before it.
 
       iex> ring = Slipring.create!("batches-doc")
@@ -558,7 +569,7 @@ defmodule Slipring.Table do
     end
   end
 
-  defp send_parts(producer, tables, most, under, %{meta: meta, timeout: timeout}) do
+  defp send_parts(producer, tables, most, under, %{meta: meta, timeout: timeout} = options) do
     # Each goes when it is known whether another follows.
     parts = tables |> tables() |> Stream.flat_map(&parts(&1, most)) |> Stream.concat([:last])
 
@@ -570,8 +581,11 @@ defmodule Slipring.Table do
         next, {part, sent} ->
           flags = Sending.stream(sent == 0, next == :last)
 
-          case Sending.one(producer, under.(part), if(sent == 0, do: meta), flags, timeout) do
-            :ok -> {:cont, {next, sent + 1}}
+          with :ok <- alike(part, next, producer, options),
+               meta = if(sent == 0, do: meta),
+               :ok <- Sending.one(producer, under.(part), meta, flags, timeout) do
+            {:cont, {next, sent + 1}}
+          else
             {:error, error} -> {:halt, {:error, %{error | sent: sent}}}
           end
       end)
@@ -582,12 +596,36 @@ defmodule Slipring.Table do
     end
   end
 
+  # A stream is of one schema. Under one that was announced each table is held against that.
+  defp alike(part, next, %{ring: ring}, %{schema: nil}) when next != :last do
+    if schema(part) == schema(next) do
+      :ok
+    else
+      hint = "send them as streams of their own, or under a schema"
+
+      told =
+        "the tables of a stream have the same columns: #{shown(next)} came after #{shown(part)}; #{hint}"
+
+      fault = {:encode, told, "$", nil, "Slipring.Table", hint, nil}
+      {:error, Error.new(fault, :send_batches, ring)}
+    end
+  end
+
+  defp alike(_part, _next, _producer, _options), do: :ok
+
+  defp schema(%{fields: fields}),
+    do: Enum.map(fields, &{&1.name, &1.type, &1.nullable, &1.metadata})
+
+  defp shown(%{fields: fields}),
+    do: Enum.map_join(fields, ", ", &"#{&1.name}: #{Column.type_name(&1.type)}")
+
   @doc """
   The tables of one stream that somebody sends batch by batch, in Elixir or Python, one at a time: of what was taken only the
   table at hand is held. A table that was sent by itself is a stream of one.
 
   `:timeout` is how long each frame is waited for; default `:infinity`. Raises a `Slipring.Error` when none comes, or when
-  what comes is no part of the stream.
+  what comes is no part of the stream: of another schema or producer, or not the next one that the producer has sent. That frame
+  is taken.
 
       iex> ring = Slipring.create!("table-stream-doc")
       iex> {:ok, 2} = Slipring.Table.send_batches(Slipring.producer!(ring), Slipring.Table.new(id: [1, 2, 3]), rows: 2)
@@ -609,22 +647,19 @@ defmodule Slipring.Table do
     )
   end
 
+  # `at` is `:begin`, or what the frames before were: `{producer, sequence, facts}`.
   defp next(%Frame{format: :arrow, stream: part} = frame, at, consumer) do
-    case {at, part} do
-      {:within, first} when first in [:first, :only] ->
-        broken!("another stream began before this one ended", consumer)
-
-      {:begin, :last} ->
-        broken!("the first frames of the stream are missing", consumer)
-
-      _ ->
-        :ok
-    end
-
+    with what when is_binary(what) <- follows(frame, at), do: broken!(what, consumer)
     table = Frame.table(frame)
+    facts = schema(table)
+
+    if at != :begin and elem(at, 2) != facts,
+      do: broken!("a frame has another schema than the stream", consumer)
+
     # What is to be acknowledged has arrived.
     with {:error, error} <- Frame.ack(frame), do: raise(error)
-    {[table], if(part == :first or {at, part} == {:within, nil}, do: :within, else: :ended)}
+    ended? = part in [:last, :only] or (part == nil and at == :begin)
+    {[table], if(ended?, do: :ended, else: {frame.producer, frame.sequence, facts})}
   end
 
   defp next(frame, _at, consumer),
@@ -633,6 +668,25 @@ defmodule Slipring.Table do
         "a frame of the format #{inspect(frame.format)} came where a table should",
         consumer
       )
+
+  # Whether a frame is the next one of a stream: all are of one producer, and follow each other in its count.
+  defp follows(%{stream: first}, :begin) when first in [:first, :only], do: :ok
+
+  # Older writers gave a table by itself no flag, as one within a stream. The first that a producer sends is never within one.
+  defp follows(%{stream: nil, sequence: 0}, :begin), do: :ok
+  defp follows(_frame, :begin), do: "the first frames of the stream are missing"
+
+  defp follows(%{stream: first}, _at) when first in [:first, :only],
+    do: "another stream began before this one ended"
+
+  defp follows(%{producer: producer}, {other, _last, _facts}) when producer != other,
+    do: "a frame of another producer came into the stream"
+
+  defp follows(%{sequence: sequence}, {_producer, last, _facts}) when sequence != last + 1,
+    do:
+      "frames of the stream are missing: number #{sequence} of its producer came after number #{last}"
+
+  defp follows(_frame, _at), do: :ok
 
   @spec broken!(String.t(), Slipring.Consumer.t()) :: no_return
   defp broken!(what, consumer) do
@@ -659,7 +713,7 @@ defmodule Slipring.Table do
     raise ArgumentError, "send_batches sends tables, not #{inspect(other, limit: 5)}"
   end
 
-  defp cut(%{rows: rows} = batch, most) when most in [nil, 0] or rows <= most, do: [batch]
+  defp cut(%{rows: rows} = batch, most) when most == nil or rows <= most, do: [batch]
 
   defp cut(%{rows: rows} = batch, most),
     do: for(from <- 0..(rows - 1)//most, do: slice(batch, from, min(most, rows - from)))

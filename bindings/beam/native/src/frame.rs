@@ -194,6 +194,7 @@ pub(crate) fn term<'a>(
     let format = format(Format::from_code(header.format));
     // What is told of a frame by itself, so that most have nothing to tell.
     let stream = (header.flags & (flags::STREAM_FIRST | flags::STREAM_LAST)) >> 4;
+    let stream = u64::from(header.producer) << 2 | u64::from(stream);
     let told = [
         format.encode(env),
         content,

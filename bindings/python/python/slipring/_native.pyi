@@ -399,7 +399,9 @@ class Consumer:
         """
     def tables(self, *, timeout: _Timeout = None) -> TableReader:
         """The next stream of tables, as ``Producer.send_batches`` sends it, or a single table: frames are taken as they
-        are asked for, each in ``timeout``, and acknowledged when they are taken."""
+        are asked for, each in ``timeout``, and acknowledged when they are taken. A frame that is missing, or that is no part
+        of the stream, is a ``DecodeError``, and the reader's last word. What came instead, such as the first frame of another
+        stream, is there for the next ``tables`` or ``recv``."""
     def try_recv(self) -> Frame | None:
         """The next frame if one is there."""
     def recv_many(self, n: int, timeout: _Timeout = None) -> builtins.list[Frame]:

@@ -8,7 +8,11 @@ use crate::{counts, error};
 use pyo3::prelude::*;
 use slipring::{Header, Producer};
 use slipring_codec::format::arrow::{Plan, SchemaPlace, plan};
+use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use slipring_codec::{EncodeError, FORMAT_VERSION, Format};
+
+/// Of a table that is sent by itself: first and last.
+pub(crate) const ALONE: u16 = STREAM_FIRST | STREAM_LAST;
 
 /// Plans a frame of the table, with its schema in it.
 pub(crate) fn planned(py: Python<'_>, table: &Incoming, meta_len: Option<usize>) -> PyResult<Plan> {
@@ -25,7 +29,7 @@ fn placed(
     plan.map_err(|refused| error::encode(py, &refused, "arrow"))
 }
 
-/// Sends a table as one frame, `under` a schema that the segment has. `flags` say of which part of a stream.
+/// Sends a table as one frame, `under` a schema that the segment has. `flags` say which part of a stream, or [`ALONE`].
 pub(crate) fn send(
     py: Python<'_>,
     end: &End<Producer>,

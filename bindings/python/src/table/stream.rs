@@ -1,7 +1,8 @@
 //! Tables of any length, a frame for each piece: as many rows in memory as two pieces have.
 //!
-//! The first frame of a stream has the flag STREAM_FIRST, the last one STREAM_LAST. A table that was sent by itself has
-//! neither, and is a stream of one.
+//! The first frame of a stream has the flag STREAM_FIRST, the last one STREAM_LAST; a table that was sent by itself has both, and
+//! is a stream of one. All frames of a stream are of one producer and follow each other in its count, so that one that is missing
+//! is noticed wherever it is.
 
 use super::give::{self, Memory, Source};
 use super::schema::Under;
@@ -9,12 +10,13 @@ use super::take::{Batches, Incoming};
 use super::{Table, capsule, open, send};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
+use crate::error;
 use crate::watcher::coroutine;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use slipring::Producer;
+use slipring::{Header, Producer};
 use slipring_codec::Format;
 use slipring_codec::format::arrow::{self, Rows};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
@@ -126,8 +128,11 @@ struct State {
     /// What was read ahead for the schema.
     ahead: Option<(Memory, Arc<arrow::Table>)>,
     schema: Option<arrow_schema::SchemaRef>,
-    producer: u32,
+    /// Producer and sequence of the last frame.
+    last: Option<(u32, u64)>,
     ended: bool,
+    /// What broke the stream. None goes on after that: what is missing would not be missed.
+    broken: Option<String>,
 }
 
 impl State {
@@ -144,48 +149,85 @@ impl State {
         if let Some(ahead) = self.ahead.take() {
             return Ok(Some(ahead));
         }
+        if let Some(what) = &self.broken {
+            let told = format!("the stream broke before, and is read no further: {what}");
+            return Err(error::stream(py, &told));
+        }
         if self.ended {
             return Ok(None);
         }
-        let consumer = self.consumer.get();
-        let frame = consumer.receive(py, timeout)?;
-        let header = *frame.header();
-        if header.format != Format::Arrow.code() {
-            let found = Format::from_code(header.format).map_or("unknown", Format::name);
-            return Err(broken(format!("a frame of format {found} came where a table should")));
+        let frame = self.consumer.get().receive(py, timeout)?;
+        match self.take(py, frame) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => {
+                self.broken = Some(error.value(py).to_string());
+                Err(error)
+            }
         }
-        let flags = header.flags;
-        match &self.schema {
-            // A table by itself is first and last.
-            None if flags & (STREAM_FIRST | STREAM_LAST) == 0 => self.ended = true,
-            None if flags & STREAM_FIRST == 0 => {
-                return Err(broken("the stream's first frames are missing".to_owned()));
+    }
+
+    /// The table of the next frame, if it is of this stream.
+    fn take(
+        &mut self,
+        py: Python<'_>,
+        frame: slipring::Frame,
+    ) -> PyResult<(Memory, Arc<arrow::Table>)> {
+        let (consumer, header) = (self.consumer.get(), *frame.header());
+        if let Err(Misfit { what, keep }) = self.follows(&header) {
+            if keep {
+                consumer.keep(py, frame);
             }
-            None => {}
-            Some(_) if flags & STREAM_FIRST != 0 => {
-                return Err(broken("another stream began before this one ended".to_owned()));
-            }
-            Some(_) if header.producer != self.producer => {
-                return Err(broken("a frame of another producer came into the stream".to_owned()));
-            }
-            Some(_) => {}
+            return Err(error::stream(py, &what));
         }
-        self.producer = header.producer;
-        self.ended |= flags & STREAM_LAST != 0;
+        self.last = Some((header.producer, header.sequence));
+        self.ended = header.flags & STREAM_LAST != 0
+            || header.flags & STREAM_FIRST == 0 && self.schema.is_none();
         let frame = Arc::new(frame);
         let (memory, table) = open(py, Arc::clone(&frame), &consumer.taking())?;
         // One that can't be read is left for who can.
         if frame.acknowledged() == Some(false) {
-            frame.ack().map_err(|error| crate::error::raise(py, error))?;
+            frame.ack().map_err(|error| error::raise(py, error))?;
         }
         match &self.schema {
-            Some(schema) if *schema != table.schema => {
-                return Err(broken("a frame has another schema than the stream".to_owned()));
+            // What is said of a table as a whole may be of each by itself.
+            Some(schema) if schema.fields() != table.schema.fields() => {
+                return Err(error::stream(py, "a frame has another schema than the stream"));
             }
             Some(_) => {}
             None => self.schema = Some(Arc::clone(&table.schema)),
         }
-        Ok(Some((memory, table)))
+        Ok((memory, table))
+    }
+
+    /// Whether a frame is the next one of the stream.
+    fn follows(&self, header: &Header) -> Result<(), Misfit> {
+        // What another call can read is there for it.
+        let other = |what: &str| Err(Misfit { what: what.to_owned(), keep: true });
+        if header.format != Format::Arrow.code() {
+            let found = Format::from_code(header.format).map_or("unknown", Format::name);
+            return other(&format!("a frame of format {found} came where a table should"));
+        }
+        let is_first = header.flags & STREAM_FIRST != 0;
+        match self.last {
+            None if is_first => Ok(()),
+            // Older writers gave a table by itself no flag, as one within a stream. The first that a producer sends is
+            // never within one.
+            None if header.flags & STREAM_LAST == 0 && header.sequence == 0 => Ok(()),
+            // Nobody can make anything of it as a stream, and it is not to stand in the way of the next.
+            None => Err(Misfit {
+                what: "the first frames of the stream are missing".to_owned(),
+                keep: false,
+            }),
+            Some(_) if is_first => other("another stream began before this one ended"),
+            Some((producer, _)) if header.producer != producer => {
+                other("a frame of another producer came into the stream")
+            }
+            Some((_, last)) if header.sequence != last.wrapping_add(1) => other(&format!(
+                "frames of the stream are missing: number {} of its producer came after number {last}",
+                header.sequence
+            )),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The schema, for which the first frame is waited for.
@@ -193,19 +235,21 @@ impl State {
         if self.schema.is_none() {
             self.ahead = self.next(py)?;
         }
-        self.schema.clone().ok_or_else(|| broken("the stream has no frame".to_owned()))
+        self.schema.clone().ok_or_else(|| error::stream(py, "the stream has no frame"))
     }
 }
 
-#[cold]
-fn broken(what: String) -> PyErr {
-    PyValueError::new_err(what)
+/// A frame that is not the next one of a stream.
+struct Misfit {
+    what: String,
+    /// Whether it is kept for others.
+    keep: bool,
 }
 
 impl TableReader {
     pub(crate) fn new(consumer: Py<Consumer>, timeout: Timeout) -> Self {
-        let state =
-            State { consumer, timeout, ahead: None, schema: None, producer: 0, ended: false };
+        let (ahead, schema, last, ended, broken) = (None, None, None, false, None);
+        let state = State { consumer, timeout, ahead, schema, last, ended, broken };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -356,7 +400,7 @@ impl TableReader {
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let schema = self.with(py, |py, state| state.schema(py))?;
         let schema = capsule::Schema::try_from(&*schema);
-        let schema = schema.map_err(|error| broken(error.to_string()))?;
+        let schema = schema.map_err(|error| PyValueError::new_err(error.to_string()))?;
         capsule::capsule(py, schema, capsule::SCHEMA)
     }
 

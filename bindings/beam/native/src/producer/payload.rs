@@ -45,10 +45,11 @@ impl How {
     pub(super) fn json(self) -> bool {
         self.0 & 8 != 0
     }
-    /// What the header says of a stream that the frame is a part of.
+    /// What the header says of a stream of tables that the frame is a part of. A table by itself is a stream of one.
     pub(super) fn stream(self) -> u16 {
-        let first = if self.0 & 16 != 0 { flags::STREAM_FIRST } else { 0 };
-        first | if self.0 & 32 != 0 { flags::STREAM_LAST } else { 0 }
+        let not_first = if self.0 & 16 != 0 { flags::STREAM_FIRST } else { 0 };
+        let not_last = if self.0 & 32 != 0 { flags::STREAM_LAST } else { 0 };
+        (flags::STREAM_FIRST | flags::STREAM_LAST) & !(not_first | not_last)
     }
     pub(super) fn wait<'w>(self) -> Wait<'w> {
         if self.drop() { Wait::drop_oldest() } else { Wait::no() }
