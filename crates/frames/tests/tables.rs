@@ -269,6 +269,6 @@ fn a_table_by_itself_is_a_stream_of_one() {
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     tx.send_typed(&table, None, &Wait::no()).unwrap();
     assert_eq!(rx.recv(&Wait::no()).unwrap().header().flags & both, both);
-    tx.send_typed(&Value::from(1), None, &Wait::no()).unwrap();
+    tx.send_typed(&Value::from(1i64), None, &Wait::no()).unwrap();
     assert_eq!(rx.recv(&Wait::no()).unwrap().header().flags & both, 0);
 }
