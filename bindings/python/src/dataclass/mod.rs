@@ -286,6 +286,7 @@ pub(crate) mod _dataclass {
     ///
     /// With ``strict=False`` text may be numbers and booleans, whole floats ints, numbers text. Fields that are ``unknown``
     /// are ignored or refused, whatever their class says. ``ValidationError`` has all that is wrong, each where it is.
+    /// Where an object of the very class stands it is taken as it is.
     #[pyfunction]
     #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None))]
     fn load<'py>(

@@ -33,13 +33,10 @@ pub(super) fn of_type<'py>(target: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Pl
     analyse(target)
 }
 
-/// Whether a type is another one in that order, too, in which the members of unions stand: `==` passes over it.
+/// Whether two types that are equal are so in the order of what is in them, too: `==` passes over that of unions.
 fn has_order_of<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<bool> {
     if a.is(b) {
         return Ok(true);
-    }
-    if !a.get_type().is(b.get_type()) || !a.eq(b)? {
-        return Ok(false);
     }
     let name = intern!(a.py(), "__args__");
     let (Some(a), Some(b)) = (a.getattr_opt(name)?, b.getattr_opt(name)?) else { return Ok(true) };
@@ -50,7 +47,10 @@ fn has_order_of<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<b
         return Ok(false);
     }
     for (a, b) in a.iter().zip(&b) {
-        if !has_order_of(&a, &b)? {
+        // At one place two that are not equal may stand. Of a Literal's values 1 is True.
+        let is_same =
+            a.is(&b) || (a.get_type().is(b.get_type()) && a.eq(&b)? && has_order_of(&a, &b)?);
+        if !is_same {
             return Ok(false);
         }
     }

@@ -33,7 +33,12 @@ KEPT = 512
 #: Forms of one generic class in a plan; more come of one that contains a larger one of itself.
 FORMS = 64
 
-_WITHOUT_HASH = {"list": "a list", "set": "a set", "dict": "a dict", "array": "an array"}
+_WITHOUT_HASH = {
+    "list": ("a list", "annotate a tuple"),
+    "set": ("a set", "annotate a frozenset"),
+    "dict": ("a dict", "make it a NamedTuple or a frozen dataclass"),
+    "array": ("an array", "annotate a tuple"),
+}
 
 _EMPTY = Meta()
 #: What is said of some types only.
@@ -101,7 +106,12 @@ def _keep(book: dict[Any, Any], key: Any, found: Any) -> None:
     """The oldest goes for what is new."""
     book[key] = found
     while len(book) > KEPT:
-        book.pop(next(iter(book)), None)
+        try:
+            oldest = next(iter(book))
+        except (RuntimeError, StopIteration):
+            # Another thread is at it; no lock, which a fork might leave locked.
+            continue
+        book.pop(oldest, None)
 
 
 def _order(tp: Any) -> tuple[Any, ...]:
@@ -350,10 +360,10 @@ class Nodes:
             found = self.without_hash(self.made[place][1], set())
             if found is not None:
                 role = "a key of a dict" if self.made[place][0] == "dict" else "in a set"
-                raise TypeError(f"{found}, and can't be {role}")
+                raise TypeError(f"{found[0]} has no hash, so it can't be {role}: {found[1]}")
         return tuple(self.made)
 
-    def without_hash(self, item: int, seen: set[int]) -> str | None:
+    def without_hash(self, item: int, seen: set[int]) -> tuple[str, str] | None:
         """What in a node keeps its objects from having a hash, and what to do."""
         if item in seen:
             return None
@@ -361,11 +371,11 @@ class Nodes:
         node = self.made[self.bare(item)]
         kind = node[0]
         if kind == "class" and node[2] == _fields.DICT:
-            return f"{node[1].__qualname__} is a dict, which has no hash: make it a NamedTuple"
+            return node[1].__qualname__, "make it a NamedTuple"
         if kind == "class" and node[1].__hash__ is None:
-            return f"{node[1].__qualname__} has no hash: make it frozen"
+            return node[1].__qualname__, "make it frozen"
         if kind in _WITHOUT_HASH:
-            return f"{_WITHOUT_HASH[kind]} has no hash: {'annotate a tuple' if kind != 'set' else 'annotate a frozenset'}"
+            return _WITHOUT_HASH[kind]
         inner = node[1] if kind in ("tuple", "union") else node[1:2] if kind in ("tuple_of", "optional") else ()
         return next((found for one in inner if (found := self.without_hash(one, seen)) is not None), None)
 
