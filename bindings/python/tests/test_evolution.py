@@ -13,6 +13,7 @@ import pytest
 import slipring
 
 pa = pytest.importorskip("pyarrow")
+pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
 
@@ -127,7 +128,7 @@ def test_a_version_is_one_schema(ring):
     first = ring.announce("reading", READINGS[1][0], version=1)
     again = ring.announce("reading", READINGS[1][0].with_metadata({"pandas": "index"}), version=1)
     assert again.id == first.id
-    with pytest.raises(slipring.SchemaError, match="column note .* was not announced; .* announce it as version 2"):
+    with pytest.raises(slipring.SchemaError, match="column note .* was not announced; announce it as version 2"):
         ring.announce("reading", READINGS[2][0], version=1)
     with pytest.raises(slipring.SchemaError, match="another order, nullability or metadata"):
         ring.announce("reading", schema(("temp", pa.float32(), True), ("id", pa.int32(), False)), version=1)
@@ -527,3 +528,93 @@ def test_dataclasses_take_other_versions_by_name():
 def test_migrations_are_functions_from_older_versions(migrations):
     with pytest.raises(ValueError, match="give functions, each by the version it starts from, below 2"):
         slipring.register(Exception, name="evolution.bad", version=2, migrations=migrations)
+
+
+def test_what_is_sent_is_converted_where_that_is_exact(ring):
+    """R8.1, R2.1: by the rules for reading: texts of any layout, dictionaries, nulls alone, smaller numbers."""
+    tx, rx = ring.producer(), ring.consumer()
+    announced = ring.announce("w", pa.schema({"t": pa.string(), "n": pa.float64()}), version=1)
+    frame = pd.DataFrame({"t": ["a", None], "n": [1.0, 2.0]})
+    texts = pa.array(["a", None])
+    expected = {"t": ["a", None], "n": [1.0, 2.0]}
+    givens = [
+        frame,
+        pl.DataFrame(expected),
+        pl.DataFrame(expected).with_columns(pl.col("t").cast(pl.Categorical)),
+        pa.table({"t": texts.cast(pa.large_string()), "n": pa.array([1, 2], pa.int32())}),
+        pa.table({"n": pa.array([1, 2], pa.float32()), "t": texts.dictionary_encode()}),
+        [{"n": 1, "t": "a"}, {"n": 2}],
+        {"t": ["a", None], "n": [1, 2]},
+    ]
+    for given in givens:
+        tx.send(given, schema=announced)
+        got = rx.recv(0).value
+        assert pa.schema(got).field("t").type == pa.string() and pa.schema(got).field("n").type == pa.float64()
+        assert got.to_pydict() == expected
+    for given in (pa.table({"t": pa.nulls(2), "n": [1.0, 2.0]}), [{"t": None, "n": 1.0}, {"t": None, "n": 2.0}]):
+        tx.send(given, schema=announced)
+        assert rx.recv(0).value.to_pydict() == {"t": [None, None], "n": [1.0, 2.0]}
+    tx.send([], schema=announced)
+    got = rx.recv(0).value
+    assert got.to_pydict() == {"t": [], "n": []} and pa.schema(got).names == ["t", "n"]
+    # In pieces, of which each is held against it.
+    assert tx.send_batches(pl.DataFrame(expected), rows=1, schema=announced) == 2
+    assert pa.table(rx.tables(timeout=0)).to_pydict() == expected
+    # Nothing is dropped, made up or cut.
+    small = ring.announce("s", pa.schema([pa.field("i", pa.int8(), False), pa.field("s", pa.struct({"a": pa.int64()}))]), version=1)
+    tx.send([{"i": -128, "s": {"a": 1}}], schema=small)
+    assert rx.recv(0).value.to_pylist() == [{"i": -128, "s": {"a": 1}}]
+    pair = pa.array([{"a": 1, "b": 2}])
+    for given, reason in [
+        ([{"i": 128}], "type"),
+        ([{"i": 1.0}], "type"),
+        ([{"s": {"a": 1}}], "missing"),
+        ([{"i": None, "s": {"a": 1}}], "nullable"),
+        ([{"i": 1, "x": 1}], "unknown"),
+        (pa.table({"i": pa.array([1], pa.int8())}), "missing"),
+        (pa.table({"i": pa.array([1], pa.int16()), "s": [{"a": 1}]}), "type"),
+        (pa.table({"i": pa.array([1], pa.int8()), "s": pair}), "type"),
+    ]:
+        with pytest.raises(slipring.SchemaError, match="does not fit what was announced as \"s\", version 1") as raised:
+            tx.send(given, schema=small)
+        assert reason in [fault.reason for fault in raised.value.faults], given
+        assert "announce it as version 2" in str(raised.value)
+    assert rx.try_recv() is None
+    # 2^53 + 1 is no float.
+    with pytest.raises(slipring.SchemaError, match="Int64"):
+        tx.send([{"n": 2**53 + 1, "t": "a"}], schema=announced)
+
+
+def test_what_a_migration_gives_is_told_as_its_own(ring):
+    """R8.4: lists and dicts are tables, as where one is asked for; and nobody is told to send another one."""
+    tx, rx = ring.producer(), ring.consumer()
+    one = ring.announce("w", pa.schema({"x": pa.int32()}), version=1)
+    two = pa.schema([pa.field("x", pa.int32(), False), pa.field("y", pa.string())])
+    for made, expected in [
+        ([{"x": 1}, {"x": 2, "y": "b"}], [{"x": 1, "y": None}, {"x": 2, "y": "b"}]),
+        ({"x": [7], "y": ["a"]}, [{"x": 7, "y": "a"}]),
+        ([], []),
+        (pd.DataFrame({"x": np.array([3], np.int32), "y": ["c"]}), [{"x": 3, "y": "c"}]),
+    ]:
+        rx.expect("w", two, version=2, migrations={1: lambda table, made=made: made})
+        tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+        got = rx.recv(0).value
+        assert got.to_pylist() == expected and got.column_names == ["x", "y"]
+    rx.expect("w", two, version=2, migrations={1: lambda table: [{"x": "a"}]})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError) as raised:
+        _ = rx.recv(0).value
+    told = str(raised.value)
+    assert told.startswith("what the migration of \"w\" from version 1 to 2 gave can't be read as version 2: column x is Utf8")
+    assert told.endswith("; correct the migration from version 1 to 2") and raised.value.migration == (1, 2)
+    rx.expect("w", two, version=3, migrations={1: lambda table: pa.table({"x": ["a"]})})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError, match="gave can't be read as version 3.*correct it, or register a migration"):
+        _ = rx.recv(0).value
+    rx.expect("w", two, version=2, migrations={1: lambda table: 7})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError, match="from version 1 to 2 failed.*int is no table"):
+        _ = rx.recv(0).value
+    # Announced again as another.
+    with pytest.raises(slipring.SchemaError, match="the schema is not what was announced as \"w\", version 1: .*; announce it as version 2$"):
+        ring.announce("w", pa.schema({"x": pa.int64()}), version=1)

@@ -46,7 +46,8 @@ impl Pieces {
         meta: Option<Vec<u8>>,
     ) -> PyResult<Self> {
         let batches = Batches::of(object)?;
-        let next = Incoming { schema: batches.schema.clone(), batches: Vec::new() };
+        let next =
+            Incoming { schema: batches.schema.clone(), batches: Vec::new(), inferred: false };
         let (flags, ahead, first, ended) = (None, VecDeque::new(), STREAM_FIRST, false);
         Ok(Self { batches, rows, under, meta, next, flags, ahead, first, ended })
     }

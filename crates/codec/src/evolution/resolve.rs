@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::constant::Constant;
-use super::fault::{Fault, Incompatible, Reason};
+use super::fault::{Between, Fault, Incompatible, Reason};
 use super::widen::{Widening, widening};
 use super::{ALIASES, DEFAULT};
 
@@ -99,6 +99,7 @@ pub fn resolve(written: &Version<'_>, wanted: &Version<'_>) -> Result<Projection
             written: written.version,
             wanted: wanted.version,
             faults: walk.faults,
+            between: Between::Versions,
         });
     }
     let (written, wanted) = (Arc::new(written.schema.clone()), Arc::new(wanted.schema.clone()));
@@ -151,6 +152,7 @@ pub fn arrange(given: &Schema, announced: &Version<'_>) -> Result<Vec<usize>, In
             written: announced.version,
             wanted: announced.version,
             faults: walk.faults,
+            between: Between::Sent,
         }),
     }
 }
