@@ -52,7 +52,7 @@ pub use fit::{Unfit, fit};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]
-pub use resolve::{Projection, Version, arrange, compatible, resolve};
+pub use resolve::{Projection, Version, arrange, compatible, defaults, resolve};
 
 /// Key of a field's metadata: former names, separated by commas.
 pub const ALIASES: &str = "slipring.aliases";

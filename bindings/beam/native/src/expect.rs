@@ -23,7 +23,7 @@ use rustler::env::SavedTerm;
 use rustler::{Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 use slipring::{Frame, Schema, SchemaId, Want};
 use slipring_codec::evolution::{
-    ApplyErrorKind, Between, Incompatible, Projection, Version, compatible, fair, resolve,
+    ApplyErrorKind, Between, Incompatible, Projection, Version, compatible, defaults, fair, resolve,
 };
 use slipring_codec::format::arrow::{self, Checks};
 use slipring_codec::{Body, Content, Format};
@@ -305,6 +305,8 @@ fn expect<'a>(
         Err(fault) => return answer(env, Err(fault)),
     };
     rx.answer(env, |live| {
+        defaults(&Version::new(name, version.into(), &schema))
+            .map_err(|found| incompatible(&found, ""))?;
         let want = live.hold.segment.schemas().want(KIND, name, oldest..=version)?;
         let functions = OwnedEnv::new();
         let saved = functions.save(migrations);

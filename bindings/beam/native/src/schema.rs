@@ -15,7 +15,9 @@ use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::{Described, Frame, Schema, SchemaId, Schemas};
 use slipring_codec::Format;
-use slipring_codec::evolution::{Between, Incompatible, Unfit, Version, arrange, compatible, fit};
+use slipring_codec::evolution::{
+    Between, Incompatible, Unfit, Version, arrange, compatible, defaults, fit,
+};
 use slipring_codec::format::arrow::{self, Rows, SchemaPlace};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -175,6 +177,7 @@ fn announced(
     breaking: bool,
 ) -> Result<Described, Fault> {
     let new = Version::new(name, version.into(), schema);
+    defaults(&new).map_err(|found| incompatible(&found, ""))?;
     let mut all = schemas.versions(KIND, name)?;
     all.sort_by_key(Schema::version);
     let stored = match all.iter().find(|there| there.version() == version) {

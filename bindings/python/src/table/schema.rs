@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use slipring::{Described, Frame, Header, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
-    Between, Incompatible, Projection, Unfit, Version, arrange, compatible, fair, fit, resolve,
+    Between, Incompatible, Projection, Unfit, Version, arrange, compatible, defaults, fair, fit,
+    resolve,
 };
 use slipring_codec::format::arrow::{self, Checks, Parsed, Rows, SchemaPlace};
 use slipring_codec::{Body, Content, Format};
@@ -69,6 +70,7 @@ pub(crate) fn announce(
     arrow::plan(&schema, &[], SchemaPlace::Frame, None)
         .map_err(|e| error::encode(py, &e, "arrow"))?;
     let new = Version::new(name, version.into(), &schema);
+    defaults(&new).map_err(|found| incompatible(py, &found, found.to_string(), None))?;
     let mut all = py.detach(|| schemas.versions(KIND, name)).map_err(|e| raised(py, e))?;
     all.sort_by_key(Schema::version);
     let mut stored = all.iter().find(|there| there.version() == version).cloned();
@@ -129,12 +131,30 @@ pub(crate) struct Under {
 }
 
 impl Under {
-    /// The schema that a ring was asked to keep. That of another ring is refused.
+    /// The schema that a ring was asked to keep, or the newest of a name. That of another ring is refused.
     pub(crate) fn find(
         py: Python<'_>,
         schemas: &Schemas,
-        announced: &inspection::Schema,
+        asked: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
+        if let Ok(name) = asked.cast::<PyString>() {
+            let name = name.to_str()?;
+            let found = py.detach(|| schemas.latest(KIND, name)).map_err(|e| raised(py, e))?;
+            let Some(stored) = found else {
+                let told = format!(
+                    "no schema {name:?} was announced on this ring: give what ring.announce() has returned"
+                );
+                return Err(PyValueError::new_err(told));
+            };
+            return Ok(Self { fields: parsed(py, &stored)?, stored });
+        }
+        let Ok(announced) = asked.cast::<inspection::Schema>() else {
+            let found = asked.get_type().fully_qualified_name()?;
+            return Err(PyTypeError::new_err(format!(
+                "schema is what a table is sent under: give what ring.announce() has returned, or its name, not {found}"
+            )));
+        };
+        let announced = announced.get();
         let found = SchemaId::new(announced.id).map(|id| schemas.get(id)).transpose();
         let found = found.map_err(|e| raised(py, e))?.flatten();
         let same = |found: &Schema| {
@@ -220,6 +240,8 @@ impl Expected {
         let schema = Arc::new(take::schema(shown)?);
         arrow::plan(&schema, &[], SchemaPlace::Frame, None)
             .map_err(|e| error::encode(py, &e, "arrow"))?;
+        defaults(&Version::new(name, version.into(), &schema))
+            .map_err(|found| incompatible(py, &found, found.to_string(), None))?;
         if oldest > version {
             let expected = "at most the version that is expected";
             return Err(size::refused(py, "oldest", &oldest.to_string(), expected));

@@ -35,6 +35,8 @@ pub enum Between {
     Sent,
     /// A schema that is announced, and what was announced as the same version before.
     Announced,
+    /// A schema and its own defaults.
+    Defaults,
     /// What the reader's migration from this version to the next one gave, and what is expected.
     Migrated {
         /// The version that it was given.
@@ -71,6 +73,7 @@ impl fmt::Display for Incompatible {
             Between::Announced => {
                 write!(f, "the schema is not what was announced as {name:?}, version {wanted}: ")?;
             }
+            Between::Defaults => write!(f, "{name:?} of version {wanted} has wrong defaults: ")?,
             Between::Migrated { from } => {
                 let to = from + 1;
                 write!(
@@ -90,6 +93,9 @@ impl fmt::Display for Incompatible {
             Between::Versions => write!(f, "; {}", self.needed()),
             Between::Sent => {
                 write!(f, "; send what was announced, or announce it as version {}", wanted + 1)
+            }
+            Between::Defaults => {
+                write!(f, "; give a number, true, false, a text or a date, as the type has it")
             }
             Between::Announced => write!(f, "; announce it as version {}", wanted + 1),
             Between::Migrated { from } if from + 1 == *wanted => {
@@ -184,6 +190,9 @@ impl fmt::Display for Fault {
                     f,
                     "column {path} ({wants}) may be more than one: {name:?} is there or meant twice"
                 )
+            }
+            Reason::Default { value } if self.was.is_some() => {
+                write!(f, "the default {value:?} of column {path} is no {wants}")
             }
             Reason::Default { value } => {
                 write!(f, "column {path} is not there, and its default {value:?} is no {wants}")
