@@ -618,3 +618,44 @@ def test_what_a_migration_gives_is_told_as_its_own(ring):
     # Announced again as another.
     with pytest.raises(slipring.SchemaError, match="the schema is not what was announced as \"w\", version 1: .*; announce it as version 2$"):
         ring.announce("w", pa.schema({"x": pa.int64()}), version=1)
+
+
+def test_a_schema_is_given_as_it_was_announced_or_by_name(ring):
+    """R8.1: the newest version of the name; for many at once, too; and nothing else."""
+    tx, rx = ring.producer(), ring.consumer()
+    one = ring.announce("w", pa.schema({"x": pa.int32()}), version=1)
+    ring.announce("w", pa.schema({"x": pa.int64()}), version=2)
+    tables = [pa.table({"x": pa.array([n], pa.int32())}) for n in range(5)]
+    tx.send(tables[0], schema="w")
+    assert rx.recv(0).header.schema_version == 2
+    assert tx.send_many(tables, schema=one) == 5
+    assert [(f.header.schema_version, f.value.to_pydict()) for f in rx.recv_many(9, 0)] == [(1, {"x": [n]}) for n in range(5)]
+
+    async def many():
+        assert await tx.send_many_async([[{"x": 1}], []], schema="w") == 2
+        await tx.send_async(tables[1], schema="w")
+        assert await tx.send_batches_async(tables, schema="w") == 5
+
+    asyncio.run(many())
+    assert {frame.header.schema_version for frame in rx.recv_many(9, 0)} == {2}
+    for call in (tx.send, lambda given, schema: tx.send_many([given], schema=schema), tx.send_batches):
+        with pytest.raises(TypeError, match="ring.announce"):
+            call(tables[0], schema=pa.schema({"x": pa.int32()}))
+        with pytest.raises(ValueError, match="\"v\" was announced"):
+            call(tables[0], schema="v")
+    with pytest.raises(slipring.SchemaError) as raised:
+        tx.send_many([tables[0], pa.table({"y": [1]})], schema=one)
+    assert raised.value.sent == 1
+
+
+def test_a_default_of_another_type_is_not_announced(ring):
+    """R8.2: found when it is said, and not when somebody needs it; within structs, too."""
+    rx = ring.consumer()
+    wrong = pa.field("x", pa.int32(), metadata={"slipring.default": "abc"})
+    for path, made in (("x", wrong), ("s.x", pa.field("s", pa.struct([wrong]))), ("l[].x", pa.field("l", pa.list_(pa.struct([wrong]))))):
+        for call in (ring.announce, rx.expect):
+            with pytest.raises(slipring.SchemaError, match="the default \"abc\" of column .* is no Int32") as raised:
+                call("d", pa.schema([made]), version=1)
+            assert [(fault.path, fault.reason) for fault in raised.value.faults] == [(path, "default")]
+    assert ring.schemas() == []
+    ring.announce("d", pa.schema([wrong.with_metadata({"slipring.default": "7"})]), version=1)

@@ -309,6 +309,15 @@ pub(crate) fn is_nothing(object: &Bound<'_, PyAny>) -> bool {
     object.cast::<PyList>().is_ok_and(|list| list.is_empty())
 }
 
+/// Whether an object is a dict of columns, or a list of records.
+pub(crate) fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_instance_of::<PyDict>() {
+        return Ok(true);
+    }
+    let first = object.cast::<PyList>().ok().and_then(|list| list.get_item(0).ok());
+    Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_dataclasses(object)?)
+}
+
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
 pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     let py = object.py();
