@@ -3,6 +3,7 @@ defmodule Slipring.AnnounceTest do
 
   use ExUnit.Case, async: true
 
+  import Bitwise
   alias Slipring.{Column, Error, Frame, Table}
 
   @one [id: {:s, 32}, temp: {:f, 32}]
@@ -77,7 +78,8 @@ defmodule Slipring.AnnounceTest do
              Slipring.announce(ring, "weather", @one ++ [note: :string], version: 1)
 
     assert error.path == "$.columns.note"
-    assert error.hint == "send what was announced, or announce it as version 2"
+    assert error.message =~ ~s(the schema is not what was announced as "weather", version 1)
+    assert error.hint == "announce it as version 2"
 
     assert {:error, %{reason: :schema} = error} =
              Slipring.announce(ring, "weather", Enum.reverse(@one), version: 1)
@@ -214,11 +216,43 @@ defmodule Slipring.AnnounceTest do
     narrow = Table.new([x: [1]], types: %{x: {:s, 32}})
     :ok = Slipring.send(tx, narrow, schema: "n")
     Slipring.announce!(Slipring.open!(name), "n", [x: {:s, 64}], version: 2)
-    assert {:error, %{path: "$.columns.x", got: 2}} = Slipring.send(tx, narrow, schema: "n")
+    # By the rules a smaller number is one of the larger type, and no larger one is cut.
+    :ok = Slipring.send(tx, narrow, schema: "n")
+
+    assert {:error, %{path: "$.columns.x", got: 1}} =
+             Slipring.send(tx, Table.new(x: [1]), schema: one)
+
     :ok = Slipring.send(tx, Table.new(x: [1]), schema: "n")
     :ok = Slipring.send(tx, narrow, schema: one)
-    tables = for _ <- 1..3, do: Frame.value(Slipring.recv!(rx, 1_000))
-    assert Enum.map(tables, & &1["x"].type) == [{:s, 32}, {:s, 64}, {:s, 32}]
+    tables = for _ <- 1..4, do: Frame.value(Slipring.recv!(rx, 1_000))
+    assert Enum.map(tables, & &1["x"].type) == [{:s, 32}, {:s, 64}, {:s, 64}, {:s, 32}]
+  end
+
+  # R8.1, R2.1: records have no types of their own, and none of them has a whole number that must not be one.
+  test "records go into the types that were announced", %{ring: ring} do
+    one = Slipring.announce!(ring, "w", [id: {:s, 32}, temp: {:f, 64}, site: :string], version: 1)
+    {tx, rx} = ends(ring)
+    value = fn -> Frame.value(Slipring.recv!(rx, 1_000)) end
+    :ok = Slipring.send(tx, [%{id: 1, temp: 2}, %{temp: 3}], schema: one)
+    {:ok, 2} = Slipring.send_many(tx, [[%{id: 1, site: nil}], []], schema: "w")
+    :ok = Slipring.send(tx, %{id: [], temp: [], site: []}, schema: one)
+    assert [first, second, third, fourth] = for(_ <- 1..4, do: value.())
+    assert Enum.map(first.fields, & &1.type) == [{:s, 32}, {:f, 64}, :string]
+
+    assert Table.to_maps(first) == [
+             %{"id" => 1, "temp" => 2.0, "site" => nil},
+             %{"id" => nil, "temp" => 3.0, "site" => nil}
+           ]
+
+    assert Table.to_maps(second) == [%{"id" => 1, "temp" => nil, "site" => nil}]
+
+    for table <- [third, fourth],
+        do: assert({Table.names(table), table.rows} == {Table.names(first), 0})
+
+    assert first.metadata == %{}
+
+    for refused <- [[%{id: 1 <<< 31}], [%{id: 1.5}], [%{other: 1}], [%{temp: (1 <<< 53) + 1}]],
+        do: assert({:error, %{reason: :schema}} = Slipring.send(tx, refused, schema: one))
   end
 
   # R5.5: names and types are held against the announced ones.
@@ -234,6 +268,7 @@ defmodule Slipring.AnnounceTest do
 
     assert {error.path, error.got, error.expected} == {"$.columns.temp", 1, 1}
     assert error.message =~ "column temp" and error.message =~ "column more"
+    assert error.message =~ ~s(the table does not fit what was announced as "weather", version 1)
     assert error.hint == "send what was announced, or announce it as version 2"
 
     nulls = Table.new([id: [1, nil], temp: [0.5, 1]], types: Map.new(@one))

@@ -478,6 +478,35 @@ defmodule Slipring.ExpectTest do
     assert error.hint =~ "coarser type"
   end
 
+  # R8.4: what a migration gives is its own, and not the sender's.
+  test "what a migration gives", %{ring: ring, tx: tx, rx: rx} do
+    one = Slipring.announce!(ring, "w", [x: {:s, 32}], version: 1)
+    wanted = [field("x", {:s, 32}, nullable: false), field("y", :string)]
+
+    read = fn made, version ->
+      :ok =
+        Slipring.expect(rx, "w", wanted, version: version, migrations: %{1 => fn _ -> made end})
+
+      :ok = Slipring.send(tx, [%{x: 1}], schema: one)
+      Frame.value(next(rx))
+    end
+
+    for made <- [[], [%{x: 7}], %{x: [7], y: [nil]}] do
+      table = read.(made, 2)
+      assert Enum.map(table.fields, & &1.type) == [{:s, 32}, :string]
+      assert Table.to_maps(table) == if(made == [], do: [], else: [%{"x" => 7, "y" => nil}])
+    end
+
+    error = assert_raise Error, fn -> read.([%{x: "a"}], 2) end
+
+    assert error.message =~
+             ~s(what the migration of "w" from version 1 to 2 gave can't be read as version 2: column x)
+
+    assert error.hint == "correct the migration from version 1 to 2"
+    error = assert_raise Error, fn -> read.([%{x: "a"}], 3) end
+    assert error.hint =~ "correct it, or register a migration of \"w\" from version 2 to 3"
+  end
+
   # Only what has the name; and from now on.
   test "other tables stay as they are", %{ring: ring, tx: tx, rx: rx} do
     one = Slipring.announce!(ring, "n", [x: {:s, 32}], version: 1)

@@ -4,13 +4,13 @@ use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
-use crate::inspection::Schema;
 use crate::outgoing::{self, Form, Guess, Kind, Unsent, Written};
 use crate::reservation::{Reservation, Shape};
 use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
 use crate::table::send::ALONE;
 use crate::table::stream::{Pieces, Sending};
+use crate::table::take::Incoming;
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
@@ -73,6 +73,10 @@ pub(crate) fn try_commit(
         })
     })
 }
+
+/// The schema that many tables are sent under, found once.
+#[pyclass(frozen, module = "slipring._native")]
+pub(crate) struct Chosen(Under);
 
 #[doc = doc!(Producer)]
 #[pyclass(frozen, module = "slipring")]
@@ -235,6 +239,8 @@ impl Producer {
     ) -> PyResult<()> {
         let table = match table::take::shows(object)? {
             true => table::take::whole(object)?,
+            // Under a schema it is known which columns are empty.
+            false if under.is_some() && records::is_nothing(object) => Incoming::empty(),
             false => records::asked(object)?,
         };
         table::send::send(object.py(), &self.end, &table, under, meta, timeout, ALONE)
@@ -245,24 +251,25 @@ impl Producer {
         &self,
         source: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
-        schema: Option<&Bound<'_, Schema>>,
+        schema: Option<&Bound<'_, PyAny>>,
         meta: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Pieces> {
         let meta = meta.map(meta::encode).transpose()?;
-        let rows = rows.map(|rows| size::count(rows, "rows", "a number of rows from 1 on"));
-        let rows = rows.transpose()?.map(|rows| rows as usize);
-        if !table::take::shows(source)? {
-            return Err(unsupported(source, "give a data frame, or a reader of batches"));
-        }
+        const ROWS: &str = "a number of rows from 1 on";
+        let rows = rows.map(|rows| match size::count(rows, "rows", ROWS)? {
+            0 => Err(size::refused(rows.py(), "rows", "0", ROWS)),
+            rows => Ok(rows as usize),
+        });
+        let rows = rows.transpose()?;
         let under = schema.map(|schema| self.under(schema)).transpose()?;
         Pieces::of(source, rows, under, meta)
     }
 
     /// A schema of this ring, to send tables under.
-    fn under(&self, schema: &Bound<'_, Schema>) -> PyResult<Under> {
+    fn under(&self, schema: &Bound<'_, PyAny>) -> PyResult<Under> {
         let py = schema.py();
         let schemas = self.end.segment(py)?.schemas();
-        Under::find(py, &schemas, schema.get())
+        Under::find(py, &schemas, schema)
     }
 
     fn send_buffer(
@@ -489,7 +496,7 @@ impl Producer {
         &self,
         obj: &Bound<'_, PyAny>,
         format: Option<Form>,
-        schema: Option<&Bound<'_, Schema>>,
+        schema: Option<&Bound<'_, PyAny>>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         drop_oldest: bool,
@@ -515,18 +522,30 @@ impl Producer {
     }
 
     #[doc = doc!(Producer.send_many)]
-    #[pyo3(signature = (objects, *, timeout=None, drop_oldest=false))]
+    #[pyo3(signature = (objects, *, schema=None, timeout=None, drop_oldest=false))]
     fn send_many(
         &self,
         py: Python<'_>,
         objects: &Bound<'_, PyAny>,
+        schema: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         drop_oldest: bool,
     ) -> PyResult<usize> {
         let timeout = Timeout::sending(timeout, drop_oldest)?.begin();
         let mut objects = each(objects)?;
+        let under = schema.map(|schema| self.under(schema)).transpose()?;
         let mut sent = 0;
         let mut send = || {
+            if let Some(under) = &under {
+                for object in objects.by_ref() {
+                    match self.send_table(&object?, Some(under), None, timeout) {
+                        Err(error) if error::is_outcome(py, &error) => return Ok(()),
+                        outcome => outcome?,
+                    }
+                    sent += 1;
+                }
+                return Ok(());
+            }
             let mut more = true;
             while more {
                 let mut batch = Vec::with_capacity(BATCH);
@@ -556,7 +575,7 @@ impl Producer {
         &self,
         source: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
-        schema: Option<&Bound<'_, Schema>>,
+        schema: Option<&Bound<'_, PyAny>>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
@@ -565,8 +584,9 @@ impl Producer {
         let mut sent = 0;
         loop {
             match pieces.send(py, &self.end, timeout) {
-                Ok(true) => sent += 1,
-                Ok(false) => return Ok(sent + 1),
+                Ok(Some(true)) => sent += 1,
+                Ok(Some(false)) => return Ok(sent + 1),
+                Ok(None) => return Ok(sent),
                 Err(error) => return Err(error::after(py, error, sent)),
             }
         }
@@ -597,18 +617,22 @@ impl Producer {
         slf: Bound<'py, Self>,
         obj: Bound<'py, PyAny>,
         format: Option<Bound<'py, PyAny>>,
-        schema: Option<Bound<'py, Schema>>,
+        schema: Option<Bound<'py, PyAny>>,
         meta: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         coroutine(slf.py(), "send", (slf, obj, format, schema, meta))
     }
 
     #[doc = doc!(Producer.send_many_async)]
+    #[pyo3(signature = (objects, *, schema=None))]
     fn send_many_async<'py>(
         slf: Bound<'py, Self>,
         objects: &Bound<'py, PyAny>,
+        schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        coroutine(slf.py(), "send_many", (slf, each(objects)?))
+        let py = slf.py();
+        let under = schema.map(|schema| Bound::new(py, Chosen(slf.get().under(schema)?)));
+        coroutine(py, "send_many", (slf, each(objects)?, under.transpose()?))
     }
 
     #[doc = doc!(Producer.send_batches_async)]
@@ -617,7 +641,7 @@ impl Producer {
         slf: Bound<'py, Self>,
         source: &Bound<'py, PyAny>,
         rows: Option<&Bound<'py, PyAny>>,
-        schema: Option<&Bound<'py, Schema>>,
+        schema: Option<&Bound<'py, PyAny>>,
         meta: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
@@ -644,12 +668,27 @@ impl Producer {
 
     /// Sends what there is room for, for at most a turn of an event loop: how many were sent, whether the ring
     /// is full, and what went wrong after them.
+    #[pyo3(signature = (objects, under=None))]
     fn _send_some(
         &self,
         py: Python<'_>,
         objects: Vec<Bound<'_, PyAny>>,
+        under: Option<&Bound<'_, Chosen>>,
     ) -> (usize, bool, Option<Py<PyBaseException>>) {
         let (start, mut sent) = (Instant::now(), 0);
+        if let Some(under) = under {
+            for object in &objects {
+                match self.send_table(object, Some(&under.get().0), None, Timeout::Now) {
+                    Ok(()) => sent += 1,
+                    Err(error) if error::is_outcome(py, &error) => return (sent, true, None),
+                    Err(error) => return (sent, false, Some(error.into_value(py))),
+                }
+                if start.elapsed() >= TURN {
+                    break;
+                }
+            }
+            return (sent, false, None);
+        }
         for run in runs(&objects) {
             match self.send_run(py, run, Timeout::Now, &mut sent) {
                 Ok(true) if start.elapsed() < TURN => {}

@@ -14,6 +14,7 @@ import pytest
 import slipring
 
 pa = pytest.importorskip("pyarrow")
+pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
 
@@ -128,7 +129,7 @@ def test_a_version_is_one_schema(ring):
     first = ring.announce("reading", READINGS[1][0], version=1)
     again = ring.announce("reading", READINGS[1][0].with_metadata({"pandas": "index"}), version=1)
     assert again.id == first.id
-    with pytest.raises(slipring.SchemaError, match="column note .* was not announced; .* announce it as version 2"):
+    with pytest.raises(slipring.SchemaError, match="column note .* was not announced; announce it as version 2"):
         ring.announce("reading", READINGS[2][0], version=1)
     with pytest.raises(slipring.SchemaError, match="another order, nullability or metadata"):
         ring.announce("reading", schema(("temp", pa.float32(), True), ("id", pa.int32(), False)), version=1)
@@ -545,3 +546,134 @@ def test_a_migration_that_leads_back_keeps_no_consumer():
         for _ in range(3):
             Reader(ring)
             gc.collect()
+
+
+def test_what_is_sent_is_converted_where_that_is_exact(ring):
+    """R8.1, R2.1: by the rules for reading: texts of any layout, dictionaries, nulls alone, smaller numbers."""
+    tx, rx = ring.producer(), ring.consumer()
+    announced = ring.announce("w", pa.schema({"t": pa.string(), "n": pa.float64()}), version=1)
+    frame = pd.DataFrame({"t": ["a", None], "n": [1.0, 2.0]})
+    texts = pa.array(["a", None])
+    expected = {"t": ["a", None], "n": [1.0, 2.0]}
+    givens = [
+        frame,
+        pl.DataFrame(expected),
+        pl.DataFrame(expected).with_columns(pl.col("t").cast(pl.Categorical)),
+        pa.table({"t": texts.cast(pa.large_string()), "n": pa.array([1, 2], pa.int32())}),
+        pa.table({"n": pa.array([1, 2], pa.float32()), "t": texts.dictionary_encode()}),
+        [{"n": 1, "t": "a"}, {"n": 2}],
+        {"t": ["a", None], "n": [1, 2]},
+    ]
+    for given in givens:
+        tx.send(given, schema=announced)
+        got = rx.recv(0).value
+        assert pa.schema(got).field("t").type == pa.string() and pa.schema(got).field("n").type == pa.float64()
+        assert got.to_pydict() == expected
+    for given in (pa.table({"t": pa.nulls(2), "n": [1.0, 2.0]}), [{"t": None, "n": 1.0}, {"t": None, "n": 2.0}]):
+        tx.send(given, schema=announced)
+        assert rx.recv(0).value.to_pydict() == {"t": [None, None], "n": [1.0, 2.0]}
+    tx.send([], schema=announced)
+    got = rx.recv(0).value
+    assert got.to_pydict() == {"t": [], "n": []} and pa.schema(got).names == ["t", "n"]
+    # In pieces, of which each is held against it.
+    assert tx.send_batches(pl.DataFrame(expected), rows=1, schema=announced) == 2
+    assert pa.table(rx.tables(timeout=0)).to_pydict() == expected
+    # Nothing is dropped, made up or cut.
+    small = ring.announce("s", pa.schema([pa.field("i", pa.int8(), False), pa.field("s", pa.struct({"a": pa.int64()}))]), version=1)
+    tx.send([{"i": -128, "s": {"a": 1}}], schema=small)
+    assert rx.recv(0).value.to_pylist() == [{"i": -128, "s": {"a": 1}}]
+    pair = pa.array([{"a": 1, "b": 2}])
+    for given, reason in [
+        ([{"i": 128}], "type"),
+        ([{"i": 1.0}], "type"),
+        ([{"s": {"a": 1}}], "missing"),
+        ([{"i": None, "s": {"a": 1}}], "nullable"),
+        ([{"i": 1, "x": 1}], "unknown"),
+        (pa.table({"i": pa.array([1], pa.int8())}), "missing"),
+        (pa.table({"i": pa.array([1], pa.int16()), "s": [{"a": 1}]}), "type"),
+        (pa.table({"i": pa.array([1], pa.int8()), "s": pair}), "type"),
+    ]:
+        with pytest.raises(slipring.SchemaError, match="does not fit what was announced as \"s\", version 1") as raised:
+            tx.send(given, schema=small)
+        assert reason in [fault.reason for fault in raised.value.faults], given
+        assert "announce it as version 2" in str(raised.value)
+    assert rx.try_recv() is None
+    # 2^53 + 1 is no float.
+    with pytest.raises(slipring.SchemaError, match="Int64"):
+        tx.send([{"n": 2**53 + 1, "t": "a"}], schema=announced)
+
+
+def test_what_a_migration_gives_is_told_as_its_own(ring):
+    """R8.4: lists and dicts are tables, as where one is asked for; and nobody is told to send another one."""
+    tx, rx = ring.producer(), ring.consumer()
+    one = ring.announce("w", pa.schema({"x": pa.int32()}), version=1)
+    two = pa.schema([pa.field("x", pa.int32(), False), pa.field("y", pa.string())])
+    for made, expected in [
+        ([{"x": 1}, {"x": 2, "y": "b"}], [{"x": 1, "y": None}, {"x": 2, "y": "b"}]),
+        ({"x": [7], "y": ["a"]}, [{"x": 7, "y": "a"}]),
+        ([], []),
+        (pd.DataFrame({"x": np.array([3], np.int32), "y": ["c"]}), [{"x": 3, "y": "c"}]),
+    ]:
+        rx.expect("w", two, version=2, migrations={1: lambda table, made=made: made})
+        tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+        got = rx.recv(0).value
+        assert got.to_pylist() == expected and got.column_names == ["x", "y"]
+    rx.expect("w", two, version=2, migrations={1: lambda table: [{"x": "a"}]})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError) as raised:
+        _ = rx.recv(0).value
+    told = str(raised.value)
+    assert told.startswith("what the migration of \"w\" from version 1 to 2 gave can't be read as version 2: column x is Utf8")
+    assert told.endswith("; correct the migration from version 1 to 2") and raised.value.migration == (1, 2)
+    rx.expect("w", two, version=3, migrations={1: lambda table: pa.table({"x": ["a"]})})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError, match="gave can't be read as version 3.*correct it, or register a migration"):
+        _ = rx.recv(0).value
+    rx.expect("w", two, version=2, migrations={1: lambda table: 7})
+    tx.send(pa.table({"x": pa.array([1], pa.int32())}), schema=one)
+    with pytest.raises(slipring.SchemaError, match="from version 1 to 2 failed.*int is no table"):
+        _ = rx.recv(0).value
+    # Announced again as another.
+    with pytest.raises(slipring.SchemaError, match="the schema is not what was announced as \"w\", version 1: .*; announce it as version 2$"):
+        ring.announce("w", pa.schema({"x": pa.int64()}), version=1)
+
+
+def test_a_schema_is_given_as_it_was_announced_or_by_name(ring):
+    """R8.1: the newest version of the name; for many at once, too; and nothing else."""
+    tx, rx = ring.producer(), ring.consumer()
+    one = ring.announce("w", pa.schema({"x": pa.int32()}), version=1)
+    ring.announce("w", pa.schema({"x": pa.int64()}), version=2)
+    tables = [pa.table({"x": pa.array([n], pa.int32())}) for n in range(5)]
+    tx.send(tables[0], schema="w")
+    assert rx.recv(0).header.schema_version == 2
+    assert tx.send_many(tables, schema=one) == 5
+    assert [(f.header.schema_version, f.value.to_pydict()) for f in rx.recv_many(9, 0)] == [(1, {"x": [n]}) for n in range(5)]
+
+    async def many():
+        assert await tx.send_many_async([[{"x": 1}], []], schema="w") == 2
+        await tx.send_async(tables[1], schema="w")
+        assert await tx.send_batches_async(tables, schema="w") == 5
+
+    asyncio.run(many())
+    assert {frame.header.schema_version for frame in rx.recv_many(9, 0)} == {2}
+    for call in (tx.send, lambda given, schema: tx.send_many([given], schema=schema), tx.send_batches):
+        with pytest.raises(TypeError, match="ring.announce"):
+            call(tables[0], schema=pa.schema({"x": pa.int32()}))
+        with pytest.raises(ValueError, match="\"v\" was announced"):
+            call(tables[0], schema="v")
+    with pytest.raises(slipring.SchemaError) as raised:
+        tx.send_many([tables[0], pa.table({"y": [1]})], schema=one)
+    assert raised.value.sent == 1
+
+
+def test_a_default_of_another_type_is_not_announced(ring):
+    """R8.2: found when it is said, and not when somebody needs it; within structs, too."""
+    rx = ring.consumer()
+    wrong = pa.field("x", pa.int32(), metadata={"slipring.default": "abc"})
+    for path, made in (("x", wrong), ("s.x", pa.field("s", pa.struct([wrong]))), ("l[].x", pa.field("l", pa.list_(pa.struct([wrong]))))):
+        for call in (ring.announce, rx.expect):
+            with pytest.raises(slipring.SchemaError, match="the default \"abc\" of column .* is no Int32") as raised:
+                call("d", pa.schema([made]), version=1)
+            assert [(fault.path, fault.reason) for fault in raised.value.faults] == [(path, "default")]
+    assert ring.schemas() == []
+    ring.announce("d", pa.schema([wrong.with_metadata({"slipring.default": "7"})]), version=1)

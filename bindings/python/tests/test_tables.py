@@ -1159,3 +1159,41 @@ def test_what_broke_a_stream_is_left_for_the_next_reader(ends):
     rx.close()
     with pytest.raises(slipring.Error):
         rx.recv(0)
+
+
+def test_streams_are_made_of_whatever_tables_come(ends):
+    """R2.2, R1.1: generators of chunks, lists of tables, records; all of the same columns."""
+    tx, rx = ends
+    chunks = [pd.DataFrame({"i": [n], "t": [str(n)]}, index=[n]) for n in range(4)]
+    table = pa.table({"i": [0], "t": ["0"]})
+    expected = {"i": [0, 1, 2, 3], "t": ["0", "1", "2", "3"]}
+    plain = [{"i": [n], "t": [str(n)]} for n in range(4)]
+    by_polars = (pl.DataFrame(columns) for columns in plain)
+    for source, frames in [
+        ((chunk.reset_index(drop=True) for chunk in chunks), 4),
+        ([pa.table(columns) for columns in plain], 4),
+        (tuple(plain), 4),
+        (iter([[{"i": n, "t": str(n)}] for n in range(4)]), 4),
+        (by_polars, 4),
+        (expected, 1),
+        ([{"i": n, "t": str(n)} for n in range(4)], 1),
+        ([table, pl.DataFrame({"i": [1, 2, 3], "t": ["1", "2", "3"]})], 2),
+    ]:
+        assert tx.send_batches(source) == frames
+        got = pa.table(rx.tables(timeout=0)).select(["i", "t"]).to_pydict()
+        assert got == expected
+    assert tx.send_batches([]) == 0 and tx.send_batches(iter(())) == 0
+    assert rx.try_recv() is None
+    assert asyncio.run(asyncio.wait_for(async_nothing(tx), 5)) == 0
+    with pytest.raises(slipring.EncodeError, match="same columns.*column b") as raised:
+        tx.send_batches([pa.table({"a": [1]}), pa.table({"b": [1]})])
+    assert raised.value.path == "$[1]" and raised.value.sent == 0 and rx.try_recv() is None
+    for nothing in ("abc", b"abc", 7):
+        with pytest.raises(slipring.EncodeError, match="no table"):
+            tx.send_batches(nothing)
+    with pytest.raises(slipring.InvalidOption, match="rows"):
+        tx.send_batches(table, rows=0)
+
+
+async def async_nothing(tx):
+    return await tx.send_batches_async([])

@@ -5,6 +5,7 @@
 //! | [`compatible`] | whether a new version of a schema may follow an old one; all that is wrong with it, if not |
 //! | [`resolve`] | how a table of one schema is read as another: a [`Projection`] |
 //! | [`Projection::apply`] | does so, without a copy of what stays as it was |
+//! | [`fit`] | a table as the schema under which it is sent |
 //! | [`Versions`] | functions from each version to the next, and chains of them |
 //!
 //! ```
@@ -32,6 +33,8 @@ mod constant;
 #[cfg(feature = "arrow")]
 mod fault;
 #[cfg(feature = "arrow")]
+mod fit;
+#[cfg(feature = "arrow")]
 mod made;
 #[cfg(feature = "arrow")]
 mod resolve;
@@ -43,11 +46,13 @@ pub use versions::{MigrationMissing, Versions};
 #[cfg(feature = "arrow")]
 pub use apply::{ApplyError, ApplyErrorKind};
 #[cfg(feature = "arrow")]
-pub use fault::{Fault, Incompatible, Reason};
+pub use fault::{Between, Fault, Incompatible, Reason};
+#[cfg(feature = "arrow")]
+pub use fit::{Unfit, fit};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]
-pub use resolve::{Projection, Version, arrange, compatible, resolve};
+pub use resolve::{Projection, Version, arrange, compatible, defaults, resolve};
 
 /// Key of a field's metadata: former names, separated by commas.
 pub const ALIASES: &str = "slipring.aliases";

@@ -7,12 +7,14 @@ defmodule Slipring.Schemas do
   # How long another process's call on the same consumer is given, in milliseconds.
   @pause 1
 
+  @inferred %{"slipring.inferred" => "1"}
+
   # What is sent -----------------------------------------------------------------------------------
 
   # A term as it is sent: under a schema, or asked to be a table, it is made one.
   def asked(term, %{schema: schema, format: format}) when schema != nil do
     tables_only!(format)
-    with {:ok, table} <- Table.asked(term), do: {:ok, %Table.Under{table: table, schema: schema}}
+    with {:ok, table} <- made(term), do: {:ok, %Table.Under{table: table, schema: schema}}
   end
 
   def asked(term, %{format: :arrow}), do: Table.asked(term)
@@ -22,12 +24,12 @@ defmodule Slipring.Schemas do
   def all_asked(terms, producer, %{schema: schema, format: format}) when schema != nil do
     tables_only!(format)
 
-    with {:ok, tables} <- all_tables(terms),
+    with {:ok, tables} <- all_tables(terms, &made/1),
          {:ok, schema} <- suits(producer, schema, tables),
          do: {:ok, Enum.map(tables, &%Table.Under{table: &1, schema: schema})}
   end
 
-  def all_asked(terms, _producer, %{format: :arrow}), do: all_tables(terms)
+  def all_asked(terms, _producer, %{format: :arrow}), do: all_tables(terms, &Table.asked/1)
   def all_asked(terms, _producer, _options), do: {:ok, terms}
 
   defp tables_only!(format) do
@@ -37,11 +39,19 @@ defmodule Slipring.Schemas do
     end
   end
 
-  defp all_tables(terms) do
+  # A table of a term. Of one that was made of elements the native part is told: their types are only those that were found, and
+  # go into those that were announced.
+  defp made(%Table{} = table), do: {:ok, table}
+  defp made([]), do: {:ok, %Table{metadata: @inferred}}
+
+  defp made(term),
+    do: with({:ok, table} <- Table.asked(term), do: {:ok, %{table | metadata: @inferred}})
+
+  defp all_tables(terms, asked) do
     terms
     |> Enum.with_index()
     |> Enum.reduce_while({:ok, []}, fn {term, index}, {:ok, tables} ->
-      case Table.asked(term) do
+      case asked.(term) do
         {:ok, table} -> {:cont, {:ok, [table | tables]}}
         {:error, error} -> {:halt, {:error, Error.under(error, "$[#{index}]")}}
       end
@@ -91,10 +101,10 @@ defmodule Slipring.Schemas do
   # Goes on with a table that was read as far as the rules lead: what a function makes of it is of the next version.
   def migrate(route, from, table) do
     {migrate, name} = Native.migration(route, from)
-    Native.table_migrated(route, from + 1, made(migrate, table, {name, from}))
+    Native.table_migrated(route, from + 1, migrated(migrate, table, {name, from}))
   end
 
-  defp made(migrate, table, step) do
+  defp migrated(migrate, table, step) do
     case attempt(migrate, table) do
       {:ok, %Table{} = table} -> table
       {:error, error} -> failed!(error, step)
@@ -102,7 +112,7 @@ defmodule Slipring.Schemas do
   end
 
   defp attempt(migrate, table) do
-    Table.asked(migrate.(table))
+    made(migrate.(table))
   rescue
     error -> {:error, error}
   end

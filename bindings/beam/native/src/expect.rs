@@ -13,7 +13,7 @@ use crate::end::End;
 use crate::error::{Fault, answer};
 use crate::producer::Writer;
 use crate::schema::{KIND, Kept, Known, READ_MOST, columns_of, incompatible};
-use crate::table::arrays::Parsed;
+use crate::table::arrays::{Outgoing, Parsed};
 use crate::table::{self, binary};
 use crate::value::terms::{self, Word};
 use crate::value::{Most, view_of};
@@ -23,7 +23,7 @@ use rustler::env::SavedTerm;
 use rustler::{Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 use slipring::{Frame, Schema, SchemaId, Want};
 use slipring_codec::evolution::{
-    ApplyErrorKind, Incompatible, Projection, Version, compatible, fair, resolve,
+    ApplyErrorKind, Between, Incompatible, Projection, Version, compatible, defaults, fair, resolve,
 };
 use slipring_codec::format::arrow::{self, Checks};
 use slipring_codec::{Body, Content, Format};
@@ -199,7 +199,14 @@ impl Route {
                 let version = at.unwrap_or(self.written);
                 let written = Version::new(name, version.into(), &found.table.schema);
                 let wanted = Version::new(name, to.into(), wanted);
-                let resolved = resolve(&written, &wanted).map_err(|e| self.refusal(&e))?;
+                let resolved = resolve(&written, &wanted).map_err(|refused| match at {
+                    // What is there is of a migration.
+                    Some(at) => {
+                        let from = u32::from(at).saturating_sub(1);
+                        incompatible(&refused.between(Between::Migrated { from }), "")
+                    }
+                    None => self.refusal(&refused),
+                })?;
                 let resolved = Arc::new(resolved);
                 if at.is_none() {
                     // Another call may have been faster, with the same.
@@ -224,6 +231,24 @@ impl Route {
         }
         let found = Found { table: projected.table, ..*found };
         Ok(Some(table::parts(env, &found, Some(projected.made))))
+    }
+
+    /// What a migration made of records or columns, with the types of its version.
+    fn fitting<'a>(&self, made: Outgoing<'a>, at: u16) -> Result<Outgoing<'a>, Fault> {
+        if !made.is_inferred() {
+            return Ok(made);
+        }
+        let expected = &*self.expected;
+        let known = match self.announced(at)? {
+            None if at == expected.version || made.elements() == 0 => {
+                Some(Arc::clone(&expected.schema))
+            }
+            known => known,
+        };
+        Ok(match known {
+            Some(known) => made.fitting(&Version::new(&expected.name, at.into(), &known)),
+            None => made,
+        })
     }
 
     fn too_old(&self) -> Fault {
@@ -280,6 +305,8 @@ fn expect<'a>(
         Err(fault) => return answer(env, Err(fault)),
     };
     rx.answer(env, |live| {
+        defaults(&Version::new(name, version.into(), &schema))
+            .map_err(|found| incompatible(&found, ""))?;
         let want = live.hold.segment.schemas().want(KIND, name, oldest..=version)?;
         let functions = OwnedEnv::new();
         let saved = functions.save(migrations);
@@ -333,7 +360,8 @@ fn table_migrated<'a>(
     table: Term<'a>,
 ) -> Term<'a> {
     let read = || {
-        let (flags, type_code, body) = Parsed::of(env, table.into())?.outgoing()?.body()?;
+        let made = route.fitting(Parsed::of(env, table.into())?.outgoing()?, at)?;
+        let (flags, type_code, body) = made.body()?;
         let whole = binary(env, body);
         let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
         let body = Body::open(Format::Arrow.code(), flags, type_code, bytes)?;

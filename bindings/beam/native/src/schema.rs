@@ -15,8 +15,10 @@ use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::{Described, Frame, Schema, SchemaId, Schemas};
 use slipring_codec::Format;
-use slipring_codec::evolution::{Incompatible, Version, arrange, compatible};
-use slipring_codec::format::arrow::{self, SchemaPlace};
+use slipring_codec::evolution::{
+    Between, Incompatible, Unfit, Version, arrange, compatible, defaults, fit,
+};
+use slipring_codec::format::arrow::{self, Rows, SchemaPlace};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -175,6 +177,7 @@ fn announced(
     breaking: bool,
 ) -> Result<Described, Fault> {
     let new = Version::new(name, version.into(), schema);
+    defaults(&new).map_err(|found| incompatible(&found, ""))?;
     let mut all = schemas.versions(KIND, name)?;
     all.sort_by_key(Schema::version);
     let stored = match all.iter().find(|there| there.version() == version) {
@@ -203,7 +206,7 @@ fn announced(
     if there.fields() != schema.fields() {
         let there = Version::new(name, version.into(), &there);
         return Err(match arrange(schema, &there) {
-            Err(found) => incompatible(&found, ""),
+            Err(found) => incompatible(&found.between(Between::Announced), ""),
             Ok(_) => {
                 let hint = format!("announce this as version {}", u32::from(version) + 1);
                 let told = format!(
@@ -323,14 +326,32 @@ impl Under {
         Ok(Some(under))
     }
 
-    /// Which columns of a table are those that were announced, in their order.
-    pub(crate) fn arrange(&self, given: &Arrow) -> Result<Vec<usize>, Fault> {
+    /// The columns as they were announced, converted where that is exact.
+    pub(crate) fn fitted(
+        &self,
+        given: &Arrow,
+        batches: &[Rows],
+        inferred: bool,
+    ) -> Result<(Arrow, Vec<Rows>), Fault> {
         let announced = Version::new(&self.name, self.version.into(), &self.fields);
-        arrange(given, &announced).map_err(|found| incompatible(&found, ""))
+        let (schema, batches) =
+            fit(given, batches, &announced, inferred).map_err(|unfit| match unfit {
+                Unfit::Schema(found) => incompatible(&found, ""),
+                Unfit::Value(refused) => Fault::beyond(&refused),
+                Unfit::Encode(refused) => refused.into(),
+                Unfit::Decode(refused) => refused.into(),
+                _ => Fault::other_library(),
+            })?;
+        for rows in &batches {
+            for (number, column) in rows.columns.iter().enumerate() {
+                self.check_nulls(number, column.null_count())?;
+            }
+        }
+        Ok((schema, batches))
     }
 
     /// Whether an arranged column may have so many nulls.
-    pub(crate) fn check_nulls(&self, number: usize, nulls: usize) -> Result<(), Fault> {
+    fn check_nulls(&self, number: usize, nulls: usize) -> Result<(), Fault> {
         let field = self.fields.field(number);
         if field.is_nullable() || nulls == 0 {
             return Ok(());

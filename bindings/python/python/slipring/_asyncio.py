@@ -126,7 +126,7 @@ def gather(objects: Iterator[Any]) -> tuple[list[Any], BaseException | None]:
     return batch, None
 
 
-async def send_many(producer: Producer, objects: Iterator[Any]) -> int:
+async def send_many(producer: Producer, objects: Iterator[Any], under: Any = None) -> int:
     """Sends all of them, each as soon as there is room. Whatever ends it early, also a cancellation,
     is told how many were sent."""
     sent, batch = 0, []
@@ -138,7 +138,7 @@ async def send_many(producer: Producer, objects: Iterator[Any]) -> int:
                 batch, fault = gather(objects)
                 more = len(batch) == BATCH
                 while batch:
-                    done, full, failed = producer._send_some(batch)
+                    done, full, failed = producer._send_some(batch, under)
                     sent += done
                     if failed is not None:
                         raise failed
@@ -170,6 +170,8 @@ async def send_batches(producer: Producer, sending: _Sending) -> int:
                 except Full:
                     await room.wait()
                     continue
+                if more is None:
+                    break
                 sent += 1
                 # A piece may be large, and the consumer fast: other tasks want their turn, too.
                 await asyncio.sleep(0)

@@ -205,7 +205,7 @@ class Producer:
         obj: object,
         *,
         format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
-        schema: Schema | None = None,
+        schema: Schema | str | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
@@ -234,24 +234,27 @@ class Producer:
         source: object,
         *,
         rows: int | None = None,
-        schema: Schema | None = None,
+        schema: Schema | str | None = None,
         meta: _Meta = None,
         timeout: _Timeout = None,
     ) -> int:
         """Sends a table of any length in frames of ``rows`` rows at most, or of a batch each: how many frames that were.
-        No more than two batches of a reader are in memory at a time. ``timeout`` is for each frame, ``meta`` goes with
+        ``source`` is a data frame, a reader of batches, or an iterable of what ``send(format="arrow")`` takes, all with the same
+        columns: chunks as of ``pandas.read_csv(chunksize=...)``, a list of tables. No more than two batches of a reader are in memory at a time. ``timeout`` is for each frame, ``meta`` goes with
         the first. An error has the number of frames sent as ``sent``. The other side takes them with
         ``Consumer.tables``; on a ring with several producers, other frames must not come between."""
     def send_many(
         self,
         objects: Iterable[object],
         *,
+        schema: Schema | str | None = None,
         timeout: _Timeout = None,
         drop_oldest: bool = False,
     ) -> int:
         """Sends several, and tells the consumer once for many. Answers how many were sent: fewer
         than all only if the time, which is for all together, ran out. Of an iterator some more
-        may have been consumed then. Any other error has the number as ``sent``."""
+        may have been consumed then. Any other error has the number as ``sent``. Under a ``schema`` each is a table,
+        and all are of one version."""
     @overload
     def reserve(
         self, shape: int, dtype: None = None, *, order: Literal["C", "F"] = "C",
@@ -278,13 +281,13 @@ class Producer:
         obj: object,
         *,
         format: Literal["raw", "ndarray", "value", "arrow", "pickle", "json"] | None = None,
-        schema: Schema | None = None,
+        schema: Schema | str | None = None,
         meta: _Meta = None,
     ) -> Awaitable[None]:
         """As ``send``, for asyncio: waits for room without holding the loop. Limit it with
         ``asyncio.timeout``."""
     def send_many_async(
-        self, objects: Iterable[Buffer | npt.NDArray[Any]]
+        self, objects: Iterable[object], *, schema: Schema | str | None = None
     ) -> Awaitable[int]:
         """As ``send_many``, for asyncio: waits for room without holding the loop, and answers how many
         were sent, which is all. Any error, a ``CancelledError`` too, has the number as ``sent``; what was
@@ -294,7 +297,7 @@ class Producer:
         source: object,
         *,
         rows: int | None = None,
-        schema: Schema | None = None,
+        schema: Schema | str | None = None,
         meta: _Meta = None,
     ) -> Awaitable[int]:
         """As ``send_batches``, for asyncio: waits for room without holding the loop, and lets other tasks run after each frame.
@@ -317,7 +320,7 @@ class Producer:
         Awaited, it gives a reservation that has its room, for ``with``; leaving that raises ``Full`` where
         the ring has no place for the frame. A cancelled wait sends nothing and keeps no room."""
     def _send_some(
-        self, objects: builtins.list[Any]
+        self, objects: builtins.list[Any], under: Any = None
     ) -> tuple[int, bool, BaseException | None]: ...
     def _watch(self, callback: Callable[[], object]) -> _Watch: ...
     @property

@@ -198,7 +198,7 @@ fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
     }
     let (fields, len, columns) = dumper.target.columns.finish()?;
     let batches = vec![slipring_codec::format::arrow::Rows { len, columns }];
-    Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches })
+    Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches, inferred: true })
 }
 
 /// The objects of a table's rows.

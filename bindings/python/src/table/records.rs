@@ -58,7 +58,7 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
         }
     }
     Ok(match records.finish() {
-        Ok((schema, rows)) => Look::Table(Incoming { schema, batches: vec![rows] }),
+        Ok((schema, rows)) => Look::Table(Incoming { schema, batches: vec![rows], inferred: true }),
         Err(misfit) => Look::Not(misfit.to_string()),
     })
 }
@@ -304,6 +304,20 @@ fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
     })
 }
 
+/// Whether an object is a list of no records.
+pub(crate) fn is_nothing(object: &Bound<'_, PyAny>) -> bool {
+    object.cast::<PyList>().is_ok_and(|list| list.is_empty())
+}
+
+/// Whether an object is a dict of columns, or a list of records.
+pub(crate) fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_instance_of::<PyDict>() {
+        return Ok(true);
+    }
+    let first = object.cast::<PyList>().ok().and_then(|list| list.get_item(0).ok());
+    Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_dataclasses(object)?)
+}
+
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
 pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     let py = object.py();
@@ -353,14 +367,14 @@ fn of_columns(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, String>>
     }
     let len = arrays.first().map_or(0, ArrayData::len);
     let batches = vec![Rows { len, columns: arrays }];
-    Ok(Ok(Incoming { schema: Schema::new(fields), batches }))
+    Ok(Ok(Incoming { schema: Schema::new(fields), batches, inferred: true }))
 }
 
 type One = Result<(Field, ArrayData), String>;
 
 fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     if take::shows(column)? {
-        let Incoming { schema, mut batches } = take::whole(column)?;
+        let Incoming { schema, mut batches, .. } = take::whole(column)?;
         let marked = schema.metadata().get(take::COLUMN).is_some();
         return Ok(match (batches.len(), marked) {
             (1, true) => {

@@ -3,7 +3,7 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, send};
+use super::{Table, records, send};
 use crate::{error, inspection, size};
 use arrow_buffer::MutableBuffer;
 use arrow_schema::SchemaRef;
@@ -12,10 +12,11 @@ use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use slipring::{Described, Frame, Header, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
-    Incompatible, Projection, Version, arrange, compatible, fair, resolve,
+    Between, Incompatible, Projection, Unfit, Version, arrange, compatible, defaults, fair, fit,
+    resolve,
 };
 use slipring_codec::format::arrow::{self, Checks, Parsed, Rows, SchemaPlace};
 use slipring_codec::{Body, Content, Format};
@@ -70,6 +71,7 @@ pub(crate) fn announce(
     arrow::plan(&schema, &[], SchemaPlace::Frame, None)
         .map_err(|e| error::encode(py, &e, "arrow"))?;
     let new = Version::new(name, version.into(), &schema);
+    defaults(&new).map_err(|found| incompatible(py, &found, found.to_string(), None))?;
     let mut all = py.detach(|| schemas.versions(KIND, name)).map_err(|e| raised(py, e))?;
     all.sort_by_key(Schema::version);
     let mut stored = all.iter().find(|there| there.version() == version).cloned();
@@ -104,7 +106,10 @@ pub(crate) fn announce(
     if there.fields() != schema.fields() {
         let there = Version::new(name, version.into(), &there);
         return Err(match arrange(&schema, &there) {
-            Err(found) => incompatible(py, &found, found.to_string(), None),
+            Err(found) => {
+                let found = found.between(Between::Announced);
+                incompatible(py, &found, found.to_string(), None)
+            }
             Ok(_) => {
                 let told = format!(
                     "{name:?} was announced as version {version} with another order, nullability or metadata of its \
@@ -127,12 +132,30 @@ pub(crate) struct Under {
 }
 
 impl Under {
-    /// The schema that a ring was asked to keep. That of another ring is refused.
+    /// The schema that a ring was asked to keep, or the newest of a name. That of another ring is refused.
     pub(crate) fn find(
         py: Python<'_>,
         schemas: &Schemas,
-        announced: &inspection::Schema,
+        asked: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
+        if let Ok(name) = asked.cast::<PyString>() {
+            let name = name.to_str()?;
+            let found = py.detach(|| schemas.latest(KIND, name)).map_err(|e| raised(py, e))?;
+            let Some(stored) = found else {
+                let told = format!(
+                    "no schema {name:?} was announced on this ring: give what ring.announce() has returned"
+                );
+                return Err(PyValueError::new_err(told));
+            };
+            return Ok(Self { fields: parsed(py, &stored)?, stored });
+        }
+        let Ok(announced) = asked.cast::<inspection::Schema>() else {
+            let found = asked.get_type().fully_qualified_name()?;
+            return Err(PyTypeError::new_err(format!(
+                "schema is what a table is sent under: give what ring.announce() has returned, or its name, not {found}"
+            )));
+        };
+        let announced = announced.get();
         let found = SchemaId::new(announced.id).map(|id| schemas.get(id)).transpose();
         let found = found.map_err(|e| raised(py, e))?.flatten();
         let same = |found: &Schema| {
@@ -150,7 +173,7 @@ impl Under {
         Header::default().with_schema(&self.stored)
     }
 
-    /// The table with its columns as they were announced; `None`, if that is what they are.
+    /// The table with its columns as they were announced, converted where that is exact; `None`, if that is what they are.
     pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Option<Incoming>> {
         if table.schema.fields() == self.fields.fields() {
             table.batches.iter().try_for_each(|rows| self.check_nulls(py, rows))?;
@@ -158,16 +181,23 @@ impl Under {
         }
         let (name, version) = (self.stored.name(), self.stored.version().into());
         let announced = Version::new(name, version, &self.fields);
-        let order = arrange(&table.schema, &announced)
-            .map_err(|found| incompatible(py, &found, found.to_string(), None))?;
-        let mut batches = table.batches.clone();
-        for rows in &mut batches {
-            rows.columns = order.iter().map(|&at| rows.columns[at].clone()).collect();
-            self.check_nulls(py, rows)?;
-        }
-        let fields: Vec<_> =
-            order.iter().map(|&at| Arc::clone(&table.schema.fields()[at])).collect();
-        Ok(Some(Incoming { schema: arrow_schema::Schema::new(fields), batches }))
+        let fitted = py.detach(|| fit(&table.schema, &table.batches, &announced, table.inferred));
+        let (schema, batches) = fitted.map_err(|unfit| match unfit {
+            Unfit::Schema(found) => incompatible(py, &found, found.to_string(), None),
+            Unfit::Value(refused) => {
+                let path = format!("$.columns.{}", refused.path);
+                let hint = "announce a type that holds it, or send other values";
+                let told = refused.to_string();
+                // The hint is for who reads.
+                let told = told.rsplit_once("; ").map_or(&*told, |(told, _)| told);
+                error::unsendable(py, told, &path, "arrow", hint)
+            }
+            Unfit::Encode(refused) => error::encode(py, &refused, "arrow"),
+            Unfit::Decode(refused) => error::decode(py, &refused, "arrow"),
+            other => PyValueError::new_err(format!("the table can't be sent: {other:?}")),
+        })?;
+        batches.iter().try_for_each(|rows| self.check_nulls(py, rows))?;
+        Ok(Some(Incoming { schema, batches, inferred: table.inferred }))
     }
 
     fn check_nulls(&self, py: Python<'_>, rows: &Rows) -> PyResult<()> {
@@ -211,6 +241,8 @@ impl Expected {
         let schema = Arc::new(take::schema(shown)?);
         arrow::plan(&schema, &[], SchemaPlace::Frame, None)
             .map_err(|e| error::encode(py, &e, "arrow"))?;
+        defaults(&Version::new(name, version.into(), &schema))
+            .map_err(|found| incompatible(py, &found, found.to_string(), None))?;
         if oldest > version {
             let expected = "at most the version that is expected";
             return Err(size::refused(py, "oldest", &oldest.to_string(), expected));
@@ -274,7 +306,8 @@ impl Expects {
         let expected = self.by_name.lock().get(stored.name()).cloned();
         match expected {
             Some(expected) => {
-                Reading { expected: &expected, schemas: frame.schemas() }.read(py, stored, found)
+                let (schemas, written) = (frame.schemas(), stored.version());
+                Reading { expected: &expected, schemas, written }.read(py, stored, found)
             }
             None => Ok(found),
         }
@@ -285,6 +318,8 @@ impl Expects {
 struct Reading<'e> {
     expected: &'e Expected,
     schemas: Schemas,
+    /// The version that was sent.
+    written: u16,
 }
 
 impl Reading<'_> {
@@ -340,7 +375,18 @@ impl Reading<'_> {
                 let resolved = resolve(&written, &Version::new(name, to.into(), wanted));
                 let resolved = match resolved {
                     Ok(resolved) => Arc::new(resolved),
-                    Err(refused) => return Err(self.refusal(py, &refused)),
+                    // What is there is of a migration, where it is not of the version that was written.
+                    Err(refused) => {
+                        let from = (id.is_none() && at > self.written).then(|| u32::from(at) - 1);
+                        return Err(match from {
+                            Some(from) => {
+                                let refused = refused.between(Between::Migrated { from });
+                                let step = Some((from, at.into()));
+                                incompatible(py, &refused, refused.to_string(), step)
+                            }
+                            None => self.refusal(py, &refused),
+                        });
+                    }
                 };
                 if let Some(id) = id {
                     projections.lock().insert(id, Arc::clone(&resolved));
@@ -405,7 +451,9 @@ impl Reading<'_> {
     ) -> PyResult<Found> {
         let (memory, table) = found;
         let given = Bound::new(py, Table::new(memory, table))?;
-        migrate.call1((given,)).and_then(|made| absorb(&made)).map_err(|cause| {
+        let to = from + 1;
+        let absorbed = migrate.call1((given,)).and_then(|made| self.absorb(&made, to));
+        absorbed.map_err(|cause| {
             if !cause.is_instance_of::<PyException>(py) {
                 return cause;
             }
@@ -422,18 +470,41 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// What a migration to version `at` gave: all that goes as a table where one is asked for.
+    fn absorb(&self, made: &Bound<'_, PyAny>, at: u16) -> PyResult<Found> {
+        let py = made.py();
+        if let Ok(table) = made.cast::<Table>() {
+            return Ok(tightened(table.get().parts()));
+        }
+        if take::shows(made)? {
+            return absorbed(py, &take::whole(made)?);
+        }
+        let table = match records::is_nothing(made) {
+            true => Incoming::empty(),
+            false => records::asked(made)?,
+        };
+        // Its types are what was found for the elements. If they are not those of the version, that is told when it is read.
+        let known = match self.announced(py, at)? {
+            None if at == self.expected.version || table.batches.is_empty() => {
+                Some(Arc::clone(&self.expected.schema))
+            }
+            known => known,
+        };
+        let fitted = known.and_then(|known| {
+            let wanted = Version::new(&self.expected.name, at.into(), &known);
+            py.detach(|| fit(&table.schema, &table.batches, &wanted, true)).ok()
+        });
+        match fitted {
+            Some((schema, batches)) => absorbed(py, &Incoming { schema, batches, inferred: true }),
+            None => absorbed(py, &table),
+        }
+    }
+}
+
 /// A table that is anybody's, in memory of its own.
-fn absorb(made: &Bound<'_, PyAny>) -> PyResult<Found> {
-    let py = made.py();
-    if let Ok(table) = made.cast::<Table>() {
-        return Ok(tightened(table.get().parts()));
-    }
-    if !take::shows(made)? {
-        let kind = made.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("it gave {kind}, and not a table")));
-    }
-    let table = take::whole(made)?;
-    let plan = send::planned(py, &table, None)?;
+fn absorbed(py: Python<'_>, table: &Incoming) -> PyResult<Found> {
+    let plan = send::planned(py, table, None)?;
     py.detach(|| {
         let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
         plan.write(body.as_slice_mut(), None).map_err(|e| e.to_string())?;

@@ -6,18 +6,21 @@
 
 use super::give::{self, Memory, Source};
 use super::schema::Under;
-use super::take::{Batches, Incoming};
-use super::{Table, capsule, open, send};
+use super::take::{self, Batches, Incoming};
+use super::{Table, capsule, open, records, send};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
 use crate::error;
+use crate::value::fault::type_name;
 use crate::watcher::coroutine;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::{Header, Producer};
 use slipring_codec::Format;
+use slipring_codec::evolution::{Unfit, Version, fit};
 use slipring_codec::format::arrow::{self, Rows};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use std::collections::VecDeque;
@@ -25,7 +28,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The batches of an object on their way, in frames of at most so many rows.
 pub(crate) struct Pieces {
-    batches: Batches,
+    tables: Tables,
+    /// The one whose batches come next.
+    table: Option<Opened>,
+    /// Columns of the first table, which those after it have too, where nothing was announced.
+    columns: Option<arrow_schema::Schema>,
     rows: Option<usize>,
     under: Option<Under>,
     meta: Option<Vec<u8>>,
@@ -33,42 +40,157 @@ pub(crate) struct Pieces {
     next: Incoming,
     flags: Option<u16>,
     /// Those behind it.
-    ahead: VecDeque<Rows>,
+    ahead: VecDeque<Incoming>,
     first: u16,
     ended: bool,
 }
 
+/// Tables that are still to be opened.
+enum Tables {
+    None,
+    Each(Py<PyIterator>, usize),
+}
+
+/// A table whose batches are taken one after the other.
+enum Opened {
+    Shown(Batches),
+    Whole(Option<Incoming>),
+}
+
+impl Opened {
+    fn of(object: &Bound<'_, PyAny>, under: Option<&Under>) -> PyResult<Self> {
+        Ok(match take::shows(object)? {
+            true => Self::Shown(Batches::of(object)?),
+            false if under.is_some() && records::is_nothing(object) => {
+                Self::Whole(Some(Incoming::empty()))
+            }
+            false => Self::Whole(Some(records::asked(object)?)),
+        })
+    }
+}
+
 impl Pieces {
+    /// Of a table, or of an iterable of tables.
     pub(crate) fn of(
         object: &Bound<'_, PyAny>,
         rows: Option<usize>,
         under: Option<Under>,
         meta: Option<Vec<u8>>,
     ) -> PyResult<Self> {
-        let batches = Batches::of(object)?;
-        let next = Incoming { schema: batches.schema.clone(), batches: Vec::new() };
-        let (flags, ahead, first, ended) = (None, VecDeque::new(), STREAM_FIRST, false);
-        Ok(Self { batches, rows, under, meta, next, flags, ahead, first, ended })
+        let table = if take::shows(object)? || records::may_be(object)? {
+            Some(Opened::of(object, under.as_ref())?)
+        } else {
+            None
+        };
+        let tables = match &table {
+            Some(_) => Tables::None,
+            None => {
+                let no = |_| {
+                    let kind = type_name(object);
+                    let what = format!("an object of type {kind} is no table");
+                    let hint = "give a data frame, a reader of batches, or an iterable of tables";
+                    error::unsendable(object.py(), &what, "$", &kind, hint)
+                };
+                let text =
+                    object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
+                let each = if text { Err(PyTypeError::new_err(())) } else { object.try_iter() };
+                Tables::Each(each.map_err(no)?.unbind(), 0)
+            }
+        };
+        let (columns, next, flags, ahead) = (None, Incoming::empty(), None, VecDeque::new());
+        let (first, ended) = (STREAM_FIRST, false);
+        Ok(Self { tables, table, columns, rows, under, meta, next, flags, ahead, first, ended })
     }
 
-    /// Sends the next frame, and says whether there is another one. One that was not sent is the next one again.
+    /// The next piece, or several, of what comes next; `false` after the last one.
+    fn pull(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let Some(table) = &mut self.table else {
+            let Tables::Each(tables, number) = &mut self.tables else { return Ok(false) };
+            let Some(object) = tables.bind(py).clone().next() else { return Ok(false) };
+            *number += 1;
+            self.table = Some(Opened::of(&object?, self.under.as_ref())?);
+            return Ok(true);
+        };
+        let taken = match table {
+            Opened::Shown(batches) => {
+                let schema = batches.schema.clone();
+                // One without batches has columns all the same.
+                let none = self.columns.is_none().then(Vec::new);
+                let batches = batches.next(py)?.map(|rows| vec![rows]);
+                let ended = batches.is_none();
+                if ended {
+                    self.table = None;
+                }
+                batches.or(none).map(|batches| Incoming { schema, batches, inferred: false })
+            }
+            Opened::Whole(whole) => {
+                let whole = whole.take();
+                self.table = None;
+                whole
+            }
+        };
+        if let Some(taken) = taken {
+            let taken = self.alike(py, taken)?;
+            cut(taken, self.rows, &mut self.ahead);
+        }
+        Ok(true)
+    }
+
+    /// The table with the columns of the first one, where nothing was announced.
+    fn alike(&mut self, py: Python<'_>, given: Incoming) -> PyResult<Incoming> {
+        let Some(first) = &self.columns else {
+            self.columns = Some(given.schema.clone());
+            return Ok(given);
+        };
+        if self.under.is_some() || given.schema.fields() == first.fields() {
+            return Ok(given);
+        }
+        let other = |why: String| {
+            let number = match &self.tables {
+                Tables::Each(_, number) => number - 1,
+                Tables::None => 0,
+            };
+            let what = format!(
+                "the tables of a stream have the same columns, and this one has others than the first: {why}"
+            );
+            let hint = "send them as streams of their own, or under a schema";
+            error::unsendable(py, &what, &format!("$[{number}]"), "arrow", hint)
+        };
+        let wanted = Version::new("", 1, first);
+        let fitted = fit(&given.schema, &given.batches, &wanted, given.inferred);
+        let (_, batches) = fitted.map_err(|unfit| match unfit {
+            Unfit::Schema(found) => {
+                let faults = found.faults.iter().map(ToString::to_string);
+                other(faults.collect::<Vec<_>>().join("; "))
+            }
+            unfit => other(format!("{unfit:?}")),
+        })?;
+        let columns = batches.iter().flat_map(|rows| rows.columns.iter().zip(first.fields()));
+        for (column, field) in columns {
+            if !field.is_nullable() && column.null_count() != 0 {
+                return Err(other(format!("column {} has nulls", field.name())));
+            }
+        }
+        Ok(Incoming { schema: first.clone(), batches, inferred: given.inferred })
+    }
+
+    /// Sends the next frame, and says whether there is another one; `None` if there is none at all. One that was not sent is the
+    /// next one again.
     pub(crate) fn send(
         &mut self,
         py: Python<'_>,
         end: &End<Producer>,
         timeout: Timeout,
-    ) -> PyResult<bool> {
+    ) -> PyResult<Option<bool>> {
         let flags = match self.flags {
             Some(flags) => flags,
             None => {
                 // One piece ahead: only then it is known which is the last.
                 while self.ahead.len() < 2 && !self.ended {
-                    match self.batches.next(py)? {
-                        Some(batch) => cut(batch, self.rows, &mut self.ahead),
-                        None => self.ended = true,
-                    }
+                    self.ended = !self.pull(py)?;
                 }
-                self.next.batches = self.ahead.pop_front().into_iter().collect();
+                let Some(next) = self.ahead.pop_front() else { return Ok(None) };
+                self.next = next;
                 let last = if self.ahead.is_empty() { STREAM_LAST } else { 0 };
                 *self.flags.insert(self.first | last)
             }
@@ -77,7 +199,7 @@ impl Pieces {
         let meta = self.meta.as_deref().filter(|_| self.first != 0);
         send::send(py, end, &self.next, self.under.as_ref(), meta, timeout, flags)?;
         (self.first, self.flags) = (0, None);
-        Ok(flags & STREAM_LAST == 0)
+        Ok(Some(flags & STREAM_LAST == 0))
     }
 }
 
@@ -97,22 +219,27 @@ impl Sending {
 #[pymethods]
 impl Sending {
     /// Sends the next frame if there is room, and says whether there is another one.
-    fn _send(&self, py: Python<'_>) -> PyResult<bool> {
+    fn _send(&self, py: Python<'_>) -> PyResult<Option<bool>> {
         let pieces = self.pieces.lock_py_attached(py);
         let mut pieces = pieces.unwrap_or_else(PoisonError::into_inner);
         pieces.send(py, &self.end, Timeout::Now)
     }
 }
 
-fn cut(batch: Rows, rows: Option<usize>, pieces: &mut VecDeque<Rows>) {
-    let most = rows.unwrap_or(usize::MAX).max(1);
-    if batch.len <= most {
-        return pieces.push_back(batch);
+fn cut(table: Incoming, rows: Option<usize>, pieces: &mut VecDeque<Incoming>) {
+    let most = rows.unwrap_or(usize::MAX);
+    let Incoming { schema, batches, inferred } = table;
+    if batches.is_empty() {
+        return pieces.push_back(Incoming { schema, batches, inferred });
     }
-    for start in (0..batch.len).step_by(most) {
-        let len = most.min(batch.len - start);
-        let columns = batch.columns.iter().map(|column| column.slice(start, len)).collect();
-        pieces.push_back(Rows { len, columns });
+    for batch in batches {
+        // One without rows is a piece all the same.
+        for start in (0..batch.len.max(1)).step_by(most) {
+            let len = most.min(batch.len - start);
+            let columns = batch.columns.iter().map(|column| column.slice(start, len)).collect();
+            let batches = vec![Rows { len, columns }];
+            pieces.push_back(Incoming { schema: schema.clone(), batches, inferred });
+        }
     }
 }
 

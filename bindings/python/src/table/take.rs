@@ -20,6 +20,15 @@ pub(crate) const COLUMN: &str = "slipring.column";
 pub(crate) struct Incoming {
     pub(crate) schema: arrow_schema::Schema,
     pub(crate) batches: Vec<Rows>,
+    /// Whether its types are those that were found for elements, and nobody said so.
+    pub(crate) inferred: bool,
+}
+
+impl Incoming {
+    /// No records, of which nobody can say which columns they would have had.
+    pub(crate) fn empty() -> Self {
+        Self { schema: arrow_schema::Schema::empty(), batches: Vec::new(), inferred: true }
+    }
 }
 
 /// Whether an object shows itself as a table or a column of one.
@@ -41,7 +50,7 @@ pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         while let Some(rows) = batches.next(object.py())? {
             all.push(rows);
         }
-        Ok(Incoming { schema: batches.schema, batches: all })
+        Ok(Incoming { schema: batches.schema, batches: all, inferred: false })
     };
     batches().map_err(|cause| refusal(object, cause))
 }

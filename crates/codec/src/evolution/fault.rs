@@ -21,9 +21,35 @@ pub struct Incompatible {
     pub wanted: u32,
     /// In the order of the columns that are expected. At least one.
     pub faults: Vec<Fault>,
+    /// What was held against what.
+    pub between: Between,
+}
+
+/// What was held against what, which decides who can mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Between {
+    /// A version that was written, or is older, and one that is expected, or is newer.
+    Versions,
+    /// A table that is sent, and the version that was announced.
+    Sent,
+    /// A schema that is announced, and what was announced as the same version before.
+    Announced,
+    /// A schema and its own defaults.
+    Defaults,
+    /// What the reader's migration from this version to the next one gave, and what is expected.
+    Migrated {
+        /// The version that it was given.
+        from: u32,
+    },
 }
 
 impl Incompatible {
+    /// The same, found between these.
+    pub fn between(self, between: Between) -> Self {
+        Incompatible { between, ..self }
+    }
+
     /// The migration that would help; backwards, what is to be done instead.
     pub fn needed(&self) -> MigrationMissing {
         let (from, to) = (self.written.into(), self.wanted.into());
@@ -33,8 +59,29 @@ impl Incompatible {
 
 impl fmt::Display for Incompatible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, written, wanted, faults } = self;
-        write!(f, "{name:?} of version {written} can't be read as version {wanted}: ")?;
+        let Self { name, written, wanted, faults, between } = self;
+        match between {
+            Between::Versions => {
+                write!(f, "{name:?} of version {written} can't be read as version {wanted}: ")?;
+            }
+            Between::Sent => {
+                write!(
+                    f,
+                    "the table does not fit what was announced as {name:?}, version {wanted}: "
+                )?;
+            }
+            Between::Announced => {
+                write!(f, "the schema is not what was announced as {name:?}, version {wanted}: ")?;
+            }
+            Between::Defaults => write!(f, "{name:?} of version {wanted} has wrong defaults: ")?,
+            Between::Migrated { from } => {
+                let to = from + 1;
+                write!(
+                    f,
+                    "what the migration of {name:?} from version {from} to {to} gave can't be read as version {wanted}: "
+                )?;
+            }
+        }
         for (number, fault) in faults.iter().take(TOLD).enumerate() {
             let between = if number == 0 { "" } else { "; " };
             write!(f, "{between}{fault}")?;
@@ -42,11 +89,19 @@ impl fmt::Display for Incompatible {
         if let Some(more) = faults.len().checked_sub(TOLD).filter(|&more| more > 0) {
             write!(f, "; and {more} more")?;
         }
-        match written == wanted {
-            true => {
+        match between {
+            Between::Versions => write!(f, "; {}", self.needed()),
+            Between::Sent => {
                 write!(f, "; send what was announced, or announce it as version {}", wanted + 1)
             }
-            false => write!(f, "; {}", self.needed()),
+            Between::Defaults => {
+                write!(f, "; give a number, true, false, a text or a date, as the type has it")
+            }
+            Between::Announced => write!(f, "; announce it as version {}", wanted + 1),
+            Between::Migrated { from } if from + 1 == *wanted => {
+                write!(f, "; correct the migration from version {from} to {wanted}")
+            }
+            Between::Migrated { .. } => write!(f, "; correct it, or {}", self.needed()),
         }
     }
 }
@@ -135,6 +190,9 @@ impl fmt::Display for Fault {
                     f,
                     "column {path} ({wants}) may be more than one: {name:?} is there or meant twice"
                 )
+            }
+            Reason::Default { value } if self.was.is_some() => {
+                write!(f, "the default {value:?} of column {path} is no {wants}")
             }
             Reason::Default { value } => {
                 write!(f, "column {path} is not there, and its default {value:?} is no {wants}")

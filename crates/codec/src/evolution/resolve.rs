@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::constant::Constant;
-use super::fault::{Fault, Incompatible, Reason};
+use super::fault::{Between, Fault, Incompatible, Reason};
 use super::widen::{Widening, widening};
 use super::{ALIASES, DEFAULT};
 
@@ -99,6 +99,7 @@ pub fn resolve(written: &Version<'_>, wanted: &Version<'_>) -> Result<Projection
             written: written.version,
             wanted: wanted.version,
             faults: walk.faults,
+            between: Between::Versions,
         });
     }
     let (written, wanted) = (Arc::new(written.schema.clone()), Arc::new(wanted.schema.clone()));
@@ -151,6 +152,27 @@ pub fn arrange(given: &Schema, announced: &Version<'_>) -> Result<Vec<usize>, In
             written: announced.version,
             wanted: announced.version,
             faults: walk.faults,
+            between: Between::Sent,
+        }),
+    }
+}
+
+/// Whether each default of a schema is one of its column's type, so that it is found now and not when it is needed.
+///
+/// # Errors
+///
+/// All that are not.
+pub fn defaults(of: &Version<'_>) -> Result<(), Incompatible> {
+    let mut walk = Walk::default();
+    walk.defaults(of.schema.fields());
+    match walk.faults.is_empty() {
+        true => Ok(()),
+        false => Err(Incompatible {
+            name: of.name.to_owned(),
+            written: of.version,
+            wanted: of.version,
+            faults: walk.faults,
+            between: Between::Defaults,
         }),
     }
 }
@@ -204,6 +226,36 @@ impl Walk {
         let walked = walk(self);
         self.path.truncate(len);
         walked
+    }
+
+    fn defaults(&mut self, fields: &[FieldRef]) {
+        use DataType::*;
+        let dot = if self.path.is_empty() { "" } else { "." };
+        for field in fields {
+            let data_type = field.data_type();
+            self.within(format_args!("{dot}{}", field.name()), |walk| {
+                if let Some(value) = field.metadata().get(DEFAULT)
+                    && Constant::parse(data_type, value).is_none()
+                {
+                    let reason = Reason::Default { value: value.to_owned() };
+                    walk.fault(Some(data_type), data_type, reason);
+                }
+                match data_type {
+                    Struct(fields) => walk.defaults(fields),
+                    List(item)
+                    | LargeList(item)
+                    | ListView(item)
+                    | LargeListView(item)
+                    | FixedSizeList(item, _)
+                    | Map(item, _) => {
+                        if let Struct(fields) = item.data_type() {
+                            walk.within(format_args!("[]"), |walk| walk.defaults(fields));
+                        }
+                    }
+                    _ => {}
+                }
+            });
+        }
     }
 
     fn fields(&mut self, written: &[FieldRef], wanted: &[FieldRef]) -> Vec<Source> {

@@ -13,6 +13,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, UnionMode};
 use rustler::Env;
 use slipring_codec::EncodeError;
 use slipring_codec::error::Segment as Step;
+use slipring_codec::evolution::{Version, fit};
 use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace};
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -163,6 +164,9 @@ pub(crate) fn fields<'a>(env: Env<'a>, table: Word<'a>) -> Result<Vec<Field>, Fa
     Ok(fields)
 }
 
+/// In the metadata of a table that `Slipring.Schemas` has made of records or columns. It is never sent.
+const INFERRED: &str = "slipring.inferred";
+
 /// A table to be sent.
 pub(crate) struct Outgoing<'a> {
     schema: Schema,
@@ -265,17 +269,24 @@ impl Outgoing<'_> {
 
     /// Its columns as they were announced.
     pub(crate) fn arranged(mut self, under: &Under) -> Result<Self, Fault> {
-        let order = under.arrange(&self.schema)?;
-        for rows in &mut self.batches.0 {
-            rows.columns = order.iter().map(|&at| rows.columns[at].clone()).collect();
-            for (number, column) in rows.columns.iter().enumerate() {
-                under.check_nulls(number, column.null_count())?;
-            }
-        }
-        let fields: Vec<_> = order.iter().map(|&at| self.schema.fields()[at].clone()).collect();
-        self.schema = Schema::new(fields);
+        let inferred = self.is_inferred();
+        (self.schema, self.batches.0) = under.fitted(&self.schema, &self.batches.0, inferred)?;
         self.place = SchemaPlace::Table;
         Ok(self)
+    }
+
+    /// Whether its types are those that were found for elements, and nobody said so.
+    pub(crate) fn is_inferred(&self) -> bool {
+        self.schema.metadata().contains_key(INFERRED)
+    }
+
+    /// Its columns as those of a version, if they can be.
+    pub(crate) fn fitting(mut self, wanted: &Version<'_>) -> Self {
+        // What stands in the way is told when it is read as that version.
+        if let Ok(fitted) = fit(&self.schema, &self.batches.0, wanted, true) {
+            (self.schema, self.batches.0) = fitted;
+        }
+        self
     }
 
     /// In all columns.
