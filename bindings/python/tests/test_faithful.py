@@ -2,6 +2,7 @@
 
 import array
 import collections
+import ctypes
 import dataclasses
 import datetime as dt
 import decimal
@@ -198,3 +199,84 @@ def test_names_and_versions_are_looked_at(registered):
     for version in (0, -1, True, 1.0, 2**63):
         with pytest.raises(ValueError, match="version"):
             slipring.register(Failure, version=version, encode=str, decode=str)
+
+
+TYPED = [
+    (array.array("d", [1.0, 2.5]), np.array([1.0, 2.5])),
+    (memoryview(bytes(range(6))).cast("B", (2, 3)), np.arange(6, dtype="u1").reshape(2, 3)),
+    ((ctypes.c_int32 * 3)(1, 2, 3), np.array([1, 2, 3], "i4")),
+    (memoryview(np.arange(200, dtype="i8"))[::2], np.arange(0, 200, 2)),
+    (array.array("H", range(300)), np.arange(300, dtype="u2")),
+]
+
+
+@pytest.mark.parametrize("buffer, wanted", TYPED, ids=lambda value: type(value).__name__)
+def test_a_typed_buffer_is_an_array(ends, buffer, wanted):
+    """R3.1: by itself, inside of values and in bytes."""
+    tx, rx = ends
+    tx.send(buffer)
+    tx.send({"x": buffer})
+    alone, inside = rx.recv(timeout=10), rx.recv(timeout=10)
+    assert (alone.format, inside.format) == ("ndarray", "value")
+    for got in (alone.value, inside.value["x"], slipring.decode(slipring.encode([buffer]))[0]):
+        assert got.dtype == wanted.dtype and np.array_equal(got, wanted)
+    assert slipring.explain(buffer).format == "ndarray"
+    tx.send(buffer, format="raw")
+    assert bytes(rx.recv(timeout=10).value) == bytes(buffer)
+
+
+@pytest.mark.parametrize("buffer", [
+    b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"abc").cast("c"), memoryview(b"abc").cast("b"),
+    memoryview(b"aabbcc")[::2],
+], ids=repr)
+def test_bytes_stay_bytes(ends, buffer):
+    """R3.1."""
+    tx, rx = ends
+    tx.send(buffer)
+    tx.send([buffer])
+    first, second = rx.recv(timeout=10), rx.recv(timeout=10)
+    assert first.format == "raw" and bytes(first.value) == b"abc"
+    assert second.value == [b"abc"]
+
+
+@pytest.mark.parametrize("made", [
+    lambda: np.matrix([[1, 2]]), lambda: np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+    lambda: np.arange(3).view(Grid),
+], ids=["matrix", "recarray", "own"])
+def test_an_array_s_lost_type_is_said(ends, made):
+    """R1.4: a plain array arrives."""
+    tx, rx = ends
+    with warnings.catch_warnings():
+        # NumPy's own, of matrices.
+        warnings.simplefilter("ignore")
+        value = made()
+    for send in (lambda: tx.send(value), lambda: tx.send([value])):
+        with pytest.warns(slipring.LossyWarning, match=type(value).__name__):
+            send()
+        rx.recv(timeout=10)
+    with pytest.warns(slipring.LossyWarning, match=type(value).__name__):
+        slipring.encode(value)
+
+
+def test_plain_arrays_lose_nothing(ends, tmp_path):
+    """R1.4: and a memory map is an array at another place."""
+    tx, rx = ends
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for value in (np.arange(3), np.float32(1), np.memmap(tmp_path / "map", "i4", "w+", shape=(3,))):
+            for whole in (value, [value]):
+                tx.send(whole)
+                assert np.array_equal(rx.recv(timeout=10).value, whole)
+
+
+def test_a_registered_array_keeps_its_type(ends, registered):
+    """R12.1: by itself, too."""
+    def decode(fields, version):
+        return fields.view(Grid)
+
+    slipring.register(Grid, encode=np.asarray, decode=decode)
+    tx, rx = ends
+    for whole in (np.arange(3).view(Grid), [np.arange(3).view(Grid)]):
+        tx.send(whole)
+        got = rx.recv(timeout=10).value
+        assert type(got[0] if isinstance(got, list) else got) is Grid

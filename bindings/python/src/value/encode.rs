@@ -363,6 +363,9 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'py>) -> Outcome {
         let len = array.descriptor.byte_len();
+        if let Some(kind) = array::lost_type(object)? {
+            self.lose(kind.into_any());
+        }
         value::write_array(&mut self.encoder, &array.descriptor);
         if self.pieces.is_some() && len >= ARRAY_OUT_OF_LINE {
             self.out_of_line(Piece::Array(object.clone(), len));
@@ -506,6 +509,12 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     fn buffer(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
         let Some(buffer) = Buffer::of(object)? else { return Err(Fault::unsupported(object)) };
+        if buffer.is_typed() {
+            let shown = array::shown(object).map_err(|error| Fault::refusal(self.py, error))?;
+            if let Candidate::Array(array) = shown {
+                return self.array(object, &array);
+            }
+        }
         if self.pieces.is_some() && buffer.len() >= BYTES_OUT_OF_LINE {
             self.out_of_line(Piece::Buffer(buffer));
             return Ok(());
@@ -517,10 +526,13 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// Notes an object that goes as what its type derives from.
     fn subclass_of(&mut self, object: &Bound<'py, PyAny>, exact: bool) {
         if !exact {
-            let kind = object.get_type().into_any();
-            if !self.losses.iter().any(|known| known.is(&kind)) {
-                self.losses.push(kind);
-            }
+            self.lose(object.get_type().into_any());
+        }
+    }
+
+    fn lose(&mut self, kind: Bound<'py, PyAny>) {
+        if !self.losses.iter().any(|known| known.is(&kind)) {
+            self.losses.push(kind);
         }
     }
 }
