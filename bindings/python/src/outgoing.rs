@@ -277,8 +277,10 @@ fn send_written<'py>(
     Err(Unsent::Raised(Fault::changed(object).encoding(py)))
 }
 
-/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
+/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG; to everybody where its
+/// type is registered.
 pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
+    fault.warn_registered(py)?;
     log_pickle(py, fault.to_string())
 }
 

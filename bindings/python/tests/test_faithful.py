@@ -280,3 +280,21 @@ def test_a_registered_array_keeps_its_type(ends, registered):
         tx.send(whole)
         got = rx.recv(timeout=10).value
         assert type(got[0] if isinstance(got, list) else got) is Grid
+
+
+class Handle:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __reduce__(self):
+        return (str, ("handle",))
+
+
+def test_a_registered_type_does_not_go_by_pickle_unsaid(ends, registered):
+    """R12.3, R9.4."""
+    slipring.register(Handle, encode=lambda handle: handle, decode=lambda fields, version: fields)
+    tx, rx = ends
+    for send in (lambda: tx.send([Handle(1)]), lambda: slipring.encode([Handle(1)])):
+        with pytest.warns(slipring.LossyWarning, match="Handle.*pickle"):
+            send()
+    assert rx.recv(timeout=10).format == "pickle"

@@ -274,7 +274,8 @@ impl<'py, S: Sink> Writer<'py, S> {
         // What is written here without a look at the depth takes up to four levels: tags around a number.
         self.enter(depth + 3, object)?;
         if let Some(registered) = registry::of(object)? {
-            return self.registered(&registered, depth);
+            let written = self.registered(&registered, depth);
+            return written.map_err(|fault| fault.of_registered(object));
         }
         match array::of_numpy(object).map_err(|error| Fault::refusal(self.py, error))? {
             Candidate::Array(array) => return self.array(object, &array),

@@ -1,5 +1,6 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
+use super::types::warn_lossy;
 use crate::error;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -13,6 +14,8 @@ use slipring_codec::token::MAX_DEPTH;
 pub(crate) struct Fault {
     what: What,
     path: Path,
+    /// The registered type whose fields it is in.
+    registered: Option<String>,
 }
 
 enum What {
@@ -38,14 +41,14 @@ pub(crate) type Outcome = Result<(), Box<Fault>>;
 impl From<PyErr> for Box<Fault> {
     #[cold]
     fn from(error: PyErr) -> Self {
-        Box::new(Fault { what: What::Python(error), path: Path::default() })
+        Box::new(Fault { what: What::Python(error), path: Path::default(), registered: None })
     }
 }
 
 impl From<DecodeError> for Box<Fault> {
     #[cold]
     fn from(error: DecodeError) -> Self {
-        Box::new(Fault { what: What::Codec(error), path: Path::default() })
+        Box::new(Fault { what: What::Codec(error), path: Path::default(), registered: None })
     }
 }
 
@@ -58,7 +61,7 @@ impl Fault {
     #[cold]
     pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
         let what = What::Refused { what, kind, hint: hint.into(), by_all: false, cause: None };
-        Box::new(Self { what, path: Path::default() })
+        Box::new(Self { what, path: Path::default(), registered: None })
     }
 
     /// An exception, as a refusal where it says that an object can't be written.
@@ -162,6 +165,23 @@ impl Fault {
         self.within(segment)
     }
 
+    /// Within what the encoder of this object's type has made.
+    #[cold]
+    pub(crate) fn of_registered(mut self: Box<Self>, object: &Bound<'_, PyAny>) -> Box<Self> {
+        self.registered.get_or_insert_with(|| type_name(object));
+        self
+    }
+
+    /// Says so where a registered type goes in a pickle, without its name and version.
+    pub(crate) fn warn_registered(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(kind) = &self.registered else { return Ok(()) };
+        let what = format!(
+            "what is registered for {kind} has no form as a value ({self}): it goes in a pickle, which \
+             knows no name and no version; make its encode= give what has a form"
+        );
+        warn_lossy(py, &what)
+    }
+
     /// Whether another format may hold what this one can't.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.what, What::Refused { by_all: false, .. })
@@ -199,7 +219,7 @@ impl Fault {
     /// As the exception of one that can't be read.
     #[cold]
     pub(crate) fn decoding(self, py: Python<'_>) -> PyErr {
-        let Self { what, path } = self;
+        let Self { what, path, .. } = self;
         match what {
             What::Python(error) => error,
             What::Refused { what, kind, hint, cause, .. } => {
