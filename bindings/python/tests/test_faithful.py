@@ -298,3 +298,14 @@ def test_a_registered_type_does_not_go_by_pickle_unsaid(ends, registered):
         with pytest.warns(slipring.LossyWarning, match="Handle.*pickle"):
             send()
     assert rx.recv(timeout=10).format == "pickle"
+
+
+def test_a_path_without_an_end_is_cut(as_value):
+    """R6.5: its begin and its end tell where it is."""
+    deep = []
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(slipring.EncodeError, match="inside each other") as caught:
+        as_value({"top": deep})
+    path = caught.value.path
+    assert path.startswith("$.top[0][0]") and path.endswith("[0][0]") and "..." in path and len(path) < 200
