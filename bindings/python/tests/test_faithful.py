@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import fractions
+import threading
 import unittest.mock
 import warnings
 
@@ -298,6 +299,31 @@ def test_a_registered_type_does_not_go_by_pickle_unsaid(ends, registered):
         with pytest.warns(slipring.LossyWarning, match="Handle.*pickle"):
             send()
     assert rx.recv(timeout=10).format == "pickle"
+
+
+def test_what_not_even_a_pickle_holds_says_so(ends):
+    """R6.5: in the message, not in its cause alone."""
+    tx, _ = ends
+    for send in (lambda: tx.send([threading.Lock()]), lambda: slipring.encode([threading.Lock()])):
+        with pytest.raises(slipring.EncodeError, match="pickle can't hold it either") as caught:
+            send()
+        assert "format=" not in caught.value.hint and caught.value.path == "$[0]"
+
+
+def test_metadata_is_not_told_of_pickles(ends):
+    """R6.5: no hint that does not help."""
+    tx, _ = ends
+    with pytest.raises(slipring.EncodeError) as caught:
+        tx.send(1, meta={"x": object()})
+    assert caught.value.path == "$.meta.x" and "register" in caught.value.hint and "format=" not in caught.value.hint
+
+
+def test_a_pickle_in_a_value_has_its_path():
+    """R6.5."""
+    data = b"\x82\0" + slipring.encode(Failure)
+    with pytest.raises(slipring.UntrustedPickle) as caught:
+        slipring.decode(data)
+    assert caught.value.path == "$[1]"
 
 
 def test_a_path_without_an_end_is_cut(as_value):

@@ -1,7 +1,7 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
 use super::types::warn_lossy;
-use crate::error;
+use crate::{error, pickle};
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -31,6 +31,8 @@ enum What {
         cause: Option<PyErr>,
     },
     Codec(DecodeError),
+    /// A pickle where none is loaded.
+    Untrusted,
 }
 
 const REGISTER: &str = "register its type with slipring.register";
@@ -103,6 +105,11 @@ impl Fault {
             *by_all = true;
         }
         fault
+    }
+
+    #[cold]
+    pub(crate) fn untrusted() -> Box<Self> {
+        Box::new(Fault { what: What::Untrusted, path: Path::default(), registered: None })
     }
 
     /// The exception that a text without UTF-8 has raised gives way to one with a path.
@@ -187,15 +194,27 @@ impl Fault {
         matches!(self.what, What::Refused { by_all: false, .. })
     }
 
-    /// The same for who can't send it as a pickle: because that refused it, too, which `tried` says, or may not be.
+    /// The same where there are no pickles, so that no hint tells of them.
     #[cold]
-    pub(crate) fn unpickled(mut self, py: Python<'_>, tried: Option<PyErr>) -> PyErr {
+    pub(crate) fn without_pickles(mut self: Box<Self>) -> Box<Self> {
         if let What::Refused { hint, .. } = &mut self.what
             && hint.ends_with(OR_PICKLE)
         {
             hint.truncate(hint.len() - OR_PICKLE.len());
-            if tried.is_none() {
-                hint.push_str("; this producer sends no pickles");
+        }
+        self
+    }
+
+    /// The same for who can't send it as a pickle: because that refused it, too, which `tried` says, or may not be.
+    #[cold]
+    pub(crate) fn unpickled(mut self: Box<Self>, py: Python<'_>, tried: Option<PyErr>) -> PyErr {
+        let told = matches!(&self.what, What::Refused { hint, .. } if hint.ends_with(OR_PICKLE));
+        self = self.without_pickles();
+        if let What::Refused { what, hint, .. } = &mut self.what {
+            match &tried {
+                Some(_) => what.push_str(", and pickle can't hold it either"),
+                None if told => hint.push_str("; this producer sends no pickles"),
+                None => {}
             }
         }
         let error = self.encoding(py);
@@ -213,6 +232,7 @@ impl Fault {
                 error::unsendable(py, &what, &path, &kind, &hint)
             }
             What::Codec(error) => error::decode(py, &error, "value"),
+            What::Untrusted => pickle::untrusted(py, &path),
         }
     }
 
@@ -234,6 +254,7 @@ impl Fault {
                 let error = outer.into_iter().fold(error, DecodeError::within);
                 error::decode(py, &error, "value")
             }
+            What::Untrusted => pickle::untrusted(py, &path.to_string()),
         }
     }
 }
@@ -244,6 +265,7 @@ impl std::fmt::Display for Fault {
             What::Python(error) => write!(f, "{error}, at {}", self.path),
             What::Refused { what, .. } => write!(f, "{what}, at {}", self.path),
             What::Codec(error) => write!(f, "{error}"),
+            What::Untrusted => write!(f, "a pickle, at {}", self.path),
         }
     }
 }
