@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import slipring
-from slipring import Object
+from slipring import Object, Tag
 
 
 @pytest.fixture
@@ -200,6 +200,37 @@ def test_names_and_versions_are_looked_at(registered):
     for version in (0, -1, True, 1.0, 2**63):
         with pytest.raises(ValueError, match="version"):
             slipring.register(Failure, version=version, encode=str, decode=str)
+
+
+class Text(str):
+    """Each is itself alone."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("keys", [
+    ("a", Text("a")), (Text("a"), "a"), (Text("a"), Text("a")), (NAN, float("nan")), ((1, NAN), (1, float("nan"))),
+    (Tag(9999, Text("b")), Tag(9999, Text("b"))), (1, Text("x"), 2, Text("x")),
+], ids=repr)
+def test_no_key_is_sent_twice(keys, as_value):
+    """R1.3: nobody would read it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(slipring.EncodeError, match="twice") as caught:
+            as_value([dict.fromkeys(keys)])
+    assert caught.value.path == f"$[0].<key {len(keys) - 1}>"
+
+
+def test_keys_that_differ_are_sent():
+    """R1.3."""
+    whole = {1: 1, "1": 2, Tag(9999, 1): 3, Tag(9999, "1"): 4, NAN: 5, decimal.Decimal("1.5"): 6, (1, "a"): 7, b"1": 8}
+    whole[dt.date(2026, 1, 1)] = 9
+    got = slipring.decode(slipring.encode(whole))
+    assert list(map(repr, got)) == list(map(repr, whole)) and list(got.values()) == list(whole.values())
 
 
 TYPED = [

@@ -7,7 +7,7 @@
 
 use super::fault::{Fault, Outcome};
 use super::types::{Exact, Types};
-use super::{registry, temporal};
+use super::{key, registry, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use pyo3::ffi;
@@ -189,6 +189,7 @@ impl<'py, S: Sink> Writer<'py, S> {
             // SAFETY: a dict, which we hold.
             let len = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
             self.encoder.map(len);
+            let mut odd = Vec::new();
             let (mut at, mut count) = (0, 0);
             let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
             while count < len {
@@ -211,16 +212,39 @@ impl<'py, S: Sink> Writer<'py, S> {
                     self.item(value, depth + 1).map_err(|fault| fault.under(&key))?;
                 } else {
                     let value = value.to_owned();
-                    self.write(key.as_borrowed(), depth + 1)
-                        .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+                    let written = if key::is_plain(key.as_borrowed()) {
+                        self.write(key.as_borrowed(), depth + 1)
+                    } else {
+                        self.odd_key(key.as_borrowed(), depth + 1)
+                            .map(|bytes| odd.push((count, bytes)))
+                    };
+                    written.map_err(|fault| fault.within(Segment::KeyOf(count)))?;
                     self.item(value.as_borrowed(), depth + 1).map_err(|fault| fault.under(&key))?;
                 }
                 count += 1;
             }
             // SAFETY: as above.
             let now = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
-            if count == len && now == len { Ok(()) } else { Err(Fault::changed(dict)) }
+            if count != len || now != len {
+                return Err(Fault::changed(dict));
+            }
+            if odd.is_empty() { Ok(()) } else { key::check_distinct(dict, &odd) }
         })
+    }
+
+    /// Writes a key that another one may be written like. Answers with its bytes.
+    #[cold]
+    fn odd_key(
+        &mut self,
+        key: Borrowed<'_, 'py, PyAny>,
+        depth: usize,
+    ) -> Result<Vec<u8>, Box<Fault>> {
+        let mut apart = Writer::new(self.py, Vec::new(), false);
+        apart.write(key, depth)?;
+        apart.losses.drain(..).for_each(|kind| self.lose(kind));
+        let bytes = apart.encoder.sink();
+        self.encoder.sink_mut().put(&bytes);
+        Ok(bytes)
     }
 
     fn list(&mut self, list: &Bound<'py, PyAny>, depth: usize) -> Outcome {

@@ -6,6 +6,7 @@ pub(crate) mod decode;
 mod describe;
 pub(crate) mod encode;
 pub(crate) mod fault;
+mod key;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sink;
