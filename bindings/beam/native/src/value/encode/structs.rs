@@ -1,6 +1,6 @@
 //! Structs: those with a form of their own, those that are registered, and those that Elixir prepares.
 
-use super::{Met, Stop, TERM, Walk, is, module_name, step};
+use super::{Met, Stop, TERM, Walk, is, keys, module_name, step};
 use crate::atoms;
 use crate::tensor::Tensor;
 use crate::value::big::Big;
@@ -194,7 +194,8 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.out.map(terms::map_size(env, fields));
         let Some(pairs) = Pairs::new(env, fields) else { return Ok(()) };
         let mut named_by_atoms = None;
-        for (key, value) in pairs {
+        let mut odd = Vec::new();
+        for (entry, (key, value)) in pairs.enumerate() {
             let atom = terms::kind(env, key) == Kind::Atom;
             if *named_by_atoms.get_or_insert(atom) != atom {
                 let hint = "give the fields' names as atoms all, or as binaries all";
@@ -205,12 +206,14 @@ impl<'a, S: Sink> Walk<'a, S> {
                 terms::with_atom(env, key, |text| {
                     out.text(text);
                 });
-            } else {
+            } else if keys::is_plain(env, key) {
                 self.term(key, depth + 1)?;
+            } else {
+                self.odd_key(key, entry, depth + 1, &mut odd)?;
             }
             self.term(value, depth + 1).map_err(|stop| stop.within(|| step(env, key)))?;
         }
-        Ok(())
+        if odd.is_empty() { Ok(()) } else { self.check_distinct(fields, &odd, depth + 1) }
     }
 
     fn set(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
