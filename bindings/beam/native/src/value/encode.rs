@@ -34,6 +34,9 @@ const SHORT: usize = 64;
 
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
 
+/// The kind of a struct, until its module is told.
+const STRUCT: &str = "struct";
+
 /// Why a walk stopped.
 pub(crate) enum Stop {
     /// There is more to do than it may.
@@ -67,6 +70,17 @@ impl Stop {
             refused.unsupported = true;
         }
         stop
+    }
+
+    /// Of a struct of this module, where it is not told of which.
+    #[cold]
+    pub(crate) fn of_struct(mut self, module: impl FnOnce() -> String) -> Self {
+        if let Stop::Refused(refused) = &mut self
+            && refused.kind == STRUCT
+        {
+            refused.kind = module();
+        }
+        self
     }
 
     #[cold]
@@ -402,7 +416,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn map(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
         let module = terms::get(self.env, map, atoms::struct_().into());
         if let Some(module) = module.filter(|&m| terms::kind(self.env, m) == Kind::Atom) {
-            return self.structure(map, module, depth);
+            let written = self.structure(map, module, depth);
+            return written.map_err(|stop| stop.of_struct(|| module_name(self.env, module)));
         }
         self.enter(depth, Kind::Map)?;
         let env = self.env;
