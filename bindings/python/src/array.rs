@@ -13,7 +13,7 @@ use numpy::npyffi::{
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyType};
 use pyo3::{ffi, intern};
 use slipring_codec::format::ndarray::{
     ByteOrder, Descriptor, Dtype, Element, Kind, MAX_NDIM, Order,
@@ -113,6 +113,21 @@ pub(crate) fn role(object: &Bound<'_, PyAny>) -> PyResult<Role> {
         ffi::PyObject_TypeCheck(object.as_ptr(), generic) != 0
     };
     Ok(if scalar { Role::Scalar } else { Role::Other })
+}
+
+/// The type of an array that arrives as a plain one. A memory map loses nothing but where it lay.
+pub(crate) fn lost_type<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyType>>> {
+    let py = object.py();
+    if role(object)? != Role::Array {
+        return Ok(None);
+    }
+    // SAFETY: NumPy is imported, or it would be no array; the object is alive.
+    if unsafe { PyArray_CheckExact(py, object.as_ptr()) } != 0 {
+        return Ok(None);
+    }
+    let kind = object.get_type();
+    let mapped = kind.fully_qualified_name()? == "numpy.memmap";
+    Ok((!mapped).then_some(kind))
 }
 
 /// Looks whether `object` is one of NumPy's.

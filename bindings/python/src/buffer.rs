@@ -4,6 +4,7 @@ use crate::producer::copy;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -34,6 +35,20 @@ impl Buffer {
 
     pub(crate) fn len(&self) -> usize {
         self.raw.len as usize
+    }
+
+    /// Whether it is more than bytes in a row: of other elements, or in several dimensions.
+    pub(crate) fn is_typed(&self) -> bool {
+        if self.raw.format.is_null() {
+            return self.raw.ndim > 1;
+        }
+        // SAFETY: a C string, which the exporter keeps as long as the buffer is held.
+        let format = unsafe { CStr::from_ptr(self.raw.format) }.to_bytes();
+        let format = match format {
+            [b'@' | b'=' | b'<' | b'>' | b'!', rest @ ..] => rest,
+            whole => whole,
+        };
+        self.raw.ndim > 1 || !matches!(format, b"B" | b"b" | b"c" | b"")
     }
 
     /// The bytes, where they lie in one piece in C order.

@@ -1,6 +1,7 @@
-//! Arrays of others: what shows itself by `__dlpack__` or `__array_interface__` is sent as the array that it
+//! Arrays of others: what shows itself by `__dlpack__`, `__array_interface__` or a typed buffer is sent as the array that it
 //! is, and a received array shows itself so. NumPy speaks both; no other package is imported.
 
+use crate::buffer::Buffer;
 use crate::frame::Frame;
 use crate::{array, error};
 use pyo3::exceptions::{PyAttributeError, PyBufferError, PyException};
@@ -25,6 +26,15 @@ pub(crate) fn view<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py
         from_dlpack(object)
     } else if object.hasattr(intern!(py, "__array_interface__"))? {
         array::need_numpy(py)?;
+        py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "asarray"), (object,))
+    } else if Buffer::of(object)?.is_some_and(|buffer| buffer.is_typed()) {
+        array::need_numpy(py).map_err(|missing| {
+            let kind = object.get_type().fully_qualified_name();
+            let kind = kind.map_or_else(|_| "unknown".into(), |name| name.to_string());
+            let what = format!("a {kind} of other elements than bytes is an array: {missing}");
+            let hint = "install numpy, or send its bytes(), which tell no type";
+            error::unsendable(py, &what, "$", &kind, hint)
+        })?;
         py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "asarray"), (object,))
     } else {
         return Ok(None);

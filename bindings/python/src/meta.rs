@@ -23,7 +23,10 @@ pub(crate) fn encode(meta: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
     let mut writer = Writer::new(py, Vec::new(), false);
     let written = writer.write(meta.as_borrowed(), 0);
-    written.map_err(|fault: Box<Fault>| fault.within(Segment::key("meta")).encoding(py))?;
+    // Metadata is a value whatever the frame is.
+    written.map_err(|fault: Box<Fault>| {
+        fault.within(Segment::key("meta")).without_pickles().encoding(py)
+    })?;
     crate::value::warn_losses(py, &writer.losses)?;
     Ok(writer.encoder.sink())
 }

@@ -103,6 +103,9 @@ impl<'py> Kind<'py> {
             return Ok(Self::Json);
         }
         if !bytes_like {
+            if array::lost_type(object)?.is_some() && value::is_registered(object)? {
+                return Ok(Self::Value);
+            }
             match array::of_numpy(object) {
                 Ok(Candidate::Array(array)) => return Ok(Self::Array(array)),
                 Ok(Candidate::Scalar) => return Ok(Self::Value),
@@ -117,7 +120,14 @@ impl<'py> Kind<'py> {
                 return Ok(Self::Array(array));
             }
         }
-        Ok(Buffer::of(object)?.map_or(Self::Value, Self::Bytes))
+        Ok(match Buffer::of(object)? {
+            Some(buffer) if buffer.is_typed() => match array::shown(object)? {
+                Candidate::Array(array) => Self::Array(array),
+                _ => Self::Bytes(buffer),
+            },
+            Some(buffer) => Self::Bytes(buffer),
+            None => Self::Value,
+        })
     }
 }
 
@@ -267,8 +277,10 @@ fn send_written<'py>(
     Err(Unsent::Raised(Fault::changed(object).encoding(py)))
 }
 
-/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG.
+/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG; to everybody where its
+/// type is registered.
 pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
+    fault.warn_registered(py)?;
     log_pickle(py, fault.to_string())
 }
 

@@ -67,10 +67,10 @@ pub(crate) fn load<'py>(
     trusted: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     if !trusted {
-        return Err(untrusted(py));
+        return Err(untrusted(py, "$.format"));
     }
     let mut parts = parts.into_iter();
-    let Some(stream) = parts.next() else { return Err(untrusted(py)) };
+    let Some(stream) = parts.next() else { return Err(untrusted(py, "$.format")) };
     let options = PyDict::new(py);
     options.set_item(intern!(py, "buffers"), PyList::new(py, parts)?)?;
     let loads = py.import(intern!(py, "pickle"))?.getattr(intern!(py, "loads"))?;
@@ -85,10 +85,10 @@ pub(crate) fn load<'py>(
 }
 
 #[cold]
-pub(crate) fn untrusted(py: Python<'_>) -> PyErr {
+pub(crate) fn untrusted(py: Python<'_>, path: &str) -> PyErr {
     let what = "a pickle arrived, which is code that would run here";
     let hint = "if you trust whoever can write to the ring, take it with consumer(pickle=True) or \
                 decode(..., pickle=True); frame.header and frame.meta still tell what it is";
     let class = intern!(py, "UntrustedPickle");
-    error::undecodable(py, class, what, "$.format", "pickle", hint)
+    error::undecodable(py, class, what, path, "pickle", hint)
 }

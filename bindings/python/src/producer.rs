@@ -166,7 +166,12 @@ impl Producer {
         }
         match Kind::of(object)? {
             Kind::Bytes(buffer) => self.send_buffer(py, &buffer, meta, timeout),
-            Kind::Array(array) => self.send_array(py, &array, meta, timeout),
+            Kind::Array(array) => {
+                if let Some(kind) = array::lost_type(object)? {
+                    value::warn_losses(py, &[kind.into_any()])?;
+                }
+                self.send_array(py, &array, meta, timeout)
+            }
             Kind::Value => self.send_value(object, meta, timeout),
             Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
             Kind::Odd(refusal) => self.send_odd(object, refusal, meta, timeout),

@@ -2,10 +2,12 @@
 
 import array
 import collections
+import ctypes
 import dataclasses
 import datetime as dt
 import decimal
 import fractions
+import threading
 import unittest.mock
 import warnings
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import slipring
-from slipring import Object
+from slipring import Object, Tag
 
 
 @pytest.fixture
@@ -198,3 +200,169 @@ def test_names_and_versions_are_looked_at(registered):
     for version in (0, -1, True, 1.0, 2**63):
         with pytest.raises(ValueError, match="version"):
             slipring.register(Failure, version=version, encode=str, decode=str)
+
+
+class Text(str):
+    """Each is itself alone."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("keys", [
+    ("a", Text("a")), (Text("a"), "a"), (Text("a"), Text("a")), (NAN, float("nan")), ((1, NAN), (1, float("nan"))),
+    (Tag(9999, Text("b")), Tag(9999, Text("b"))), (1, Text("x"), 2, Text("x")),
+], ids=repr)
+def test_no_key_is_sent_twice(keys, as_value):
+    """R1.3: nobody would read it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(slipring.EncodeError, match="twice") as caught:
+            as_value([dict.fromkeys(keys)])
+    assert caught.value.path == f"$[0].<key {len(keys) - 1}>"
+
+
+def test_keys_that_differ_are_sent():
+    """R1.3."""
+    whole = {1: 1, "1": 2, Tag(9999, 1): 3, Tag(9999, "1"): 4, NAN: 5, decimal.Decimal("1.5"): 6, (1, "a"): 7, b"1": 8}
+    whole[dt.date(2026, 1, 1)] = 9
+    got = slipring.decode(slipring.encode(whole))
+    assert list(map(repr, got)) == list(map(repr, whole)) and list(got.values()) == list(whole.values())
+
+
+TYPED = [
+    (array.array("d", [1.0, 2.5]), np.array([1.0, 2.5])),
+    (memoryview(bytes(range(6))).cast("B", (2, 3)), np.arange(6, dtype="u1").reshape(2, 3)),
+    ((ctypes.c_int32 * 3)(1, 2, 3), np.array([1, 2, 3], "i4")),
+    (memoryview(np.arange(200, dtype="i8"))[::2], np.arange(0, 200, 2)),
+    (array.array("H", range(300)), np.arange(300, dtype="u2")),
+]
+
+
+@pytest.mark.parametrize("buffer, wanted", TYPED, ids=lambda value: type(value).__name__)
+def test_a_typed_buffer_is_an_array(ends, buffer, wanted):
+    """R3.1: by itself, inside of values and in bytes."""
+    tx, rx = ends
+    tx.send(buffer)
+    tx.send({"x": buffer})
+    alone, inside = rx.recv(timeout=10), rx.recv(timeout=10)
+    assert (alone.format, inside.format) == ("ndarray", "value")
+    for got in (alone.value, inside.value["x"], slipring.decode(slipring.encode([buffer]))[0]):
+        assert got.dtype == wanted.dtype and np.array_equal(got, wanted)
+    assert slipring.explain(buffer).format == "ndarray"
+    tx.send(buffer, format="raw")
+    assert bytes(rx.recv(timeout=10).value) == bytes(buffer)
+
+
+@pytest.mark.parametrize("buffer", [
+    b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"abc").cast("c"), memoryview(b"abc").cast("b"),
+    memoryview(b"aabbcc")[::2],
+], ids=repr)
+def test_bytes_stay_bytes(ends, buffer):
+    """R3.1."""
+    tx, rx = ends
+    tx.send(buffer)
+    tx.send([buffer])
+    first, second = rx.recv(timeout=10), rx.recv(timeout=10)
+    assert first.format == "raw" and bytes(first.value) == b"abc"
+    assert second.value == [b"abc"]
+
+
+@pytest.mark.parametrize("made", [
+    lambda: np.matrix([[1, 2]]), lambda: np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+    lambda: np.arange(3).view(Grid),
+], ids=["matrix", "recarray", "own"])
+def test_an_array_s_lost_type_is_said(ends, made):
+    """R1.4: a plain array arrives."""
+    tx, rx = ends
+    with warnings.catch_warnings():
+        # NumPy's own, of matrices.
+        warnings.simplefilter("ignore")
+        value = made()
+    for send in (lambda: tx.send(value), lambda: tx.send([value])):
+        with pytest.warns(slipring.LossyWarning, match=type(value).__name__):
+            send()
+        rx.recv(timeout=10)
+    with pytest.warns(slipring.LossyWarning, match=type(value).__name__):
+        slipring.encode(value)
+
+
+def test_plain_arrays_lose_nothing(ends, tmp_path):
+    """R1.4: and a memory map is an array at another place."""
+    tx, rx = ends
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for value in (np.arange(3), np.float32(1), np.memmap(tmp_path / "map", "i4", "w+", shape=(3,))):
+            for whole in (value, [value]):
+                tx.send(whole)
+                assert np.array_equal(rx.recv(timeout=10).value, whole)
+
+
+def test_a_registered_array_keeps_its_type(ends, registered):
+    """R12.1: by itself, too."""
+    def decode(fields, version):
+        return fields.view(Grid)
+
+    slipring.register(Grid, encode=np.asarray, decode=decode)
+    tx, rx = ends
+    for whole in (np.arange(3).view(Grid), [np.arange(3).view(Grid)]):
+        tx.send(whole)
+        got = rx.recv(timeout=10).value
+        assert type(got[0] if isinstance(got, list) else got) is Grid
+
+
+class Handle:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __reduce__(self):
+        return (str, ("handle",))
+
+
+def test_a_registered_type_does_not_go_by_pickle_unsaid(ends, registered):
+    """R12.3, R9.4."""
+    slipring.register(Handle, encode=lambda handle: handle, decode=lambda fields, version: fields)
+    tx, rx = ends
+    for send in (lambda: tx.send([Handle(1)]), lambda: slipring.encode([Handle(1)])):
+        with pytest.warns(slipring.LossyWarning, match="Handle.*pickle"):
+            send()
+    assert rx.recv(timeout=10).format == "pickle"
+
+
+def test_what_not_even_a_pickle_holds_says_so(ends):
+    """R6.5: in the message, not in its cause alone."""
+    tx, _ = ends
+    for send in (lambda: tx.send([threading.Lock()]), lambda: slipring.encode([threading.Lock()])):
+        with pytest.raises(slipring.EncodeError, match="pickle can't hold it either") as caught:
+            send()
+        assert "format=" not in caught.value.hint and caught.value.path == "$[0]"
+
+
+def test_metadata_is_not_told_of_pickles(ends):
+    """R6.5: no hint that does not help."""
+    tx, _ = ends
+    with pytest.raises(slipring.EncodeError) as caught:
+        tx.send(1, meta={"x": object()})
+    assert caught.value.path == "$.meta.x" and "register" in caught.value.hint and "format=" not in caught.value.hint
+
+
+def test_a_pickle_in_a_value_has_its_path():
+    """R6.5."""
+    data = b"\x82\0" + slipring.encode(Failure)
+    with pytest.raises(slipring.UntrustedPickle) as caught:
+        slipring.decode(data)
+    assert caught.value.path == "$[1]"
+
+
+def test_a_path_without_an_end_is_cut(as_value):
+    """R6.5: its begin and its end tell where it is."""
+    deep = []
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(slipring.EncodeError, match="inside each other") as caught:
+        as_value({"top": deep})
+    path = caught.value.path
+    assert path.startswith("$.top[0][0]") and path.endswith("[0][0]") and "..." in path and len(path) < 200

@@ -11,7 +11,9 @@ use super::{keys, registry, temporal};
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::{array, error};
-use pyo3::exceptions::{PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{
+    PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyDelta, PyDict, PyFrozenSet, PyInt, PyList, PyRange, PySet,
@@ -122,6 +124,9 @@ impl<'a, 'py> Reader<'a, 'py> {
             Token::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
             Token::Tag(tag) => {
                 check_depth(depth, start)?;
+                if tag == tag::PICKLE && !self.trusted {
+                    return Err(Fault::untrusted());
+                }
                 self.tagged(tag, depth, owed, used).map_err(|f| f.within(Segment::Tag(tag)))?
             }
             Token::BytesPieces => PyBytes::new(py, &self.decoder.join_bytes()?).into_any(),

@@ -7,7 +7,7 @@
 
 use super::fault::{Fault, Outcome};
 use super::types::{Exact, Types, own_text};
-use super::{registry, temporal};
+use super::{key, registry, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use pyo3::ffi;
@@ -189,6 +189,7 @@ impl<'py, S: Sink> Writer<'py, S> {
             // SAFETY: a dict, which we hold.
             let len = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
             self.encoder.map(len);
+            let mut odd = Vec::new();
             let (mut at, mut count) = (0, 0);
             let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
             while count < len {
@@ -211,16 +212,39 @@ impl<'py, S: Sink> Writer<'py, S> {
                     self.item(value, depth + 1).map_err(|fault| fault.under(&key))?;
                 } else {
                     let value = value.to_owned();
-                    self.write(key.as_borrowed(), depth + 1)
-                        .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
+                    let written = if key::is_plain(key.as_borrowed()) {
+                        self.write(key.as_borrowed(), depth + 1)
+                    } else {
+                        self.odd_key(key.as_borrowed(), depth + 1)
+                            .map(|bytes| odd.push((count, bytes)))
+                    };
+                    written.map_err(|fault| fault.within(Segment::KeyOf(count)))?;
                     self.item(value.as_borrowed(), depth + 1).map_err(|fault| fault.under(&key))?;
                 }
                 count += 1;
             }
             // SAFETY: as above.
             let now = unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
-            if count == len && now == len { Ok(()) } else { Err(Fault::changed(dict)) }
+            if count != len || now != len {
+                return Err(Fault::changed(dict));
+            }
+            if odd.is_empty() { Ok(()) } else { key::check_distinct(dict, &odd) }
         })
+    }
+
+    /// Writes a key that another one may be written like. Answers with its bytes.
+    #[cold]
+    fn odd_key(
+        &mut self,
+        key: Borrowed<'_, 'py, PyAny>,
+        depth: usize,
+    ) -> Result<Vec<u8>, Box<Fault>> {
+        let mut apart = Writer::new(self.py, Vec::new(), false);
+        apart.write(key, depth)?;
+        apart.losses.drain(..).for_each(|kind| self.lose(kind));
+        let bytes = apart.encoder.sink();
+        self.encoder.sink_mut().put(&bytes);
+        Ok(bytes)
     }
 
     fn list(&mut self, list: &Bound<'py, PyAny>, depth: usize) -> Outcome {
@@ -274,7 +298,8 @@ impl<'py, S: Sink> Writer<'py, S> {
         // What is written here without a look at the depth takes up to four levels: tags around a number.
         self.enter(depth + 3, object)?;
         if let Some(registered) = registry::of(object)? {
-            return self.registered(&registered, depth);
+            let written = self.registered(&registered, depth);
+            return written.map_err(|fault| fault.of_registered(object));
         }
         match array::of_numpy(object).map_err(|error| Fault::refusal(self.py, error))? {
             Candidate::Array(array) => return self.array(object, &array),
@@ -363,6 +388,9 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'py>) -> Outcome {
         let len = array.descriptor.byte_len();
+        if let Some(kind) = array::lost_type(object)? {
+            self.lose(kind.into_any());
+        }
         value::write_array(&mut self.encoder, &array.descriptor);
         if self.pieces.is_some() && len >= ARRAY_OUT_OF_LINE {
             self.out_of_line(Piece::Array(object.clone(), len));
@@ -504,6 +532,12 @@ impl<'py, S: Sink> Writer<'py, S> {
 
     fn buffer(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
         let Some(buffer) = Buffer::of(object)? else { return Err(Fault::unsupported(object)) };
+        if buffer.is_typed() {
+            let shown = array::shown(object).map_err(|error| Fault::refusal(self.py, error))?;
+            if let Candidate::Array(array) = shown {
+                return self.array(object, &array);
+            }
+        }
         if self.pieces.is_some() && buffer.len() >= BYTES_OUT_OF_LINE {
             self.out_of_line(Piece::Buffer(buffer));
             return Ok(());
@@ -515,10 +549,13 @@ impl<'py, S: Sink> Writer<'py, S> {
     /// Notes an object that goes as what its type derives from.
     fn subclass_of(&mut self, object: &Bound<'py, PyAny>, exact: bool) {
         if !exact {
-            let kind = object.get_type().into_any();
-            if !self.losses.iter().any(|known| known.is(&kind)) {
-                self.losses.push(kind);
-            }
+            self.lose(object.get_type().into_any());
+        }
+    }
+
+    fn lose(&mut self, kind: Bound<'py, PyAny>) {
+        if !self.losses.iter().any(|known| known.is(&kind)) {
+            self.losses.push(kind);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
-use crate::error;
+use super::types::warn_lossy;
+use crate::{error, pickle};
 use pyo3::exceptions::{PyException, PyUnicodeEncodeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ use slipring_codec::token::MAX_DEPTH;
 pub(crate) struct Fault {
     what: What,
     path: Path,
+    /// The registered type whose fields it is in.
+    registered: Option<String>,
 }
 
 enum What {
@@ -28,6 +31,8 @@ enum What {
         cause: Option<PyErr>,
     },
     Codec(DecodeError),
+    /// A pickle where none is loaded.
+    Untrusted,
 }
 
 const REGISTER: &str = "register its type with slipring.register";
@@ -38,14 +43,14 @@ pub(crate) type Outcome = Result<(), Box<Fault>>;
 impl From<PyErr> for Box<Fault> {
     #[cold]
     fn from(error: PyErr) -> Self {
-        Box::new(Fault { what: What::Python(error), path: Path::default() })
+        Box::new(Fault { what: What::Python(error), path: Path::default(), registered: None })
     }
 }
 
 impl From<DecodeError> for Box<Fault> {
     #[cold]
     fn from(error: DecodeError) -> Self {
-        Box::new(Fault { what: What::Codec(error), path: Path::default() })
+        Box::new(Fault { what: What::Codec(error), path: Path::default(), registered: None })
     }
 }
 
@@ -58,7 +63,7 @@ impl Fault {
     #[cold]
     pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
         let what = What::Refused { what, kind, hint: hint.into(), by_all: false, cause: None };
-        Box::new(Self { what, path: Path::default() })
+        Box::new(Self { what, path: Path::default(), registered: None })
     }
 
     /// An exception, as a refusal where it says that an object can't be written.
@@ -100,6 +105,11 @@ impl Fault {
             *by_all = true;
         }
         fault
+    }
+
+    #[cold]
+    pub(crate) fn untrusted() -> Box<Self> {
+        Box::new(Fault { what: What::Untrusted, path: Path::default(), registered: None })
     }
 
     /// The exception that a text without UTF-8 has raised gives way to one with a path.
@@ -175,20 +185,49 @@ impl Fault {
         self.within(segment)
     }
 
+    /// Within what the encoder of this object's type has made.
+    #[cold]
+    pub(crate) fn of_registered(mut self: Box<Self>, object: &Bound<'_, PyAny>) -> Box<Self> {
+        self.registered.get_or_insert_with(|| type_name(object));
+        self
+    }
+
+    /// Says so where a registered type goes in a pickle, without its name and version.
+    pub(crate) fn warn_registered(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(kind) = &self.registered else { return Ok(()) };
+        let what = format!(
+            "what is registered for {kind} has no form as a value ({self}): it goes in a pickle, which \
+             knows no name and no version; make its encode= give what has a form"
+        );
+        warn_lossy(py, &what)
+    }
+
     /// Whether another format may hold what this one can't.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.what, What::Refused { by_all: false, .. })
     }
 
-    /// The same for who can't send it as a pickle: because that refused it, too, which `tried` says, or may not be.
+    /// The same where there are no pickles, so that no hint tells of them.
     #[cold]
-    pub(crate) fn unpickled(mut self, py: Python<'_>, tried: Option<PyErr>) -> PyErr {
+    pub(crate) fn without_pickles(mut self: Box<Self>) -> Box<Self> {
         if let What::Refused { hint, .. } = &mut self.what
             && hint.ends_with(OR_PICKLE)
         {
             hint.truncate(hint.len() - OR_PICKLE.len());
-            if tried.is_none() {
-                hint.push_str("; this producer sends no pickles");
+        }
+        self
+    }
+
+    /// The same for who can't send it as a pickle: because that refused it, too, which `tried` says, or may not be.
+    #[cold]
+    pub(crate) fn unpickled(mut self: Box<Self>, py: Python<'_>, tried: Option<PyErr>) -> PyErr {
+        let told = matches!(&self.what, What::Refused { hint, .. } if hint.ends_with(OR_PICKLE));
+        self = self.without_pickles();
+        if let What::Refused { what, hint, .. } = &mut self.what {
+            match &tried {
+                Some(_) => what.push_str(", and pickle can't hold it either"),
+                None if told => hint.push_str("; this producer sends no pickles"),
+                None => {}
             }
         }
         let error = self.encoding(py);
@@ -206,13 +245,14 @@ impl Fault {
                 error::unsendable(py, &what, &path, &kind, &hint)
             }
             What::Codec(error) => error::decode(py, &error, "value"),
+            What::Untrusted => pickle::untrusted(py, &path),
         }
     }
 
     /// As the exception of one that can't be read.
     #[cold]
     pub(crate) fn decoding(self, py: Python<'_>) -> PyErr {
-        let Self { what, path } = self;
+        let Self { what, path, .. } = self;
         match what {
             What::Python(error) => error,
             What::Refused { what, kind, hint, cause, .. } => {
@@ -227,6 +267,7 @@ impl Fault {
                 let error = outer.into_iter().fold(error, DecodeError::within);
                 error::decode(py, &error, "value")
             }
+            What::Untrusted => pickle::untrusted(py, &path.to_string()),
         }
     }
 }
@@ -237,6 +278,7 @@ impl std::fmt::Display for Fault {
             What::Python(error) => write!(f, "{error}, at {}", self.path),
             What::Refused { what, .. } => write!(f, "{what}, at {}", self.path),
             What::Codec(error) => write!(f, "{error}"),
+            What::Untrusted => write!(f, "a pickle, at {}", self.path),
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod decode;
 mod describe;
 pub(crate) mod encode;
 pub(crate) mod fault;
+mod key;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sink;
@@ -32,11 +33,16 @@ pub(crate) fn warn_losses(py: Python<'_>, losses: &[Bound<'_, PyAny>]) -> PyResu
         types::warn_lossy(
             py,
             &format!(
-                "objects of type {full} go as the basic type that they derive from: \
+                "objects of type {full} go as the standard type that they derive from: \
                  slipring.register({name}) or format=\"pickle\" keeps the type"
             ),
         )
     })
+}
+
+/// Whether somebody has registered the object's type.
+pub(crate) fn is_registered(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    registry::is_registered(object)
 }
 
 /// Whether an object is of one of the basic types that have a form as a value only.

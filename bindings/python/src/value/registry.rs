@@ -35,6 +35,10 @@ pub(crate) fn is_quiet(py: Python<'_>) -> PyResult<bool> {
     Ok(books(py)?.by_name.bind(py).is_empty())
 }
 
+pub(super) fn is_registered(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    books(object.py())?.by_type.bind(object.py()).contains(object.get_type())
+}
+
 /// The object's name, version and fields, if its type is registered. Where its own encoder fails,
 /// that is said, and it goes as if it were not registered.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {

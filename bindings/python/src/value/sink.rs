@@ -221,6 +221,7 @@ pub(crate) fn encode_or_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Boun
         Err(fault) if fault.is_refusal() => fault,
         Err(fault) => return Err(fault.encoding(py)),
     };
+    fault.warn_registered(py)?;
     let pickled = match pickle::dump(object) {
         Ok(pickled) => pickled,
         Err(error) => return Err(fault.unpickled(py, Some(error))),

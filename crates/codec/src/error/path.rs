@@ -5,6 +5,9 @@ use std::fmt::{self, Write};
 /// Characters of a key that a path keeps: a hostile key must not make a hostile message.
 const KEY_CHARS: usize = 48;
 
+/// Steps that are written of a longer path at its begin and at its end.
+const ENDS: usize = 10;
+
 /// One step of a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,7 +56,15 @@ impl Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('$')?;
-        for segment in self.segments() {
+        let len = self.inner_first.len();
+        let cut = if len > 2 * ENDS { ENDS..len - ENDS } else { len..len };
+        for (at, segment) in self.segments().enumerate() {
+            if at == cut.start {
+                f.write_str("...")?;
+            }
+            if cut.contains(&at) {
+                continue;
+            }
             match segment {
                 Segment::Key(key) if is_plain(key) => write!(f, ".{key}")?,
                 Segment::Key(key) => write!(f, "[{key:?}]")?,
@@ -90,6 +101,18 @@ mod tests {
         path.enclose(Segment::key("meta"));
         assert_eq!(path.to_string(), r#"$.meta.<key 2>.<tag 37>.{7}["two\nlines"][3]"#);
         assert_eq!(path.segments().len(), 6);
+    }
+
+    /// R6.5: of a path without an end both ends are told.
+    #[test]
+    fn a_long_path_is_cut_in_its_middle() {
+        let mut path = Path::default();
+        (0..20).rev().for_each(|index| path.enclose(Segment::Index(index)));
+        assert!(!path.to_string().contains("..."));
+        path.enclose(Segment::key("top"));
+        let ends = ("$.top[0][1][2][3][4][5][6][7][8]...[10]", "[18][19]");
+        let text = path.to_string();
+        assert!(text.starts_with(ends.0) && text.ends_with(ends.1), "{text}");
     }
 
     /// P9: a key of a megabyte does not become a message of a megabyte.

@@ -7,6 +7,7 @@
 //! 3. A struct that only Elixir knows is noted and passed over ([`Met`]). The whole of them is answered, Elixir
 //!    prepares each, and the next walk finds what they became in the same order ([`Prepared`]).
 
+mod keys;
 mod moments;
 mod structs;
 
@@ -15,6 +16,7 @@ use super::names;
 use super::terms::{self, Gathered, Kind, Pairs, Word};
 use crate::atoms;
 use crate::error::Fault;
+use keys::Odd;
 use rustler::{Atom, Env};
 use slipring_codec::Encoder;
 use slipring_codec::error::{Path, Segment as Step};
@@ -31,6 +33,9 @@ const BUFFERS: usize = 65_533;
 const SHORT: usize = 64;
 
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
+
+/// The kind of a struct, until its module is told.
+const STRUCT: &str = "struct";
 
 /// Why a walk stopped.
 pub(crate) enum Stop {
@@ -65,6 +70,17 @@ impl Stop {
             refused.unsupported = true;
         }
         stop
+    }
+
+    /// Of a struct of this module, where it is not told of which.
+    #[cold]
+    pub(crate) fn of_struct(mut self, module: impl FnOnce() -> String) -> Self {
+        if let Stop::Refused(refused) = &mut self
+            && refused.kind == STRUCT
+        {
+            refused.kind = module();
+        }
+        self
     }
 
     #[cold]
@@ -400,7 +416,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn map(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
         let module = terms::get(self.env, map, atoms::struct_().into());
         if let Some(module) = module.filter(|&m| terms::kind(self.env, m) == Kind::Atom) {
-            return self.structure(map, module, depth);
+            let written = self.structure(map, module, depth);
+            return written.map_err(|stop| stop.of_struct(|| module_name(self.env, module)));
         }
         self.enter(depth, Kind::Map)?;
         let env = self.env;
@@ -408,6 +425,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.spend(2 * TERM * size)?;
         self.out.map(size);
         let Some(pairs) = Pairs::new(env, map) else { return Ok(()) };
+        let mut odd = Vec::new();
         for (entry, (key, value)) in pairs.enumerate() {
             let place = (entry + 7 * depth) % SEEN;
             let seen = self.seen[place];
@@ -415,14 +433,14 @@ impl<'a, S: Sink> Walk<'a, S> {
             if seen.word == key.bits() && depth + 1 < MAX_DEPTH {
                 self.out.sink_mut().put_first(seen.bytes, seen.len.into());
             } else {
-                self.key(key, place, depth + 1)
+                self.key(key, place, entry, depth + 1, &mut odd)
                     .map_err(|stop| stop.within(|| Step::KeyOf(entry)))?;
             }
             let kind = self.like(value, seen.kind, depth + 1);
             let kind = kind.map_err(|stop| stop.within(|| step(env, key)))?;
             self.seen[place].kind = kind;
         }
-        Ok(())
+        if odd.is_empty() { Ok(()) } else { self.check_distinct(map, &odd, depth + 1) }
     }
 
     /// Writes a term that is paid for and likely of a kind, so that a look at its kind is saved. Answers which
@@ -456,7 +474,14 @@ impl<'a, S: Sink> Walk<'a, S> {
     }
 
     #[inline(never)]
-    fn key(&mut self, key: Word<'a>, place: usize, depth: usize) -> Result<(), Stop> {
+    fn key(
+        &mut self,
+        key: Word<'a>,
+        place: usize,
+        entry: usize,
+        depth: usize,
+        odd: &mut Vec<Odd>,
+    ) -> Result<(), Stop> {
         if !self.rules.bytes
             && let Some(text) = terms::bytes(self.env, key)
             && let Some((bytes, len)) = short_text(text)
@@ -475,6 +500,9 @@ impl<'a, S: Sink> Walk<'a, S> {
             self.seen[place] = Seen { word: key.bits(), bytes, len, ..self.seen[place] };
             self.out.sink_mut().put_first(bytes, len.into());
             return Ok(());
+        }
+        if !keys::is_plain(self.env, key) {
+            return self.odd_key(key, entry, depth, odd);
         }
         self.of_kind(key, terms::kind(self.env, key), depth)
     }

@@ -1,6 +1,6 @@
 //! Dates, times and durations.
 
-use super::{Stop, Walk, is};
+use super::{STRUCT, Stop, Walk, is};
 use crate::value::calendar::{self, Date, Time};
 use crate::value::names;
 use crate::value::terms::{self, Kind, Word};
@@ -13,7 +13,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             return Ok(());
         }
         let hint = "convert it to Calendar.ISO, by convert/2 of its module";
-        Err(Stop::refused("a date or time of another calendar", "struct", hint))
+        Err(Stop::refused("a date or time of another calendar", STRUCT, hint))
     }
 
     pub(super) fn date_of(&self, map: Word<'a>) -> Result<Date, Stop> {
@@ -21,7 +21,15 @@ impl<'a, S: Sink> Walk<'a, S> {
         let year = self.int_field(map, names::year())?;
         let month = self.int_field(map, names::month())?;
         let day = self.int_field(map, names::day())?;
-        Date::new(year, month, day).ok_or_else(|| self.damaged(names::day()))
+        Date::new(year, month, day).ok_or_else(|| {
+            // The first of them that is in no date.
+            let wrong = match (Date::new(year, 1, 1), Date::new(year, month, 1)) {
+                (None, _) => names::year(),
+                (_, None) => names::month(),
+                _ => names::day(),
+            };
+            self.damaged(wrong)
+        })
     }
 
     pub(super) fn time_of(&self, map: Word<'a>) -> Result<Time, Stop> {
@@ -30,8 +38,15 @@ impl<'a, S: Sink> Walk<'a, S> {
         let minute = self.int_field(map, names::minute())?;
         let second = self.int_field(map, names::second())?;
         let (microsecond, precision) = self.microsecond(map)?;
-        Time::new(hour, minute, second, microsecond, precision)
-            .ok_or_else(|| self.damaged(names::second()))
+        Time::new(hour, minute, second, microsecond, precision).ok_or_else(|| {
+            let wrong = match (hour, minute, second) {
+                (0..24, 0..60, 0..60) => names::microsecond(),
+                (0..24, 0..60, _) => names::second(),
+                (0..24, ..) => names::minute(),
+                _ => names::hour(),
+            };
+            self.damaged(wrong)
+        })
     }
 
     /// Microseconds, and how many digits of them are meant.

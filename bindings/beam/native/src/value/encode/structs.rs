@@ -1,6 +1,6 @@
 //! Structs: those with a form of their own, those that are registered, and those that Elixir prepares.
 
-use super::{Met, Stop, TERM, Walk, is, module_name, step};
+use super::{Met, STRUCT, Stop, TERM, Walk, is, keys, module_name, step};
 use crate::atoms;
 use crate::tensor::Tensor;
 use crate::value::big::Big;
@@ -18,7 +18,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         terms::get(self.env, map, name.into()).ok_or_else(|| {
             let name = terms::with_atom(self.env, name.into(), str::to_owned);
             let hint = "make it by the functions of its module";
-            Stop::refused(format!("a struct without its field {name}"), "struct", hint)
+            Stop::refused(format!("a struct without its field {name}"), STRUCT, hint)
         })
     }
 
@@ -41,7 +41,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         let name = terms::with_atom(self.env, name.into(), str::to_owned);
         let hint = "make it by the functions of its module";
         let what = format!("a struct whose field {name} does not hold what it should");
-        Stop::refused(what, "struct", hint).within(|| Step::key(&name))
+        Stop::refused(what, STRUCT, hint).within(|| Step::key(&name))
     }
 
     #[inline(never)]
@@ -145,11 +145,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn registered(&mut self, map: Word<'a>, entry: Word<'a>, depth: usize) -> Result<(), Stop> {
         self.enter(depth + OBJECT_PARTS, Kind::Map)?;
         let Some(&[name, version, fields]) = terms::tuple(self.env, entry) else {
-            return Err(Stop::refused(
-                "a type that is registered wrongly",
-                "struct",
-                "register it",
-            ));
+            return Err(Stop::refused("a type that is registered wrongly", STRUCT, "register it"));
         };
         let env = self.env;
         let text = |word| terms::bytes(env, word).and_then(|b| std::str::from_utf8(b).ok());
@@ -160,7 +156,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         for &field in fields {
             let (key, name) = match terms::tuple(self.env, field) {
                 Some(&[key, name]) => (key, text(name).unwrap_or_default()),
-                _ => return Err(Stop::refused("a field that is no pair", "struct", "register it")),
+                _ => return Err(Stop::refused("a field that is no pair", STRUCT, "register it")),
             };
             self.out.text(name);
             // A struct that was made by hand may lack it.
@@ -194,7 +190,8 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.out.map(terms::map_size(env, fields));
         let Some(pairs) = Pairs::new(env, fields) else { return Ok(()) };
         let mut named_by_atoms = None;
-        for (key, value) in pairs {
+        let mut odd = Vec::new();
+        for (entry, (key, value)) in pairs.enumerate() {
             let atom = terms::kind(env, key) == Kind::Atom;
             if *named_by_atoms.get_or_insert(atom) != atom {
                 let hint = "give the fields' names as atoms all, or as binaries all";
@@ -205,12 +202,14 @@ impl<'a, S: Sink> Walk<'a, S> {
                 terms::with_atom(env, key, |text| {
                     out.text(text);
                 });
-            } else {
+            } else if keys::is_plain(env, key) {
                 self.term(key, depth + 1)?;
+            } else {
+                self.odd_key(key, entry, depth + 1, &mut odd)?;
             }
             self.term(value, depth + 1).map_err(|stop| stop.within(|| step(env, key)))?;
         }
-        Ok(())
+        if odd.is_empty() { Ok(()) } else { self.check_distinct(fields, &odd, depth + 1) }
     }
 
     fn set(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {

@@ -1,0 +1,77 @@
+//! Keys of a dict that Python tells apart and a map does not: texts of a type with an equality of its own, NaNs.
+//!
+//! A map that holds a key twice is refused by every reader, so none is written.
+
+use super::encode::Writer;
+use super::fault::{Fault, Outcome, type_name};
+use super::types::Exact;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use slipring_codec::error::Segment;
+use std::collections::HashMap;
+
+/// Whether no other plain key of the same dict can be written as this one is.
+pub(super) fn is_plain(key: Borrowed<'_, '_, PyAny>) -> bool {
+    is_plain_within(key, LEVELS)
+}
+
+/// Tuples inside each other that are looked into; the depth of others is checked when they are written.
+const LEVELS: usize = 8;
+
+fn is_plain_within(key: Borrowed<'_, '_, PyAny>, levels: usize) -> bool {
+    match Exact::of(key) {
+        Exact::Str | Exact::Int | Exact::Bool | Exact::None | Exact::Bytes => true,
+        // SAFETY: an exact float.
+        Exact::Float => !unsafe { ffi::PyFloat_AS_DOUBLE(key.as_ptr()) }.is_nan(),
+        Exact::Tuple if levels > 0 => {
+            // SAFETY: a tuple.
+            let len = unsafe { ffi::PyTuple_GET_SIZE(key.as_ptr()) };
+            (0..len).all(|index| {
+                // SAFETY: the tuple has so many items, and holds them.
+                let item = unsafe {
+                    Borrowed::from_ptr(key.py(), ffi::PyTuple_GET_ITEM(key.as_ptr(), index))
+                };
+                is_plain_within(item, levels - 1)
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Refuses a dict in which a key is written like another one; `odd` are the keys that are not plain, each with its place
+/// and as it was written.
+#[cold]
+pub(super) fn check_distinct(dict: &Bound<'_, PyAny>, odd: &[(usize, Vec<u8>)]) -> Outcome {
+    let py = dict.py();
+    let mut written = HashMap::with_capacity(odd.len());
+    for (entry, bytes) in odd {
+        if written.insert(&bytes[..], *entry).is_some() {
+            return Err(twice(dict, *entry));
+        }
+    }
+    let (mut at, mut entry) = (0, 0);
+    let mut key = std::ptr::null_mut();
+    let mut plain = Writer::new(py, Vec::new(), false);
+    // SAFETY: a dict, which the caller holds; what the call gives is alive until code of others runs, and none
+    // does for a plain key.
+    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, std::ptr::null_mut()) } != 0 {
+        // SAFETY: as above.
+        let key = unsafe { Borrowed::from_ptr(py, key) };
+        if is_plain(key) {
+            plain.encoder.sink_mut().clear();
+            plain.write(key, 0)?;
+            if let Some(&other) = written.get(&plain.encoder.sink_mut()[..]) {
+                return Err(twice(dict, other.max(entry)));
+            }
+        }
+        entry += 1;
+    }
+    Ok(())
+}
+
+#[cold]
+fn twice(dict: &Bound<'_, PyAny>, entry: usize) -> Box<Fault> {
+    let what = "two keys are written alike: a map holds this key twice".to_owned();
+    let fault = Fault::refused(what, type_name(dict), "give each key once");
+    fault.within(Segment::KeyOf(entry))
+}
