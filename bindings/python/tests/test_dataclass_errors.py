@@ -241,7 +241,7 @@ def test_unions_that_can_not_be_told_apart_end(data):
         started = time.monotonic()
         with pytest.raises(slipring.DecodeError, match="can't be told apart") as caught:
             load()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60
         assert "discriminator" in caught.value.hint
     # Keys of dicts are loaded by a loader of their own, which pays from the same purse.
     with pytest.raises(slipring.DecodeError, match="can't be told apart"):
