@@ -291,7 +291,7 @@ def test_attributes_that_are_computed_are_read():
     assert dataclass.dump(Upper("x")) == {"a": "X"} and dataclass.dump(late) == {"a": "late a"}
     gone = Inner(1)
     del gone.a
-    with pytest.raises(AttributeError):
+    with pytest.raises(dataclass.ValidationError, match="Missing data"):
         dataclass.dump(gone)
 
 

@@ -10,6 +10,7 @@ use super::inline;
 use super::plan::{Description, Held, Id};
 use crate::json::{self, pairs};
 use crate::value::decode::_PyDict_NewPresized;
+use crate::value::registry;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
@@ -328,7 +329,8 @@ impl Class {
         }
     }
 
-    /// A field of an object that the class [`has`](Self::has), as anybody reads it; `None` where a dict has it not.
+    /// A field of an object that the class [`has`](Self::has), as anybody reads it; `None` where a dict has it not, or it was
+    /// never set.
     #[inline(never)]
     pub(super) fn get(
         &self,
@@ -351,10 +353,15 @@ impl Class {
                 };
             }
             match NonNull::new(ffi::PyObject_GetAttr(object, name)) {
-                None => Err(fail::raised(py)),
+                None => unset(&Borrowed::from_ptr(py, object), field),
                 found => Ok(found),
             }
         }
+    }
+
+    /// Whether an object without this field is not valid.
+    pub(super) fn needs(&self, field: &Field) -> bool {
+        field.required || !self.is_dict()
     }
 
     /// Puts what stands for missing fields in their places.
@@ -505,6 +512,17 @@ impl Class {
             let errors = fail::of_exception(py, error)?;
             fail::of(fail::Errors::Schema(Box::new(errors)))
         })
+    }
+}
+
+/// What an attribute has raised that is not there: `None` if it is the object's own.
+#[cold]
+fn unset(object: &Bound<'_, PyAny>, field: &Field) -> Outcome<Option<Object>> {
+    let py = object.py();
+    let error = PyErr::fetch(py);
+    match registry::is_unset(&error, object, Some(&field.name.bind(py)))? {
+        true => Ok(None),
+        false => Err(error.into()),
     }
 }
 

@@ -248,7 +248,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     // SAFETY: a reference of ours.
                     Some(value) => unsafe { Bound::from_owned_ptr(self.py, value.as_ptr()) },
                     None => {
-                        match field.required {
+                        match class.needs(field) {
                             true => self.missing(field, &mut errors),
                             false => self.target.absent(&mut map, field),
                         }
@@ -287,7 +287,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     value if class.omit_none && value.is_none() => {}
                     value => there.push((field, value)),
                 },
-                None if field.required => self.missing(field, &mut errors),
+                None if class.needs(field) => self.missing(field, &mut errors),
                 None => {}
             }
         }

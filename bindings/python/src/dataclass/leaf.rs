@@ -2,7 +2,7 @@
 
 use super::class::{self, Object};
 use super::fail::{self, Outcome};
-use super::plan::Held;
+use super::plan::{Held, Node};
 use crate::json;
 use crate::value::temporal;
 use crate::value::types::Types;
@@ -199,11 +199,21 @@ pub(super) fn uuid_number(object: Borrowed<'_, '_, PyAny>) -> Outcome<u128> {
         // What only says that it is one may be smaller.
         false => std::ptr::null_mut(),
     };
-    Ok(match !slot.is_null() {
+    let int = match !slot.is_null() {
         // SAFETY: an object that is alive, which the call holds.
-        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned().extract()?,
-        false => object.getattr(intern!(py, "int"))?.extract()?,
-    })
+        true => unsafe { Borrowed::from_ptr(py, slot) }.to_owned(),
+        false => object.getattr(intern!(py, "int"))?,
+    };
+    int.extract().or_else(|error| no_uuid(py, error))
+}
+
+/// What calls itself a UUID and is no number of 128 bits.
+#[cold]
+fn no_uuid(py: Python<'_>, error: PyErr) -> Outcome<u128> {
+    match error.is_instance_of::<PyOverflowError>(py) || error.is_instance_of::<PyTypeError>(py) {
+        true => fail::invalid(super::message(&Node::Uuid)),
+        false => Err(error.into()),
+    }
 }
 
 /// `00` to `ff`.

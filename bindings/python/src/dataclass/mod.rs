@@ -41,7 +41,7 @@ use dump::Dumper;
 use fail::{Fail, Gathered, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -199,6 +199,22 @@ fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
     let (fields, len, columns) = dumper.target.columns.finish()?;
     let batches = vec![slipring_codec::format::arrow::Rows { len, columns }];
     Ok(Incoming { schema: arrow_schema::Schema::new(fields), batches, inferred: true })
+}
+
+/// A table's rows; of one that Python has no room for it is said which.
+fn rows_of<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyList>> {
+    table.to_pylist(py).map_err(|error| {
+        let no_room =
+            error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyOverflowError>(py);
+        match no_room.then(|| table.without_room(py)).flatten() {
+            Some((row, name, error)) => {
+                let hint = "cast the column to microseconds, or take it with pyarrow";
+                let fault = Fault::refused(error.value(py).to_string(), "column".into(), hint);
+                fault.within(Segment::key(&name)).within(Segment::Index(row)).decoding(py)
+            }
+            None => error,
+        }
+    })
 }
 
 /// The objects of a table's rows.
@@ -432,7 +448,7 @@ pub(crate) mod _dataclass {
         let list = py.get_type::<PyList>().as_any().get_item(cls)?;
         let plan = plans::of_type(&list)?;
         let options = load_options(strict, unknown, py)?;
-        let rows = Table::of(py, &take::whole(table)?)?.to_pylist(py)?;
+        let rows = rows_of(py, &Table::of(py, &take::whole(table)?)?)?;
         load_rows(plan.get(), &rows, options)
     }
 
@@ -468,7 +484,7 @@ pub(crate) mod _dataclass {
         }
         let value = frame.getattr(intern!(py, "value"))?;
         match value.cast::<Table>() {
-            Ok(table) => load_rows(plan, &table.get().to_pylist(py)?, options),
+            Ok(table) => load_rows(plan, &rows_of(py, table.get())?, options),
             Err(_) => load(cls, &value, strict, unknown),
         }
     }

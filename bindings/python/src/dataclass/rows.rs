@@ -25,6 +25,8 @@ pub(super) struct Rows {
 }
 
 const DAY: i64 = 86_400_000_000;
+/// The first day of Python's calendar, and the last one.
+const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 impl Rows {
     /// A value has been put in, or `message` says why not.
@@ -145,13 +147,16 @@ impl<'py> Target<'py> for Rows {
                 temporal::exactly(&object, temporal::OR_ROUND)?;
                 let moment = object.cast::<PyDateTime>().map_err(PyErr::from)?;
                 let offset = offset(&moment)?;
-                match *aware == Some(offset.is_none()) {
-                    true => Err("With a zone among such without, or without among such with one."),
-                    false => {
-                        *aware = Some(offset.is_some());
-                        all.push(days(&*moment) * DAY + clock(&*moment) - offset.unwrap_or(0));
-                        Ok(())
-                    }
+                let micros = days(&*moment) * DAY + clock(&*moment) - offset.unwrap_or(0);
+                if *aware == Some(offset.is_none()) {
+                    Err("With a zone among such without, or without among such with one.")
+                } else if !DAYS.contains(&micros.div_euclid(DAY)) {
+                    // Nobody could read it as a datetime again.
+                    Err("Not within the years 1 to 9999 in UTC.")
+                } else {
+                    *aware = Some(offset.is_some());
+                    all.push(micros);
+                    Ok(())
                 }
             }
             _ => Err(fail::REFUSED),

@@ -158,6 +158,24 @@ impl Table {
             .map(|number| Column::new(self.memory.clone(), Arc::clone(&self.table), number))
     }
 
+    /// The first place whose element Python has no room for: its row, its column's name, and what is raised.
+    #[cold]
+    pub(crate) fn without_room(&self, py: Python<'_>) -> Option<(usize, String, PyErr)> {
+        let reader = objects::Reader::new(py, &self.memory);
+        let mut before = 0;
+        for batch in &self.table.batches {
+            for row in 0..batch.len {
+                for (field, column) in self.table.schema.fields().iter().zip(&batch.columns) {
+                    if let Err(error) = reader.field(field, column, row) {
+                        return Some((before + row, field.name().clone(), error));
+                    }
+                }
+            }
+            before += batch.len;
+        }
+        None
+    }
+
     /// Each row as a dict, by a reader of its memory.
     fn rows_by<'py>(&self, reader: &objects::Reader<'_, 'py>) -> PyResult<Bound<'py, PyList>> {
         let py = reader.py();

@@ -2,12 +2,14 @@
 //! are looked into.
 
 use crate::error;
+use crate::value::fault::{Fault, type_name};
 use crate::value::types::warn_lossy;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyAttributeError, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
+use slipring_codec::error::Segment;
 
 /// How objects of a registered type are written.
 pub(crate) struct Registered {
@@ -15,6 +17,9 @@ pub(crate) struct Registered {
     pub(crate) version: u64,
     pub(crate) fields: Py<PyAny>,
 }
+
+/// A name, and the fields under it.
+pub(crate) type Known<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 struct Books {
     by_type: Py<PyDict>,
@@ -92,24 +97,59 @@ pub(crate) fn build<'py>(
     }
 }
 
+/// Whether an exception says that the object has not this attribute, or none if no name is given.
+pub(crate) fn is_unset(
+    error: &PyErr,
+    object: &Bound<'_, PyAny>,
+    name: Option<&Bound<'_, PyAny>>,
+) -> PyResult<bool> {
+    let py = object.py();
+    if !error.is_instance_of::<PyAttributeError>(py) {
+        return Ok(false);
+    }
+    let value = error.value(py);
+    if !value.getattr(intern!(py, "obj"))?.is(object) {
+        return Ok(false);
+    }
+    name.map_or(Ok(true), |name| value.getattr(intern!(py, "name"))?.eq(name))
+}
+
+/// An attribute that was never set, or was deleted, as a refusal with its place.
+#[cold]
+fn without_attribute(object: &Bound<'_, PyAny>, error: PyErr) -> Box<Fault> {
+    let py = object.py();
+    let name = error.value(py).getattr(intern!(py, "name"));
+    match (is_unset(&error, object, None), name.and_then(|name| name.extract::<String>())) {
+        (Ok(true), Ok(name)) => {
+            let what = format!("the attribute {name} is not set");
+            Fault::refused(what, type_name(object), "set it before").within(Segment::key(&name))
+        }
+        _ => error.into(),
+    }
+}
+
 /// Name and fields of an object whose type nobody has registered, if its type is one that is known by
 /// itself: a dataclass, a sparse array.
-pub(crate) fn known<'py>(
-    object: &Bound<'py, PyAny>,
-) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+pub(crate) fn known<'py>(object: &Bound<'py, PyAny>) -> Result<Option<Known<'py>>, Box<Fault>> {
     let py = object.py();
     let values = py.import(intern!(py, "slipring.values"))?;
-    values.call_method1(intern!(py, "_known"), (object,))?.extract()
+    match values.call_method1(intern!(py, "_known"), (object,)) {
+        Ok(known) => Ok(known.extract()?),
+        Err(error) => Err(without_attribute(object, error)),
+    }
 }
 
 /// The fields of a dataclass's object by their names; `None` for anything else.
 pub(crate) fn dataclass_fields<'py>(
     object: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> Result<Option<Bound<'py, PyAny>>, Box<Fault>> {
     let py = object.py();
     if !object.get_type().hasattr(intern!(py, "__dataclass_fields__"))? {
         return Ok(None);
     }
     let values = py.import(intern!(py, "slipring.values"))?;
-    values.call_method1(intern!(py, "_dataclass_fields"), (object,)).map(Some)
+    match values.call_method1(intern!(py, "_dataclass_fields"), (object,)) {
+        Ok(fields) => Ok(Some(fields)),
+        Err(error) => Err(without_attribute(object, error)),
+    }
 }
