@@ -13,8 +13,8 @@ use super::{leaf, message, plans, untyped, walk};
 use crate::json;
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, type_name};
-use crate::value::temporal;
 use crate::value::types::{Exact, Types, own_text};
+use crate::value::{stack, temporal};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList,
@@ -196,8 +196,8 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
 
     #[inline(always)]
     fn enter(&mut self, depth: usize, object: Any<'_, 'py>) -> Outcome<()> {
-        if depth >= T::DEPTH {
-            return too_deep(object, T::DEPTH);
+        if depth >= T::DEPTH || stack::is_short(depth) {
+            return too_deep(object, depth, T::DEPTH);
         }
         if self.tries.is_some() { self.pay(object) } else { Ok(()) }
     }
@@ -829,7 +829,11 @@ pub(super) fn wrong_length<T>(required: usize, len: usize) -> Outcome<T> {
 }
 
 #[cold]
-fn too_deep<T>(object: Any<'_, '_>, limit: usize) -> Outcome<T> {
+fn too_deep<T>(object: Any<'_, '_>, depth: usize, limit: usize) -> Outcome<T> {
+    if depth < limit {
+        let kind = type_name(&object);
+        return Err(Fault::refused(stack::WHAT.to_owned(), kind, stack::HINT).into());
+    }
     let what = format!("more than {limit} objects and containers inside each other");
     let hint = "flatten it, or look for one that contains itself";
     Err(Fault::refused(what, type_name(&object), hint).into())

@@ -12,6 +12,7 @@ use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
+use crate::value::stack;
 use crate::value::types::Exact;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -305,8 +306,8 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 
     #[inline(always)]
     fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
-        if depth >= DEPTH {
-            return too_deep();
+        if depth >= DEPTH || stack::is_short(depth) {
+            return too_deep(depth);
         }
         if self.tries.is_some() { self.pay(item) } else { Ok(()) }
     }
@@ -710,7 +711,10 @@ fn unhashable<T>(py: Python<'_>, message: &'static str) -> Outcome<T> {
 }
 
 #[cold]
-fn too_deep<T>() -> Outcome<T> {
+fn too_deep<T>(depth: usize) -> Outcome<T> {
+    if depth < DEPTH {
+        return Err(Fault::refused(stack::WHAT.to_owned(), "dict".into(), stack::HINT).into());
+    }
     let what = format!("more than {DEPTH} objects and containers inside each other");
     Err(Fault::refused(what, "dict".into(), "flatten it").into())
 }

@@ -15,6 +15,7 @@ use crate::error;
 use crate::garbage::Pause;
 use crate::value::decode::_PyDict_NewPresized;
 use crate::value::keys;
+use crate::value::stack;
 use crate::value::types::Types;
 use pyo3::exceptions::{PyArithmeticError, PyValueError};
 use pyo3::prelude::*;
@@ -457,11 +458,14 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     #[inline(always)]
     fn enter(&mut self, depth: usize) -> Result<(), Failed> {
-        if depth < DEPTH { Ok(()) } else { self.too_deep() }
+        if depth < DEPTH && !stack::is_short(depth) { Ok(()) } else { self.too_deep(depth) }
     }
 
     #[cold]
-    fn too_deep(&mut self) -> Result<(), Failed> {
+    fn too_deep(&mut self, depth: usize) -> Result<(), Failed> {
+        if depth < DEPTH {
+            return self.wrong_with(stack::WHAT, stack::HINT);
+        }
         self.wrong(JsonFault::TooDeep { limit: DEPTH })
     }
 

@@ -16,7 +16,7 @@ use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::sink::copy_short;
 use crate::value::types::{Exact, Types, own_text};
-use crate::value::{registry, temporal};
+use crate::value::{registry, stack, temporal};
 pub(super) use escape::quote;
 use escape::{escaped, escaped_behind_block, write_float};
 use pyo3::prelude::*;
@@ -225,8 +225,16 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     }
 
     pub(super) fn enter(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
-        if depth < DEPTH {
+        if depth < DEPTH && !stack::is_short(depth) {
             return Ok(());
+        }
+        self.too_deep(depth, object)
+    }
+
+    #[cold]
+    fn too_deep(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
+        if depth < DEPTH {
+            return Err(Fault::refused(stack::WHAT.to_owned(), type_name(object), stack::HINT));
         }
         let what = format!("more than {DEPTH} containers inside each other");
         let hint = "flatten it, or look for one that contains itself";

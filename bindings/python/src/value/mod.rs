@@ -10,6 +10,7 @@ mod key;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sink;
+pub(crate) mod stack;
 pub(crate) mod temporal;
 pub(crate) mod text;
 pub(crate) mod types;
