@@ -182,7 +182,8 @@ defmodule Slipring.JSONTest do
       assert {:error, %{message: message}} = JSON.encode([term])
       assert message =~ "1024"
       assert {:error, %{offset: 1024, path: path}} = JSON.decode(deep(1025))
-      assert path == "$" <> String.duplicate("[0]", 1024)
+      ten = String.duplicate("[0]", 10)
+      assert path == "$" <> ten <> "..." <> ten
       # What is long goes to a dirty one, whose stack is smaller.
       long = Enum.join(1..200_000, ",")
       assert JSON.encode!(JSON.decode!(deep(1024, long))) == deep(1024, long)

@@ -98,7 +98,6 @@ def test_each_version_is_read_as_each(ring, written, wanted):
         (schema(("id", pa.int32(), False), ("x", pa.bool_(), False)), [("x", None, "Boolean", "missing")]),
         (schema(("id", pa.string(), False), ("temp", pa.float32(), False)), [
             ("id", "Int32", "Utf8", "type"), ("temp", "Float32", "Float32", "nullable")]),
-        (schema(with_default("n", pa.int8(), "many")), [("n", None, "Int8", "default")]),
         (schema(("id", pa.int32(), False), renamed("key", pa.int32(), "id")), [("key", "Int32", "Int32", "ambiguous")]),
     ],
 )

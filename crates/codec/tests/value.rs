@@ -177,7 +177,8 @@ fn depth_has_an_end() {
             error.kind().to_string(),
             format!("more than {MAX_DEPTH} containers inside each other")
         );
-        assert_eq!(error.path().to_string(), format!("${}", step.repeat(MAX_DEPTH)));
+        let ten = step.repeat(10);
+        assert_eq!(error.path().to_string(), format!("${ten}...{ten}"), "the middle is cut");
         let mut deeper = bytes.clone();
         let opening = &bytes[..bytes.len() / MAX_DEPTH];
         deeper.splice(0..0, opening.iter().copied());
