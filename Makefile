@@ -112,7 +112,7 @@ fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 
 fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
-	@scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
+	@SEED=$${SEED-$(if $(SLIPRING_RANDOM),,1)} scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
 
 # What goes through raw calls of the interpreter, and what reads tables that others may change; those left out look at memory,
 # start processes, have a stack that the sanitizer's frames don't fit, or take minutes under it to say no more than others.
