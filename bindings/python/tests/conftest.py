@@ -129,3 +129,10 @@ def meddling():
                 other.kill()
 
     return meddling
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A ring for many examples, whose consumer looks at everything."""
+    with slipring.create(anonymous=True, capacity="64 MiB", slots=64) as ring:
+        yield ring.producer(), ring.consumer(checks="full")
