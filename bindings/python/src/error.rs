@@ -346,14 +346,14 @@ pub(crate) fn validation(
 #[cold]
 pub(crate) fn detached(py: Python<'_>, what: &str) -> PyErr {
     let message = format!("this {what} was closed: open the ring again to go on");
-    make(py, intern!(py, "Error"), message, |_| Ok(()))
+    make(py, intern!(py, "Detached"), message, |_| Ok(()))
 }
 
 /// A frame that was released is read.
 #[cold]
 pub(crate) fn released(py: Python<'_>) -> PyErr {
     let message = "this frame was released: read it, or take a view of it, before release()";
-    make(py, intern!(py, "Error"), message.to_owned(), |_| Ok(()))
+    make(py, intern!(py, "Released"), message.to_owned(), |_| Ok(()))
 }
 
 /// Something still refers to a reservation that is over.

@@ -142,7 +142,7 @@ def test_what_goes_wrong_in_a_batch_says_what_was_sent(ring, ends):
 
 
 @pytest.mark.parametrize(
-    "end, error", [("finish", slipring.Closed), ("close", slipring.Error)]
+    "end, error", [("finish", slipring.Closed), ("close", slipring.Detached)]
 )
 def test_an_end_ends_the_waits(ring, ends, end, error):
     """P8: of all that wait for room, at once and by an error."""

@@ -90,6 +90,8 @@ def test_the_header_tells(ends):
     tx.send(np.zeros(3, ">f4"))
     first, second = rx.recv(0), rx.recv(0)
     first.release()
+    with pytest.raises(slipring.Released, match="before release"):
+        first.value  # noqa: B018
     assert (first.sequence, second.sequence) == (0, 1)
     # The frame's clock is bridged between looks at the system's: within a millisecond.
     assert before - 10**6 <= first.timestamp <= second.timestamp <= time.time_ns() + 10**6

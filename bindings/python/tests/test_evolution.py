@@ -320,7 +320,7 @@ def test_a_closed_ring_is_left_at_once(ring_path):
     rx.expect("n", schema(("x", pa.int32(), True)), version=1)
     ring.close()
     assert not ring_path.exists()
-    with pytest.raises(slipring.Error):
+    with pytest.raises(slipring.Detached):
         rx.expect("n", schema(("x", pa.int32(), True)), version=1)
 
 

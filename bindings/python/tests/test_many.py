@@ -259,7 +259,7 @@ def test_a_task_waits_for_room(name):
             waiting = asyncio.create_task(tx.send_async(b"x"))
             await asyncio.sleep(0.02)
             tx.close()
-            with pytest.raises(slipring.Error, match="closed"):
+            with pytest.raises(slipring.Detached, match="closed"):
                 await asyncio.wait_for(waiting, 5)
             rx.recv_many(8)
             with pytest.raises(slipring.TooLarge):

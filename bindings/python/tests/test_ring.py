@@ -386,7 +386,7 @@ def test_closed_handles_say_so(name):
         (ring.inspect, "ring"),
         (ring.finish, "ring"),
     ]:
-        with pytest.raises(slipring.Error, match=f"this {what} was closed"):
+        with pytest.raises(slipring.Detached, match=f"this {what} was closed"):
             call()
 
 
@@ -397,7 +397,7 @@ def test_a_reservation_outlives_its_ring(name):
         array = reservation.__enter__()
     array[:] = 5
     assert array.tolist() == [5] * 4
-    with pytest.raises(slipring.Error, match="producer was closed"):
+    with pytest.raises(slipring.Detached, match="producer was closed"):
         reservation.__exit__(None, None, None)
     del array, reservation
     assert name not in slipring.list()

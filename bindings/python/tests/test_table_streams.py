@@ -254,7 +254,7 @@ def test_what_broke_a_stream_is_left_for_the_next_reader(ends):
     with pytest.raises(slipring.DecodeError, match="format value"):
         next(rx.tables(timeout=0))
     rx.close()
-    with pytest.raises(slipring.Error):
+    with pytest.raises(slipring.Detached):
         rx.recv(0)
 
 

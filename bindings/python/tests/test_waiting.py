@@ -72,7 +72,7 @@ def test_closing_ends_a_wait(ring, ends, close):
     def wait():
         try:
             ends[1].recv()
-        except slipring.Error as error:
+        except slipring.Detached as error:
             caught.append(str(error))
 
     thread = threading.Thread(target=wait)

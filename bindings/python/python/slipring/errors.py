@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Error(Exception):
-    """Whatever went wrong in slipring; itself raised when a closed handle or frame is used.
+    """Whatever went wrong in slipring.
 
     From ``send_many`` and ``send_many_async``, ``sent`` frames went before it.
     """
@@ -63,6 +63,14 @@ class Acknowledged(Error):
 
 class GivenBack(Error):
     """The frame was given back, or its consumer is gone, and can't be acknowledged."""
+
+
+class Detached(Error, ValueError):
+    """A ring, producer or consumer is used after its ``close()``; a ``ValueError``, as of a closed file."""
+
+
+class Released(Error, ValueError):
+    """A frame is read after its ``release()``; a ``ValueError``, as of a released ``memoryview``."""
 
 
 class SegmentError(Error):
