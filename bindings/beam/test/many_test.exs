@@ -132,6 +132,28 @@ defmodule Slipring.ManyTest do
 
       assert sent in 15..17
 
+      # Nor in what it has received. What is copied is no question.
+      rx = Slipring.consumer!(ring, lease: :always)
+      held = for _ <- 1..sent, do: Slipring.recv!(rx)
+      # A small frame takes nothing of the pool.
+      :ok = Slipring.send(tx, "small")
+
+      assert {:error, %Error{reason: :share_held, expected: limit, got: got}} =
+               Slipring.recv(rx, 5000)
+
+      assert got >= limit and limit == 1_048_576
+      for frame <- held, do: :ok = Frame.release(frame)
+      assert Frame.value(Slipring.recv!(rx)) == "small"
+
+      # An active one goes on by itself once some are let go of.
+      for _ <- 1..sent, do: :ok = Slipring.send(tx, :binary.copy(<<2>>, 60_000))
+      Slipring.active(rx, true)
+      held = for _ <- 1..sent, do: assert_receive({:slipring, ^rx, frame}, 5000) && frame
+      :ok = Slipring.send(tx, "small")
+      refute_receive {:slipring, ^rx, _frame}, 50
+      for frame <- held, do: :ok = Frame.release(frame)
+      assert_receive {:slipring, ^rx, _frame}, 5000
+
       for share <- [0, 101],
           do: assert(reason(Slipring.create(name <> "-other", share: share)) == :invalid_option)
 

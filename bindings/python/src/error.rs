@@ -130,6 +130,10 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
         Error::Unacknowledged { limit } => {
             make(py, intern!(py, "Unacknowledged"), message, |e| e.setattr("limit", limit))
         }
+        Error::ShareHeld { held, limit } => make(py, intern!(py, "ShareHeld"), message, |e| {
+            e.setattr("held", held)?;
+            e.setattr("limit", limit)
+        }),
         Error::Acknowledged => plain(intern!(py, "Acknowledged")),
         Error::GivenBack => plain(intern!(py, "GivenBack")),
         Error::Forked { pid } => {

@@ -279,7 +279,14 @@ def test_a_share_of_the_pool(name):
                 tx.send(bytes(60_000), timeout=0)
                 sent += 1
         assert 15 <= sent <= 17
-        ring.consumer().recv_many(64)
+        rx = ring.consumer()
+        kept = rx.recv_many(64)
+        tx.send(b"small")  # which takes nothing of the pool
+        with pytest.raises(slipring.ShareHeld, match="let go") as caught:
+            rx.recv(5)
+        assert caught.value.held >= caught.value.limit == 1 << 20
+        del kept[0]
+        assert rx.recv(5).value == b"small"
     for wrong in (0, 101, -3, 1000):
         with pytest.raises(slipring.InvalidOption, match="share"):
             slipring.create(name, share=wrong)

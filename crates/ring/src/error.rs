@@ -33,6 +33,13 @@ pub enum Error {
         /// How many.
         limit: u32,
     },
+    /// This process holds its share of the pool in frames that it has taken; it gets no more until it lets go of some.
+    ShareHeld {
+        /// Bytes that it holds.
+        held: u64,
+        /// Bytes that it may hold.
+        limit: u64,
+    },
     /// The frame was acknowledged, and can't be given back.
     Acknowledged,
     /// The frame was given back, and can't be acknowledged: another consumer may have it.
@@ -231,6 +238,12 @@ impl fmt::Display for Error {
                 f,
                 "{limit} frames were taken and not acknowledged, which is this consumer's limit: \
                  acknowledge or give back some, or raise the limit"
+            ),
+            Self::ShareHeld { held, limit } => write!(
+                f,
+                "this process holds {held} bytes of the pool in frames that it has received, and may hold {limit}: \
+                 let go of frames and of views into them, copy what is to be kept, or create the ring with a larger \
+                 capacity or share"
             ),
             Self::Acknowledged => f.write_str(
                 "the frame was acknowledged and can't be given back: give back before, or not at all",

@@ -162,6 +162,11 @@ proptest! {
                         }
                         Err(Error::Empty) => prop_assert!(waiting.is_empty() && back.is_empty()),
                         Err(Error::Unacknowledged { limit: 64 }) => prop_assert!(held.len() >= 64),
+                        // A block is less than twice what is in it.
+                        Err(Error::ShareHeld { held: bytes, limit }) => {
+                            let bodies: usize = held.iter().map(|(_, frame, _)| frame.len()).sum();
+                            prop_assert!(bytes >= limit && bodies as u64 > limit / 2);
+                        }
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -388,6 +393,46 @@ fn a_process_has_its_share_of_the_pool() {
     tx.send(Header::raw(), &body(0, 60_000), &Wait::no()).unwrap();
 }
 
+/// P7: nor by keeping what it has received; others still get their frames.
+#[test]
+fn a_process_keeps_its_share_of_the_pool_in_views() {
+    let ring = create(small(Mode::Mpmc).slots(64).share(50));
+    let [sending, keeping, other] = [(); 3].map(|()| Segment::open(ring.path()).unwrap());
+    let (mut tx, mut rx) = (sending.producer().unwrap(), keeping.consumer().unwrap());
+    let mut kept = Vec::new();
+    let refused = loop {
+        while tx.send(Header::raw(), &body(0, 60_000), &Wait::no()).is_ok() {}
+        match rx.recv_batch(3, &mut kept, &Wait::no()) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    let Error::ShareHeld { held, limit } = refused else { panic!("{refused}") };
+    assert_eq!(limit, 1 << 20);
+    assert!((limit..limit + 65_536).contains(&held), "{held}");
+    assert!((15..=17).contains(&kept.len()), "{}", kept.len());
+    // What is read and not kept is no question, and others are not kept from anything.
+    rx.recv_with(|_, read| assert_eq!(read.len(), 60_000), &Wait::no()).unwrap();
+    other.consumer().unwrap().recv(&Wait::no()).unwrap();
+    tx.send(Header::raw(), &body(0, 60_000), &Wait::no()).unwrap();
+    // Frames in cells take nothing of the pool, and wait behind those that do.
+    kept.pop();
+    kept.extend(rx.recv(&Wait::no()));
+    assert!(matches!(rx.recv(&Wait::no()), Err(Error::ShareHeld { .. })));
+    kept.clear();
+    assert_eq!(rx.recv_batch(64, &mut kept, &Wait::no()).unwrap(), kept.len());
+    // One who may have all of it keeps all of it.
+    drop((tx, rx, ring));
+    let ring = create(small(Mode::Mpmc).slots(64).share(100));
+    let [sending, keeping] = [(); 2].map(|()| Segment::open(ring.path()).unwrap());
+    let (mut tx, mut rx) = (sending.producer().unwrap(), keeping.consumer().unwrap());
+    kept.clear();
+    while tx.send(Header::raw(), &body(0, 60_000), &Wait::no()).is_ok() {
+        rx.recv_batch(3, &mut kept, &Wait::no()).unwrap();
+    }
+    assert!(kept.len() >= 31, "{}", kept.len());
+}
+
 /// P5: one view held for ever costs its own block, and nothing else, over millions of frames.
 #[test]
 fn a_million_frames_pass_a_held_view() {
@@ -574,7 +619,7 @@ fn a_share_is_a_process_s() {
     let refused = handles[0].send(Header::raw(), &[1; 60_000], &Wait::drop_oldest());
     assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
     assert_eq!(segment.dropped(), before);
-    assert_eq!(rx.recv(&Wait::no()).unwrap()[0], 7);
+    assert_eq!(rx.recv_with(|_, body| body[0], &Wait::no()).unwrap(), 7);
 }
 
 /// P7: who was once refused for its share is not refused for it where slots are what is missing.

@@ -207,10 +207,12 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
                     return match error {
                         Error::Empty => Ok(atoms::empty().encode(env)),
                         Error::Unacknowledged { .. } if feeder => Ok(atoms::spent().encode(env)),
+                        // Nobody tells when garbage is collected: it looks again.
+                        Error::ShareHeld { .. } if feeder => Ok(atoms::busy().encode(env)),
                         error => Err(error.into()),
                     };
                 }
-                Err(Error::Empty | Error::Unacknowledged { .. }) => break,
+                Err(Error::Empty | Error::Unacknowledged { .. } | Error::ShareHeld { .. }) => break,
                 Err(error) => {
                     // What was taken is not lost to it; the next call tells.
                     *lock(&rx.pending) = Some(error);

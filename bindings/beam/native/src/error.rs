@@ -12,7 +12,7 @@ mod reasons {
     rustler::atoms! {
         full, empty, timeout, closed, too_large, corrupt, invalid_name, invalid_option, not_found,
         exists, foreign, not_owner, role_taken, too_many_participants, out_of_memory, os, encode,
-        decode, untrusted_pickle, released, unsupported_type, unacknowledged, acknowledged, given_back, detached, active, no_process, not_controlling, no_schemas, schemas_full, no_room_for_schema,
+        decode, untrusted_pickle, released, unsupported_type, unacknowledged, share_held, acknowledged, given_back, detached, active, no_process, not_controlling, no_schemas, schemas_full, no_room_for_schema,
         schema_too_large, schema_conflict, schema, too_many_wanted, other,
     }
 }
@@ -277,6 +277,9 @@ impl From<Error> for Fault {
             }
             Error::Unacknowledged { limit } => {
                 fault(reasons::unacknowledged()).facts(Fact::Number(limit.into()), Fact::None)
+            }
+            Error::ShareHeld { held, limit } => {
+                fault(reasons::share_held()).facts(Fact::Number(limit), Fact::Number(held))
             }
             Error::Acknowledged => fault(reasons::acknowledged()),
             Error::GivenBack => fault(reasons::given_back()),

@@ -9,7 +9,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from ._native import _after, _stop_watching
-from .errors import Closed, Empty, Full, Unacknowledged
+from .errors import Closed, Empty, Full, ShareHeld, Unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -66,7 +66,7 @@ async def recv_many(consumer: Consumer, n: int) -> list[Frame]:
         return []
     frames = [await recv(consumer)]
     # What ends the batch early is told by the next call, if it is still so.
-    with contextlib.suppress(Empty, Closed, Unacknowledged):
+    with contextlib.suppress(Empty, Closed, Unacknowledged, ShareHeld):
         frames += consumer.recv_many(n - 1, 0)
     return frames
 

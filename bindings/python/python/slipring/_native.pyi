@@ -56,8 +56,8 @@ def create(
     (``m``). Each frame goes to one consumer. With ``drop_oldest`` a producer may drop frames to make
     room. A frame that is given back more than ``max_deliveries`` times, and so was delivered once more, is a dead letter, which
     keeps its memory until ``recv_dead`` takes it. ``share`` is
-    the part of the pool that one process may hold and still send by it, in percent: by default all for one producer,
-    half where there may be many. ``schemas`` is how many ``announce`` has room for.
+    the part of the pool, in percent, that one process may hold and still send by it, and that it may hold in frames and views and still
+    receive (``ShareHeld``): by default all for one producer, half where there may be many. ``schemas`` is how many ``announce`` has room for.
 
     Where there is such a ring already that is ``Exists``. With ``replace`` the old one loses its name first, to which a program
     that has died may have left it; processes that have it open keep it.

@@ -57,6 +57,14 @@ class Unacknowledged(Error):
     limit: int
 
 
+class ShareHeld(Error):
+    """This process holds ``held`` bytes of the pool in frames and views, and may hold ``limit``: the consumer gets no more
+    until some are let go of."""
+
+    held: int
+    limit: int
+
+
 class Acknowledged(Error):
     """The frame was acknowledged, and can't be given back."""
 

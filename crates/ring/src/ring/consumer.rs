@@ -116,7 +116,7 @@ impl Consumer {
     /// Takes the next frame as a view on the segment.
     ///
     /// Without waiting, [`Error::Empty`] says that there is none; [`Error::Closed`] that there will
-    /// be none.
+    /// be none; [`Error::ShareHeld`] that this process holds as much of the pool in frames as it may.
     #[inline]
     pub fn recv(&mut self, wait: &Wait<'_>) -> Result<Frame, Error> {
         let frame = match self.take()? {
@@ -146,7 +146,7 @@ impl Consumer {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
                 // The next call meets it by itself, if it is still so.
-                Err(Error::Unacknowledged { .. }) => break,
+                Err(Error::Unacknowledged { .. } | Error::ShareHeld { .. }) => break,
                 Err(error) => {
                     // What was taken is not lost to it; the next call tells.
                     self.pending = Some(error);
@@ -163,6 +163,7 @@ impl Consumer {
     /// permits. It is this consumer's like any other.
     pub fn recv_dead(&mut self) -> Result<Option<Frame>, Error> {
         self.look()?;
+        self.mapping.may_hold()?;
         self.adopt(Phase::Dead).map(|found| found.map(|(lease, header)| self.frame(lease, header)))
     }
 
@@ -365,6 +366,7 @@ impl Consumer {
     /// Takes the next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
+        self.mapping.may_hold()?;
         let Some((lease, header)) = self.taken()? else { return Ok(None) };
         Ok(Some(self.frame(lease, header)))
     }
@@ -372,6 +374,9 @@ impl Consumer {
     #[inline(always)]
     fn frame(&self, lease: Lease, header: Header) -> Frame {
         let mapping = self.mapping.clone();
+        if let Some(place) = lease.place {
+            mapping.hold(place.len);
+        }
         let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
         let (ledger, settled) = (self.ledger.clone(), AtomicU32::zero());
         Frame { mapping, lease, header, body, ledger, settled }
@@ -664,6 +669,9 @@ impl Drop for Frame {
     fn drop(&mut self) {
         if self.mapping.own().is_err() {
             return;
+        }
+        if let Some(place) = self.lease.place {
+            self.mapping.let_go(place.len);
         }
         if let Some(ledger) = &self.ledger {
             let settled = self.settled.load(Ordering::Acquire);

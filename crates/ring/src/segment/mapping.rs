@@ -86,6 +86,8 @@ pub(crate) struct Mapping {
     forks: u32,
     /// Bytes of the pool that this process may still claim before it is counted what it holds.
     allowance: AtomicU64,
+    /// Bytes of the pool in frames that this process has taken and not let go of.
+    held: AtomicU64,
     /// When this process last looked at all others, and at one of them, in milliseconds of its own
     /// clock; and which one that was.
     looked: AtomicU64,
@@ -127,7 +129,7 @@ impl Mapping {
         let measures = geometry.measures();
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
-        let [allowance, looked_at] = [0; 2].map(AtomicU64::new);
+        let [allowance, held, looked_at] = [0; 3].map(AtomicU64::new);
         let [looked, looked_along] = [clock::monotonic_ms(); 2].map(AtomicU64::new);
         Ok(Self {
             map,
@@ -141,6 +143,7 @@ impl Mapping {
             entry,
             forks,
             allowance,
+            held,
             looked,
             round: AtomicU32::new(0),
             looked_along,
@@ -217,6 +220,34 @@ impl Mapping {
         }
         self.allowance.store(left.max(share / 64) - need.min(left), Ordering::Relaxed);
         true
+    }
+
+    /// Whether this process may hold one more frame of the pool: what it holds it keeps from all. A little beyond the
+    /// share is let through, so that one frame can always be taken.
+    #[inline(always)]
+    pub(crate) fn may_hold(&self) -> Result<(), Error> {
+        if self.geometry.rules.share == 100 {
+            return Ok(());
+        }
+        // Relaxed: a count.
+        let (held, limit) = (self.held.load(Ordering::Relaxed), self.geometry.share());
+        if held < limit { Ok(()) } else { Err(Error::ShareHeld { held, limit }) }
+    }
+
+    /// Counts a piece of the pool that a frame holds.
+    #[inline(always)]
+    pub(crate) fn hold(&self, len: u64) {
+        if self.geometry.rules.share != 100 {
+            self.held.fetch_add(len, Ordering::Relaxed);
+        }
+    }
+
+    /// And one that is let go of.
+    #[inline(always)]
+    pub(crate) fn let_go(&self, len: u64) {
+        if self.geometry.rules.share != 100 {
+            self.held.fetch_add(len.wrapping_neg(), Ordering::Relaxed);
+        }
     }
 
     /// Gives memory to a range of the pool.

@@ -103,7 +103,8 @@ impl Options {
     }
 
     /// The part of the pool, in percent, that one process may hold in frames that it writes, has sent and
-    /// reads: with so much it sends no more by the pool. Taking is not limited. Default: all for a ring with one producer, half where there may be many.
+    /// reads: with so much it sends no more by the pool ([`Error::Full`]), and with so much in frames that it reads
+    /// it takes no more as views ([`Error::ShareHeld`]). Default: all for a ring with one producer, half where there may be many.
     pub fn share(mut self, percent: u8) -> Self {
         self.share = Some(percent);
         self
