@@ -661,7 +661,8 @@ defmodule Slipring do
       `{:slipring_error, consumer, error}`.
     * `:lease` - what becomes of a frame's bytes; default `:auto`
       * `:auto` - copied up to 64 KiB; beyond, they stay in the segment until the frame is garbage or
-        released, unless 8 frames or a quarter of the pool are held in this way already
+        released, unless 8 frames or a quarter of the pool are held in this way already. Before one is copied for that, the
+        calling process' young garbage is collected
       * `:always` - they stay in the segment
       * `:never` - copied
     * `:ack` - default `:auto`
@@ -784,7 +785,8 @@ defmodule Slipring do
   def recv(other, _timeout), do: wrong!("recv/2", "a Slipring.Consumer", other)
 
   @doc """
-  Waits for a frame, then takes what is there, up to `most` frames.
+  Waits for a frame, then takes what is there, up to `most` frames. The list ends sooner where the next one would have to be
+  copied because of those in it (`:lease` in `consumer/2`).
   """
   @spec recv_many(Consumer.t(), pos_integer, timeout) :: {:ok, [Frame.t(), ...]} | failure
   def recv_many(consumer, most, timeout \\ :infinity)

@@ -11,7 +11,7 @@ defmodule Slipring.Feeder do
 
   use GenServer
 
-  alias Slipring.{Error, Frame, Native}
+  alias Slipring.{Error, Frame, Native, Receiving}
 
   @batch 64
   # Messages in the owner's mailbox beyond which it is given time.
@@ -109,6 +109,8 @@ defmodule Slipring.Feeder do
   def handle_info({:DOWN, monitor, :process, _owner, _reason}, %{monitor: monitor} = state),
     do: {:stop, :normal, state}
 
+  def handle_info({:garbage_collect, :crowded, _done?}, state), do: {:noreply, feed_soon(state)}
+
   # A watch that was taken back too late.
   def handle_info(_other, state), do: {:noreply, state}
 
@@ -181,7 +183,7 @@ defmodule Slipring.Feeder do
   end
 
   defp pull(state) do
-    case Native.recv_many(state.rx.ref, most(state.mode), true) do
+    case Native.recv_many(state.rx.ref, most(state.mode), :feeder) do
       frames when is_list(frames) ->
         frames = Enum.map(frames, &Frame.new/1)
         for frame <- frames, do: Kernel.send(state.owner, {:slipring, state.rx, frame})
@@ -204,6 +206,13 @@ defmodule Slipring.Feeder do
   defp no_frame(:empty, state), do: watch(state, &Native.watch/2)
   # As many frames are open as may be: until some are not, it is all the same whether others wait.
   defp no_frame(:spent, state), do: watch(state, &Native.watch_credit/2)
+  # As in Receiving; what the owner has let go of counts here, too.
+  defp no_frame({:crowded, bytes}, state) do
+    Receiving.collect(bytes)
+    :erlang.garbage_collect(state.owner, type: :minor, async: :crowded)
+    state
+  end
+
   defp no_frame(:busy, state), do: feed_later(state)
 
   defp no_frame({:error, fault}, state) when elem(fault, 0) in [:closed, :detached] do

@@ -21,7 +21,7 @@ defmodule Slipring.Receiving do
   def many(%Consumer{ref: ref} = consumer, most, timeout) do
     # The native part takes fewer at a time in any case.
     most = min(most, @most)
-    attempt = fn -> Native.recv_many(ref, most, false) end
+    attempt = fn -> Native.recv_many(ref, most, :first) end
 
     with {:ok, frames} <- receive_until(consumer, attempt.(), attempt, timeout, :recv_many) do
       {:ok, frames ++ rest(ref, most - length(frames))}
@@ -44,13 +44,23 @@ defmodule Slipring.Receiving do
   defp rest(_ref, 0), do: []
 
   defp rest(ref, most) do
-    case Native.recv_many(ref, most, false) do
+    case Native.recv_many(ref, most, :rest) do
       frames when is_list(frames) ->
         Enum.map(frames, &Frame.new/1) ++ rest(ref, most - length(frames))
 
       _other ->
         []
     end
+  end
+
+  # Collects garbage, as much as takes no longer than to copy so many bytes to fresh memory: what is alive is copied, and
+  # that is a part of the heap.
+  def collect(bytes) do
+    {:total_heap_size, words} = Process.info(self(), :total_heap_size)
+    small? = words * :erlang.system_info(:wordsize) <= 4 * bytes
+    :erlang.garbage_collect(self(), type: if(small?, do: :major, else: :minor))
+    # The scheduler lets go of resources that were collected when it is its turn.
+    :erlang.yield()
   end
 
   defp receive_until(consumer, answer, attempt, timeout, operation) do
@@ -69,6 +79,11 @@ defmodule Slipring.Receiving do
 
   defp take(consumer, :empty, _attempt, _deadline, true, operation),
     do: {:error, Error.empty(operation, consumer.ring)}
+
+  defp take(consumer, {:crowded, bytes}, attempt, deadline, poll?, operation) do
+    collect(bytes)
+    take(consumer, attempt.(), attempt, deadline, poll?, operation)
+  end
 
   # An answer that is on its way comes sooner than the waiting could be arranged.
   defp take(consumer, wait, attempt, deadline, poll?, operation) do

@@ -52,6 +52,10 @@ pub(crate) struct Taker {
     /// Where frames are to be acknowledged.
     ledger: Option<Ledger>,
     tally: Tally,
+    /// Length of the last body, if it was one to be leased where the consumer leaves the choice; else 0.
+    large: usize,
+    /// It was said that there is no room for such a lease.
+    crowded: bool,
 }
 
 impl Taker {
@@ -60,7 +64,48 @@ impl Taker {
         let delivery = limit.map_or(Delivery::AtMostOnce, |limit| Delivery::AtLeastOnce { limit });
         let consumer = segment.consumer_with(delivery)?;
         let (expects, ledger) = (Expects::default(), limit.map(Ledger::new));
-        Ok(Self { expects, consumer, ledger, tally: Tally::new() })
+        let (tally, large, crowded) = (Tally::new(), 0, false);
+        Ok(Self { expects, consumer, ledger, tally, large, crowded })
+    }
+
+    /// Whether the next body, if it is as large as the last, would be copied for want of room.
+    fn is_crowded(&self, hold: &Hold) -> bool {
+        self.large > 0 && !may_lease(hold, self.large)
+    }
+
+    /// The same of one that is there, said once: who asks again has done what he could, and goes on.
+    fn tells_crowded(&mut self, hold: &Hold) -> bool {
+        self.crowded =
+            !self.crowded && self.is_crowded(hold) && self.consumer.ready(&Wait::no()).is_ok();
+        self.crowded
+    }
+}
+
+/// Whether there is room for one more lease that nobody has asked for.
+fn may_lease(hold: &Hold, len: usize) -> bool {
+    // Relaxed: a bound that is a little off does no harm.
+    hold.leases.load(Ordering::Relaxed) < LEASES
+        && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4
+}
+
+/// Who asks for many frames.
+#[derive(Clone, Copy, PartialEq)]
+enum Caller {
+    /// For the first of a list.
+    First,
+    /// For more of the same list.
+    Rest,
+    Feeder,
+}
+
+impl<'a> Decoder<'a> for Caller {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        match Atom::from_term(term)? {
+            caller if caller == atoms::first() => Ok(Self::First),
+            caller if caller == atoms::rest() => Ok(Self::Rest),
+            caller if caller == atoms::feeder() => Ok(Self::Feeder),
+            _ => Err(rustler::Error::BadArg),
+        }
     }
 }
 
@@ -98,6 +143,14 @@ impl Receiver {
         }
     }
 
+    /// The same, or `None`: see [`Taker::tells_crowded`].
+    fn take_with_room(&self, live: &mut Live<Taker>) -> Result<Option<slipring::Frame>, Error> {
+        if live.handle.tells_crowded(&live.hold) {
+            return Ok(None);
+        }
+        self.take(&mut live.handle).map(Some)
+    }
+
     /// A frame that was taken, as a term.
     fn term<'a>(
         &self,
@@ -106,7 +159,7 @@ impl Receiver {
         live: &mut Live<Taker>,
         done: &mut Done,
     ) -> Term<'a> {
-        let leased = self.leased(&live.hold, frame.len());
+        let leased = self.leased(live, frame.len());
         let Taker { ledger, tally, expects, .. } = &mut live.handle;
         let route = expects.route(&frame, &live.hold.schemas);
         let taken = Taken { frame, leased, route };
@@ -123,17 +176,18 @@ impl Receiver {
     }
 
     /// Whether a body of `len` bytes is leased; else it is copied.
-    fn leased(&self, hold: &Hold, len: usize) -> bool {
+    fn leased(&self, live: &mut Live<Taker>, len: usize) -> bool {
+        live.handle.large = 0;
         match self.policy {
             Policy::Always => true,
             Policy::Never => false,
             Policy::Auto if len <= COPY_UP_TO => false,
             Policy::Auto => {
-                // Relaxed: a bound that is a little off does no harm.
-                let room = hold.leases.load(Ordering::Relaxed) < LEASES
-                    && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4;
+                live.handle.large = len;
+                let room = may_lease(&live.hold, len);
                 if !room {
-                    hold.copied.fetch_add(1, Ordering::Relaxed);
+                    // Relaxed: a count.
+                    live.hold.copied.fetch_add(1, Ordering::Relaxed);
                 }
                 room
             }
@@ -155,15 +209,17 @@ impl Resource for Receiver {
     }
 }
 
-/// The frame, `:empty`, `:busy` or `{:error, fault}`.
+/// The frame, `:empty`, `:busy`, `{:error, fault}`, or `{:crowded, bytes}`: it would be copied if it is like the last, of so many
+/// bytes, and what keeps others in place may be garbage.
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     // Relaxed: a call that races with the change may go either way.
     if rx.active.load(Ordering::Relaxed) {
         return answer(env, Err(Fault::active()));
     }
-    rx.end.answer(env, |live| match rx.take(&mut live.handle) {
-        Ok(frame) => {
+    rx.end.answer(env, |live| match rx.take_with_room(live) {
+        Ok(None) => Ok((atoms::crowded(), live.handle.large).encode(env)),
+        Ok(Some(frame)) => {
             let mut done = Done::default();
             let term = rx.term(env, frame, live, &mut done);
             charge(env, 0, done.cost());
@@ -185,10 +241,11 @@ fn recv_dead<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     })
 }
 
-/// A list of 1 to `most` frames, `:empty`, `:busy`, `{:error, fault}`, or, to the feeder, `:spent`: it
+/// A list of 1 to `most` frames, `:empty`, `:busy`, `{:crowded, bytes}` as in `recv`, `{:error, fault}`, or, to the feeder, `:spent`: it
 /// is to wait until frames are acknowledged.
 #[rustler::nif]
-fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: bool) -> Term<'a> {
+fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: Caller) -> Term<'a> {
+    let feeder = caller == Caller::Feeder;
     // Relaxed: as in `recv`.
     if !feeder && rx.active.load(Ordering::Relaxed) {
         return answer(env, Err(Fault::active()));
@@ -196,8 +253,19 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
     rx.end.answer(env, |live| {
         let (mut terms, mut bytes) = (Vec::with_capacity(most.min(BATCH)), 0);
         let mut done = Done::default();
+        // More of a list are no reason to copy: the caller has the others still.
+        if match caller {
+            Caller::Rest => live.handle.is_crowded(&live.hold),
+            Caller::First | Caller::Feeder => live.handle.tells_crowded(&live.hold),
+        } {
+            return Ok((atoms::crowded(), live.handle.large).encode(env));
+        }
         // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
-        while terms.len() < most.min(BATCH) && bytes < BATCH_BYTES && !done.enough() {
+        while terms.len() < most.min(BATCH)
+            && bytes < BATCH_BYTES
+            && !done.enough()
+            && (terms.is_empty() || !live.handle.is_crowded(&live.hold))
+        {
             match rx.take(&mut live.handle) {
                 Ok(frame) => {
                     bytes += frame.len();
