@@ -104,7 +104,7 @@ impl Producer {
     ) -> Result<(), Error> {
         self.permits(wait)?;
         let created = self.now();
-        let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
+        let mut frame = Unsent { header: header.words(), len, fill: Some(fill), grant: None };
         if !self.send_now(&mut frame, created)? {
             self.when_room(wait, |this| {
                 this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
@@ -130,7 +130,7 @@ impl Producer {
         let mut sent = 0;
         for (header, body) in frames {
             let fill = Some(|to: &mut [u8]| to.copy_from_slice(body));
-            let mut frame = Unsent { header, len: body.len(), fill, grant: None };
+            let mut frame = Unsent { header: header.words(), len: body.len(), fill, grant: None };
             let outcome = match self.send_now(&mut frame, created) {
                 Ok(false) => {
                     self.mapping.data().wake();
@@ -175,7 +175,7 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Rejected> {
         let mut grant = Some(grant);
-        let created = self.now();
+        let (header, created) = (header.words(), self.now());
         let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
         let outcome = match attempt(self) {
             Ok(None) => self.when_room(wait, attempt),
@@ -431,25 +431,19 @@ impl Producer {
 
     /// Writes the caller's header with what the producer knows.
     ///
-    /// Word by word: copying a struct whose fields were just stored one by one makes the processor
-    /// wait for each of those stores.
-    ///
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&self, to: *mut u8, header: &Header, created: u64, len: usize) {
+    unsafe fn write_header(&self, to: *mut u8, header: &Words, created: u64, len: usize) {
+        let [kinds, schema, _, uncompressed, _, created_before, correlation, _] = *header;
         let words = [
-            u64::from(header.format)
-                | (u64::from(header.format_version) << 8)
-                | (u64::from(header.flags) << 16)
-                | (u64::from(header.type_code) << 32)
-                | (u64::from(header.schema_version) << 48),
-            u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
+            kinds,
+            schema,
             len as u64,
-            header.uncompressed_len,
+            uncompressed,
             self.sequence,
-            if header.created_ns == 0 { created } else { header.created_ns },
-            header.correlation_id,
+            if created_before == 0 { created } else { created_before },
+            correlation,
             u64::from(self.mapping.id) | (self.token << 32),
         ];
         for (n, word) in words.into_iter().enumerate() {
@@ -480,7 +474,7 @@ impl Producer {
         &mut self,
         lease: &mut Lease,
         place: Place,
-        header: &Header,
+        header: &Words,
         created: u64,
         len: usize,
     ) -> Result<bool, Error> {
@@ -620,7 +614,7 @@ impl Producer {
     fn commit_now(
         &mut self,
         grant: &mut Option<Grant>,
-        header: &Header,
+        header: &Words,
         created: u64,
     ) -> Result<Option<()>, Error> {
         check(&self.mapping)?;
@@ -666,9 +660,12 @@ enum Place {
     Among(Vacancy),
 }
 
+/// The caller's header.
+type Words = [u64; FRAME_HEADER / 8];
+
 /// A frame on its way: not yet filled, or filled and without a place.
 struct Unsent<F> {
-    header: Header,
+    header: Words,
     len: usize,
     fill: Option<F>,
     grant: Option<Grant>,
