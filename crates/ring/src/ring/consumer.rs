@@ -330,15 +330,19 @@ impl Consumer {
     #[inline(always)]
     fn lease(&self, entry: Entry, home: u32) -> Result<Lease, Error> {
         let mapping = &*self.mapping;
+        if entry.direct && entry.reference == home {
+            // Found by its place and not by what the slot says: so the frame's lines are under way while
+            // the slot's still is.
+            let word = mapping.slots().cell(home).load();
+            if word.is_free() {
+                return Ok(Lease { reference: home, place: None, word });
+            }
+        }
         let word = mapping.word(entry.reference).map(Block::load);
         let lease = lease(mapping, entry.reference, word.unwrap_or(Word(0)))?;
-        let right = if entry.direct {
-            entry.reference == home && lease.word.is_free()
-        } else {
-            lease.word.phase() == Some(Phase::Offered)
-                && lease.word.generation() & GENERATION_MASK == entry.generation
-        };
-        if !right {
+        let right = lease.word.phase() == Some(Phase::Offered)
+            && lease.word.generation() & GENERATION_MASK == entry.generation;
+        if entry.direct || !right {
             let index = entry.reference.into();
             return Err(Error::Corrupt { what: "block word", index, found: lease.word.0 });
         }
