@@ -152,6 +152,12 @@ impl Header {
         Self { format_version: 1, ..Self::default() }
     }
 
+    /// What [`words`](Self::words) makes of it.
+    #[inline(always)]
+    pub(crate) fn of(words: [u64; FRAME_HEADER / 8]) -> Self {
+        bytemuck::cast(words.map(u64::to_le))
+    }
+
     /// As it lies in memory, in words: in registers where the caller has just made it.
     ///
     /// A header that was stored field by field, or zeroed in pieces that are not its words, makes the

@@ -142,7 +142,7 @@ impl Consumer {
         frames.push(self.recv(wait)?);
         let mut taken = 1;
         while taken < most {
-            match self.take() {
+            match self.next() {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
                 // The next call meets it by itself, if it is still so.
@@ -187,6 +187,7 @@ impl Consumer {
             done: bool,
         }
         impl Drop for Held<'_> {
+            #[inline(always)]
             fn drop(&mut self) {
                 if self.mapping.own().is_err() {
                     return;
@@ -353,9 +354,13 @@ impl Consumer {
     #[inline(always)]
     fn header(&self, lease: &Lease) -> Result<Header, Error> {
         let (pointer, len) = lease.memory(&self.mapping);
-        // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes. What is checked is what is
-        // used, even if a peer still writes.
-        let header = unsafe { pointer.cast::<Header>().read_volatile() };
+        // In words, as it was written: what is stored in small pieces is slow to be copied in larger ones.
+        let words = std::array::from_fn(|n| {
+            // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes, eight words. What is checked
+            // is what is used, even if a peer still writes.
+            u64::from_le(unsafe { pointer.cast::<u64>().add(n).read_volatile() })
+        });
+        let header = Header::of(words);
         if header.body_len > len - FRAME_HEADER as u64 {
             return Err(Error::Corrupt {
                 what: "frame length of block",
@@ -369,7 +374,14 @@ impl Consumer {
     /// Takes the next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
-        let Some((lease, header)) = self.taken()? else { return Ok(None) };
+        self.look()?;
+        self.next()
+    }
+
+    /// As `take`, without a look around.
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Frame>, Error> {
+        let Some((lease, header)) = self.taken_now()? else { return Ok(None) };
         Ok(Some(self.frame(lease, header)))
     }
 
@@ -391,6 +403,11 @@ impl Consumer {
     #[inline(always)]
     fn taken(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         self.look()?;
+        self.taken_now()
+    }
+
+    #[inline(always)]
+    fn taken_now(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         if let Some(ledger) = &self.ledger {
             ledger.room()?;
         }
