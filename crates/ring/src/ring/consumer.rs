@@ -179,35 +179,39 @@ impl Consumer {
             None if wait.polls() && !self.mapping.closed() => return Err(self.empty()),
             None => self.when_data(wait, Self::taken)?,
         };
-        /// Released when `read` panics, too, or given back then.
+        /// When `read` panics it is released, or given back.
         struct Held<'a> {
             lease: Lease,
             mapping: &'a Mapping,
             ledger: Option<&'a Ledger>,
-            done: bool,
         }
         impl Drop for Held<'_> {
-            #[inline(always)]
+            #[cold]
             fn drop(&mut self) {
                 if self.mapping.own().is_err() {
                     return;
                 }
-                if let Some(ledger) = self.ledger {
-                    ledger.settled();
-                    if !self.done {
-                        return self.lease.give_back(self.mapping);
+                match self.ledger {
+                    None => self.lease.release(self.mapping),
+                    Some(ledger) => {
+                        ledger.settled();
+                        self.lease.give_back(self.mapping);
                     }
                 }
-                self.lease.release(self.mapping);
             }
         }
         let (mapping, ledger) = (&*self.mapping, self.ledger.as_deref());
-        let mut held = Held { lease, mapping, ledger, done: false };
-        let body = held.lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
+        let held = Held { lease, mapping, ledger };
+        let body = lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
         // SAFETY: as in `Frame::deref`; the lease lasts until `held` goes.
         let body = unsafe { std::slice::from_raw_parts(body, header.body_len as usize) };
         let answer = read(&header, body);
-        held.done = true;
+        std::mem::forget(held);
+        // The reading may have forked, and this be the child.
+        if mapping.own().is_ok() {
+            ledger.inspect(|ledger| ledger.settled());
+            lease.release(mapping);
+        }
         Ok(answer)
     }
 
