@@ -433,12 +433,14 @@ impl Producer {
         std::mem::forget(claimed);
         let (header, len) = (frame.header, frame.len);
         let mut lease = lease;
-        let placed = self.offer(&mut lease, place, &header, created, len);
-        if !matches!(placed, Ok(true)) {
-            // Filled, and without a place: the next attempt, if there is one, goes on from here.
-            frame.grant = Some(Grant::new(self.mapping.clone(), lease, len));
+        match self.offer(&mut lease, place, &header, created, len) {
+            Ok(true) => Ok(true),
+            unplaced => {
+                // Filled, and without a place: the next attempt, if there is one, goes on from here.
+                frame.grant = Some(Grant::new(self.mapping.clone(), lease, len));
+                unplaced
+            }
         }
-        placed
     }
 
     /// As `send_now`, through a reservation.
@@ -519,13 +521,16 @@ impl Producer {
         // A consumer that finds the ring closed waits for frames that are offered and not placed: if
         // this does not see the closing, that one sees the word.
         sync::publish_fence();
-        let placed = check(&self.mapping).and_then(|()| self.place(place, lease));
-        if let Ok(true) = placed {
-            self.sequence += 1;
-        } else {
-            lease.step(&self.mapping, Phase::Filling);
+        match check(&self.mapping).and_then(|()| self.place(place, lease)) {
+            Ok(true) => {
+                self.sequence += 1;
+                Ok(true)
+            }
+            unplaced => {
+                lease.step(&self.mapping, Phase::Filling);
+                unplaced
+            }
         }
-        placed
     }
 
     /// Takes the place, or the next one that nobody takes first.
