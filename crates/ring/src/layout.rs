@@ -151,6 +151,36 @@ impl Header {
     pub fn raw() -> Self {
         Self { format_version: 1, ..Self::default() }
     }
+
+    /// What [`words`](Self::words) makes of it.
+    #[inline(always)]
+    pub(crate) fn of(words: [u64; FRAME_HEADER / 8]) -> Self {
+        bytemuck::cast(words.map(u64::to_le))
+    }
+
+    /// As it lies in memory, in words: in registers where the caller has just made it.
+    ///
+    /// A header that was stored field by field, or zeroed in pieces that are not its words, makes the
+    /// processor wait, when it is copied, until those stores have left for the cache, and all before them.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> [u64; FRAME_HEADER / 8] {
+        [
+            u64::from(self.format)
+                | u64::from(self.format_version) << 8
+                | u64::from(self.flags) << 16
+                | u64::from(self.type_code) << 32
+                | u64::from(self.schema_version) << 48,
+            u64::from(self.schema_id) | u64::from(self.checksum) << 32,
+            self.body_len,
+            self.uncompressed_len,
+            self.sequence,
+            self.created_ns,
+            self.correlation_id,
+            u64::from(self.participant)
+                | u64::from(self.reserved) << 16
+                | u64::from(self.producer) << 32,
+        ]
+    }
 }
 
 /// The header of a schema's record. Its name follows at once, and its body at the next multiple of 64.

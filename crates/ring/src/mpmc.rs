@@ -18,7 +18,7 @@
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
 use crate::slots::{Entry, GENERATION_MASK, Slots};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// A search ends after so many turns. Each turn that finds nothing means that another process has got
 /// on, or that one writes garbage; the caller sees to its patience and comes again.
@@ -90,6 +90,12 @@ pub(crate) struct Taker {
 impl Taker {
     pub(crate) fn new(slots: Slots<'_>) -> Self {
         Self { position: slots.head() }
+    }
+
+    /// The cell at home at the head.
+    #[inline(always)]
+    pub(crate) fn home(&self, slots: Slots<'_>) -> u32 {
+        slots.home(self.position)
     }
 
     /// Searches for the frame at the head. `block` finds the control word of a reference. A corrupt
@@ -175,6 +181,8 @@ impl Placer {
         slots: Slots<'a>,
         block: impl Fn(u32) -> Option<&'a Block>,
     ) -> Result<Option<Vacancy>, Error> {
+        // Its home cell's word is about to be claimed, and then the place.
+        sync::fetch_to_write(slots.word(self.position));
         self.step(self.position, slots);
         for _ in 0..TURNS {
             // Acquire: whoever sees a frame placed sees what was done before it.

@@ -13,7 +13,7 @@
 
 use crate::error::Error;
 use crate::slots::{Entry, Slots};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The producer's side.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Tail {
     pub(crate) fn announce<'a>(&self, slots: Slots<'a>) -> Announced<'a> {
         // Relaxed: the caller's fence orders it before the look whether the ring is closed.
         slots.cursors.tail.store(self.position.wrapping_add(1), Ordering::Relaxed);
-        Announced { slots, position: self.position }
+        Announced { tail: &slots.cursors.tail, position: self.position }
     }
 
     /// Step *place*: the complete frame takes its place and is published. The place is vacant.
@@ -83,13 +83,14 @@ impl Tail {
 
 /// A frame that is about to be placed.
 pub(crate) struct Announced<'a> {
-    slots: Slots<'a>,
+    tail: &'a AtomicU64,
     position: u64,
 }
 
 impl Announced<'_> {
+    #[inline(always)]
     pub(crate) fn withdraw(&self) {
-        self.slots.cursors.tail.store(self.position, Ordering::Relaxed);
+        self.tail.store(self.position, Ordering::Relaxed);
     }
 }
 

@@ -85,6 +85,31 @@ pub(crate) fn spin() {
     loom::thread::yield_now();
 }
 
+/// Has the lines of a frame's header and of what follows it fetched meanwhile. Any address will do: a hint
+/// faults never and changes nothing.
+#[inline(always)]
+pub(crate) fn fetch(frame: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(slipring_loom)))]
+    for line in [frame, frame.wrapping_add(64)] {
+        // SAFETY: a hint, as above.
+        unsafe { std::arch::x86_64::_mm_prefetch::<3>(line.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(slipring_loom))))]
+    let _ = frame;
+}
+
+/// Has the line of a word fetched for writing, where it is read first and written soon: one way and not two.
+#[inline(always)]
+pub(crate) fn fetch_to_write(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(slipring_loom)))]
+    // SAFETY: a hint, which x86-64 processors that don't know it pass over.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) word, options(nostack, preserves_flags));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(slipring_loom))))]
+    let _ = word;
+}
+
 /// Orders a publication before the look for waiters that follows it (store before load).
 ///
 /// Pairs with [`announce_fence`] on the waiter's side: of "publish, look for waiters" and

@@ -142,7 +142,7 @@ impl Consumer {
         frames.push(self.recv(wait)?);
         let mut taken = 1;
         while taken < most {
-            match self.take() {
+            match self.next() {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
                 // The next call meets it by itself, if it is still so.
@@ -180,34 +180,39 @@ impl Consumer {
             None if wait.polls() && !self.mapping.closed() => return Err(self.empty()),
             None => self.when_data(wait, Self::taken)?,
         };
-        /// Released when `read` panics, too, or given back then.
+        /// When `read` panics it is released, or given back.
         struct Held<'a> {
             lease: Lease,
             mapping: &'a Mapping,
             ledger: Option<&'a Ledger>,
-            done: bool,
         }
         impl Drop for Held<'_> {
+            #[cold]
             fn drop(&mut self) {
                 if self.mapping.own().is_err() {
                     return;
                 }
-                if let Some(ledger) = self.ledger {
-                    ledger.settled();
-                    if !self.done {
-                        return self.lease.give_back(self.mapping);
+                match self.ledger {
+                    None => self.lease.release(self.mapping),
+                    Some(ledger) => {
+                        ledger.settled();
+                        self.lease.give_back(self.mapping);
                     }
                 }
-                self.lease.release(self.mapping);
             }
         }
         let (mapping, ledger) = (&*self.mapping, self.ledger.as_deref());
-        let mut held = Held { lease, mapping, ledger, done: false };
-        let body = held.lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
+        let held = Held { lease, mapping, ledger };
+        let body = lease.memory(mapping).0.wrapping_add(FRAME_HEADER);
         // SAFETY: as in `Frame::deref`; the lease lasts until `held` goes.
         let body = unsafe { std::slice::from_raw_parts(body, header.body_len as usize) };
         let answer = read(&header, body);
-        held.done = true;
+        std::mem::forget(held);
+        // The reading may have forked, and this be the child.
+        if mapping.own().is_ok() {
+            ledger.inspect(|ledger| ledger.settled());
+            lease.release(mapping);
+        }
         Ok(answer)
     }
 
@@ -331,15 +336,19 @@ impl Consumer {
     #[inline(always)]
     fn lease(&self, entry: Entry, home: u32) -> Result<Lease, Error> {
         let mapping = &*self.mapping;
+        if entry.direct && entry.reference == home {
+            // Found by its place and not by what the slot says: so the frame's lines are under way while
+            // the slot's still is.
+            let word = mapping.slots().cell(home).load();
+            if word.is_free() {
+                return Ok(Lease { reference: home, place: None, word });
+            }
+        }
         let word = mapping.word(entry.reference).map(Block::load);
         let lease = lease(mapping, entry.reference, word.unwrap_or(Word(0)))?;
-        let right = if entry.direct {
-            entry.reference == home && lease.word.is_free()
-        } else {
-            lease.word.phase() == Some(Phase::Offered)
-                && lease.word.generation() & GENERATION_MASK == entry.generation
-        };
-        if !right {
+        let right = lease.word.phase() == Some(Phase::Offered)
+            && lease.word.generation() & GENERATION_MASK == entry.generation;
+        if entry.direct || !right {
             let index = entry.reference.into();
             return Err(Error::Corrupt { what: "block word", index, found: lease.word.0 });
         }
@@ -350,9 +359,13 @@ impl Consumer {
     #[inline(always)]
     fn header(&self, lease: &Lease) -> Result<Header, Error> {
         let (pointer, len) = lease.memory(&self.mapping);
-        // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes. What is checked is what is
-        // used, even if a peer still writes.
-        let header = unsafe { pointer.cast::<Header>().read_volatile() };
+        // In words, as it was written: what is stored in small pieces is slow to be copied in larger ones.
+        let words = std::array::from_fn(|n| {
+            // SAFETY: the piece is mapped, aligned to 64 and at least 64 bytes, eight words. What is checked
+            // is what is used, even if a peer still writes.
+            u64::from_le(unsafe { pointer.cast::<u64>().add(n).read_volatile() })
+        });
+        let header = Header::of(words);
         if header.body_len > len - FRAME_HEADER as u64 {
             return Err(Error::Corrupt {
                 what: "frame length of block",
@@ -366,8 +379,15 @@ impl Consumer {
     /// Takes the next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Result<Option<Frame>, Error> {
+        self.look()?;
+        self.next()
+    }
+
+    /// As `take`, without a look around.
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Frame>, Error> {
         self.mapping.may_hold()?;
-        let Some((lease, header)) = self.taken()? else { return Ok(None) };
+        let Some((lease, header)) = self.taken_now()? else { return Ok(None) };
         Ok(Some(self.frame(lease, header)))
     }
 
@@ -392,6 +412,11 @@ impl Consumer {
     #[inline(always)]
     fn taken(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         self.look()?;
+        self.taken_now()
+    }
+
+    #[inline(always)]
+    fn taken_now(&mut self) -> Result<Option<(Lease, Header)>, Error> {
         if let Some(ledger) = &self.ledger {
             ledger.room()?;
         }

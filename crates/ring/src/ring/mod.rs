@@ -174,6 +174,11 @@ fn take_among(taker: &mut Taker, mapping: &Mapping, held: Phase) -> Result<Optio
         let Some(front) = taker.front(slots, |reference| mapping.word(reference))? else {
             return Ok(None);
         };
+        if u64::from(front.entry.reference) < mapping.geometry.slots {
+            // A locked instruction is next, and later loads wait for it. By the place, and not by what the
+            // slot says: most frames of cells lie at home, and the slot's line is still on its way.
+            sync::fetch(mapping.cell(taker.home(slots)).0);
+        }
         let word = front.word.with(held, mapping.tag());
         if front.block.step(front.word, word).is_ok() {
             taker.advance(slots);

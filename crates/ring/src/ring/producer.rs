@@ -103,12 +103,12 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
         self.permits(wait)?;
-        let created = self.now();
-        let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
-        if !self.send_now(&mut frame, created)? {
-            self.when_room(wait, |this| {
-                this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
-            })?;
+        let (header, created) = (header.words(), self.now());
+        if let Some(fill) = self.send_direct(header, len, fill, created)? {
+            let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
+            if !self.send_now(&mut frame, created)? {
+                self.send_when_room(frame, created, wait)?;
+            }
         }
         self.mapping.data().wake();
         Ok(())
@@ -129,16 +129,21 @@ impl Producer {
         let created = self.now();
         let mut sent = 0;
         for (header, body) in frames {
-            let fill = Some(|to: &mut [u8]| to.copy_from_slice(body));
-            let mut frame = Unsent { header, len: body.len(), fill, grant: None };
-            let outcome = match self.send_now(&mut frame, created) {
-                Ok(false) => {
-                    self.mapping.data().wake();
-                    self.when_room(wait, |this| {
-                        this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
-                    })
+            let (header, len) = (header.words(), body.len());
+            let fill = |to: &mut [u8]| to.copy_from_slice(body);
+            let outcome = match self.send_direct(header, len, fill, created) {
+                Ok(None) => Ok(()),
+                Ok(Some(fill)) => {
+                    let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
+                    match self.send_now(&mut frame, created) {
+                        Ok(false) => {
+                            self.mapping.data().wake();
+                            self.send_when_room(frame, created, wait)
+                        }
+                        other => other.map(|_| ()),
+                    }
                 }
-                other => other.map(|_| ()),
+                Err(error) => Err(error),
             };
             match outcome {
                 Ok(()) => sent += 1,
@@ -175,7 +180,7 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Rejected> {
         let mut grant = Some(grant);
-        let created = self.now();
+        let (header, created) = (header.words(), self.now());
         let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
         let outcome = match attempt(self) {
             Ok(None) => self.when_room(wait, attempt),
@@ -271,6 +276,18 @@ impl Producer {
         wait_for(&mapping, mapping.space(), wait, || true, || attempt(self))
     }
 
+    #[cold]
+    fn send_when_room(
+        &mut self,
+        mut frame: Unsent<impl FnOnce(&mut [u8])>,
+        created: u64,
+        wait: &Wait<'_>,
+    ) -> Result<(), Error> {
+        self.when_room(wait, |this| {
+            this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
+        })
+    }
+
     /// Makes room by taking out what waits longest, frame by frame.
     fn by_dropping<T>(
         &mut self,
@@ -307,18 +324,23 @@ impl Producer {
         if len > limit { Err(Error::TooLarge { len, limit }) } else { Ok(()) }
     }
 
-    /// `false`: no room yet. Small bodies go straight into the cell at home at the tail, without a word
-    /// about it where the producer is alone (rule 2 of `spsc`); the others through a reservation.
+    /// Sends a small body straight into the cell at home at the tail, without a word about it, where the
+    /// producer is alone (rule 2 of `spsc`). What fills it comes back where that is not the way now.
+    ///
+    /// Nothing here goes through memory but the frame: what is in flight to the cache of another core is
+    /// bounded by stores, and a load from what was just stored in other pieces waits for all of them.
     #[inline(always)]
-    fn send_now(
+    fn send_direct<F: FnOnce(&mut [u8])>(
         &mut self,
-        frame: &mut Unsent<impl FnOnce(&mut [u8])>,
+        header: Words,
+        len: usize,
+        fill: F,
         created: u64,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<F>, Error> {
         /// Taken back when `fill` panics, too, but not by a child that was forked in it.
         struct Announcing<'a>(Announced<'a>, &'a Mapping);
         impl Drop for Announcing<'_> {
-            #[cold]
+            #[inline(always)]
             fn drop(&mut self) {
                 if self.1.own().is_ok() {
                     self.0.withdraw();
@@ -327,47 +349,55 @@ impl Producer {
         }
         let mapping = &*self.mapping;
         mapping.own()?;
+        let Order::Alone(tail) = &mut self.order else { return Ok(Some(fill)) };
         let slots = mapping.slots();
-        let len = frame.len;
-        let fits = (len + FRAME_HEADER) as u64 <= mapping.geometry.cell_len;
-        let Order::Alone(tail) = &mut self.order else {
-            open(mapping)?;
-            return if fits && frame.grant.is_none() {
-                self.send_cell(frame, created)
-            } else {
-                self.send_among(frame, created)
-            };
-        };
-        if !tail.vacant(slots)? {
-            open(mapping)?;
-            return self.fits(len).map(|()| false);
-        }
         let home = slots.home(tail.position);
-        if fits && slots.cell(home).load().is_free() {
-            // A consumer that finds the ring closed waits for frames that are announced: if this does
-            // not see the closing, that one sees the tail.
-            let announced = Announcing(tail.announce(slots), mapping);
-            sync::publish_fence();
-            open(mapping)?;
-            let (pointer, _) = mapping.cell(home);
-            // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is
-            // the one producer's alone; it is aligned to 64, and the body fits.
-            let body = unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) };
-            if let Some(fill) = frame.fill.take() {
-                fill(body);
+        let fits = (len + FRAME_HEADER) as u64 <= mapping.geometry.cell_len;
+        if !fits || !tail.vacant(slots)? || !slots.cell(home).load().is_free() {
+            return Ok(Some(fill));
+        }
+        // A consumer that finds the ring closed waits for frames that are announced: if this does not see
+        // the closing, that one sees the tail.
+        let announced = Announcing(tail.announce(slots), mapping);
+        sync::publish_fence();
+        open(mapping)?;
+        let (pointer, _) = mapping.cell(home);
+        // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is the one
+        // producer's alone; it is aligned to 64, and the body fits.
+        fill(unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) });
+        // The filling may have forked, and this be the child; or it took so long that consumers have given
+        // it up.
+        check(mapping)?;
+        // SAFETY: as above; the header is before the body.
+        unsafe { self.write_header(pointer, &header, created, len) };
+        std::mem::forget(announced);
+        self.sequence += 1;
+        if let Order::Alone(tail) = &mut self.order {
+            let entry = Entry { reference: home, generation: 0, direct: true };
+            tail.place(self.mapping.slots(), entry);
+        }
+        Ok(None)
+    }
+
+    /// `false`: no room yet.
+    #[inline(always)]
+    fn send_now(
+        &mut self,
+        frame: &mut Unsent<impl FnOnce(&mut [u8])>,
+        created: u64,
+    ) -> Result<bool, Error> {
+        let (header, len) = (frame.header, frame.len);
+        if let Order::Many(_) = self.order {
+            check(&self.mapping)?;
+            let fits = (len + FRAME_HEADER) as u64 <= self.mapping.geometry.cell_len;
+            if fits && frame.grant.is_none() {
+                return self.send_cell(frame, created);
             }
-            // The filling may have forked, and this be the child; or it took so long that consumers
-            // have given it up.
-            check(mapping)?;
-            // SAFETY: as above; the header is before the body.
-            unsafe { self.write_header(pointer, &frame.header, created, len) };
-            std::mem::forget(announced);
-            self.sequence += 1;
-            if let Order::Alone(tail) = &mut self.order {
-                let entry = Entry { reference: home, generation: 0, direct: true };
-                tail.place(self.mapping.slots(), entry);
+        } else if let Some(fill) = frame.fill.take() {
+            match self.send_direct(header, len, fill, created)? {
+                None => return Ok(true),
+                fill => frame.fill = fill,
             }
-            return Ok(true);
         }
         self.send_among(frame, created)
     }
@@ -382,6 +412,7 @@ impl Producer {
         /// Free again when `fill` panics, too.
         struct Claimed<'a>(Lease, &'a Mapping);
         impl Drop for Claimed<'_> {
+            #[inline(always)]
             fn drop(&mut self) {
                 if self.1.own().is_ok() {
                     self.0.release(self.1);
@@ -402,12 +433,14 @@ impl Producer {
         std::mem::forget(claimed);
         let (header, len) = (frame.header, frame.len);
         let mut lease = lease;
-        let placed = self.offer(&mut lease, place, &header, created, len);
-        if !matches!(placed, Ok(true)) {
-            // Filled, and without a place: the next attempt, if there is one, goes on from here.
-            frame.grant = Some(Grant::new(self.mapping.clone(), lease, len));
+        match self.offer(&mut lease, place, &header, created, len) {
+            Ok(true) => Ok(true),
+            unplaced => {
+                // Filled, and without a place: the next attempt, if there is one, goes on from here.
+                frame.grant = Some(Grant::new(self.mapping.clone(), lease, len));
+                unplaced
+            }
         }
-        placed
     }
 
     /// As `send_now`, through a reservation.
@@ -418,6 +451,7 @@ impl Producer {
     ) -> Result<bool, Error> {
         if frame.grant.is_none() {
             if self.vacancy()?.is_none() {
+                open(&self.mapping)?;
                 return self.fits(frame.len).map(|()| false);
             }
             let Some(mut grant) = self.reserve_now(frame.len)? else { return Ok(false) };
@@ -431,25 +465,19 @@ impl Producer {
 
     /// Writes the caller's header with what the producer knows.
     ///
-    /// Word by word: copying a struct whose fields were just stored one by one makes the processor
-    /// wait for each of those stores.
-    ///
     /// # Safety
     /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
     #[inline(always)]
-    unsafe fn write_header(&self, to: *mut u8, header: &Header, created: u64, len: usize) {
+    unsafe fn write_header(&self, to: *mut u8, header: &Words, created: u64, len: usize) {
+        let [kinds, schema, _, uncompressed, _, created_before, correlation, _] = *header;
         let words = [
-            u64::from(header.format)
-                | (u64::from(header.format_version) << 8)
-                | (u64::from(header.flags) << 16)
-                | (u64::from(header.type_code) << 32)
-                | (u64::from(header.schema_version) << 48),
-            u64::from(header.schema_id) | (u64::from(header.checksum) << 32),
+            kinds,
+            schema,
             len as u64,
-            header.uncompressed_len,
+            uncompressed,
             self.sequence,
-            if header.created_ns == 0 { created } else { header.created_ns },
-            header.correlation_id,
+            if created_before == 0 { created } else { created_before },
+            correlation,
             u64::from(self.mapping.id) | (self.token << 32),
         ];
         for (n, word) in words.into_iter().enumerate() {
@@ -480,7 +508,7 @@ impl Producer {
         &mut self,
         lease: &mut Lease,
         place: Place,
-        header: &Header,
+        header: &Words,
         created: u64,
         len: usize,
     ) -> Result<bool, Error> {
@@ -493,13 +521,16 @@ impl Producer {
         // A consumer that finds the ring closed waits for frames that are offered and not placed: if
         // this does not see the closing, that one sees the word.
         sync::publish_fence();
-        let placed = check(&self.mapping).and_then(|()| self.place(place, lease));
-        if let Ok(true) = placed {
-            self.sequence += 1;
-        } else {
-            lease.step(&self.mapping, Phase::Filling);
+        match check(&self.mapping).and_then(|()| self.place(place, lease)) {
+            Ok(true) => {
+                self.sequence += 1;
+                Ok(true)
+            }
+            unplaced => {
+                lease.step(&self.mapping, Phase::Filling);
+                unplaced
+            }
         }
-        placed
     }
 
     /// Takes the place, or the next one that nobody takes first.
@@ -620,7 +651,7 @@ impl Producer {
     fn commit_now(
         &mut self,
         grant: &mut Option<Grant>,
-        header: &Header,
+        header: &Words,
         created: u64,
     ) -> Result<Option<()>, Error> {
         check(&self.mapping)?;
@@ -666,9 +697,12 @@ enum Place {
     Among(Vacancy),
 }
 
+/// The caller's header.
+type Words = [u64; FRAME_HEADER / 8];
+
 /// A frame on its way: not yet filled, or filled and without a place.
 struct Unsent<F> {
-    header: Header,
+    header: Words,
     len: usize,
     fill: Option<F>,
     grant: Option<Grant>,
