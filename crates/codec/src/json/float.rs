@@ -24,33 +24,50 @@ use std::ops::RangeInclusive;
 pub const ROOM: usize = 32;
 
 /// What has a point, by the exponent of its first digit.
-const FIXED: RangeInclusive<i32> = -5..=15;
+pub const FIXED: RangeInclusive<i32> = -5..=15;
 const FIXED_SHORT: RangeInclusive<i32> = -6..=12;
 
 /// Bits of the quotient between its whole part and the upper half of the product.
 const EXTRA: u8 = 6;
 
-/// `(10 * tens + one) * 10^power`; `tens` has 15 or 16 digits, `one` has one.
-struct Shortest {
-    tens: u64,
-    one: u64,
+/// A float's digits, without its sign: `10 * tens + one` with as many zeros, or places behind a point, as the exponent says.
+#[derive(Debug, Clone, Copy)]
+pub struct Shortest {
+    /// All digits but one: 15 or 16.
+    pub tens: u64,
+    /// The last digit.
+    pub one: u64,
+    /// The exponent of the last digit.
     power: i32,
 }
 
+impl Shortest {
+    /// Whether there are 16 digits before the last one, and not 15.
+    #[inline(always)]
+    pub fn is_long(self) -> bool {
+        self.tens >= 1_000_000_000_000_000
+    }
+
+    /// The exponent of the first digit.
+    #[inline(always)]
+    pub fn exponent(self) -> i32 {
+        self.power + 15 + i32::from(self.is_long())
+    }
+}
+
 /// Sixteen digits as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sixteen {
+struct Sixteen {
     /// The first eight; the first of all is the lowest byte.
-    pub high: u64,
+    high: u64,
     /// The other eight.
-    pub low: u64,
+    low: u64,
     /// How many zeros there are at the end; not 16.
-    pub zeros: u32,
+    zeros: u32,
 }
 
 /// The digits of a number below 10^16 that is not 0, with zeros before them.
 #[inline(always)]
-pub fn sixteen(n: u64) -> Sixteen {
+fn sixteen(n: u64) -> Sixteen {
     let (high, low) = (eight(n / 100_000_000), eight(n % 100_000_000));
     let (zeros, lowest) = select_unpredictable(low == 0, (8, high), (0, low));
     Sixteen {
@@ -76,58 +93,57 @@ fn eight(n: u64) -> u64 {
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Writes a float, which is neither endless nor none, and gives the length. What is behind it in the room is left
-/// anyhow. The digits are made by [`sixteen`], or by what does the same faster.
-#[inline(always)]
-pub fn write(x: f64, room: &mut [u8; ROOM], sixteen: impl Fn(u64) -> Sixteen) -> usize {
+/// anyhow.
+pub fn write(x: f64, room: &mut [u8; ROOM]) -> usize {
     debug_assert!(x.is_finite());
-    let bits = x.to_bits();
-    let (sign, exponent) = ((bits >> 63) as usize, (bits >> 52) as usize & 0x7ff);
-    let fraction = bits & ((1 << 52) - 1);
-    room[0] = b'-';
-    if fraction == 0 || exponent == 0 {
-        return write_rare(fraction, exponent, sign, room, sixteen);
-    }
-    lay_out(shortest(fraction | 1 << 52, exponent), sign, FIXED, room, sixteen)
+    let sign = usize::from(x.is_sign_negative());
+    let found = match shortest(x) {
+        Some(found) => found,
+        None if x == 0.0 => return zero(sign, room),
+        None => rarely_shortest(x),
+    };
+    lay_out(found, sign, FIXED, room)
 }
 
-/// Zero, a power of two or a subnormal.
+/// The digits of a float of the common kind: `None` for zero, powers of two and subnormals, which only [`write()`] knows.
+#[inline(always)]
+pub fn shortest(x: f64) -> Option<Shortest> {
+    let bits = x.to_bits();
+    let (exponent, fraction) = ((bits >> 52) as usize & 0x7ff, bits & ((1 << 52) - 1));
+    (fraction != 0 && exponent != 0).then(|| regular(fraction | 1 << 52, exponent))
+}
+
 #[cold]
 #[inline(never)]
-fn write_rare(
-    fraction: u64,
-    exponent: usize,
-    sign: usize,
-    room: &mut [u8; ROOM],
-    sixteen: impl Fn(u64) -> Sixteen,
-) -> usize {
-    let found = match (fraction, exponent) {
-        (0, 0) => return zero(sign, room),
-        (_, 0) => rare(fraction, 1, true),
+fn rarely_shortest(x: f64) -> Shortest {
+    let bits = x.to_bits();
+    match ((bits >> 52) as usize & 0x7ff, bits & ((1 << 52) - 1)) {
+        (0, fraction) => regular(fraction, 1).filled(),
         // The one below the smallest power is as far as the one above.
-        _ => rare(1 << 52, exponent, exponent == 1),
-    };
-    lay_out(found, sign, FIXED, room, sixteen)
+        (1, _) => regular(1 << 52, 1),
+        (exponent, _) => irregular(1 << 52, exponent),
+    }
 }
 
 /// As [`write()`], in the digits that a shorter float takes.
-pub fn write_short(x: f32, room: &mut [u8; ROOM], sixteen: impl Fn(u64) -> Sixteen) -> usize {
+pub fn write_short(x: f32, room: &mut [u8; ROOM]) -> usize {
     debug_assert!(x.is_finite());
     let bits = x.to_bits();
     let (sign, exponent) = ((bits >> 31) as usize, (bits >> 23) as usize & 0xff);
     let fraction = u64::from(bits & ((1 << 23) - 1));
-    room[0] = b'-';
     // Where a double with this exponent in the last place has its own.
     let same = exponent.max(1) + 1075 - 150;
     let found = match (fraction, exponent) {
         (0, 0) => return zero(sign, room),
-        (_, 0) => rare(fraction, same, true),
-        (0, _) => rare(1 << 23, same, exponent == 1),
-        _ => shortest(fraction | 1 << 23, same).filled(),
+        (_, 0) => regular(fraction, same),
+        (0, 2..) => irregular(1 << 23, same),
+        _ => regular(fraction | 1 << 23, same),
     };
-    lay_out(found, sign, FIXED_SHORT, room, sixteen)
+    lay_out(found.filled(), sign, FIXED_SHORT, room)
 }
 
 fn zero(sign: usize, room: &mut [u8; ROOM]) -> usize {
+    room[0] = b'-';
     put(room, sign & 1, ZEROS);
     room[sign + 1] = b'.';
     sign + 3
@@ -181,7 +197,7 @@ fn divide(c: u64, power: i32, shift: u8) -> Quotient {
 
 /// `c * 2^q` of an exponent that has neighbours in the same distance on both sides.
 #[inline(always)]
-fn shortest(c: u64, exponent: usize) -> Shortest {
+fn regular(c: u64, exponent: usize) -> Shortest {
     let power = power_of(exponent as i32, true);
     let Quotient { whole, part, half } = divide(c, power, SHIFTS[exponent & 2047]);
     // The ends of the interval belong to it if `c` is even.
@@ -194,11 +210,8 @@ fn shortest(c: u64, exponent: usize) -> Shortest {
     Shortest { tens: whole + u64::from(is_up), one: if is_up | is_down { 0 } else { one }, power }
 }
 
-/// As [`shortest`], of a few digits, or where the one below is half as far as the one above.
-fn rare(c: u64, exponent: usize, is_regular: bool) -> Shortest {
-    if is_regular {
-        return shortest(c, exponent).filled();
-    }
+/// As [`regular`], where the one below is half as far as the one above.
+fn irregular(c: u64, exponent: usize) -> Shortest {
     let power = power_of(exponent as i32, false);
     let Quotient { whole, part, half } = divide(c, power, shift_of(exponent as i32, power));
     let is_up = half > u64::MAX - part;
@@ -208,12 +221,11 @@ fn rare(c: u64, exponent: usize, is_regular: bool) -> Shortest {
     let lowest = part.saturating_sub(half / 2);
     let lowest = ((u128::from(lowest) * 10 + u128::from(u64::MAX)) >> 64) as u64;
     let one = if is_up | is_down { 0 } else { nearest.max(lowest) };
-    Shortest { tens: whole + u64::from(is_up), one, power }.filled()
+    Shortest { tens: whole + u64::from(is_up), one, power }
 }
 
 impl Shortest {
-    /// With as many digits as are wanted.
-    #[inline]
+    /// With as many digits as are wanted, where there are fewer.
     fn filled(mut self) -> Self {
         while self.tens < 100_000_000_000_000 {
             self.tens = 10 * self.tens + self.one;
@@ -271,9 +283,10 @@ fn lay_out(
     sign: usize,
     fixed: RangeInclusive<i32>,
     room: &mut [u8; ROOM],
-    sixteen: impl Fn(u64) -> Sixteen,
 ) -> usize {
-    let is_long = found.tens >= 1_000_000_000_000_000;
+    let sign = sign & 1;
+    room[0] = b'-';
+    let (is_long, exponent) = (found.is_long(), found.exponent());
     // The last digit is ready later than the others, and is put in where they are text. It is the 16th or the 17th.
     let Sixteen { high, low, zeros } =
         sixteen(select_unpredictable(is_long, found.tens, 10 * found.tens));
@@ -281,7 +294,6 @@ fn lay_out(
     let last = b'0' | select_unpredictable(is_long, found.one, 0) as u8;
     let count = 16 - zeros as usize;
     let count = select_unpredictable(found.one != 0, 16 + usize::from(is_long), count);
-    let exponent = found.power + 15 + i32::from(is_long);
     if !fixed.contains(&exponent) {
         return with_exponent(high, low, last, count, exponent, sign, room);
     }
@@ -310,7 +322,6 @@ fn with_exponent(
     sign: usize,
     room: &mut [u8; ROOM],
 ) -> usize {
-    put(room, sign, high);
     put(room, sign + 1, high);
     put(room, sign + 9, low);
     room[sign + 17] = last;

@@ -139,7 +139,7 @@ impl<S: Sink> Writer<S> {
             return false;
         }
         let mut room = [0; float::ROOM];
-        let len = float::write(x, &mut room, float::sixteen);
+        let len = float::write(x, &mut room);
         self.sink.put(&room[..len]);
         true
     }
