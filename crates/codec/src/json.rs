@@ -20,7 +20,9 @@
 //! ```
 
 mod fault;
+pub mod float;
 pub mod number;
+mod powers;
 mod reader;
 mod scan;
 mod tree;

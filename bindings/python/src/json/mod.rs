@@ -1,5 +1,6 @@
 //! JSON (RFC 8259), straight from and to Python's objects.
 
+mod float;
 mod number;
 mod numpy;
 mod out;

@@ -8,6 +8,7 @@
 mod escape;
 mod texts;
 
+use super::float::{self, write_float};
 use super::number::{self, LONGEST};
 use super::out::{Lend, Out};
 use super::scan::{self, BLOCK};
@@ -18,7 +19,7 @@ use crate::value::sink::copy_short;
 use crate::value::types::{Exact, Types, own_text};
 use crate::value::{registry, stack, temporal};
 pub(super) use escape::quote;
-use escape::{escaped, escaped_behind_block, write_float};
+use escape::{escaped, escaped_behind_block};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{
@@ -61,6 +62,7 @@ impl Options<'_> {
 
 /// Bytes that are reserved before each item.
 const SHORT: usize = 64;
+const _: () = assert!(float::ROOM + 2 <= SHORT);
 /// Results of `default` that may stand inside each other.
 const DEFAULTS: usize = 256;
 /// Text that is written in one go: each byte may take six.
@@ -167,7 +169,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         if !x.is_finite() {
             return self.not_finite(x);
         }
-        self.out.put(zmij::Buffer::new().format_finite(x).as_bytes());
+        self.finite(x);
         Ok(())
     }
 
@@ -175,7 +177,12 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         if !x.is_finite() {
             return self.not_finite(x.into());
         }
-        self.out.put(zmij::Buffer::new().format_finite(x).as_bytes());
+        self.out.reserve(SHORT);
+        // SAFETY: reserved.
+        unsafe {
+            let at = float::write_short_float(x, self.out.at());
+            self.out.set(at);
+        }
         Ok(())
     }
 
@@ -647,7 +654,7 @@ pub(super) fn key_text(
         if let Ok(float) = key.cast::<PyFloat>() {
             let x = float.value();
             return match x.is_finite() {
-                true => Ok(zmij::Buffer::new().format_finite(x).to_owned()),
+                true => Ok(float::text(x)),
                 false => not_finite(options, x).map(Into::into),
             };
         }

@@ -1,6 +1,7 @@
 //! Numbers as JSON writes them: digits joined, and the double nearest to a decimal number.
 
 use super::JsonFault;
+use super::powers::{FIVES, SMALLEST};
 
 /// A number's parts, as they are written.
 #[derive(Debug, Clone, Copy)]
@@ -188,27 +189,29 @@ pub fn nearest(mantissa: u64, exponent: i64) -> Option<f64> {
     eisel_lemire(mantissa, exponent)
 }
 
-const SMALLEST: i64 = -342;
+/// Of exponents the largest that is no infinity; [`FIVES`] begins with the smallest that is no zero.
 const LARGEST: i64 = 308;
 
 /// The algorithm of Eisel and Lemire ("Number parsing at a gigabyte per second", 2021, with the proof of Mushtak and
 /// Lemire that its fallback is not needed within the table): the upper 128 bits of the product of mantissa and
-/// power of five decide unless the lower ones are all ones. Subnormal and infinite results are left to others.
+/// power of five decide unless the lower ones are all ones. It wants a power that does not end cut, and one more in the
+/// last place from -27 to -1. Subnormal and infinite results are left to others.
 fn eisel_lemire(mantissa: u64, exponent: i64) -> Option<f64> {
     if mantissa == 0 {
         return Some(0.0);
     }
-    if !(SMALLEST..=LARGEST).contains(&exponent) {
+    if !(SMALLEST.into()..=LARGEST).contains(&exponent) {
         return None;
     }
     let zeros = mantissa.leading_zeros();
     let mantissa = mantissa << zeros;
-    let five = FIVES[(exponent - SMALLEST) as usize];
+    let five = FIVES[(exponent - i64::from(SMALLEST)) as usize];
     let first = u128::from(mantissa) * (five >> 64);
     let (mut upper, mut lower) = ((first >> 64) as u64, first as u64);
     // Of the 64 bits 55 are used: where the others are all ones, the lower half of the power can carry into them.
     if upper & 0x1ff == 0x1ff {
-        let second = ((u128::from(mantissa) * u128::from(five as u64)) >> 64) as u64;
+        let half = five as u64 + u64::from((-27..0).contains(&exponent));
+        let second = ((u128::from(mantissa) * u128::from(half)) >> 64) as u64;
         let carry;
         (lower, carry) = lower.overflowing_add(second);
         upper += u64::from(carry);
@@ -234,58 +237,4 @@ fn eisel_lemire(mantissa: u64, exponent: i64) -> Option<f64> {
         return None;
     }
     Some(f64::from_bits(bits & !(1 << 52) | (power as u64) << 52))
-}
-
-/// Of each power of five the upper 128 bits: cut for the positive ones and those below -27, whose exact value
-/// does not end; one more in the last place for those between, as the algorithm wants them.
-static FIVES: [u128; (LARGEST - SMALLEST + 1) as usize] = fives();
-
-const fn fives() -> [u128; (LARGEST - SMALLEST + 1) as usize] {
-    let mut all = [0; (LARGEST - SMALLEST + 1) as usize];
-    // 5^308 has 716 bits; 2^1100 over 5^342, which has 795, still has more than 128.
-    let mut number = [0u64; 18];
-    number[0] = 1;
-    let mut exponent = 0;
-    while exponent <= LARGEST {
-        all[(exponent - SMALLEST) as usize] = upper(&number);
-        let (mut carry, mut limb) = (0u128, 0);
-        while limb < number.len() {
-            carry += number[limb] as u128 * 5;
-            number[limb] = carry as u64;
-            carry >>= 64;
-            limb += 1;
-        }
-        exponent += 1;
-    }
-    let mut number = [0u64; 18];
-    number[17] = 1 << 12;
-    let mut exponent = -1;
-    while exponent >= SMALLEST {
-        // Cutting the quotient each time cuts the same as cutting it at the end.
-        let (mut rest, mut limb) = (0u128, number.len());
-        while limb > 0 {
-            limb -= 1;
-            let part = rest << 64 | number[limb] as u128;
-            number[limb] = (part / 5) as u64;
-            rest = part % 5;
-        }
-        let more = if exponent >= -27 { 1 } else { 0 };
-        all[(exponent - SMALLEST) as usize] = upper(&number) + more;
-        exponent -= 1;
-    }
-    all
-}
-
-/// The upper 128 bits from the highest that is set.
-const fn upper(number: &[u64; 18]) -> u128 {
-    let mut top = number.len() - 1;
-    while number[top] == 0 {
-        top -= 1;
-    }
-    let a = number[top] as u128;
-    let b = if top >= 1 { number[top - 1] as u128 } else { 0 };
-    let c = if top >= 2 { number[top - 2] } else { 0 };
-    let zeros = number[top].leading_zeros();
-    let both = a << 64 | b;
-    if zeros == 0 { both } else { both << zeros | (c >> (64 - zeros)) as u128 }
 }

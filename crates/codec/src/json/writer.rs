@@ -1,6 +1,6 @@
 //! Writing, piece by piece.
 
-use super::scan;
+use super::{float, scan};
 use crate::token::Sink;
 
 /// How a byte of ASCII is written in a string, and in how many bytes; 0 for those that stand for themselves.
@@ -138,7 +138,9 @@ impl<S: Sink> Writer<S> {
         if !x.is_finite() {
             return false;
         }
-        self.sink.put(zmij::Buffer::new().format_finite(x).as_bytes());
+        let mut room = [0; float::ROOM];
+        let len = float::write(x, &mut room);
+        self.sink.put(&room[..len]);
         true
     }
 

@@ -1,27 +1,6 @@
-//! Numbers and escaped text, written where there is room for them.
+//! Escaped text, written where there is room for it.
 
 use super::*;
-
-/// Writes a finite number and gives the place behind.
-///
-/// # Safety
-/// [`SHORT`] bytes can be written from `to` on.
-#[inline(always)]
-pub(super) unsafe fn write_float(x: f64, to: *mut u8) -> *mut u8 {
-    const { assert!(size_of::<zmij::Buffer>() <= SHORT && align_of::<zmij::Buffer>() == 1) };
-    // SAFETY: the place is large enough and aligned for a buffer, which stands there from now on; what is
-    // formatted lies within it, and is copied to where it is to be only if it is not there.
-    unsafe {
-        let buffer = to.cast::<zmij::Buffer>();
-        buffer.write(zmij::Buffer::new());
-        let digits = (*buffer).format_finite(x);
-        let (from, len) = (digits.as_ptr(), digits.len());
-        if !std::ptr::eq(from, to) {
-            std::ptr::copy(from, to, len);
-        }
-        to.add(len)
-    }
-}
 
 /// As [`escaped`], for bytes that stand behind others of the same object: then no size is a special case.
 ///
