@@ -11,6 +11,28 @@ pub(super) fn block(bytes: &[u8], at: usize) -> Option<Block> {
     bytes.get(at..)?.first_chunk::<BLOCK>().copied()
 }
 
+/// Two blocks that follow each other.
+pub(super) type Pair = [Block; 2];
+
+/// The two blocks from `at` on, if there are so many bytes.
+#[inline(always)]
+pub(super) fn pair(bytes: &[u8], at: usize) -> Option<Pair> {
+    let (blocks, _) = bytes.get(at..)?.as_chunks::<BLOCK>();
+    blocks.first_chunk::<2>().copied()
+}
+
+/// As [`ends`].
+#[inline(always)]
+pub(super) fn ends_of_pair(pair: Pair) -> u32 {
+    ends(pair[0]) | ends(pair[1]) << BLOCK
+}
+
+/// As [`beyond_ascii`].
+#[inline(always)]
+pub(super) fn beyond_ascii_of_pair(pair: Pair) -> u32 {
+    beyond_ascii(pair[0]) | beyond_ascii(pair[1]) << BLOCK
+}
+
 /// The last `rest` bytes, fewer than sixteen, and zeros behind them.
 #[inline(always)]
 pub(super) fn tail(bytes: &[u8], rest: usize) -> Block {
