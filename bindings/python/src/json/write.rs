@@ -127,7 +127,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
                 }
                 Exact::Bool => {
                     let truth = object.as_ptr() == ffi::Py_True();
-                    at.cast::<[u8; 8]>().write(NAMES[usize::from(truth)]);
+                    // Both are at hand, without a look at memory.
+                    let name = if truth { *b"true\0\0\0\0" } else { *b"false\0\0\0" };
+                    at.cast::<u64>().write_unaligned(u64::from_ne_bytes(name));
                     at.add(5 - usize::from(truth))
                 }
                 Exact::None => {
@@ -812,6 +814,3 @@ pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> B
     };
     Fault::refused(format!("an object of type {kind} has no form in JSON"), kind, hint)
 }
-
-/// `false` and `true`.
-static NAMES: [[u8; 8]; 2] = [*b"false\0\0\0", *b"true\0\0\0\0"];
