@@ -12,10 +12,15 @@ const PLACES: usize = 2048;
 
 type Words = [u64; LONGEST / 8];
 
+/// How many others a key outlasts that are asked for in its place, and not it: keys that come once are many, and would
+/// drive out those that come again.
+const PATIENCE: u32 = 8;
+
 /// A key that was seen: all its bytes, padded with zeros, its length and its str.
 struct Key {
     words: Words,
-    len: usize,
+    len: u32,
+    patience: u32,
     object: Option<Py<PyAny>>,
 }
 
@@ -122,16 +127,17 @@ fn find<'py>(
         .words
         .iter()
         .zip(words)
-        .fold(key.len ^ len, |differ, (a, b)| differ | usize::from(a ^ b != 0));
+        .fold(key.len ^ len as u32, |differ, (a, b)| differ | u32::from(a ^ b != 0));
     if differ == 0
         && let Some(object) = &key.object
     {
+        key.patience = PATIENCE;
         return Some(object.bind(py).clone());
     }
     learn(key, py, len, words)
 }
 
-/// Makes the str, which takes the place of another one.
+/// Makes the str, which may take the place of another one.
 #[inline(never)]
 fn learn<'py>(
     key: &mut Key,
@@ -141,17 +147,23 @@ fn learn<'py>(
 ) -> Option<Bound<'py, PyAny>> {
     let bytes = words.map(u64::to_le_bytes);
     let new = new_text(py, &bytes.as_flattened()[..len])?;
+    if key.object.is_some() && key.patience > 0 {
+        key.patience -= 1;
+        return Some(new);
+    }
     // Computes the hash, which the object keeps.
     new.hash().ok()?;
-    // The former goes: a str runs no code of others when it does.
-    *key = Key { words, len, object: Some(new.clone().unbind()) };
+    let object = Some(new.clone().unbind());
+    let former = std::mem::replace(key, Key { words, len: len as u32, patience: PATIENCE, object });
+    // A str runs no code of others when it goes.
+    drop(former.object.map(|object| object.into_bound(py)));
     Some(new)
 }
 
 #[cold]
 #[inline(never)]
 fn no_keys() -> Box<[Key; PLACES]> {
-    let none = || Key { words: [0; LONGEST / 8], len: 0, object: None };
+    let none = || Key { words: [0; LONGEST / 8], len: 0, patience: 0, object: None };
     let keys: Vec<Key> = std::iter::repeat_with(none).take(PLACES).collect();
     match keys.try_into() {
         Ok(keys) => keys,
