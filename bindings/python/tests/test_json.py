@@ -14,8 +14,10 @@ import datetime as dt
 import decimal
 import doctest
 import enum
+import functools
 import gc
 import inspect
+import itertools
 import json as std
 import math
 import pathlib
@@ -277,6 +279,30 @@ def test_strings_of_every_length():
             text = letter * size
             assert json.dumps([text, text], text=True, ) == std.dumps([text, text], ensure_ascii=False, separators=(",", ":"))
             assert json.loads(json.dumps(text)) == text
+
+
+def test_the_memory_may_be_full_anywhere():
+    """J1: before, within and behind an item of each kind, and behind many containers that end together."""
+    deep = functools.reduce(lambda inner, n: [inner] if n % 2 else {"k": inner}, range(300), [])
+    items = [None, True, False, 0, -(2**59), 2**80, -1.5e-300, "", "a" * 15, '"' * 33, "é", [], {}, (), {"": "", "b" * 40: 1}]
+    for value in (deep, [items] * 9, {f"key {n}": items for n in range(9)}):
+        theirs = std.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for before in range(880, 1040):
+            assert json.dumps(["x" * before, value], text=True) == f'["{"x" * before}",{theirs}]'
+
+
+def test_keys_are_told_apart():
+    """J1: whatever was read before, of which some is kept."""
+    keys = ["".join(words) for words in itertools.permutations(("a" * 8, "b" * 8, "c" * 8, "d" * 8))]
+    for size in (0, 1, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 64):
+        keys += ["k" * size, *("k" * at + "x" + "k" * (size - at - 1) for at in range(size))]
+    keys += [f"key{n}" for n in range(5000)]
+    for _ in range(3):
+        value = dict.fromkeys(keys, 1)
+        assert list(json.loads(std.dumps(value))) == list(value)
+        for key in keys[:400]:
+            assert json.loads(std.dumps({key: 1})) == {key: 1}
+        keys.reverse()
 
 
 # --- numbers ---

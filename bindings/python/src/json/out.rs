@@ -38,8 +38,12 @@ unsafe impl Lend for Fixed<'_> {
 /// Bytes that are handed to a sink together which lends nothing.
 const STAGE: usize = 4096;
 
+/// Bytes that stand behind those for which there is room.
+pub(super) const MARGIN: usize = 128;
+
 /// 1. From `at` to `end` there is memory that only this writes to: lent by the sink, or of `stage`.
 /// 2. From `start` to `at` it is written, and the sink has not got it yet.
+/// 3. `limit` is [`MARGIN`] bytes before `end`, or 0.
 pub(crate) struct Out<S: Lend> {
     sink: S,
     stage: Vec<u8>,
@@ -47,13 +51,14 @@ pub(crate) struct Out<S: Lend> {
     start: *mut u8,
     at: *mut u8,
     end: *mut u8,
+    limit: usize,
 }
 
 impl<S: Lend> Out<S> {
     pub(super) fn new(sink: S) -> Self {
         let nowhere = std::ptr::null_mut();
         let (start, at, end) = (nowhere, nowhere, nowhere);
-        Self { sink, stage: Vec::new(), staged: false, start, at, end }
+        Self { sink, stage: Vec::new(), staged: false, start, at, end, limit: 0 }
     }
 
     /// Makes room for `len` bytes.
@@ -76,6 +81,7 @@ impl<S: Lend> Out<S> {
         (self.start, self.at) = (start, start);
         // SAFETY: the end of the piece that begins there.
         self.end = unsafe { start.add(room) };
+        self.limit = self.end.addr().saturating_sub(MARGIN);
     }
 
     /// The sink gets what is written; nothing is reserved any more.
@@ -87,7 +93,7 @@ impl<S: Lend> Out<S> {
             // SAFETY: rule 2.
             unsafe { self.sink.take(len) };
         }
-        (self.start, self.end) = (self.at, self.at);
+        (self.start, self.end, self.limit) = (self.at, self.at, 0);
     }
 
     /// The sink, which has got everything.
@@ -113,19 +119,36 @@ impl<S: Lend> Out<S> {
         self.at = at;
     }
 
-    /// As [`set`](Self::set), with room for `len` bytes from what it gives on.
+    /// Whether `len` and [`MARGIN`] bytes can be written from `at` on.
+    #[inline(always)]
+    pub(super) fn has_room(&self, at: *mut u8, len: u64) -> bool {
+        // No sum of an address and of six times the length of what is in memory is beyond 64 bits.
+        at.addr() as u64 + len < self.limit as u64
+    }
+
+    /// As [`set`](Self::set), unless there is room at `at` already: from what it gives on `len` and [`MARGIN`] bytes are
+    /// reserved.
     ///
     /// # Safety
     /// As for [`set`](Self::set).
     #[inline(always)]
     pub(super) unsafe fn room(&mut self, at: *mut u8, len: usize) -> *mut u8 {
-        if (self.end as usize) - (at as usize) < len {
-            // SAFETY: by the caller's word.
-            unsafe { self.set(at) };
-            self.refill(len);
-            return self.at;
+        if self.has_room(at, len as u64) {
+            return at;
         }
-        at
+        // SAFETY: by the caller's word.
+        unsafe { self.make_room(at, len) }
+    }
+
+    /// # Safety
+    /// As for [`set`](Self::set).
+    #[cold]
+    #[inline(never)]
+    unsafe fn make_room(&mut self, at: *mut u8, len: usize) -> *mut u8 {
+        // SAFETY: by the caller's word.
+        unsafe { self.set(at) };
+        self.refill(len + MARGIN);
+        self.at
     }
 
     #[inline(always)]

@@ -30,6 +30,68 @@ pub(crate) unsafe fn next(
     }
 }
 
+/// A walk through a dict that does not ask for each pair where its places are.
+pub(super) struct Pairs {
+    dict: *mut ffi::PyObject,
+    at: ffi::Py_ssize_t,
+    /// The places, if they are known, and how many were used.
+    #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+    entries: Option<(*const Entry, usize)>,
+}
+
+impl Pairs {
+    /// # Safety
+    /// A dict that is alive, attached, for as long as this is used.
+    #[inline(always)]
+    pub(super) unsafe fn of(dict: *mut ffi::PyObject) -> Self {
+        let mut pairs = Self {
+            dict,
+            at: 0,
+            #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+            entries: None,
+        };
+        // SAFETY: by the caller's word.
+        unsafe { pairs.look_again() };
+        pairs
+    }
+
+    /// The dict may have changed.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of).
+    #[inline(always)]
+    pub(super) unsafe fn look_again(&mut self) {
+        #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+        {
+            // SAFETY: by the caller's word.
+            let entries = unsafe { entries(self.dict) };
+            self.entries = entries.map(|entries| (entries.as_ptr(), entries.len()));
+        }
+    }
+
+    /// The next pair, borrowed.
+    ///
+    /// # Safety
+    /// The dict has not changed since this [looked](Self::look_again). What it gives is alive until the dict changes.
+    #[inline(always)]
+    pub(super) unsafe fn next(&mut self) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+        #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+        if let Some((first, len)) = self.entries {
+            while (self.at as usize) < len {
+                // SAFETY: one of the places that the dict has.
+                let entry = unsafe { &*first.add(self.at as usize) };
+                self.at += 1;
+                if !entry.value.is_null() {
+                    return Some((entry.key, entry.value));
+                }
+            }
+            return None;
+        }
+        // SAFETY: by the caller's word.
+        unsafe { next(self.dict, &mut self.at) }
+    }
+}
+
 /// A place of a dict.
 #[repr(C)]
 pub(crate) struct Entry {

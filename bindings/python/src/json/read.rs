@@ -14,6 +14,8 @@ use super::{DEPTH, scan};
 use crate::error;
 use crate::garbage::Pause;
 use crate::value::decode::_PyDict_NewPresized;
+#[cfg(not(Py_3_13))]
+use crate::value::decode::_PyDict_SetItem_KnownHash;
 use crate::value::keys;
 use crate::value::stack;
 use crate::value::types::Types;
@@ -24,6 +26,7 @@ use pyo3::{IntoPyObjectExt, ffi};
 use slipring_codec::error::{Path, Segment};
 use slipring_codec::json::{JsonFault, number};
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::fmt::Display;
 use std::ptr::NonNull;
 
@@ -122,6 +125,28 @@ pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) is_ascii: bool,
+}
+
+/// `PyDict_SetItem` of a key that is a str, whose hash is mostly known.
+///
+/// # Safety
+/// A dict, a str and an object, which are alive; attached.
+#[inline(always)]
+unsafe fn set_item(
+    dict: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    #[cfg(not(Py_3_13))]
+    // SAFETY: by the caller's word; a str keeps its hash, or -1.
+    unsafe {
+        let hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
+        if hash != -1 {
+            return _PyDict_SetItem_KnownHash(dict, key, value, hash);
+        }
+    }
+    // SAFETY: by the caller's word.
+    unsafe { ffi::PyDict_SetItem(dict, key, value) }
 }
 
 impl<'a, 'py> Reader<'a, 'py> {
@@ -429,8 +454,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             return self.raised();
         }
         for (index, [key, value]) in pairs.iter().enumerate() {
-            // SAFETY: a dict that is ours, and two objects, of which it takes references of its own.
-            if unsafe { ffi::PyDict_SetItem(dict, key.as_ptr(), value.as_ptr()) } != 0 {
+            // SAFETY: a dict that is ours, a str, and an object; it takes references of its own.
+            if unsafe { set_item(dict, key.as_ptr(), value.as_ptr()) } != 0 {
                 // SAFETY: the reference is ours.
                 unsafe { ffi::Py_DECREF(dict) };
                 return self.raised();

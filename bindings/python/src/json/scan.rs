@@ -11,6 +11,28 @@ pub(super) fn block(bytes: &[u8], at: usize) -> Option<Block> {
     bytes.get(at..)?.first_chunk::<BLOCK>().copied()
 }
 
+/// Two blocks that follow each other.
+pub(super) type Pair = [Block; 2];
+
+/// The two blocks from `at` on, if there are so many bytes.
+#[inline(always)]
+pub(super) fn pair(bytes: &[u8], at: usize) -> Option<Pair> {
+    let (blocks, _) = bytes.get(at..)?.as_chunks::<BLOCK>();
+    blocks.first_chunk::<2>().copied()
+}
+
+/// As [`ends`].
+#[inline(always)]
+pub(super) fn ends_of_pair(pair: Pair) -> u32 {
+    ends(pair[0]) | ends(pair[1]) << BLOCK
+}
+
+/// As [`beyond_ascii`].
+#[inline(always)]
+pub(super) fn beyond_ascii_of_pair(pair: Pair) -> u32 {
+    beyond_ascii(pair[0]) | beyond_ascii(pair[1]) << BLOCK
+}
+
 /// The last `rest` bytes, fewer than sixteen, and zeros behind them.
 #[inline(always)]
 pub(super) fn tail(bytes: &[u8], rest: usize) -> Block {
@@ -54,26 +76,47 @@ pub(super) fn ends(block: Block) -> u32 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn ends_of_either(one: Block, other: Block) -> u32 {
-    // SAFETY: SSE2, which every x86-64 has.
-    #[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
-    unsafe {
-        mask(std::arch::x86_64::_mm_or_si128(marked(vector(one)), marked(vector(other))))
-    }
+    mask(marked_in_either(vector(one), vector(other)))
 }
 
 /// All bits of a byte that ends a run.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn marked(bytes: std::arch::x86_64::__m128i) -> std::arch::x86_64::__m128i {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_max_epu8, _mm_or_si128, _mm_set1_epi8};
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_or_si128, _mm_set1_epi8, _mm_xor_si128,
+    };
     // SAFETY: SSE2, which every x86-64 has.
     #[allow(unused_unsafe, reason = "newer compilers know that these are safe")]
     unsafe {
-        let last = _mm_set1_epi8(0x1f);
-        let control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last), last);
-        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        // With this bit turned round controls stay controls, and the quote, and nothing else, is the one behind them.
+        let turned = _mm_xor_si128(bytes, _mm_set1_epi8(2));
+        let low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(0x20)), turned);
         let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        _mm_or_si128(control, _mm_or_si128(quote, slash))
+        _mm_or_si128(low, slash)
+    }
+}
+
+/// All bits of a byte that ends a run in one of two blocks.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn marked_in_either(
+    one: std::arch::x86_64::__m128i,
+    other: std::arch::x86_64::__m128i,
+) -> std::arch::x86_64::__m128i {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_or_si128, _mm_set1_epi8, _mm_xor_si128,
+    };
+    // SAFETY: SSE2, which every x86-64 has.
+    #[allow(unused_unsafe, reason = "newer compilers know that these are safe")]
+    unsafe {
+        // As in `marked`: the lower one of two is low if either is.
+        let bit = _mm_set1_epi8(2);
+        let turned = _mm_min_epu8(_mm_xor_si128(one, bit), _mm_xor_si128(other, bit));
+        let low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(0x20)), turned);
+        let slash = _mm_set1_epi8(b'\\' as i8);
+        let slash = _mm_or_si128(_mm_cmpeq_epi8(one, slash), _mm_cmpeq_epi8(other, slash));
+        _mm_or_si128(low, slash)
     }
 }
 
@@ -114,12 +157,8 @@ pub(super) fn not_spaces(block: Block) -> u32 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn vector(block: Block) -> std::arch::x86_64::__m128i {
-    let word = u128::from_le_bytes(block);
-    // SAFETY: SSE2, which every x86-64 has.
-    #[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
-    unsafe {
-        std::arch::x86_64::_mm_set_epi64x((word >> 64) as i64, word as i64)
-    }
+    // SAFETY: sixteen bytes are one, whatever they are.
+    unsafe { std::mem::transmute(block) }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

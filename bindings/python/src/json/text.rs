@@ -20,9 +20,31 @@ pub(crate) fn make_ascii(text: &[u8]) -> *mut ffi::PyObject {
     // as were asked for.
     unsafe {
         let data = new.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
-        crate::value::sink::copy_short(text, data);
+        match text.len() {
+            33..=256 => copy_blocks(text, data),
+            _ => crate::value::sink::copy_short(text, data),
+        }
     }
     new
+}
+
+/// Copies more than 32 bytes, without a call.
+///
+/// # Safety
+/// `to` has room for them.
+#[inline(always)]
+unsafe fn copy_blocks(from: &[u8], to: *mut u8) {
+    type Blocks = [u8; 32];
+    let mut at = 0;
+    while let Some(blocks) = from[at..].first_chunk::<32>() {
+        // SAFETY: the same place of both.
+        unsafe { to.add(at).cast::<Blocks>().write(*blocks) };
+        at += 32;
+    }
+    if let Some(last) = from.last_chunk::<32>() {
+        // SAFETY: the same place of both.
+        unsafe { to.add(from.len() - 32).cast::<Blocks>().write(*last) };
+    }
 }
 
 /// A str of these bytes, or null with an exception set; or the place of those that are not UTF-8. `lone` lets lone

@@ -3,16 +3,17 @@
 //! 1. As in `value::encode`: a container is held while its items are gone through, and so is every object for which
 //!    code of others may run; items are looked up one by one.
 //! 2. What is short (a number, a name of three to five letters, a comma) goes where [`SHORT`] bytes were reserved
-//!    before the item; what is long reserves for itself, and for the short item that may follow.
+//!    before the item; what is long looks for room by itself, and leaves some for the short item that may follow.
 
 mod escape;
 mod texts;
 
 use super::float::{self, write_float};
 use super::number::{self, LONGEST};
-use super::out::{Lend, Out};
+use super::out::{Lend, MARGIN, Out};
+use super::pairs::Pairs;
 use super::scan::{self, BLOCK};
-use super::{DEPTH, Raw, numpy, pairs};
+use super::{DEPTH, Raw, numpy};
 use crate::value::encode::{compact_ascii, small_int, text};
 use crate::value::fault::{Fault, Outcome, type_name};
 use crate::value::sink::copy_short;
@@ -28,6 +29,7 @@ use pyo3::types::{
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
 use slipring_codec::json::ESCAPES;
+use std::ptr::NonNull;
 
 /// What becomes of numbers that are none, or endless.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +63,15 @@ impl Options<'_> {
 }
 
 /// Bytes that are reserved before each item.
-const SHORT: usize = 64;
-const _: () = assert!(float::ROOM + 2 <= SHORT);
+const SHORT: usize = 96;
+/// Bytes of these that are left when it is written.
+const LITTLE: usize = 32;
+const _: () = assert!(LONGEST + LITTLE <= SHORT && float::ROOM + LITTLE <= SHORT);
+const _: () = assert!(SHORT + 4 <= MARGIN && 2 * BLOCK + 4 <= MARGIN);
+
+/// Where the next byte goes.
+type Place = Result<*mut u8, Box<Fault>>;
+
 /// Results of `default` that may stand inside each other.
 const DEFAULTS: usize = 256;
 /// Text that is written in one go: each byte may take six.
@@ -84,74 +93,79 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
 
     /// Writes one object, which `depth` others enclose.
     pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
-        self.out.reserve(SHORT);
-        // SAFETY: reserved above, and what `item` gives is where it has written to.
+        // SAFETY: the place is that of `self.out`, with room behind it.
         unsafe {
-            let at = self.item(self.out.at(), object, depth)?;
+            let at = self.out.room(self.out.at(), 0);
+            let at = match self.quick(at, object) {
+                Some(at) => at.as_ptr(),
+                None => self.larger(at, &object.to_owned(), depth)?,
+            };
             self.out.set(at);
         }
         Ok(())
     }
 
-    /// Writes one object at `at` and gives the place behind it. What is behind `at` of `self.out` counts only
-    /// when that is told: the place stays in a register as long as nothing large comes.
+    /// Writes a scalar, or a text of ASCII for which there is room, at `at`, and gives the place behind, from which on
+    /// [`LITTLE`] bytes are reserved; `None` for all else, and then nothing is written that counts. No code of others
+    /// runs. What is behind `at` of `self.out` counts only when that is told: the place stays in a register as
+    /// long as nothing large comes.
     ///
     /// # Safety
-    /// `at` is as [`Out::set`] wants it, and [`SHORT`] bytes, less a colon and a space, are reserved from there on.
+    /// `at` is as [`Out::set`] wants it, and [`SHORT`] bytes are reserved from there on.
     #[inline(always)]
-    unsafe fn item(
-        &mut self,
-        at: *mut u8,
-        object: Borrowed<'_, 'py, PyAny>,
-        depth: usize,
-    ) -> Result<*mut u8, Box<Fault>> {
+    unsafe fn quick(&self, at: *mut u8, object: Borrowed<'_, 'py, PyAny>) -> Option<NonNull<u8>> {
         // SAFETY: the caller has reserved more than any of these takes.
-        unsafe {
+        let at = unsafe {
             match Exact::of(object) {
-                Exact::Str => self.text_at(at, object, 0),
-                Exact::Int => {
-                    let Some(n) = small_int(object) else {
-                        self.out.set(at);
-                        self.int(object)?;
-                        return Ok(self.out.at());
-                    };
-                    Ok(at.add(number::write_int(n, at)))
-                }
+                Exact::Str => return self.quick_text(at, object, *b"\"\0"),
+                Exact::Int => at.add(number::write_int(small_int(object)?, at)),
                 Exact::Float => {
                     let x = ffi::PyFloat_AS_DOUBLE(object.as_ptr());
-                    if x.is_finite() {
-                        return Ok(write_float(x, at));
+                    if !x.is_finite() {
+                        return None;
                     }
-                    self.out.set(at);
-                    self.not_finite(x)?;
-                    Ok(self.out.at())
+                    write_float(x, at)
                 }
                 Exact::Bool => {
                     let truth = object.as_ptr() == ffi::Py_True();
-                    at.cast::<[u8; 8]>().write(NAMES[usize::from(truth)]);
-                    Ok(at.add(5 - usize::from(truth)))
+                    // Both are at hand, without a look at memory.
+                    let name = if truth { *b"true\0\0\0\0" } else { *b"false\0\0\0" };
+                    at.cast::<u64>().write_unaligned(u64::from_ne_bytes(name));
+                    at.add(5 - usize::from(truth))
                 }
                 Exact::None => {
                     at.cast::<[u8; 4]>().write(*b"null");
-                    Ok(at.add(4))
+                    at.add(4)
                 }
-                exact => {
-                    self.out.set(at);
-                    self.larger(object, exact, depth)?;
-                    Ok(self.out.at())
-                }
+                _ => return None,
             }
-        }
+        };
+        NonNull::new(at)
     }
 
+    /// Writes at `at` what is not written quickly, and gives the place behind, with room for more.
+    ///
+    /// # Safety
+    /// As for [`quick`](Self::quick).
     #[inline(never)]
-    fn larger(&mut self, object: Borrowed<'_, 'py, PyAny>, exact: Exact, depth: usize) -> Outcome {
-        match exact {
-            Exact::Dict => self.dict(&object.to_owned(), depth),
-            Exact::List => self.list(&object.to_owned(), depth),
-            Exact::Tuple => self.tuple(&object.to_owned(), depth),
-            _ => self.other(&object.to_owned(), depth),
+    unsafe fn larger(&mut self, at: *mut u8, object: &Bound<'py, PyAny>, depth: usize) -> Place {
+        // SAFETY: by the caller's word.
+        unsafe {
+            match Exact::of(object.as_borrowed()) {
+                Exact::Dict => return self.dict(at, object, depth),
+                Exact::List => return self.list(at, object, depth),
+                Exact::Tuple => return self.tuple(at, object, depth),
+                _ => self.out.set(at),
+            }
         }
+        match Exact::of(object.as_borrowed()) {
+            Exact::Str => self.other_text(object.as_borrowed())?,
+            Exact::Int => self.int(object.as_borrowed())?,
+            Exact::Float => self.not_finite(object.extract()?)?,
+            _ => self.other(object, depth)?,
+        }
+        // SAFETY: the place is that of `self.out`.
+        Ok(unsafe { self.out.room(self.out.at(), 0) })
     }
 
     fn int(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
@@ -256,90 +270,132 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             for _ in 0..depth {
                 self.out.put(indent.as_bytes());
             }
-            self.out.reserve(SHORT);
         }
     }
 
-    /// The comma before an item that is not the first one; room for a short item behind it.
+    /// Before an item, in a line of its own where lines are broken: room for it.
     ///
     /// # Safety
     /// `at` is as [`Out::set`] wants it.
     #[inline(always)]
-    unsafe fn next(&mut self, at: *mut u8, is_first: bool, depth: usize) -> *mut u8 {
-        // SAFETY: reserved; before the first one the comma does not count.
+    unsafe fn before(&mut self, at: *mut u8, depth: usize) -> *mut u8 {
+        // SAFETY: by the caller's word.
         unsafe {
-            let at = self.out.room(at, SHORT + 1);
-            at.write(b',');
-            let at = at.add(usize::from(!is_first));
             if PLAIN {
-                return at;
+                return self.out.room(at, 0);
             }
             self.out.set(at);
             self.line(depth);
-            self.out.at()
+            self.out.room(self.out.at(), 0)
         }
     }
 
-    /// The colon behind a key.
+    /// The comma behind an item: that behind the last one gives way to the mark of the end.
     ///
     /// # Safety
-    /// `at` is as [`Out::set`] wants it, and two bytes are reserved.
+    /// A byte can be written at `at`.
     #[inline(always)]
-    unsafe fn colon(&self, at: *mut u8) -> *mut u8 {
-        let spaced = !PLAIN && self.options.indent.is_some();
+    unsafe fn comma(&self, at: *mut u8) -> *mut u8 {
         // SAFETY: by the caller's word.
         unsafe {
-            at.cast::<[u8; 2]>().write(*b": ");
-            at.add(1 + usize::from(spaced))
+            at.write(b',');
+            at.add(1)
         }
     }
 
-    fn end(&mut self, mark: u8, is_empty: bool, depth: usize) {
-        if !is_empty {
-            self.line(depth);
+    /// The end of a container, and room behind it.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it; before it stands the comma of the last item, if there is one, of which
+    /// `self.out` has not been told; and a byte is reserved there.
+    #[inline(always)]
+    unsafe fn end(&mut self, at: *mut u8, mark: u8, is_empty: bool, depth: usize) -> *mut u8 {
+        // SAFETY: by the caller's word.
+        unsafe {
+            let mut at = at.sub(usize::from(!is_empty));
+            if !PLAIN && !is_empty {
+                self.out.set(at);
+                self.line(depth);
+                at = self.out.room(self.out.at(), 0);
+            }
+            at.write(mark);
+            self.out.room(at.add(1), 0)
         }
-        self.out.put(&[mark]);
     }
 
-    fn list(&mut self, list: &Bound<'py, PyAny>, depth: usize) -> Outcome {
-        self.enter(depth, list)?;
-        with_critical_section(list, || {
-            self.out.put(b"[");
-            let (mut index, mut place) = (0, self.out.at());
-            // SAFETY: a list, which we hold. Its length is asked for again: code of others may change it.
-            while index < unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize {
-                // SAFETY: the list has that many items now; the item is alive until code of others runs,
-                // before which `larger` takes a reference of its own.
-                let item = unsafe {
-                    let item = ffi::PyList_GET_ITEM(list.as_ptr(), index as _);
-                    Borrowed::from_ptr(self.py, item)
+    /// Spaces behind a colon.
+    #[inline(always)]
+    fn spaces(&self) -> usize {
+        usize::from(!PLAIN && self.options.indent.is_some())
+    }
+
+    /// Items that are there; `len` and `item` are asked again and again, since code of others may change what they tell.
+    ///
+    /// # Safety
+    /// As for [`quick`](Self::quick). What `item` gives for what is below `len` is alive until code of others runs.
+    #[inline(always)]
+    unsafe fn items<'b>(
+        &mut self,
+        mut at: *mut u8,
+        depth: usize,
+        len: impl Fn() -> usize,
+        item: impl Fn(usize) -> Borrowed<'b, 'py, PyAny>,
+    ) -> Place
+    where
+        'py: 'b,
+    {
+        // SAFETY: each gets the place that the one before gave, behind which there is room for a mark, and `before`
+        // makes more. `larger` gets a reference of its own.
+        unsafe {
+            at.write(b'[');
+            at = at.add(1);
+            let mut index = 0;
+            while index < len() {
+                let item = item(index);
+                at = self.before(at, depth + 1);
+                at = match self.quick(at, item) {
+                    Some(at) => at.as_ptr(),
+                    None => self
+                        .larger(at, &item.to_owned(), depth + 1)
+                        .map_err(|fault| fault.within(Segment::Index(index)))?,
                 };
-                // SAFETY: each gets the place that the one before gave, and `next` reserves.
-                place = unsafe {
-                    place = self.next(place, index == 0, depth + 1);
-                    self.item(place, item, depth + 1)
-                }
-                .map_err(|fault| fault.within(Segment::Index(index)))?;
+                at = self.comma(at);
                 index += 1;
             }
-            // SAFETY: as above.
-            unsafe { self.out.set(place) };
-            self.end(b']', index == 0, depth);
-            Ok(())
+            Ok(self.end(at, b']', index == 0, depth))
+        }
+    }
+
+    /// # Safety
+    /// A list; else as for [`quick`](Self::quick).
+    unsafe fn list(&mut self, at: *mut u8, list: &Bound<'py, PyAny>, depth: usize) -> Place {
+        self.enter(depth, list)?;
+        let py = self.py;
+        with_critical_section(list, || {
+            // SAFETY: a list, which the caller holds.
+            let len = || unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize;
+            // SAFETY: the list has that many items now; one is alive until code of others runs.
+            let item = |index: usize| unsafe {
+                Borrowed::from_ptr(py, ffi::PyList_GET_ITEM(list.as_ptr(), index as _))
+            };
+            // SAFETY: by the caller's word.
+            unsafe { self.items(at, depth, len, item) }
         })
     }
 
-    fn tuple(&mut self, tuple: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+    /// # Safety
+    /// A tuple; else as for [`quick`](Self::quick).
+    unsafe fn tuple(&mut self, at: *mut u8, tuple: &Bound<'py, PyAny>, depth: usize) -> Place {
         self.enter(depth, tuple)?;
-        // SAFETY: a tuple, which we hold and which does not change.
-        let len = unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) } as usize;
-        self.each(0..len, depth, |writer, index| {
-            // SAFETY: as above; the tuple holds its items.
-            let item = unsafe {
-                Borrowed::from_ptr(writer.py, ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as _))
-            };
-            writer.write(item, depth + 1)
-        })
+        let py = self.py;
+        // SAFETY: a tuple, which the caller holds.
+        let len = || unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) } as usize;
+        // SAFETY: the tuple has and holds that many items.
+        let item = |index: usize| unsafe {
+            Borrowed::from_ptr(py, ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as _))
+        };
+        // SAFETY: by the caller's word.
+        unsafe { self.items(at, depth, len, item) }
     }
 
     /// Items that are made while they are written.
@@ -353,107 +409,118 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         self.out.put(b"[");
         let mut count = 0;
         for item in items {
-            // SAFETY: the place is that of `self.out`.
-            unsafe {
-                let place = self.next(self.out.at(), count == 0, depth + 1);
-                self.out.set(place);
-            }
+            self.separate(count == 0, depth);
             write(self, item).map_err(|fault| fault.within(Segment::Index(count)))?;
             count += 1;
         }
-        self.end(b']', count == 0, depth);
+        self.close(b"]", count == 0, depth);
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Bound<'py, PyAny>, depth: usize) -> Outcome {
+    /// The comma before an item that is not the first one.
+    #[inline(always)]
+    fn separate(&mut self, is_first: bool, depth: usize) {
+        self.out.put(&b","[usize::from(is_first)..]);
+        self.line(depth + 1);
+    }
+
+    #[inline(always)]
+    fn close(&mut self, mark: &[u8; 1], is_empty: bool, depth: usize) {
+        if !is_empty {
+            self.line(depth);
+        }
+        self.out.put(mark);
+    }
+
+    /// # Safety
+    /// A dict; else as for [`quick`](Self::quick).
+    unsafe fn dict(&mut self, mut at: *mut u8, dict: &Bound<'py, PyAny>, depth: usize) -> Place {
         self.enter(depth, dict)?;
         if !PLAIN && self.options.sort_keys {
-            return self.sorted(dict, depth);
+            // SAFETY: by the caller's word.
+            unsafe { self.out.set(at) };
+            self.sorted(dict, depth)?;
+            // SAFETY: the place is that of `self.out`.
+            return Ok(unsafe { self.out.room(self.out.at(), 0) });
         }
         with_critical_section(dict, || {
-            // SAFETY: a dict, which we hold.
+            // SAFETY: a dict, which the caller holds.
             let len = || unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used } as usize;
             let announced = len();
-            self.out.put(b"{");
-            let (mut at, mut count, mut place) = (0, 0, self.out.at());
-            // SAFETY: a dict, which we hold; the position is checked whatever became of the dict.
-            while let Some((key, value)) = unsafe { pairs::next(dict.as_ptr(), &mut at) } {
-                // SAFETY: what the call gives is alive until code of others runs, before which
-                // references are taken.
-                let (key, value) = unsafe {
-                    (Borrowed::from_ptr(self.py, key), Borrowed::from_ptr(self.py, value))
-                };
-                let exact = Exact::of(value);
-                // Whether nothing that both need can raise, or run code of others.
-                let is_quiet = match exact {
-                    Exact::Str => compact_ascii(&value).is_some(),
-                    Exact::Int => small_int(value).is_some(),
-                    Exact::Float | Exact::Bool | Exact::None => true,
-                    _ => false,
-                };
-                // SAFETY: each gets the place that the one before gave, and room is behind each key.
-                unsafe {
-                    if Exact::of(key) != Exact::Str || compact_ascii(&key).is_none() {
-                        self.out.set(place);
-                        self.pair(&key.to_owned(), &value.to_owned(), count, depth)?;
-                        place = self.out.at();
-                    } else {
-                        if !PLAIN {
-                            place = self.next(place, count == 0, depth + 1);
-                        }
-                        place = self
-                            .text_at(place, key, usize::from(PLAIN && count > 0))
-                            .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
-                        place = self.colon(place);
-                        if is_quiet {
-                            place = self
-                                .item(place, value, depth + 1)
-                                .map_err(|fault| fault.under(&key))?;
-                            count += 1;
-                            continue;
-                        }
-                        let key = key.to_owned();
-                        place = self
-                            .item(place, value, depth + 1)
-                            .map_err(|fault| fault.under(&key))?;
+            let mut count = 0;
+            // SAFETY: each gets the place that the one before gave, behind which there is room for a mark. A pair is
+            // alive until code of others runs, before which references are taken, and after which the walk is told.
+            unsafe {
+                at.write(b'{');
+                at = at.add(1);
+                let mut pairs = Pairs::of(dict.as_ptr());
+                while let Some((key, value)) = pairs.next() {
+                    let key = Borrowed::from_ptr(self.py, key);
+                    let value = Borrowed::from_ptr(self.py, value);
+                    if !PLAIN {
+                        at = self.before(at, depth + 1);
                     }
+                    let behind = match Exact::of(key) {
+                        Exact::Str => self.quick_text(at, key, *b"\":"),
+                        _ => None,
+                    };
+                    at = match behind {
+                        Some(behind) => {
+                            let mut behind = behind.as_ptr().add(1);
+                            if !PLAIN {
+                                behind.write(b' ');
+                                behind = behind.add(self.spaces());
+                            }
+                            if let Some(behind) = self.quick(behind, value) {
+                                at = self.comma(behind.as_ptr());
+                                count += 1;
+                                continue;
+                            }
+                            let key = key.to_owned();
+                            self.larger(behind, &value.to_owned(), depth + 1)
+                                .map_err(|fault| fault.under(&key))?
+                        }
+                        None => self.pair(at, &key.to_owned(), &value.to_owned(), count, depth)?,
+                    };
+                    if len() != announced {
+                        break;
+                    }
+                    pairs.look_again();
+                    at = self.comma(at);
+                    count += 1;
                 }
-                // Code of others may have run.
-                if len() != announced {
-                    break;
+                if count != announced || len() != announced {
+                    let what = "a dict changed while it was written".to_owned();
+                    return Err(Fault::refused(what, type_name(dict), "write a copy of it"));
                 }
-                count += 1;
+                Ok(self.end(at, b'}', count == 0, depth))
             }
-            if count != announced || len() != announced {
-                let what = "a dict changed while it was written".to_owned();
-                return Err(Fault::refused(what, type_name(dict), "write a copy of it"));
-            }
-            // SAFETY: as above.
-            unsafe { self.out.set(place) };
-            self.end(b'}', count == 0, depth);
-            Ok(())
         })
     }
 
-    /// A pair whose key is no exact str, or not of ASCII only.
-    fn pair(
+    /// A pair whose key is no exact str, or not of ASCII only, or for which there is no room.
+    ///
+    /// # Safety
+    /// `at` is as [`Out::set`] wants it.
+    #[inline(never)]
+    unsafe fn pair(
         &mut self,
+        at: *mut u8,
         key: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
         count: usize,
         depth: usize,
-    ) -> Outcome {
-        // SAFETY: the place is that of `self.out`.
-        unsafe {
-            let place = self.next(self.out.at(), count == 0, depth + 1);
-            self.out.set(place);
-        }
+    ) -> Place {
+        // SAFETY: by the caller's word.
+        unsafe { self.out.set(at) };
         match Exact::of(key.as_borrowed()) {
             Exact::Str => self.text(key.as_borrowed()),
             _ => self.other_key(key),
         }
         .map_err(|fault| fault.within(Segment::KeyOf(count)))?;
-        self.value_of(key, value, depth)
+        self.value_of(key, value, depth)?;
+        // SAFETY: the place is that of `self.out`.
+        Ok(unsafe { self.out.room(self.out.at(), 0) })
     }
 
     fn value_of(
@@ -462,15 +529,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         value: &Bound<'py, PyAny>,
         depth: usize,
     ) -> Outcome {
-        // SAFETY: the place is that of `self.out`, and room is behind each key.
-        unsafe {
-            let place = self.colon(self.out.at());
-            let place = self
-                .item(place, value.as_borrowed(), depth + 1)
-                .map_err(|fault| fault.under(key))?;
-            self.out.set(place);
-        }
-        Ok(())
+        self.out.put(&b": "[..1 + self.spaces()]);
+        self.write(value.as_borrowed(), depth + 1).map_err(|fault| fault.under(key))
     }
 
     #[cold]
@@ -497,18 +557,14 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         named.sort_by(|(a, ..), (b, ..)| (a.is_none(), a).cmp(&(b.is_none(), b)));
         self.out.put(b"{");
         for (index, (name, key, value)) in named.iter().enumerate() {
-            // SAFETY: the place is that of `self.out`.
-            unsafe {
-                let place = self.next(self.out.at(), index == 0, depth + 1);
-                self.out.set(place);
-            }
+            self.separate(index == 0, depth);
             match name {
                 Some(name) => self.quoted(name),
                 None => self.text(key.as_borrowed())?,
             }
             self.value_of(key, value, depth)?;
         }
-        self.end(b'}', named.is_empty(), depth);
+        self.close(b"}", named.is_empty(), depth);
         Ok(())
     }
 
@@ -542,7 +598,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             return self.write(value.as_borrowed(), depth + 1);
         }
         if let Some(fields) = registry::dataclass_fields(object)? {
-            return self.dict(&fields, depth);
+            return self.write(fields.as_borrowed(), depth);
         }
         if object.is_exact_instance(types.object.bind(py)) {
             self.enter(depth, object)?;
@@ -579,12 +635,17 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         } else if object.is_instance_of::<PyDict>() {
             // Its own methods may give other items than the dict below has.
             let items = object.call_method0(intern!(self.py, "items"))?;
-            self.dict(PyDict::from_sequence(&items)?.as_any(), depth)?;
+            self.write(PyDict::from_sequence(&items)?.as_any().as_borrowed(), depth)?;
         } else if object.is_instance_of::<PyList>() {
             let items: Vec<_> = object.try_iter()?.collect::<PyResult<_>>()?;
-            self.list(PyList::new(self.py, items)?.as_any(), depth)?;
+            self.write(PyList::new(self.py, items)?.as_any().as_borrowed(), depth)?;
         } else if object.is_instance_of::<PyTuple>() {
-            self.tuple(object, depth)?;
+            // SAFETY: a tuple, which the caller holds; the place is that of `self.out`, with room behind it.
+            unsafe {
+                let at = self.out.room(self.out.at(), 0);
+                let at = self.tuple(at, object, depth)?;
+                self.out.set(at);
+            }
         } else {
             return Ok(false);
         }
@@ -759,6 +820,3 @@ pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> B
     };
     Fault::refused(format!("an object of type {kind} has no form in JSON"), kind, hint)
 }
-
-/// `false` and `true`.
-static NAMES: [[u8; 8]; 2] = [*b"false\0\0\0", *b"true\0\0\0\0"];

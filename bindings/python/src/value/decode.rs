@@ -581,6 +581,15 @@ const PRESIZED: usize = 1024;
 unsafe extern "C" {
     /// Not among PyO3's declarations; exported by every CPython so far.
     pub(crate) fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+
+    /// As `PyDict_SetItem`, for a key whose hash is known.
+    #[cfg(not(Py_3_13))]
+    pub(crate) fn _PyDict_SetItem_KnownHash(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        hash: ffi::Py_hash_t,
+    ) -> std::ffi::c_int;
 }
 
 /// # Safety

@@ -576,14 +576,16 @@ pub(crate) fn small_int(object: Borrowed<'_, '_, PyAny>) -> Option<i64> {
         let int = object.as_ptr().cast::<Digits>();
         let digit =
             |index: usize| i64::from((&raw const (*int).digits).cast::<u32>().add(index).read());
-        match (*int).head.ob_size {
-            0 => Some(0),
-            1 => Some(digit(0)),
-            -1 => Some(-digit(0)),
-            2 => Some(digit(1) << 30 | digit(0)),
-            -2 => Some(-(digit(1) << 30 | digit(0))),
-            _ => None,
-        }
+        let size = (*int).head.ob_size;
+        let n = match size.unsigned_abs() {
+            0 => 0,
+            1 => digit(0),
+            2 => digit(1) << 30 | digit(0),
+            _ => return None,
+        };
+        // Without a branch for the sign, which may be either.
+        let sign = (size >> (isize::BITS - 1)) as i64;
+        Some((n ^ sign) - sign)
     }
 }
 

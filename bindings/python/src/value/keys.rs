@@ -12,15 +12,23 @@ const PLACES: usize = 2048;
 
 type Words = [u64; LONGEST / 8];
 
+/// How many others a key outlasts that are asked for in its place, and not it: keys that come once are many, and would
+/// drive out those that come again.
+const PATIENCE: u32 = 8;
+
 /// A key that was seen: all its bytes, padded with zeros, its length and its str.
 struct Key {
     words: Words,
-    len: usize,
+    len: u32,
+    patience: u32,
     object: Option<Py<PyAny>>,
 }
 
+/// None until one is asked for.
+type Keys = Option<Box<[Key; PLACES]>>;
+
 thread_local! {
-    static KEYS: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
+    static KEYS: RefCell<Keys> = const { RefCell::new(None) };
 }
 
 /// The str of these bytes; `None` with an exception set if they are not UTF-8, or there is no memory.
@@ -33,7 +41,7 @@ pub(super) fn get<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>
 }
 
 /// The thread's keys, for one who asks for many. Whoever asks meanwhile begins anew.
-pub(crate) struct Borrowed(Vec<Key>);
+pub(crate) struct Borrowed(Keys);
 
 impl Borrowed {
     pub(crate) fn new() -> Self {
@@ -49,16 +57,22 @@ impl Borrowed {
         start: usize,
         end: usize,
     ) -> Option<Bound<'py, PyAny>> {
-        let text = &input[start..end];
+        let len = end - start;
+        match input.get(start..).and_then(|rest| rest.first_chunk::<LONGEST>()) {
+            // Without a branch for each length.
+            Some(whole) if len <= LONGEST => find(&mut self.0, py, len, cut(whole, len)),
+            _ => self.get_other(py, &input[start..end]),
+        }
+    }
+
+    /// A long one, or one that stands near the end.
+    #[cold]
+    #[inline(never)]
+    fn get_other<'py>(&mut self, py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
         if text.len() > LONGEST {
             return new_text(py, text);
         }
-        let words = match input[start..].first_chunk::<LONGEST>() {
-            // Without a branch for each length.
-            Some(whole) => cut(whole, text.len()),
-            None => words(text),
-        };
-        find(&mut self.0, py, text.len(), words)
+        find(&mut self.0, py, text.len(), words(text))
     }
 }
 
@@ -90,43 +104,71 @@ impl Drop for Borrowed {
 /// may be others by now, and the key is kept for frames of others.
 #[inline(always)]
 fn find<'py>(
-    keys: &mut Vec<Key>,
+    keys: &mut Keys,
     py: Python<'py>,
     len: usize,
     words: Words,
 ) -> Option<Bound<'py, PyAny>> {
-    // Odd numbers without a pattern, so that each word has a say in the upper bits.
-    const ODD: Words = [
-        0x9e37_79b9_7f4a_7c15,
-        0xbf58_476d_1ce4_e5b9,
-        0x94d0_49bb_1331_11eb,
-        0xd6e8_feb8_6659_fd93,
-    ];
-    let mixed =
-        words.iter().zip(ODD).fold(len as u64, |mixed, (word, odd)| mixed ^ word.wrapping_mul(odd));
-    let place = (mixed.wrapping_mul(ODD[0]) >> 40) as usize % PLACES;
-    if keys.is_empty() {
-        keys.resize_with(PLACES, || Key { words: [0; LONGEST / 8], len: 0, object: None });
-    }
-    let key = &mut keys[place];
+    // Odd numbers without a pattern, so that each byte has a say in the upper bits.
+    const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9];
+    let [first, second, third, fourth] = words;
+    let mixed = (first ^ third.rotate_left(27))
+        .wrapping_mul(ODD[0])
+        .wrapping_add((second ^ fourth.rotate_left(27)).wrapping_mul(ODD[1]))
+        .wrapping_add((len as u64) << (64 - PLACES.ilog2()));
+    let place = (mixed >> (64 - PLACES.ilog2())) as usize;
+    let keys = match keys {
+        Some(keys) => keys,
+        None => keys.insert(no_keys()),
+    };
+    let key = &mut keys[place % PLACES];
     // In registers, without a call.
     let differ = key
         .words
         .iter()
         .zip(words)
-        .fold(key.len ^ len, |differ, (a, b)| differ | usize::from(a ^ b != 0));
+        .fold(key.len ^ len as u32, |differ, (a, b)| differ | u32::from(a ^ b != 0));
     if differ == 0
         && let Some(object) = &key.object
     {
+        key.patience = PATIENCE;
         return Some(object.bind(py).clone());
     }
+    learn(key, py, len, words)
+}
+
+/// Makes the str, which may take the place of another one.
+#[inline(never)]
+fn learn<'py>(
+    key: &mut Key,
+    py: Python<'py>,
+    len: usize,
+    words: Words,
+) -> Option<Bound<'py, PyAny>> {
     let bytes = words.map(u64::to_le_bytes);
     let new = new_text(py, &bytes.as_flattened()[..len])?;
+    if key.object.is_some() && key.patience > 0 {
+        key.patience -= 1;
+        return Some(new);
+    }
     // Computes the hash, which the object keeps.
     new.hash().ok()?;
-    // The former goes: a str runs no code of others when it does.
-    *key = Key { words, len, object: Some(new.clone().unbind()) };
+    let object = Some(new.clone().unbind());
+    let former = std::mem::replace(key, Key { words, len: len as u32, patience: PATIENCE, object });
+    // A str runs no code of others when it goes.
+    drop(former.object.map(|object| object.into_bound(py)));
     Some(new)
+}
+
+#[cold]
+#[inline(never)]
+fn no_keys() -> Box<[Key; PLACES]> {
+    let none = || Key { words: [0; LONGEST / 8], len: 0, patience: 0, object: None };
+    let keys: Vec<Key> = std::iter::repeat_with(none).take(PLACES).collect();
+    match keys.try_into() {
+        Ok(keys) => keys,
+        Err(_) => unreachable!("as many as there are places"),
+    }
 }
 
 /// The bytes, padded with zeros.

@@ -31,14 +31,14 @@ impl Exact {
                 Self::Int
             } else if kind == &raw mut ffi::PyFloat_Type {
                 Self::Float
-            } else if kind == &raw mut ffi::PyDict_Type {
-                Self::Dict
-            } else if kind == &raw mut ffi::PyList_Type {
-                Self::List
             } else if kind == &raw mut ffi::PyBool_Type {
                 Self::Bool
             } else if object.as_ptr() == ffi::Py_None() {
                 Self::None
+            } else if kind == &raw mut ffi::PyDict_Type {
+                Self::Dict
+            } else if kind == &raw mut ffi::PyList_Type {
+                Self::List
             } else if kind == &raw mut ffi::PyTuple_Type {
                 Self::Tuple
             } else if kind == &raw mut ffi::PyBytes_Type {

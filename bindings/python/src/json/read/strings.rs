@@ -8,34 +8,72 @@ impl<'a, 'py> Reader<'a, 'py> {
     pub(crate) fn span(&mut self) -> Result<Option<Span>, Failed> {
         let start = self.at + 1;
         let (mut at, mut beyond) = (start, 0);
+        while let Some(pair) = scan::pair(self.input, at) {
+            let ends = scan::ends_of_pair(pair);
+            let bits = scan::beyond_ascii_of_pair(pair);
+            if ends != 0 {
+                let run = ends.trailing_zeros();
+                beyond |= bits & !(u32::MAX << run);
+                return self.span_to(start, at + run as usize, beyond == 0);
+            }
+            beyond |= bits;
+            at += 2 * scan::BLOCK;
+        }
+        self.last_span(start, at, beyond == 0)
+    }
+
+    /// What is found at `end` ends the string, or is an escape, or may not stand there.
+    #[inline(always)]
+    fn span_to(
+        &mut self,
+        start: usize,
+        end: usize,
+        is_ascii: bool,
+    ) -> Result<Option<Span>, Failed> {
+        match self.byte(end) {
+            b'"' => {
+                self.at = end + 1;
+                Ok(Some(Span { start, end, is_ascii }))
+            }
+            b'\\' => Ok(None),
+            _ => {
+                self.at = end;
+                self.control()
+            }
+        }
+    }
+
+    /// A string that ends near the input's end, or never; up to `at` it is gone over.
+    #[inline(never)]
+    fn last_span(
+        &mut self,
+        start: usize,
+        mut at: usize,
+        mut is_ascii: bool,
+    ) -> Result<Option<Span>, Failed> {
         loop {
-            let (block, len) = match scan::block(self.input, at) {
-                Some(block) => (block, 16),
-                None => {
-                    let rest = self.input.get(at..).unwrap_or(&[]);
-                    (scan::part(rest), rest.len())
-                }
-            };
+            let (block, len) = self.some(at);
             let run = (scan::ends(block) | 1 << len).trailing_zeros();
-            beyond |= scan::beyond_ascii(block) & ((1 << run) - 1);
+            is_ascii &= scan::beyond_ascii(block) & ((1 << run) - 1) == 0;
             at += run as usize;
             if (run as usize) < len {
-                break;
+                return self.span_to(start, at, is_ascii);
             }
-            if len < 16 {
+            if len < scan::BLOCK {
                 self.at = at;
                 return self.unfinished();
             }
         }
-        match self.input[at] {
-            b'"' => {
-                self.at = at + 1;
-                Ok(Some(Span { start, end: at, is_ascii: beyond == 0 }))
-            }
-            b'\\' => Ok(None),
-            _ => {
-                self.at = at;
-                self.control()
+    }
+
+    /// A block of the input, or what is left of it, and how much that is.
+    #[inline(always)]
+    fn some(&self, at: usize) -> (scan::Block, usize) {
+        match scan::block(self.input, at) {
+            Some(block) => (block, scan::BLOCK),
+            None => {
+                let rest = self.input.get(at..).unwrap_or(&[]);
+                (scan::part(rest), rest.len())
             }
         }
     }
@@ -103,14 +141,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.plain.clear();
         let mut lone = false;
         loop {
-            let start = self.at;
-            let (block, len) = match scan::block(self.input, start) {
-                Some(block) => (block, 16),
-                None => {
-                    let rest = self.input.get(start..).unwrap_or(&[]);
-                    (scan::part(rest), rest.len())
-                }
-            };
+            let (block, len) = self.some(self.at);
             let run = (scan::ends(block) | 1 << len).trailing_zeros() as usize;
             self.plain.extend_from_slice(&block[..run]);
             self.at += run;

@@ -5,20 +5,29 @@ use super::*;
 /// As [`escaped`], for bytes that stand behind others of the same object: then no size is a special case.
 ///
 /// # Safety
-/// As for [`escaped`]; `len` bytes from `from` on and [`BLOCK`] before them can be read.
+/// As for [`escaped`], and two blocks can be written; `len` bytes from `from` on and [`BLOCK`] before them can be
+/// read.
 #[inline(always)]
 pub(super) unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
-    // SAFETY: what is read ends with the bytes and begins at most a block before them; what is written ends a block behind
-    // `to`, or with as many bytes as there are.
+    // SAFETY: what is read ends with the bytes and begins at most a block before them; what is written ends two blocks
+    // behind `to`, or with as many bytes as there are.
     unsafe {
-        let last = from.add(len).wrapping_sub(BLOCK).cast::<scan::Block>();
-        if len < BLOCK {
-            // Not shifted by 16 bytes, which can't be: of no bytes none is looked at.
-            let missing = BLOCK - len;
-            let block = u128::from_le_bytes(last.read()) >> (8 * missing.min(BLOCK - 1));
-            let block = block.to_le_bytes();
-            to.cast::<scan::Block>().write(block);
-            if scan::ends(block) & (0xffff >> missing) == 0 {
+        if len <= 2 * BLOCK {
+            // Without a branch for each length, which would be foretold wrongly. Pieces end where the bytes do, or where
+            // the first sixteen or eight of them do; what they hold from before the bytes is written where another piece
+            // is written after it.
+            let (sixteen, eight) = (len.min(BLOCK), len.min(8));
+            let head = from.add(sixteen).wrapping_sub(BLOCK).cast::<scan::Block>().read();
+            let tail = from.add(len).wrapping_sub(BLOCK).cast::<scan::Block>().read();
+            let second = from.add(sixteen).wrapping_sub(8).cast::<u64>().read_unaligned();
+            let first = from.add(eight).wrapping_sub(8).cast::<u64>().read_unaligned();
+            to.add(len - sixteen).cast::<scan::Block>().write(tail);
+            to.cast::<scan::Block>().write(head);
+            to.add(sixteen - eight).cast::<u64>().write_unaligned(second);
+            // Of no bytes it does not matter what is written.
+            let first = u64::from_le(first).wrapping_shr(8 * (8 - eight) as u32).to_le();
+            to.cast::<u64>().write_unaligned(first);
+            if scan::ends_of_either(head, tail) >> (BLOCK - sixteen) == 0 {
                 return to.add(len);
             }
             return escaped_long(from, len, to);
@@ -30,12 +39,6 @@ pub(super) unsafe fn escaped_behind_block(from: *const u8, len: usize, to: *mut 
             to.add(second).cast::<scan::Block>().write(other);
             scan::ends_of_either(one, other)
         };
-        if len <= 2 * BLOCK {
-            return match pair(0, len - BLOCK) {
-                0 => to.add(len),
-                _ => escaped_long(from, len, to),
-            };
-        }
         // Two blocks at a time; the last two end with the bytes, and may overlap those before.
         let mut at = 0;
         while at + 2 * BLOCK < len {

@@ -6,53 +6,52 @@ impl<'py, S: Lend, const PLAIN: bool> Writer<'py, '_, S, PLAIN> {
     #[inline(always)]
     pub(crate) fn text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
         // SAFETY: the place is that of `self.out`.
-        unsafe {
-            let at = self.text_at(self.out.at(), object, 0)?;
-            self.out.set(at);
+        match unsafe { self.quick_text(self.out.at(), object, *b"\"\0") } {
+            Some(at) => {
+                // SAFETY: everything up to it is written.
+                unsafe { self.out.set(at.as_ptr()) };
+                Ok(())
+            }
+            None => self.other_text(object),
         }
-        Ok(())
     }
 
-    /// A str between quotes, with a number of commas before it, 0 or 1; [`SHORT`] bytes behind it are reserved.
+    /// Writes a str between quotes, and after the last one another byte, which does not count, if it is of ASCII only
+    /// and there is room for it, and gives the place behind the quote.
     ///
     /// # Safety
     /// `at` is as [`Out::set`] wants it.
     #[inline(always)]
-    pub(super) unsafe fn text_at(
-        &mut self,
+    pub(super) unsafe fn quick_text(
+        &self,
         at: *mut u8,
         object: Borrowed<'_, 'py, PyAny>,
-        commas: usize,
-    ) -> Result<*mut u8, Box<Fault>> {
-        // SAFETY: by the caller's word. Before the characters of a compact str stand its fixed fields, of more
-        // than a block.
+        behind: [u8; 2],
+    ) -> Option<NonNull<u8>> {
+        if !PLAIN && self.options.ascii {
+            return None;
+        }
+        let bytes = compact_ascii(&object)?;
+        if !self.out.has_room(at, 6 * bytes.len() as u64) {
+            return None;
+        }
+        // SAFETY: there is room for six bytes for each of these and MARGIN more. Before the characters of a compact str
+        // stand its fixed fields, of more than a block.
         unsafe {
-            if let Some(bytes) = compact_ascii(&object)
-                && bytes.len() <= PIECE
-                && (PLAIN || !self.options.ascii)
-            {
-                let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 3);
-                at.write(b',');
-                let at = at.add(commas);
-                at.write(b'"');
-                let characters = object.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast();
-                let at = escaped_behind_block(characters, bytes.len(), at.add(1));
-                at.write(b'"');
-                return Ok(at.add(1));
-            }
-            self.out.set(at);
-            self.other_text(object, commas)?;
-            Ok(self.out.at())
+            at.write(b'"');
+            let characters = object.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast();
+            let at = escaped_behind_block(characters, bytes.len(), at.add(1));
+            at.cast::<[u8; 2]>().write(behind);
+            NonNull::new(at.add(1))
         }
     }
 
-    /// A str that is not of ASCII only, or long.
+    /// A str that is not of ASCII only, or for which there is no room.
     #[inline(never)]
-    fn other_text(&mut self, object: Borrowed<'_, 'py, PyAny>, commas: usize) -> Outcome {
+    pub(super) fn other_text(&mut self, object: Borrowed<'_, 'py, PyAny>) -> Outcome {
         // What raises may look for garbage, and that may run code of others.
         let object = object.to_owned();
         let object = object.as_borrowed();
-        self.out.put(&b","[..commas]);
         match text(&object) {
             Ok(text) => self.quoted(text),
             Err(fault) => self.without_unicode(&object, fault)?,
@@ -102,38 +101,23 @@ impl<'py, S: Lend, const PLAIN: bool> Writer<'py, '_, S, PLAIN> {
         }
     }
 
+    /// Text between quotes.
     pub(crate) fn quoted(&mut self, text: &str) {
-        // SAFETY: the place is that of `self.out`.
-        unsafe {
-            let at = self.quoted_at(self.out.at(), text);
-            self.out.set(at);
-        }
-    }
-
-    /// Text between quotes; [`SHORT`] bytes behind it are reserved.
-    ///
-    /// # Safety
-    /// `at` is as [`Out::set`] wants it.
-    #[inline(always)]
-    unsafe fn quoted_at(&mut self, at: *mut u8, text: &str) -> *mut u8 {
         let bytes = text.as_bytes();
         // The standard module escapes the last one of ASCII, too.
-        let special = !PLAIN && self.options.ascii && bytes.iter().any(|&byte| byte >= 0x7f);
+        if !PLAIN && self.options.ascii && bytes.iter().any(|&byte| byte >= 0x7f) {
+            return self.quoted_ascii(text.chars().map(u32::from));
+        }
+        if bytes.len() > PIECE {
+            return self.quoted_long(bytes);
+        }
         // SAFETY: two quotes and six bytes for each of the text are reserved, and a block behind.
         unsafe {
-            if special || bytes.len() > PIECE {
-                self.out.set(at);
-                match special {
-                    true => self.quoted_ascii(text.chars().map(u32::from)),
-                    false => self.quoted_long(bytes),
-                }
-                return self.out.at();
-            }
-            let at = self.out.room(at, 6 * bytes.len() + BLOCK + SHORT + 2);
+            let at = self.out.room(self.out.at(), 6 * bytes.len());
             at.write(b'"');
             let at = escaped(bytes, at.add(1));
             at.write(b'"');
-            at.add(1)
+            self.out.set(at.add(1));
         }
     }
 
@@ -149,7 +133,6 @@ impl<'py, S: Lend, const PLAIN: bool> Writer<'py, '_, S, PLAIN> {
             }
         }
         self.out.put(b"\"");
-        self.out.reserve(SHORT);
     }
 
     /// Text of which nothing but ASCII is left.
@@ -174,7 +157,6 @@ impl<'py, S: Lend, const PLAIN: bool> Writer<'py, '_, S, PLAIN> {
             }
         }
         self.out.put(b"\"");
-        self.out.reserve(SHORT);
     }
 
     /// Text with lone surrogates: as escapes, if these are to stay.
