@@ -24,8 +24,9 @@ use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks, Parsed};
+use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
+use std::cell::RefCell;
 use std::sync::Arc;
 use take::Incoming;
 
@@ -34,6 +35,11 @@ use take::Incoming;
 pub(crate) struct Table {
     memory: Memory,
     table: Arc<arrow::Table>,
+}
+
+thread_local! {
+    /// The schema that this thread has read last: mostly that of the next frame, which costs no more than a comparison then.
+    static RECENT: RefCell<Recent> = RefCell::default();
 }
 
 /// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
@@ -65,7 +71,9 @@ pub(crate) fn open(
             unreachable!("the frame header says that it is a table")
         };
         let table = match &schema {
-            None => arrow::read(&headed, None, taking.checks)?,
+            None => RECENT.with_borrow_mut(|recent| {
+                arrow::read_recalling(&headed, None, taking.checks, recent)
+            })?,
             Some(schema) => arrow::read_as(&headed, &*schema.made(Parsed::of)?, taking.checks)?,
         };
         Ok((memory.clone(), Arc::new(table)))
