@@ -473,7 +473,8 @@ class Table:
     def to_polars(self) -> Any:
         """A ``polars.DataFrame``, in place."""
     def to_pandas(self, **options: Any) -> Any:
-        """A ``pandas.DataFrame`` by way of pyarrow, whose options are taken; with its index, where it had one."""
+        """A ``pandas.DataFrame`` as pyarrow makes it, whose options are taken; with its index, where it had one. With ``split_blocks=True``
+        columns of numbers without nulls lie in the frame and are read-only."""
     def __getitem__(self, name: str | int) -> Column: ...
     def __iter__(self) -> Iterator[Table]: ...
     def __len__(self) -> int:

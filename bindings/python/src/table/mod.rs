@@ -7,6 +7,7 @@ mod column;
 mod give;
 mod moments;
 mod objects;
+mod pandas;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod send;
@@ -20,6 +21,7 @@ use crate::error;
 use crate::frame::{Taking, other_version};
 use arrow_buffer::{Buffer, MutableBuffer};
 use give::Received;
+use pandas::Made;
 use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -394,7 +396,17 @@ impl Table {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         package(slf.py(), "pandas", "to_pandas")?;
-        Self::to_pyarrow(slf)?.call_method(intern!(slf.py(), "to_pandas"), (), options)
+        let known = match pandas::made(slf, options)? {
+            Made::Frame(frame) => return Ok(frame),
+            Made::Unknown(known) => Some(known),
+            Made::Other => None,
+        };
+        let table = Self::to_pyarrow(slf)?;
+        let frame = table.call_method(intern!(slf.py(), "to_pandas"), (), options)?;
+        if let Some(known) = known {
+            pandas::learn(slf, known, &frame)?;
+        }
+        Ok(frame)
     }
 
     #[doc = doc!(Table.to_numpy)]

@@ -423,16 +423,41 @@ fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     })
 }
 
-/// An array of numbers with one dimension, over NumPy's memory where it lies in one piece.
+/// An array of numbers with one dimension, as a column.
 fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> PyResult<One> {
-    let no = || Ok(Err(format!("column {name:?} is an array of {}", array.descriptor.element())));
-    let [len] = *array.descriptor.shape() else {
-        return Ok(Err(format!(
-            "column {name:?} has {} dimensions",
-            array.descriptor.shape().len()
-        )));
+    let (data_type, buffer) = match primitive(object.py(), array)? {
+        Ok(found) => found,
+        Err(Unlike::Dimensions(count)) => {
+            return Ok(Err(format!("column {name:?} has {count} dimensions")));
+        }
+        Err(Unlike::Element) => {
+            let element = array.descriptor.element();
+            return Ok(Err(format!("column {name:?} is an array of {element}")));
+        }
     };
-    let Some(dtype) = array.descriptor.element().dtype() else { return no() };
+    let len = array.descriptor.shape()[0] as usize;
+    let data = ArrayData::builder(data_type.clone()).len(len).add_buffer(buffer);
+    let data = data.align_buffers(true).build();
+    Ok(data
+        .map(|data| (Field::new(name, data_type, false), data))
+        .map_err(|error| error.to_string()))
+}
+
+/// Why an array is no column.
+pub(super) enum Unlike {
+    Dimensions(usize),
+    Element,
+}
+
+/// The elements of an array of numbers with one dimension, over NumPy's memory where they lie in one piece.
+pub(super) fn primitive(
+    py: Python<'_>,
+    array: &array::Array<'_>,
+) -> PyResult<Result<(DataType, Buffer), Unlike>> {
+    if array.descriptor.shape().len() != 1 {
+        return Ok(Err(Unlike::Dimensions(array.descriptor.shape().len())));
+    }
+    let Some(dtype) = array.descriptor.element().dtype() else { return Ok(Err(Unlike::Element)) };
     let data_type = match (dtype.kind(), dtype.item_size()) {
         (Kind::Int, 1) => DataType::Int8,
         (Kind::Int, 2) => DataType::Int16,
@@ -446,10 +471,10 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         (Kind::Float, 4) => DataType::Float32,
         (Kind::Float, 8) => DataType::Float64,
         (Kind::Bool, _) => DataType::Boolean,
-        _ => return no(),
+        _ => return Ok(Err(Unlike::Element)),
     };
     if dtype.byte_order() == ByteOrder::Big {
-        return no();
+        return Ok(Err(Unlike::Element));
     }
     let whole = match array.bytes() {
         Some(bytes) if !bytes.is_empty() => {
@@ -461,7 +486,7 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         }
         _ => {
             let mut bytes = MutableBuffer::from_len_zeroed(array.descriptor.byte_len());
-            array.copy_to(object.py(), &mut bytes)?;
+            array.copy_to(py, &mut bytes)?;
             bytes.into()
         }
     };
@@ -469,11 +494,7 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         DataType::Boolean => whole.iter().map(|&byte| byte != 0).collect(),
         _ => whole,
     };
-    let data = ArrayData::builder(data_type.clone()).len(len as usize).add_buffer(buffer);
-    let data = data.align_buffers(true).build();
-    Ok(data
-        .map(|data| (Field::new(name, data_type, false), data))
-        .map_err(|error| error.to_string()))
+    Ok(Ok((data_type, buffer)))
 }
 
 /// Whether a table was made of records.
