@@ -45,7 +45,7 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
     {
         return Ok(Look::Other);
     }
-    let mut records = Records::new();
+    let mut records = Records::with_capacity(list.len());
     // Those of the columns, which are mostly the same objects in each record.
     let mut keys = Vec::new();
     for (row, item) in list.iter().enumerate() {
@@ -393,7 +393,7 @@ fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     let Ok(items) = column.cast::<PyList>() else {
         return Ok(Err(format!("column {name:?} is of type {}", type_name(column))));
     };
-    let mut records = Records::new();
+    let mut records = Records::with_capacity(items.len());
     for item in items.iter() {
         records.begin();
         let taken = match records.place(name) {
