@@ -11,6 +11,7 @@ mod pandas;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod send;
+pub(crate) mod shape;
 pub(crate) mod stream;
 pub(crate) mod take;
 
@@ -56,13 +57,7 @@ pub(crate) fn open(
         return Err(other_version(py, header));
     }
     let schema = frame.schema().map_err(|e| error::raise(py, e))?;
-    if let Some(schema) = schema.as_ref().filter(|schema| schema.kind() != schema::KIND) {
-        let what =
-            format!("the schema {:?}, number {}, is not of tables", schema.name(), schema.id());
-        let class = intern!(py, "DecodeError");
-        let hint = "the frame is damaged or was sent by a faulty program: send it again";
-        return Err(error::undecodable(py, class, &what, "$.schema_id", "arrow", hint));
-    }
+    schema.as_ref().map_or(Ok(()), |schema| schema::check_kind(py, schema))?;
     let read = py.detach(|| {
         let memory = match taking.copy {
             false => Memory::Frame(Arc::clone(&frame)),
@@ -228,6 +223,20 @@ fn told(schema: &arrow_schema::Schema) -> String {
     schema.fields().iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+fn metadata<'py>(py: Python<'py>, schema: &arrow_schema::Schema) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    for (key, value) in schema.metadata().iter() {
+        told.set_item(key, value)?;
+    }
+    Ok(told)
+}
+
+/// The body of a frame.
+fn opened(frame: &slipring::Frame) -> Result<Body<'_>, DecodeError> {
+    let header = frame.header();
+    Body::open(header.format, header.flags, header.type_code, frame)
+}
+
 /// A stream of Arrow's, as a capsule.
 fn stream_capsule<'py>(
     py: Python<'py>,
@@ -302,11 +311,7 @@ impl Table {
     #[doc = doc!(Table.metadata)]
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let told = PyDict::new(py);
-        for (key, value) in self.table.schema.metadata().iter() {
-            told.set_item(key, value)?;
-        }
-        Ok(told)
+        self::metadata(py, &self.table.schema)
     }
 
     fn column(&self, name: &Bound<'_, PyAny>) -> PyResult<Column> {

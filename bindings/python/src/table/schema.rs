@@ -36,8 +36,19 @@ pub(crate) fn version(given: &Bound<'_, PyAny>, name: &'static str) -> PyResult<
     }
 }
 
+/// A frame's header may name any schema of the segment.
+pub(super) fn check_kind(py: Python<'_>, schema: &Schema) -> PyResult<()> {
+    if schema.kind() == KIND {
+        return Ok(());
+    }
+    let what = format!("the schema {:?}, number {}, is not of tables", schema.name(), schema.id());
+    let class = intern!(py, "DecodeError");
+    let hint = "the frame is damaged or was sent by a faulty program: send it again";
+    Err(error::undecodable(py, class, &what, "$.schema_id", "arrow", hint))
+}
+
 /// The fields of a schema that the segment has.
-fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
+pub(super) fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
     let parsed = schema.made(Parsed::of).map_err(|e| error::decode(py, &e, "arrow"))?;
     Ok(SchemaRef::clone(parsed.schema()))
 }
