@@ -5,6 +5,7 @@
 mod capsule;
 mod column;
 mod give;
+mod given;
 mod moments;
 mod objects;
 mod pandas;

@@ -228,7 +228,7 @@ fn fill_map(
 }
 
 /// A dataclass's fields.
-fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
+pub(super) fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
     let py = object.py();
     let module = py.import(intern!(py, "slipring._arrow")).ok()?;
     module.call_method1(intern!(py, "fields"), (object,)).ok()?.cast_into().ok()
@@ -254,6 +254,23 @@ fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
         Exact::Other => return other(object),
         _ => return None,
     })
+}
+
+/// Whether an object was an element by itself.
+pub(super) enum Exactly {
+    Scalar,
+    Other,
+}
+
+/// Gives the element that an object is, if it is of one of the types that columns have and of none derived from them.
+#[inline]
+pub(super) fn exactly(object: &Bound<'_, PyAny>, give: impl FnOnce(Scalar<'_>)) -> Exactly {
+    let known = object.as_borrowed();
+    match quick(&known).or_else(|| scalar(object)) {
+        Some(scalar) => give(scalar),
+        None => return Exactly::Other,
+    }
+    Exactly::Scalar
 }
 
 /// The same of types of the standard library.
@@ -316,6 +333,21 @@ pub(crate) fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
     let first = object.cast::<PyList>().ok().and_then(|list| list.get_item(0).ok());
     Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_dataclasses(object)?)
+}
+
+/// A list of records, dataclasses as dicts; `None` for what is none.
+pub(super) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+    let Ok(list) = object.cast::<PyList>() else { return Ok(None) };
+    let Ok(first) = list.get_item(0) else { return Ok(None) };
+    if first.is_instance_of::<PyDict>() {
+        return Ok(Some(list.clone()));
+    }
+    if !are_dataclasses(object)? {
+        return Ok(None);
+    }
+    let module = object.py().import(intern!(object.py(), "slipring._arrow"))?;
+    let records = module.call_method1(intern!(object.py(), "records"), (list,))?;
+    Ok(records.cast_into().ok())
 }
 
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
