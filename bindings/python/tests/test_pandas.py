@@ -265,7 +265,7 @@ def test_frames_that_look_alike_are_told_apart(both):
 
 @pytest.mark.parametrize(
     "index",
-    ['"start": 0, "stop": 3, "step": 0', '"start": 0, "stop": 999999999999999999, "step": 1', '"start": 9, "stop": 0, "step": 1', '"start": 0, "stop": 3, "step": 1'],
+    ['"start": 0, "stop": 3, "step": 0', '"start": 0, "stop": 3, "step": -0', '"start": 0, "stop": 999999999999999999, "step": 1', '"start": 9, "stop": 0, "step": 1', '"start": 0, "stop": 3, "step": 1'],
 )
 def test_metadata_that_lies_makes_the_frame_that_pyarrow_makes(both, index):
     """P9: metadata is a peer's to write."""

@@ -167,9 +167,10 @@ def _key(metadata: str | None, kinds: tuple[str, ...], rows: int) -> tuple[Any, 
     if found is None:
         return None
     name, start, stop, step, rest = found.groups()
-    if step == "0":
+    if not int(step):
         return None
-    index = pandas.RangeIndex(int(start), int(stop), int(step), name=None if name == "null" else json.loads(name))
+    span = range(int(start), int(stop), int(step))
+    index = pandas.RangeIndex(span, name=None if name == "null" else json.loads(name))
     return ((name, rest, kinds), index) if len(index) == rows else None
 
 

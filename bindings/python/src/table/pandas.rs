@@ -92,7 +92,7 @@ fn column(part: &Bound<'_, PyAny>, field: &Field) -> PyResult<Option<ArrayData>>
     }
     let data_type = field.data_type();
     let nulls = part.py().detach(|| missing(data_type, &buffer));
-    Ok(Some(built(data_type, len, nulls, buffer, vec![])))
+    Ok(built(data_type, len, nulls, buffer, vec![]))
 }
 
 fn built(
@@ -101,11 +101,10 @@ fn built(
     nulls: Option<NullBuffer>,
     buffer: Buffer,
     children: Vec<ArrayData>,
-) -> ArrayData {
+) -> Option<ArrayData> {
     let data = ArrayData::builder(data_type.clone()).len(len).nulls(nulls).add_buffer(buffer);
-    // NumPy gives the buffer in the length of its elements.
-    let data = data.child_data(children).align_buffers(true).build();
-    data.unwrap_or_else(|error| unreachable!("{error}"))
+    // Only what somebody changes meanwhile is refused here.
+    data.child_data(children).align_buffers(true).build().ok()
 }
 
 /// What stands for no value in pandas is null: NaN, and `NaT`.
@@ -127,6 +126,27 @@ fn missing(data_type: &DataType, buffer: &Buffer) -> Option<NullBuffer> {
     }
 }
 
+/// A code below 0 stands for no value. Answers also the greatest code; `None` of what are no codes.
+fn without_value(data_type: &DataType, codes: &Buffer) -> Option<(Option<NullBuffer>, i64)> {
+    macro_rules! look {
+        ($kind:ty) => {{
+            let (codes, _) = codes.as_chunks::<{ size_of::<$kind>() }>();
+            let codes = codes.iter().map(|&code| <$kind>::from_ne_bytes(code));
+            let span = |(least, most): ($kind, $kind), code| (least.min(code), most.max(code));
+            let (least, most) = codes.clone().fold((0, -1), span);
+            let valid = || codes.map(|code| code >= 0).collect::<BooleanBuffer>();
+            ((least < 0).then(|| valid().into()), i64::from(most))
+        }};
+    }
+    Some(match data_type {
+        DataType::Int8 => look!(i8),
+        DataType::Int16 => look!(i16),
+        DataType::Int32 => look!(i32),
+        DataType::Int64 => look!(i64),
+        _ => return None,
+    })
+}
+
 /// Codes of a categorical, and the array of its categories.
 fn categories(
     codes: &Bound<'_, PyAny>,
@@ -143,23 +163,11 @@ fn categories(
     }
     let width = found.primitive_width().unwrap_or(1);
     let len = buffer.len() / width;
-    // A code below 0 stands for no value; the last byte has the sign. A code that is no category's is nobody's.
-    let (nulls, within) = py.detach(|| {
-        let code = |bytes: &[u8]| match *bytes {
-            [a] => i64::from(a as i8),
-            [a, b] => i64::from(i16::from_ne_bytes([a, b])),
-            [a, b, c, d] => i64::from(i32::from_ne_bytes([a, b, c, d])),
-            _ => i64::MAX,
-        };
-        let codes = buffer.chunks_exact(width).map(code);
-        let (least, most) = codes.clone().fold((0, -1), |(l, m), c| (c.min(l), c.max(m)));
-        let nulls = (least < 0).then(|| codes.map(|c| c >= 0).collect::<BooleanBuffer>().into());
-        (nulls, most < dictionary.len() as i64)
-    });
-    if !within {
+    let Some((nulls, most)) = py.detach(|| without_value(&found, &buffer)) else { return Ok(None) };
+    if most >= dictionary.len() as i64 {
         return Ok(None);
     }
-    Ok(Some(built(field.data_type(), len, nulls, buffer, vec![dictionary])))
+    Ok(built(field.data_type(), len, nulls, buffer, vec![dictionary]))
 }
 
 /// A table as a data frame, if its kind is known; else what it is to be known by.
