@@ -123,6 +123,15 @@ def test_numbers_of_two_kinds_under_one_key(sent):
     assert sent(kind, rows) == pa.Table.from_pylist(rows, schema=kind).to_pylist()
 
 
+def test_keys_in_any_order_and_of_any_make(sent):
+    """R2.4: keys are told by their text, wherever they stand and whichever object they are."""
+    kind = pa.schema([(f"k{i}", pa.float32()) for i in range(4)])
+    rows = [{"k0": 1, "k1": 2, "k2": 3, "k3": 4}, {"k3": 1, "k0": 2}, {"k1": 5}, {}, {"k0": None, "k1": 1.5, "k3": 2}, {"k2": 1}]
+    made = [{"".join(key): value for key, value in row.items()} for row in rows]
+    for given in (rows, made, made[::-1], [{Text(key): value for key, value in row.items()} for row in rows]):
+        assert sent(kind, given) == pa.Table.from_pylist(given, schema=kind).to_pylist()
+
+
 def test_values_of_other_classes_go_as_what_they_are(sent):
     kind = pa.schema([("n", pa.int8()), ("f", pa.float32()), ("t", pa.string()), ("p", pa.struct({"x": pa.float64(), "y": pa.int64()})), ("l", pa.list_(pa.int16())), ("u", pa.binary(16))])
     some = uuid.UUID(int=7)

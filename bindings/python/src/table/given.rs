@@ -11,9 +11,10 @@ use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::{ffi, intern};
 use slipring_codec::evolution::{Constant, default_of};
 use slipring_codec::format::arrow::Rows;
 use slipring_codec::infer::Scalar;
@@ -155,8 +156,8 @@ impl<'f, 'py> Columns<'f, 'py> {
                 None => return Err(odd(record, "a dict", Why::Type)),
             },
         };
-        let mut found = 0;
-        for column in &mut self.columns {
+        let mut found = with_critical_section(dict, || self.push_ahead(dict))?;
+        for column in &mut self.columns[found..] {
             let pushed = match dict.get_item(&column.name) {
                 Ok(Some(value)) => {
                     found += 1;
@@ -178,6 +179,39 @@ impl<'f, 'py> Columns<'f, 'py> {
         let name = unknown.str().map_or_else(|_| type_name(&unknown), |name| name.to_string());
         let none = Misplaced { path: String::new(), was: None, wants: None, why: Why::Unknown };
         Err(none.under(&name))
+    }
+
+    /// Pushes the values of the first columns, as long as the keys are those in that order, which costs no look-up; answers how many.
+    fn push_ahead(&mut self, dict: &Bound<'py, PyDict>) -> Result<usize, Misplaced> {
+        let (mut ahead, mut at) = (0, 0);
+        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
+        while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+            let py = dict.py();
+            // SAFETY: what the call gives is alive until code of others runs.
+            let (key, value) =
+                unsafe { (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)) };
+            let Some(column) = self.columns.get_mut(ahead) else { break };
+            if !key.is(&column.name) {
+                // The same text may be another object, which is then mostly that of the next records, too.
+                match key.cast_exact::<PyString>() {
+                    Ok(text) if text.to_str().is_ok_and(|text| text == column.field.name()) => {
+                        column.name = text.to_owned();
+                    }
+                    _ => break,
+                }
+            }
+            match records::quick(&value).and_then(|scalar| column.push_quick(scalar)) {
+                Some(()) => {}
+                // Such code may run from here on.
+                None => {
+                    let pushed = column.push(&value.to_owned());
+                    pushed.map_err(|misplaced| misplaced.under(column.field.name()))?;
+                }
+            }
+            ahead += 1;
+        }
+        Ok(ahead)
     }
 
     fn nothing(&mut self) {
@@ -203,6 +237,14 @@ impl<'f, 'py> Column<'f, 'py> {
         };
         let (name, default) = (PyString::new(py, field.name()), default_of(field));
         Self { field, name, default, len: 0, validity: None, values }
+    }
+
+    /// Pushes what is frequent, if it fits.
+    #[inline]
+    fn push_quick(&mut self, scalar: Scalar<'_>) -> Option<()> {
+        put(&mut self.values, self.field.data_type(), scalar).ok()?;
+        self.count();
+        Some(())
     }
 
     fn push(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Misplaced> {
@@ -383,6 +425,7 @@ fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 }
 
 /// Puts an element behind the others.
+#[inline]
 fn put(values: &mut Values<'_, '_>, wants: &DataType, scalar: Scalar<'_>) -> Result<(), Why> {
     use DataType::{Binary, LargeBinary, LargeUtf8, Utf8};
     match (values, wants, scalar) {
@@ -424,12 +467,12 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
     macro_rules! int {
         ($kind:ty) => {
             match scalar {
-                Scalar::Int(int) => {
-                    out.extend(<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes())
-                }
-                Scalar::Unsigned(int) => {
-                    out.extend(<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes())
-                }
+                Scalar::Int(int) => out.extend_from_slice(
+                    &<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes(),
+                ),
+                Scalar::Unsigned(int) => out.extend_from_slice(
+                    &<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes(),
+                ),
                 _ => return Err(Why::Type),
             }
         };
@@ -443,14 +486,16 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
         UInt16 => int!(u16),
         UInt32 => int!(u32),
         UInt64 => int!(u64),
-        Float64 => out.extend(float(scalar, 53)?.to_le_bytes()),
+        Float64 => out.extend_from_slice(&float(scalar, 53)?.to_le_bytes()),
         Float32 => {
             let wide = float(scalar, 24)?;
-            out.extend(held(wide, wide as f32, f32::is_finite)?.to_le_bytes());
+            out.extend_from_slice(&held(wide, wide as f32, f32::is_finite)?.to_le_bytes());
         }
         Float16 => {
             let wide = float(scalar, 11)?;
-            out.extend(held(wide, Half::from_f64(wide), Half::is_finite)?.to_le_bytes());
+            out.extend_from_slice(
+                &held(wide, Half::from_f64(wide), Half::is_finite)?.to_le_bytes(),
+            );
         }
         Decimal32(..) | Decimal64(..) | Decimal128(..) => {
             let digits = decimal(wants, scalar)?;
@@ -461,9 +506,11 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
             let count = count(wants, scalar)?;
             match wants.primitive_width() {
                 Some(4) => {
-                    out.extend(i32::try_from(count).map_err(|_| Why::Range)?.to_le_bytes());
+                    out.extend_from_slice(
+                        &i32::try_from(count).map_err(|_| Why::Range)?.to_le_bytes(),
+                    );
                 }
-                _ => out.extend(count.to_le_bytes()),
+                _ => out.extend_from_slice(&count.to_le_bytes()),
             }
         }
     }

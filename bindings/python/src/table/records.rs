@@ -307,7 +307,7 @@ fn decimal(text: &str) -> Option<Scalar<'static>> {
 
 /// The same of the most frequent ones, without a call of Python's.
 #[inline(always)]
-fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
+pub(super) fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
     Some(match Exact::of(*object) {
         // SAFETY: ASCII.
         Exact::Str => unsafe { Scalar::Text(str::from_utf8_unchecked(compact_ascii(object)?)) },
