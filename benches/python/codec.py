@@ -295,6 +295,12 @@ def table_cases():
         "slipring": lambda: (tx.send(rows), pa.table(rx.recv(0)))[1],
         "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist(rows),
     }
+    fields = pa.schema({"id": pa.int64(), "name": pa.string(), "price": pa.float32(), "ok": pa.bool_()})
+    announced = ring.announce("records", fields, version=1)
+    yield "table/10k-dicts/to-arrow-under-schema", {
+        "slipring": lambda: (tx.send(rows, schema=announced), pa.table(rx.recv(0)))[1],
+        "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist(rows, schema=fields),
+    }
     rich = [{"id": uuid.UUID(int=i), "at": datetime.datetime(2026, 1, 1) + i * datetime.timedelta(seconds=61), "price": decimal.Decimal(i).scaleb(-2), "tags": ["a", "b"], "place": {"x": i / 3, "y": i / 7}} for i in range(10_000)]
     yield "table/10k-rich-dicts/to-arrow", {
         "slipring": lambda: (tx.send(rich), pa.table(rx.recv(0)))[1],
