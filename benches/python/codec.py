@@ -295,6 +295,12 @@ def table_cases():
         "slipring": lambda: (tx.send(rows), pa.table(rx.recv(0)))[1],
         "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist(rows),
     }
+    fields = pa.schema({"id": pa.int64(), "name": pa.string(), "price": pa.float32(), "ok": pa.bool_()})
+    announced = ring.announce("records", fields, version=1)
+    yield "table/10k-dicts/to-arrow-under-schema", {
+        "slipring": lambda: (tx.send(rows, schema=announced), pa.table(rx.recv(0)))[1],
+        "pyarrow.Table.from_pylist": lambda: pa.Table.from_pylist(rows, schema=fields),
+    }
     rich = [{"id": uuid.UUID(int=i), "at": datetime.datetime(2026, 1, 1) + i * datetime.timedelta(seconds=61), "price": decimal.Decimal(i).scaleb(-2), "tags": ["a", "b"], "place": {"x": i / 3, "y": i / 7}} for i in range(10_000)]
     yield "table/10k-rich-dicts/to-arrow", {
         "slipring": lambda: (tx.send(rich), pa.table(rx.recv(0)))[1],
@@ -304,6 +310,45 @@ def table_cases():
     yield "table/10k-dicts/there-and-back", {
         "slipring": lambda: records(None),
         "slipring, as a value": lambda: records("value"),
+    }
+
+
+def fresh_reads():
+    """What taking a table of numbers that nobody has read costs: seconds of one call, and what is done before it."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return {}
+    types = ["i8", "f8", "i4", "f8", "i8"]
+    made = {n: pa.table({f"c{i}": np.arange(n, dtype=kind) for i, kind in enumerate(types)}) for n in (1000, 1_000_000)}
+    other = np.ones(8 << 20)
+    rings = {n: slipring.create(anonymous=True, capacity="512 MiB" if n > 1000 else "64 MiB") for n in made}
+    ends = {n: (ring.producer(), ring.consumer()) for n, ring in rings.items()}
+
+    def read(rows, ahead=0, write=False):
+        def call():
+            nonlocal other
+            tx, rx = ends[rows]
+            for _ in range(ahead + 1):
+                tx.send(made[rows])
+            for _ in range(ahead):
+                rx.recv(0).value
+            if write:
+                other += 1
+            frame = rx.recv(0)
+            start = time.perf_counter()
+            value = frame.value
+            spent = time.perf_counter() - start
+            assert len(value) == rows
+            return spent
+
+        return call
+
+    return {
+        "slipring": read(1_000_000),
+        "slipring, another one read just before": read(1_000_000, ahead=1),
+        "slipring, 1,000 rows": read(1000),
+        "slipring, 1,000 rows, 64 MiB of others' written before": read(1000, write=True),
     }
 
 
@@ -385,6 +430,9 @@ def main():
     for case, peers in frame_cases():
         if options.cases in case:
             rows += measure(case, peers, options)
+    case = "table/1Mx5-numbers/first-read"
+    if options.cases in case:
+        rows += measure_once(case, fresh_reads(), options)
     rows += means(rows)
     if options.more:
         rows += [json.loads(line) for line in options.more if line.strip()]
@@ -402,6 +450,16 @@ def measure(case, peers, options):
     for _ in range(options.rounds):
         for peer, call in peers.items():
             times[peer].append(clock(call, options.seconds) * 1e6)
+    print(case, {peer: round(statistics.median(all), 2) for peer, all in times.items()}, file=sys.stderr)
+    return [row(case, peer, all) for peer, all in times.items()]
+
+
+def measure_once(case, peers, options, calls=9):
+    """Of calls that time a part of themselves, as what they do can be done once only; they take turns."""
+    times = {peer: [] for peer in peers}
+    for _ in range(options.rounds * calls):
+        for peer, call in peers.items():
+            times[peer].append(call() * 1e6)
     print(case, {peer: round(statistics.median(all), 2) for peer, all in times.items()}, file=sys.stderr)
     return [row(case, peer, all) for peer, all in times.items()]
 

@@ -418,6 +418,25 @@ pub(crate) fn copied<'py>(
     received(descriptor, base.as_bytes(), base.clone().into_any())
 }
 
+/// An array of its own memory with `len` elements that `fill` writes: all of their bytes, which are zeros before. It has
+/// numbers or times.
+pub(crate) fn made<'py>(
+    py: Python<'py>,
+    element: &Element,
+    len: usize,
+    fill: impl FnOnce(&mut [u8]),
+) -> PyResult<Bound<'py, PyAny>> {
+    need_numpy(py)?;
+    let numpy = py.import(intern!(py, "numpy"))?;
+    let array = numpy.call_method1(intern!(py, "zeros"), (len, dtype_for(py, element)?))?;
+    let of: *const PyArrayObject = array.as_ptr().cast();
+    // SAFETY: it is an array that we hold.
+    let data = unsafe { (*of).fields.data.cast::<u8>() };
+    // SAFETY: as many elements of that size, in one piece; nobody else has seen the array.
+    fill(unsafe { std::slice::from_raw_parts_mut(data, len * element.item_size()) });
+    Ok(array)
+}
+
 /// A scalar of NumPy's as an array of one element.
 pub(crate) fn element<'py>(scalar: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = scalar.py();

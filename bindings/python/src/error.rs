@@ -284,6 +284,30 @@ pub(crate) fn schema(
     })
 }
 
+/// A record that is not what was announced: where, what is there, what was announced, and the reason, as in faults.
+#[cold]
+pub(crate) fn misplaced(
+    py: Python<'_>,
+    message: String,
+    (name, version): (&str, u32),
+    (path, was, wants, reason): (&str, Option<&str>, Option<&str>, &str),
+    hint: &str,
+) -> PyErr {
+    let error = schema(py, message, (name, version, version), &[], None);
+    let fill = || {
+        let e = error.value(py);
+        let fault = class(py, intern!(py, "SchemaFault"))?.call1((path, was, wants, reason))?;
+        e.setattr("faults", [fault])?;
+        e.setattr("path", path)?;
+        e.setattr("type", was)?;
+        e.setattr("hint", hint)
+    };
+    match fill() {
+        Ok(()) => error,
+        Err(raised) => raised,
+    }
+}
+
 /// Bytes that the codec read and Python can't hold.
 #[cold]
 pub(crate) fn undecodable(

@@ -558,6 +558,14 @@ impl Frame {
         decode_table(py, self.lease(py)?.0.get(), &self.taking)
     }
 
+    #[doc = doc!(Frame.schema)]
+    #[getter]
+    fn schema(&self, py: Python<'_>) -> PyResult<Option<table::shape::TableSchema>> {
+        let lease = self.lease(py)?.0;
+        lease.get().found(py)?;
+        self.is_table().then(|| table::shape::of(py, &lease.get().frame)).transpose()
+    }
+
     #[doc = doc!(Frame.__arrow_c_stream__)]
     #[getter]
     fn __arrow_c_stream__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -683,6 +691,10 @@ impl Frame {
             let text = lease.get().data(py)?;
             told.set_item(intern!(py, "kind"), kind(text))?;
             told.set_item(intern!(py, "len"), text.len())?;
+        }
+        if self.is_table() {
+            let columns = table::shape::of(py, &lease.get().frame)?;
+            told.set_item(intern!(py, "columns"), columns.columns())?;
         }
         if !found.buffers.is_empty() {
             let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();

@@ -72,6 +72,8 @@ mod _native {
     #[pymodule_export]
     use crate::ring::Ring;
     #[pymodule_export]
+    use crate::table::shape::TableSchema;
+    #[pymodule_export]
     use crate::table::stream::TableReader;
     #[pymodule_export]
     use crate::table::{Column, Table};

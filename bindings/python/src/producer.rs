@@ -10,7 +10,6 @@ use crate::table::records::{self, Look};
 use crate::table::schema::{KIND, Under};
 use crate::table::send::ALONE;
 use crate::table::stream::{Pieces, Sending};
-use crate::table::take::Incoming;
 use crate::watcher::{self, Watch, coroutine};
 use crate::{costs, counts, error, meta, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
@@ -244,9 +243,7 @@ impl Producer {
     ) -> PyResult<()> {
         let table = match table::take::shows(object)? {
             true => table::take::whole(object)?,
-            // Under a schema it is known which columns are empty.
-            false if under.is_some() && records::is_nothing(object) => Incoming::empty(),
-            false => records::asked(object)?,
+            false => under.map_or_else(|| records::asked(object), |under| under.absorb(object))?,
         };
         table::send::send(object.py(), &self.end, &table, under, meta, timeout, ALONE)
     }

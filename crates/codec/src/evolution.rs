@@ -46,6 +46,8 @@ pub use versions::{MigrationMissing, Versions};
 #[cfg(feature = "arrow")]
 pub use apply::{ApplyError, ApplyErrorKind};
 #[cfg(feature = "arrow")]
+pub use constant::{Constant, default_of};
+#[cfg(feature = "arrow")]
 pub use fault::{Between, Fault, Incompatible, Reason};
 #[cfg(feature = "arrow")]
 pub use fit::{Unfit, fit};

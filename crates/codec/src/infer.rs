@@ -204,12 +204,20 @@ pub struct Records {
     rows: usize,
     /// The column that the next key of the record has, if the records are alike.
     next: usize,
+    /// Records that are likely to come.
+    room: usize,
 }
 
 impl Records {
     /// None yet.
     pub fn new() -> Self {
         Records::default()
+    }
+
+    /// None yet, and so many to come.
+    pub fn with_capacity(records: usize) -> Self {
+        // Of more it is not known that they are alike, and what is given up is to be cheap.
+        Records { room: records.min(1 << 14), ..Records::default() }
     }
 
     /// Records so far.
@@ -319,7 +327,7 @@ impl Records {
         }
         // It goes in front of the columns that this record has not had yet: should it have one of them
         // after it, the order stays; should an earlier record have had this key after them, it would be there.
-        self.columns.insert(self.next, (key.to_owned(), Column::new()));
+        self.columns.insert(self.next, (key.to_owned(), Column::with_room(self.room)));
         Ok(self.next)
     }
 

@@ -473,7 +473,8 @@ class Table:
     def to_polars(self) -> Any:
         """A ``polars.DataFrame``, in place."""
     def to_pandas(self, **options: Any) -> Any:
-        """A ``pandas.DataFrame`` by way of pyarrow, whose options are taken; with its index, where it had one."""
+        """A ``pandas.DataFrame`` as pyarrow makes it, whose options are taken; with its index, where it had one. With ``split_blocks=True``
+        columns of numbers without nulls lie in the frame and are read-only."""
     def __getitem__(self, name: str | int) -> Column: ...
     def __iter__(self) -> Iterator[Table]: ...
     def __len__(self) -> int:
@@ -525,6 +526,27 @@ class TableReader:
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
     def __arrow_c_schema__(self) -> Any: ...
 
+@final
+class TableSchema:
+    """The columns of a table, without the table. Libraries take it by Arrow's capsules: ``pyarrow.schema(frame.schema)``."""
+
+    @property
+    def columns(self) -> builtins.list[tuple[str, str, bool]]:
+        """Name and type of each column, and whether it may be null."""
+    @property
+    def names(self) -> builtins.list[str]: ...
+    @property
+    def name(self) -> str | None:
+        """The name that it was announced by; ``None`` of a table that was sent under no schema."""
+    @property
+    def version(self) -> int | None:
+        """The version of that name."""
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Its own, without that of its columns."""
+    def __arrow_c_schema__(self) -> Any: ...
+    def __len__(self) -> int: ...
+
 class Frame:
     """A frame that was received, in place. It and each of its views keep its memory; the last of
     them to go gives it back. Views are read-only.
@@ -542,6 +564,10 @@ class Frame:
     def table(self) -> Table:
         """The table of a frame of format ``arrow``, also where its value is a list of records or a column."""
     @property
+    def schema(self) -> TableSchema | None:
+        """The schema of a frame of format ``arrow`` as it was written, whatever is expected; nothing else of the frame is read.
+        ``None`` for other formats."""
+    @property
     def __arrow_c_stream__(self) -> Callable[..., Any]:
         """Of a frame of format ``arrow``, so that libraries take the frame for its table."""
     @property
@@ -556,8 +582,8 @@ class Frame:
     def meta(self) -> dict[str, Any] | None: ...
     def describe(self) -> dict[str, Any]:
         """What the frame holds, without decoding it: ``format``; of an array ``dtype``, ``shape`` and
-        ``order``; of a value its ``kind``, ``len``, CBOR ``tags`` and the first ``keys`` of a map; the lengths of
-        out-of-line ``buffers``."""
+        ``order``; of a value its ``kind``, ``len``, CBOR ``tags`` and the first ``keys`` of a map; of a table its
+        ``columns`` as they were written: name, type and whether they may be null; the lengths of out-of-line ``buffers``."""
     @property
     def sequence(self) -> int:
         """The frame's number, counted per producer from 0."""

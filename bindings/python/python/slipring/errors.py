@@ -251,13 +251,17 @@ class SchemaFault(NamedTuple):
 
 class SchemaError(Error, ValueError):
     """What was ``written`` as one version of ``name`` can't be read as the ``wanted`` one. ``faults`` says why, column by column;
-    ``migration`` from which version to which one a migration would help, if one would."""
+    ``migration`` from which version to which one a migration would help, if one would. Of records that are sent under a schema and do not
+    fit, ``path`` says which value (``$[3].price``), ``type`` what it is, and ``hint`` what to do."""
 
     name: str
     written: int
     wanted: int
     faults: list[SchemaFault]
     migration: tuple[int, int] | None
+    path: str | None = None
+    type: str | None = None
+    hint: str | None = None
 
 
 class UntrustedPickle(DecodeError):

@@ -67,24 +67,60 @@ impl Column {
 
     /// The NumPy element of its numbers and times, where they lie as NumPy has them.
     fn element(&self) -> Option<Element> {
+        element(self.field().data_type())
+    }
+
+    /// Its numbers, times, bools, or the indices of its dictionary, as pandas has them: in place, or with NaN, `NaT` and -1
+    /// for nulls; `None` where there is no such array.
+    pub(super) fn numbers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         use DataType::*;
-        let named = match self.field().data_type() {
-            Int8 => "|i1",
-            Int16 => "<i2",
-            Int32 => "<i4",
-            Int64 => "<i8",
-            UInt8 => "|u1",
-            UInt16 => "<u2",
-            UInt32 => "<u4",
-            UInt64 => "<u8",
-            Float16 => "<f2",
-            Float32 => "<f4",
-            Float64 => "<f8",
-            Timestamp(unit, _) => return Some(time(*unit, true)),
-            Duration(unit) => return Some(time(*unit, false)),
-            _ => return None,
+        let chunks: Vec<_> = self.chunks().collect();
+        let [chunk] = chunks[..] else { return Ok(None) };
+        let data_type = match self.field().data_type() {
+            Dictionary(index, _) => index,
+            other => other,
         };
-        named.parse::<Dtype>().ok().map(Element::from)
+        let Some(start) = chunk.buffers.first().map(|buffer| buffer.start) else { return Ok(None) };
+        if let Boolean = data_type {
+            let Some(bits) = self.memory.get(&(start..start + chunk.len.div_ceil(8))) else {
+                return Ok(None);
+            };
+            let bit = |at: usize| bits[at / 8] >> (at % 8) & 1;
+            let Ok(dtype) = "|b1".parse::<Dtype>() else { return Ok(None) };
+            let fill = |out: &mut [u8]| (0..).zip(out).for_each(|(at, out)| *out = bit(at));
+            let made = (chunk.null_count == 0)
+                .then(|| array::made(py, &Element::from(dtype), chunk.len, fill));
+            return made.transpose();
+        }
+        let Some(element) = element(data_type) else { return Ok(None) };
+        if chunk.null_count == 0 {
+            return self.array_of(py, chunk, &element).map(Some);
+        }
+        let null: &[u8] = match (self.field().data_type(), data_type) {
+            (Dictionary(..), Int8 | Int16 | Int32 | Int64) => &[0xFF; 8],
+            (_, Float16) => &0x7E00u16.to_le_bytes(),
+            (_, Float32) => &f32::NAN.to_le_bytes(),
+            (_, Float64) => &f64::NAN.to_le_bytes(),
+            (_, Timestamp(..) | Duration(_)) => &i64::MIN.to_le_bytes(),
+            _ => return Ok(None),
+        };
+        let width = element.item_size();
+        let (Some(data), Some(valid)) = (
+            self.memory.get(&(start..start + chunk.len * width)),
+            chunk.validity.as_ref().and_then(|bits| self.memory.get(bits)),
+        ) else {
+            return Ok(None);
+        };
+        let fill = |out: &mut [u8]| {
+            out.copy_from_slice(data);
+            for (at, out) in out.chunks_exact_mut(width).enumerate() {
+                // What is checked of a bitmap is its length; a peer may change its bits.
+                if valid.get(at / 8).is_some_and(|bits| bits >> (at % 8) & 1 == 0) {
+                    out.copy_from_slice(&null[..width]);
+                }
+            }
+        };
+        array::made(py, &element, chunk.len, fill).map(Some)
     }
 
     /// Why its elements have no array in place: its type, or nulls.
@@ -115,6 +151,28 @@ impl Column {
         let owner = Bound::new(py, Owner { memory: self.memory.clone() })?;
         array::received(&descriptor, data, owner.into_any())
     }
+}
+
+/// The NumPy element of numbers and times.
+fn element(data_type: &DataType) -> Option<Element> {
+    use DataType::*;
+    let named = match data_type {
+        Int8 => "|i1",
+        Int16 => "<i2",
+        Int32 => "<i4",
+        Int64 => "<i8",
+        UInt8 => "|u1",
+        UInt16 => "<u2",
+        UInt32 => "<u4",
+        UInt64 => "<u8",
+        Float16 => "<f2",
+        Float32 => "<f4",
+        Float64 => "<f8",
+        Timestamp(unit, _) => return Some(time(*unit, true)),
+        Duration(unit) => return Some(time(*unit, false)),
+        _ => return None,
+    };
+    named.parse::<Dtype>().ok().map(Element::from)
 }
 
 fn time(unit: TimeUnit, since_1970: bool) -> Element {

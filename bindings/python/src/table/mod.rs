@@ -5,11 +5,14 @@
 mod capsule;
 mod column;
 mod give;
+mod given;
 mod moments;
 mod objects;
+mod pandas;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod send;
+pub(crate) mod shape;
 pub(crate) mod stream;
 pub(crate) mod take;
 
@@ -20,12 +23,14 @@ use crate::error;
 use crate::frame::{Taking, other_version};
 use arrow_buffer::{Buffer, MutableBuffer};
 use give::Received;
+use pandas::Made;
 use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks, Parsed};
+use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
+use std::cell::RefCell;
 use std::sync::Arc;
 use take::Incoming;
 
@@ -34,6 +39,11 @@ use take::Incoming;
 pub(crate) struct Table {
     memory: Memory,
     table: Arc<arrow::Table>,
+}
+
+thread_local! {
+    /// The schema that this thread has read last: mostly that of the next frame, which costs no more than a comparison then.
+    static RECENT: RefCell<Recent> = RefCell::default();
 }
 
 /// The table of a frame, over the segment or over a copy, which no peer can change while it is checked.
@@ -48,13 +58,7 @@ pub(crate) fn open(
         return Err(other_version(py, header));
     }
     let schema = frame.schema().map_err(|e| error::raise(py, e))?;
-    if let Some(schema) = schema.as_ref().filter(|schema| schema.kind() != schema::KIND) {
-        let what =
-            format!("the schema {:?}, number {}, is not of tables", schema.name(), schema.id());
-        let class = intern!(py, "DecodeError");
-        let hint = "the frame is damaged or was sent by a faulty program: send it again";
-        return Err(error::undecodable(py, class, &what, "$.schema_id", "arrow", hint));
-    }
+    schema.as_ref().map_or(Ok(()), |schema| schema::check_kind(py, schema))?;
     let read = py.detach(|| {
         let memory = match taking.copy {
             false => Memory::Frame(Arc::clone(&frame)),
@@ -65,7 +69,9 @@ pub(crate) fn open(
             unreachable!("the frame header says that it is a table")
         };
         let table = match &schema {
-            None => arrow::read(&headed, None, taking.checks)?,
+            None => RECENT.with_borrow_mut(|recent| {
+                arrow::read_recalling(&headed, None, taking.checks, recent)
+            })?,
             Some(schema) => arrow::read_as(&headed, &*schema.made(Parsed::of)?, taking.checks)?,
         };
         Ok((memory.clone(), Arc::new(table)))
@@ -218,6 +224,20 @@ fn told(schema: &arrow_schema::Schema) -> String {
     schema.fields().iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+fn metadata<'py>(py: Python<'py>, schema: &arrow_schema::Schema) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    for (key, value) in schema.metadata().iter() {
+        told.set_item(key, value)?;
+    }
+    Ok(told)
+}
+
+/// The body of a frame.
+fn opened(frame: &slipring::Frame) -> Result<Body<'_>, DecodeError> {
+    let header = frame.header();
+    Body::open(header.format, header.flags, header.type_code, frame)
+}
+
 /// A stream of Arrow's, as a capsule.
 fn stream_capsule<'py>(
     py: Python<'py>,
@@ -292,11 +312,7 @@ impl Table {
     #[doc = doc!(Table.metadata)]
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let told = PyDict::new(py);
-        for (key, value) in self.table.schema.metadata().iter() {
-            told.set_item(key, value)?;
-        }
-        Ok(told)
+        self::metadata(py, &self.table.schema)
     }
 
     fn column(&self, name: &Bound<'_, PyAny>) -> PyResult<Column> {
@@ -386,7 +402,17 @@ impl Table {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         package(slf.py(), "pandas", "to_pandas")?;
-        Self::to_pyarrow(slf)?.call_method(intern!(slf.py(), "to_pandas"), (), options)
+        let known = match pandas::made(slf, options)? {
+            Made::Frame(frame) => return Ok(frame),
+            Made::Unknown(known) => Some(known),
+            Made::Other => None,
+        };
+        let table = Self::to_pyarrow(slf)?;
+        let frame = table.call_method(intern!(slf.py(), "to_pandas"), (), options)?;
+        if let Some(known) = known {
+            pandas::learn(slf, known, &frame)?;
+        }
+        Ok(frame)
     }
 
     #[doc = doc!(Table.to_numpy)]

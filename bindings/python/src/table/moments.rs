@@ -4,8 +4,8 @@ use arrow_schema::TimeUnit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfo,
-    PyTzInfoAccess,
+    IntoPyDict, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess,
+    PyTzInfo, PyTzInfoAccess,
 };
 use slipring_codec::infer::Scalar;
 
@@ -66,6 +66,21 @@ fn east(zone: &Bound<'_, PyTzInfo>) -> Option<i16> {
     let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
     let whole = seconds % 60 == 0 && delta.get_microseconds() == 0;
     i16::try_from(seconds / 60).ok().filter(|_| whole)
+}
+
+/// A point in time as one in UTC, whatever tells its zone; a time without one as the first of two that are told alike.
+pub(super) fn plain<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let zone = match (object.cast_exact::<PyDateTime>(), object.cast_exact::<PyTime>()) {
+        (Ok(moment), _) => moment.get_tzinfo(),
+        (_, Ok(time)) if time.get_tzinfo().is_none() => None,
+        _ => return None,
+    };
+    if zone.is_none() {
+        let options = [("fold", 0)].into_py_dict(object.py()).ok()?;
+        return object.call_method(intern!(object.py(), "replace"), (), Some(&options)).ok();
+    }
+    let utc = PyTzInfo::utc(object.py()).ok()?;
+    object.call_method1(intern!(object.py(), "astimezone"), (&*utc,)).ok()
 }
 
 /// What comes back as the same: of the types themselves, and with nothing that columns have no place for.

@@ -45,7 +45,7 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
     {
         return Ok(Look::Other);
     }
-    let mut records = Records::new();
+    let mut records = Records::with_capacity(list.len());
     // Those of the columns, which are mostly the same objects in each record.
     let mut keys = Vec::new();
     for (row, item) in list.iter().enumerate() {
@@ -228,7 +228,7 @@ fn fill_map(
 }
 
 /// A dataclass's fields.
-fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
+pub(super) fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
     let py = object.py();
     let module = py.import(intern!(py, "slipring._arrow")).ok()?;
     module.call_method1(intern!(py, "fields"), (object,)).ok()?.cast_into().ok()
@@ -254,6 +254,23 @@ fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
         Exact::Other => return other(object),
         _ => return None,
     })
+}
+
+/// Whether an object was an element by itself.
+pub(super) enum Exactly {
+    Scalar,
+    Other,
+}
+
+/// Gives the element that an object is, if it is of one of the types that columns have and of none derived from them.
+#[inline]
+pub(super) fn exactly(object: &Bound<'_, PyAny>, give: impl FnOnce(Scalar<'_>)) -> Exactly {
+    let known = object.as_borrowed();
+    match quick(&known).or_else(|| scalar(object)) {
+        Some(scalar) => give(scalar),
+        None => return Exactly::Other,
+    }
+    Exactly::Scalar
 }
 
 /// The same of types of the standard library.
@@ -290,7 +307,7 @@ fn decimal(text: &str) -> Option<Scalar<'static>> {
 
 /// The same of the most frequent ones, without a call of Python's.
 #[inline(always)]
-fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
+pub(super) fn quick<'a>(object: &'a Borrowed<'_, '_, PyAny>) -> Option<Scalar<'a>> {
     Some(match Exact::of(*object) {
         // SAFETY: ASCII.
         Exact::Str => unsafe { Scalar::Text(str::from_utf8_unchecked(compact_ascii(object)?)) },
@@ -316,6 +333,21 @@ pub(crate) fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
     let first = object.cast::<PyList>().ok().and_then(|list| list.get_item(0).ok());
     Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_dataclasses(object)?)
+}
+
+/// A list of records, dataclasses as dicts; `None` for what is none.
+pub(super) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+    let Ok(list) = object.cast::<PyList>() else { return Ok(None) };
+    let Ok(first) = list.get_item(0) else { return Ok(None) };
+    if first.is_instance_of::<PyDict>() {
+        return Ok(Some(list.clone()));
+    }
+    if !are_dataclasses(object)? {
+        return Ok(None);
+    }
+    let module = object.py().import(intern!(object.py(), "slipring._arrow"))?;
+    let records = module.call_method1(intern!(object.py(), "records"), (list,))?;
+    Ok(records.cast_into().ok())
 }
 
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
@@ -393,7 +425,7 @@ fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     let Ok(items) = column.cast::<PyList>() else {
         return Ok(Err(format!("column {name:?} is of type {}", type_name(column))));
     };
-    let mut records = Records::new();
+    let mut records = Records::with_capacity(items.len());
     for item in items.iter() {
         records.begin();
         let taken = match records.place(name) {
@@ -423,16 +455,41 @@ fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     })
 }
 
-/// An array of numbers with one dimension, over NumPy's memory where it lies in one piece.
+/// An array of numbers with one dimension, as a column.
 fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> PyResult<One> {
-    let no = || Ok(Err(format!("column {name:?} is an array of {}", array.descriptor.element())));
-    let [len] = *array.descriptor.shape() else {
-        return Ok(Err(format!(
-            "column {name:?} has {} dimensions",
-            array.descriptor.shape().len()
-        )));
+    let (data_type, buffer) = match primitive(object.py(), array)? {
+        Ok(found) => found,
+        Err(Unlike::Dimensions(count)) => {
+            return Ok(Err(format!("column {name:?} has {count} dimensions")));
+        }
+        Err(Unlike::Element) => {
+            let element = array.descriptor.element();
+            return Ok(Err(format!("column {name:?} is an array of {element}")));
+        }
     };
-    let Some(dtype) = array.descriptor.element().dtype() else { return no() };
+    let len = array.descriptor.shape()[0] as usize;
+    let data = ArrayData::builder(data_type.clone()).len(len).add_buffer(buffer);
+    let data = data.align_buffers(true).build();
+    Ok(data
+        .map(|data| (Field::new(name, data_type, false), data))
+        .map_err(|error| error.to_string()))
+}
+
+/// Why an array is no column.
+pub(super) enum Unlike {
+    Dimensions(usize),
+    Element,
+}
+
+/// The elements of an array of numbers with one dimension, over NumPy's memory where they lie in one piece.
+pub(super) fn primitive(
+    py: Python<'_>,
+    array: &array::Array<'_>,
+) -> PyResult<Result<(DataType, Buffer), Unlike>> {
+    if array.descriptor.shape().len() != 1 {
+        return Ok(Err(Unlike::Dimensions(array.descriptor.shape().len())));
+    }
+    let Some(dtype) = array.descriptor.element().dtype() else { return Ok(Err(Unlike::Element)) };
     let data_type = match (dtype.kind(), dtype.item_size()) {
         (Kind::Int, 1) => DataType::Int8,
         (Kind::Int, 2) => DataType::Int16,
@@ -446,10 +503,10 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         (Kind::Float, 4) => DataType::Float32,
         (Kind::Float, 8) => DataType::Float64,
         (Kind::Bool, _) => DataType::Boolean,
-        _ => return no(),
+        _ => return Ok(Err(Unlike::Element)),
     };
     if dtype.byte_order() == ByteOrder::Big {
-        return no();
+        return Ok(Err(Unlike::Element));
     }
     let whole = match array.bytes() {
         Some(bytes) if !bytes.is_empty() => {
@@ -461,7 +518,7 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         }
         _ => {
             let mut bytes = MutableBuffer::from_len_zeroed(array.descriptor.byte_len());
-            array.copy_to(object.py(), &mut bytes)?;
+            array.copy_to(py, &mut bytes)?;
             bytes.into()
         }
     };
@@ -469,11 +526,7 @@ fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> P
         DataType::Boolean => whole.iter().map(|&byte| byte != 0).collect(),
         _ => whole,
     };
-    let data = ArrayData::builder(data_type.clone()).len(len as usize).add_buffer(buffer);
-    let data = data.align_buffers(true).build();
-    Ok(data
-        .map(|data| (Field::new(name, data_type, false), data))
-        .map_err(|error| error.to_string()))
+    Ok(Ok((data_type, buffer)))
 }
 
 /// Whether a table was made of records.

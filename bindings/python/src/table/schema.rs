@@ -3,7 +3,7 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, records, send};
+use super::{Table, given, records, send};
 use crate::{error, inspection, size};
 use arrow_buffer::MutableBuffer;
 use arrow_schema::SchemaRef;
@@ -36,8 +36,19 @@ pub(crate) fn version(given: &Bound<'_, PyAny>, name: &'static str) -> PyResult<
     }
 }
 
+/// A frame's header may name any schema of the segment.
+pub(super) fn check_kind(py: Python<'_>, schema: &Schema) -> PyResult<()> {
+    if schema.kind() == KIND {
+        return Ok(());
+    }
+    let what = format!("the schema {:?}, number {}, is not of tables", schema.name(), schema.id());
+    let class = intern!(py, "DecodeError");
+    let hint = "the frame is damaged or was sent by a faulty program: send it again";
+    Err(error::undecodable(py, class, &what, "$.schema_id", "arrow", hint))
+}
+
 /// The fields of a schema that the segment has.
-fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
+pub(super) fn parsed(py: Python<'_>, schema: &Schema) -> PyResult<SchemaRef> {
     let parsed = schema.made(Parsed::of).map_err(|e| error::decode(py, &e, "arrow"))?;
     Ok(SchemaRef::clone(parsed.schema()))
 }
@@ -171,6 +182,35 @@ impl Under {
 
     pub(crate) fn header(&self) -> Header {
         Header::default().with_schema(&self.stored)
+    }
+
+    /// What shows itself as no table, as one of this schema: records are written as its columns; of what else there is the types
+    /// are found first.
+    pub(crate) fn absorb(&self, object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
+        // Under a schema it is known which columns are empty.
+        if records::is_nothing(object) {
+            return Ok(Incoming::empty());
+        }
+        let fields = self.fields.fields();
+        let list = if given::may_be(fields) { records::listed(object)? } else { None };
+        let Some(list) = list else { return records::asked(object) };
+        let rows = given::rows(&list, fields).map_err(|found| self.misplaced(list.py(), &found))?;
+        let schema = arrow_schema::Schema::new(fields.clone());
+        Ok(Incoming { schema, batches: vec![rows], inferred: false })
+    }
+
+    #[cold]
+    fn misplaced(&self, py: Python<'_>, found: &given::Misplaced) -> PyErr {
+        let (name, version) = (self.stored.name(), u32::from(self.stored.version()));
+        let (path, hint) = (format!("${}", found.path), found.hint());
+        let told = format!(
+            "the table does not fit what was announced as {name:?}, version {version}: {}, at {path}; {hint}, or announce it \
+             as version {}",
+            found.what(),
+            version + 1
+        );
+        let fault = (&*path, found.was.as_deref(), found.wants.as_deref(), found.why.reason());
+        error::misplaced(py, told, (name, version), fault, hint)
     }
 
     /// The table with its columns as they were announced, converted where that is exact; `None`, if that is what they are.

@@ -61,10 +61,10 @@ impl Opened {
     fn of(object: &Bound<'_, PyAny>, under: Option<&Under>) -> PyResult<Self> {
         Ok(match take::shows(object)? {
             true => Self::Shown(Batches::of(object)?),
-            false if under.is_some() && records::is_nothing(object) => {
-                Self::Whole(Some(Incoming::empty()))
-            }
-            false => Self::Whole(Some(records::asked(object)?)),
+            false => Self::Whole(Some(match under {
+                Some(under) => under.absorb(object)?,
+                None => records::asked(object)?,
+            })),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Tables on their way in: whatever shows itself by Arrow's capsules, without a look at the library it is of.
 
 use super::capsule::{self, Array, Schema, Stream, Structure};
+use super::pandas;
 use crate::error;
 use crate::frame::Frame;
 use crate::value::fault::type_name;
@@ -44,6 +45,9 @@ pub(crate) fn shows(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// The table of an object that [`shows`] one. That it can't be had in this form is an `EncodeError`, with the
 /// library's own exception as its cause.
 pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
+    if let Some(frame) = pandas::shown(object)? {
+        return Ok(frame);
+    }
     let batches = || {
         let mut batches = Batches::of(object)?;
         let mut all = Vec::new();
@@ -68,6 +72,25 @@ fn refusal(object: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
     let error = error::unsendable(py, &what, "$", &kind, hint);
     error.set_cause(py, Some(cause));
     error
+}
+
+/// The array of an object that has one.
+pub(super) fn array(object: &Bound<'_, PyAny>) -> PyResult<(Field, ArrayData)> {
+    let shown = object.call_method0(intern!(object.py(), "__arrow_c_array__"))?;
+    let (field, array) = array_of(&shown)?;
+    let data = import(array, field.data_type().clone()).map_err(|error| failed(&error))?;
+    Ok((field, data))
+}
+
+/// What the two capsules of an array hold.
+fn array_of(shown: &Bound<'_, PyAny>) -> PyResult<(Field, Array)> {
+    let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = shown.extract()?;
+    // SAFETY: the interface keeps an `ArrowSchema` under this name.
+    let schema: Schema = unsafe { capsule::take(&schema, capsule::SCHEMA) }?;
+    // SAFETY: the interface keeps an `ArrowArray` under this name.
+    let array: Array = unsafe { capsule::take(&array, capsule::ARRAY) }?;
+    let field = Field::try_from(&schema).map_err(|error| failed(&error.to_string()))?;
+    Ok((field, array))
 }
 
 /// The schema that an object shows: one itself, or a table's.
@@ -116,13 +139,7 @@ impl Batches {
             let field = field.map_err(|error| failed(&error))?;
             return Self::new(field, From::Stream(stream));
         }
-        let shown = object.call_method0(intern!(py, "__arrow_c_array__"))?;
-        let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = shown.extract()?;
-        // SAFETY: the interface keeps an `ArrowSchema` under this name.
-        let schema: Schema = unsafe { capsule::take(&schema, capsule::SCHEMA) }?;
-        // SAFETY: the interface keeps an `ArrowArray` under this name.
-        let array: Array = unsafe { capsule::take(&array, capsule::ARRAY) }?;
-        let field = Field::try_from(&schema).map_err(|error| failed(&error.to_string()))?;
+        let (field, array) = array_of(&object.call_method0(intern!(py, "__arrow_c_array__"))?)?;
         Self::new(field, From::Array(Some(array)))
     }
 

@@ -2,21 +2,30 @@
 
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::i256;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 
+use super::DEFAULT;
 use super::widen::{digits, power_of_ten};
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// One value, as the metadata of a field has it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Constant {
+#[non_exhaustive]
+pub enum Constant {
+    /// A truth value.
     Bool(bool),
     /// The bytes of an element of fixed width.
     Fixed(Vec<u8>),
+    /// A text.
     Text(String),
     /// The one value of a dictionary.
     Dictionary(Box<Constant>),
+}
+
+/// What stands for the column where it was not written; `None` where that is null, or nothing that the type has.
+pub fn default_of(field: &Field) -> Option<Constant> {
+    Constant::parse(field.data_type(), field.metadata().get(DEFAULT)?)
 }
 
 impl Constant {

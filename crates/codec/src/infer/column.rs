@@ -179,11 +179,19 @@ pub struct Column {
     validity: Option<BooleanBufferBuilder>,
     pub(super) missing: bool,
     pub(super) null: bool,
+    /// Elements that are likely to come.
+    room: usize,
 }
 
 impl Column {
     pub(super) fn new() -> Self {
-        Column { values: Values::Unknown, len: 0, validity: None, missing: false, null: false }
+        Column::with_room(0)
+    }
+
+    /// A column of so many elements, more or less.
+    pub(super) fn with_room(room: usize) -> Self {
+        let (values, validity) = (Values::Unknown, None);
+        Column { values, len: 0, validity, missing: false, null: false, room }
     }
 
     /// Fills up what has no value: the element, and a zero for it.
@@ -219,6 +227,11 @@ impl Column {
     /// What the elements are from the first one on, with a zero for each null ahead of it.
     #[cold]
     fn begin(&mut self, scalar: &Scalar<'_>) {
+        fn zeros<T: Clone>(column: &Column, zero: T) -> Vec<T> {
+            let mut all = Vec::with_capacity(column.room.max(column.len + 1));
+            all.resize(column.len, zero);
+            all
+        }
         let len = self.len;
         self.values = match scalar {
             Scalar::Bool(_) => {
@@ -226,17 +239,17 @@ impl Column {
                 bits.append_n(len, false);
                 Values::Bool(bits)
             }
-            Scalar::Int(_) | Scalar::Null => Values::Int(vec![0; len]),
-            Scalar::Unsigned(_) => Values::Unsigned(vec![0; len]),
-            Scalar::Float(_) => Values::Float(vec![0.0; len]),
-            Scalar::Text(_) => Values::Text(vec![0; len], Vec::new()),
-            Scalar::Bytes(_) => Values::Bytes(vec![0; len], Vec::new()),
-            Scalar::Date(_) => Values::Days(vec![0; len]),
-            Scalar::Decimal { scale, .. } => Values::Decimal(*scale, vec![0; len]),
-            Scalar::Uuid(_) => Values::Uuid(vec![[0; 16]; len]),
+            Scalar::Int(_) | Scalar::Null => Values::Int(zeros(self, 0)),
+            Scalar::Unsigned(_) => Values::Unsigned(zeros(self, 0)),
+            Scalar::Float(_) => Values::Float(zeros(self, 0.0)),
+            Scalar::Text(_) => Values::Text(zeros(self, 0), Vec::new()),
+            Scalar::Bytes(_) => Values::Bytes(zeros(self, 0), Vec::new()),
+            Scalar::Date(_) => Values::Days(zeros(self, 0)),
+            Scalar::Decimal { scale, .. } => Values::Decimal(*scale, zeros(self, 0)),
+            Scalar::Uuid(_) => Values::Uuid(zeros(self, [0; 16])),
             Scalar::Time(_) | Scalar::Naive(_) | Scalar::Moment { .. } | Scalar::Duration(_) => {
                 let Some((steps, _)) = Steps::of(scalar) else { return };
-                Values::Steps(steps, vec![0; len])
+                Values::Steps(steps, zeros(self, 0))
             }
         };
     }
