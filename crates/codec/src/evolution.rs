@@ -48,7 +48,7 @@ pub use apply::{ApplyError, ApplyErrorKind};
 #[cfg(feature = "arrow")]
 pub use fault::{Between, Fault, Incompatible, Reason};
 #[cfg(feature = "arrow")]
-pub use fit::{Unfit, fit};
+pub use fit::{Unfit, fit, laid_out, tightened};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]
