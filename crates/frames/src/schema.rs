@@ -18,6 +18,7 @@ use slipring_codec::format::arrow::{self, Parsed, Rows, SchemaPlace};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use slipring_codec::{EncodeError, Format};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// The kind that schemas of tables have in a ring's table: the number of their format.
 pub const KIND: u16 = Format::Arrow.code() as u16;
@@ -218,7 +219,11 @@ impl Announced {
     pub fn table(&self, table: &impl Batches) -> Result<Under<'_>, Error> {
         let rows = table.rows();
         let fitted = self.fit(table.columns(), &rows, false)?;
-        Ok(Under { announced: self, rows: fitted.map_or(rows, |(_, rows)| rows) })
+        let (columns, rows) = match fitted {
+            Some((columns, rows)) => (Arc::new(columns), rows),
+            None => (Arc::clone(&self.columns), rows),
+        };
+        Ok(Under { stored: &self.stored, columns, rows })
     }
 
     /// Rows of columns `given` as they were announced, as [`evolution::fit`](slipring_codec::evolution::fit) has them, and held against
@@ -233,8 +238,8 @@ impl Announced {
         rows: &[Rows],
         inferred: bool,
     ) -> Result<Option<(Schema, Vec<Rows>)>, Error> {
-        if given.fields() == self.columns.fields() {
-            return self.check_nulls(rows).map(|()| None);
+        if self.suits(given, rows)? {
+            return Ok(None);
         }
         let fitted = fit(given, rows, &self.version(), inferred).map_err(|unfit| match unfit {
             Unfit::Schema(found) => Error::from(SchemaError::from(found)),
@@ -245,6 +250,19 @@ impl Announced {
         })?;
         self.check_nulls(&fitted.1)?;
         Ok(Some(fitted))
+    }
+
+    /// Whether rows of columns `given` are as they were announced to the last word, so that [`fit`](Self::fit) has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Schema`](Error::Schema) for nulls where none were announced.
+    pub fn suits(&self, given: &Schema, rows: &[Rows]) -> Result<bool, Error> {
+        let same = given.fields() == self.columns.fields();
+        if same {
+            self.check_nulls(rows)?;
+        }
+        Ok(same)
     }
 
     fn check_nulls(&self, batches: &[Rows]) -> Result<(), Error> {
@@ -294,15 +312,16 @@ impl Batches for Table {
 /// [plans](Outgoing::plan) and commits it by hand sees to that.
 #[derive(Debug, Clone)]
 pub struct Under<'a> {
-    announced: &'a Announced,
+    stored: &'a slipring::Schema,
+    /// As they are: of the announced types, or of such as lie the same way.
+    columns: SchemaRef,
     rows: Vec<Rows>,
 }
 
 impl Outgoing for Under<'_> {
     fn plan<'a>(&'a self, meta: Option<&'a [u8]>) -> Result<Planned<'a>, EncodeError> {
-        let Announced { stored, columns } = self.announced;
-        let len = meta.map(<[u8]>::len);
-        let plan = arrow::plan(columns, &self.rows, SchemaPlace::Table, len)?;
+        let Under { stored, columns, rows } = self;
+        let plan = arrow::plan(columns, rows, SchemaPlace::Table, meta.map(<[u8]>::len))?;
         let flags = plan.flags() | STREAM_FIRST | STREAM_LAST;
         let header = header(plan.format(), flags, plan.type_code()).with_schema(stored);
         Ok(Planned { header, what: What::Table { plan, meta, under: Some(stored) } })

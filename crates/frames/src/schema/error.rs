@@ -65,6 +65,28 @@ impl SchemaError {
         SchemaError { name: name.to_owned(), written, wanted, kind }
     }
 
+    /// A table of a version that is older than the oldest that is read.
+    pub fn too_old(name: &str, versions: (u32, u32), oldest: u16) -> Self {
+        Self::new(name, versions, SchemaErrorKind::TooOld { oldest })
+    }
+
+    /// What a migration from this version to the next one has said.
+    pub fn migrating(
+        name: &str,
+        from: u16,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let kind = SchemaErrorKind::Migration { source: source.into() };
+        Self::new(name, (from.into(), u32::from(from) + 1), kind)
+    }
+
+    /// What is incompatible, and the migration that would help, if one would.
+    pub fn needing(found: Incompatible, migration: Option<(u32, u32)>) -> Self {
+        let (name, written, wanted) = (found.name.clone(), found.written, found.wanted);
+        let kind = SchemaErrorKind::Incompatible { found, migration };
+        SchemaError { name, written, wanted, kind }
+    }
+
     /// What stands in the way, column by column, where that is what is wrong.
     pub fn faults(&self) -> &[Fault] {
         match &self.kind {

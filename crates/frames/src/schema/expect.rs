@@ -1,6 +1,6 @@
 //! What a consumer expects of tables, and how it gets that of what was written.
 
-use super::{KIND, SchemaError, SchemaErrorKind, columns};
+use super::{KIND, SchemaError, columns};
 use crate::error::Error;
 use crate::table::{Found, Table};
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -73,7 +73,7 @@ impl fmt::Debug for Expectation {
 /// ```
 /// # use slipring::{Segment, Wait};
 /// # let ring = Segment::options().capacity(1 << 20).create_anonymous()?;
-/// # use arrow_array::{Float32Array, Float64Array, RecordBatch, cast::AsArray, types::Float64Type};
+/// # use arrow_array::{Float32Array, Float64Array, RecordBatch, cast::AsArray, types::{Float32Type, Float64Type}};
 /// # use arrow_schema::{DataType, Field, Schema};
 /// # use std::sync::Arc;
 /// use slipring_frames::{Announce, Expectation, Expects, ReadTable, SendTyped};
@@ -86,8 +86,8 @@ impl fmt::Debug for Expectation {
 /// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
 /// let mut expects = Expects::of(&ring);
 /// expects.expect(Expectation::new("weather", new, 2).migration(1, |old| {
-///     let old = old.column(0).as_primitive();
-///     let celsius: Float64Array = old.unary(|degrees: f32| f64::from(degrees - 32.0) / 1.8);
+///     let old = old.column(0).as_primitive::<Float32Type>();
+///     let celsius: Float64Array = old.unary(|degrees| f64::from(degrees - 32.0) / 1.8);
 ///     Ok(RecordBatch::try_from_iter([("celsius", Arc::new(celsius) as _)])?)
 /// }))?;
 /// assert_eq!(tx.wanted("weather")?, Some(1..=2));
@@ -170,9 +170,8 @@ impl Reading<'_> {
     fn read(&self, stored: &slipring::Schema, found: &Found) -> Result<Table, Error> {
         let (asked, written) = (&self.expected.asked, self.written);
         if written < asked.oldest {
-            let kind = SchemaErrorKind::TooOld { oldest: asked.oldest };
             let versions = (written.into(), asked.version.into());
-            return Err(SchemaError::new(&asked.name, versions, kind).into());
+            return Err(SchemaError::too_old(&asked.name, versions, asked.oldest).into());
         }
         let (mut at, mut table) = (written, None);
         for (&from, migrate) in asked.migrations.range(written..) {
@@ -252,8 +251,7 @@ impl Reading<'_> {
         let (written, wanted) = (found.written, found.wanted);
         let announced = |version| self.announced(u16::try_from(version).ok()?).ok()?;
         let migration = (written < wanted).then(|| found.broken(announced));
-        let kind = SchemaErrorKind::Incompatible { found, migration };
-        SchemaError::new(&self.expected.asked.name, (written, wanted), kind)
+        SchemaError::needing(found, migration)
     }
 
     /// What a migration gave, read on by the rules.
@@ -284,10 +282,9 @@ impl Reading<'_> {
 
     /// The table that a migration makes of one.
     fn migrate(&self, given: Table, from: u16, migrate: &Migrate) -> Result<Table, Error> {
-        let failed = |source| {
-            let versions = (from.into(), u32::from(from) + 1);
-            let kind = SchemaErrorKind::Migration { source };
-            Error::from(SchemaError::new(&self.expected.asked.name, versions, kind))
+        let name = &*self.expected.asked.name;
+        let failed = |source: Box<dyn StdError + Send + Sync>| {
+            Error::from(SchemaError::migrating(name, from, source))
         };
         let Table { schema, batches } = given;
         if batches.is_empty() {
