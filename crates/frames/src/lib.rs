@@ -59,6 +59,7 @@ mod receive;
 #[cfg(feature = "arrow")]
 mod schema;
 mod send;
+mod stream;
 #[cfg(feature = "arrow")]
 mod table;
 
@@ -71,5 +72,6 @@ pub use schema::{
     SchemaErrorKind, Under,
 };
 pub use send::{Json, Outgoing, Planned, SendTyped, header};
+pub use stream::{Misfit, follows};
 #[cfg(feature = "arrow")]
 pub use table::{ReadTable, Table, buffer};
