@@ -13,6 +13,8 @@ use rustler::{
     Atom, Decoder, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term,
 };
 use slipring::{Consumer, Delivery, Error, Inspection, Segment, Wait};
+use slipring_frames::follows;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -47,6 +49,8 @@ impl<'a> Decoder<'a> for Policy {
 pub(crate) struct Taker {
     /// How its tables are read.
     pub(crate) expects: Expects,
+    /// Frames that a reader of tables has met and that are not its own: whoever takes one next has them first.
+    kept: VecDeque<slipring::Frame>,
     // Dropped in this order: from then on nothing can be acknowledged, and what is open goes back.
     consumer: Consumer,
     /// Where frames are to be acknowledged.
@@ -60,7 +64,7 @@ impl Taker {
         let delivery = limit.map_or(Delivery::AtMostOnce, |limit| Delivery::AtLeastOnce { limit });
         let consumer = segment.consumer_with(delivery)?;
         let (expects, ledger) = (Expects::default(), limit.map(Ledger::new));
-        Ok(Self { expects, consumer, ledger, tally: Tally::new() })
+        Ok(Self { expects, kept: VecDeque::new(), consumer, ledger, tally: Tally::new() })
     }
 }
 
@@ -94,8 +98,41 @@ impl Receiver {
     fn take(&self, handle: &mut Taker) -> Result<slipring::Frame, Error> {
         match lock(&self.pending).take() {
             Some(error) => Err(error),
-            None => handle.consumer.recv(&Wait::no()),
+            None => match handle.kept.pop_front() {
+                Some(kept) => Ok(kept),
+                None => handle.consumer.recv(&Wait::no()),
+            },
         }
+    }
+
+    /// What `step` makes of the next frame, `:empty`, `:busy` or `{:error, fault}`.
+    fn recv<'a>(
+        &self,
+        env: Env<'a>,
+        step: impl FnOnce(slipring::Frame, &mut Live<Taker>) -> Result<Term<'a>, Fault>,
+    ) -> Term<'a> {
+        // Relaxed: a call that races with the change may go either way.
+        if self.active.load(Ordering::Relaxed) {
+            return answer(env, Err(Fault::active()));
+        }
+        self.end.answer(env, |live| match self.take(&mut live.handle) {
+            Ok(frame) => step(frame, live),
+            Err(Error::Empty) => Ok(atoms::empty().encode(env)),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// A frame that is the only one of a call.
+    fn only<'a>(
+        &self,
+        env: Env<'a>,
+        frame: slipring::Frame,
+        live: &mut Live<Taker>,
+    ) -> Result<Term<'a>, Fault> {
+        let mut done = Done::default();
+        let term = self.term(env, frame, live, &mut done);
+        charge(env, 0, done.cost());
+        Ok(term)
     }
 
     /// A frame that was taken, as a term.
@@ -158,19 +195,21 @@ impl Resource for Receiver {
 /// The frame, `:empty`, `:busy` or `{:error, fault}`.
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
-    // Relaxed: a call that races with the change may go either way.
-    if rx.active.load(Ordering::Relaxed) {
-        return answer(env, Err(Fault::active()));
-    }
-    rx.end.answer(env, |live| match rx.take(&mut live.handle) {
-        Ok(frame) => {
-            let mut done = Done::default();
-            let term = rx.term(env, frame, live, &mut done);
-            charge(env, 0, done.cost());
-            Ok(term)
+    rx.recv(env, |frame, live| rx.only(env, frame, live))
+}
+
+/// The same, if the frame is the next one of a stream of tables; `last` is `{producer, sequence}` of the one before, or `nil`. What
+/// another call can read is there for it.
+#[rustler::nif]
+fn recv_table<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, last: Option<(u32, u64)>) -> Term<'a> {
+    rx.recv(env, |frame, live| match follows(frame.header(), last) {
+        Ok(_) => rx.only(env, frame, live),
+        Err(misfit) => {
+            if misfit.keep {
+                live.handle.kept.push_front(frame);
+            }
+            Err(Fault::stream(&misfit))
         }
-        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
-        Err(error) => Err(error.into()),
     })
 }
 
@@ -249,6 +288,9 @@ fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     rx.end.answer(env, |live| {
         if live.handle.ledger.as_ref().is_some_and(|ledger| !ledger.credit.left()) {
             return Ok(atoms::spent().encode(env));
+        }
+        if !live.handle.kept.is_empty() {
+            return Ok(atoms::ready().encode(env));
         }
         match live.handle.consumer.ready(&Wait::no()) {
             Ok(()) => Ok(atoms::ready().encode(env)),
