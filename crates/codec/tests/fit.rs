@@ -645,6 +645,7 @@ fn defaults_within_columns_are_found() {
         (field("l", list(list(inner())), true), "l[][].x"),
         (field("l", LargeList(Arc::new(field("item", inner(), true))), true), "l[].x"),
         (field("l", FixedSizeList(Arc::new(field("item", inner(), true)), 3), true), "l[].x"),
+        (field("d", Dictionary(Box::new(Int8), Box::new(inner())), true), "d.x"),
         (field("m", Map(Arc::new(field("entries", entries, false)), false), true), "m{}.x"),
     ];
     for (field, path) in &cases {

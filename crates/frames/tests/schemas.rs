@@ -424,6 +424,10 @@ fn a_schema_is_of_its_ring() {
     let other = ring();
     other.announce("reading", &readings[1].0, 1).unwrap();
     refused(&mut ends(&other).0);
+    // The same name, number and columns, as another version.
+    let other = ring();
+    other.announce("reading", of, 2).unwrap();
+    refused(&mut ends(&other).0);
     let none = here.announced("nothing").unwrap_err();
     assert!(
         none.to_string().starts_with("no schema \"nothing\" was announced on this ring"),
@@ -439,19 +443,18 @@ fn frames_of_two_rings_are_read_by_their_own_schemas() {
     let (one, two, readings) = (ring(), ring(), readings());
     let mut expects = Expects::of(&one);
     expects.expect(Expectation::new("reading", Arc::clone(&readings[2].0), 3)).unwrap();
+    two.announce("other", &readings[0].0, 1).unwrap();
     for _ in 0..2 {
         for (ring, version) in [(&one, 1), (&two, 2)] {
             let (of, row) = &readings[version - 1];
             let announced = ring.announce("reading", of, version as u16).unwrap();
-            assert_eq!(announced.stored().id().get(), if version == 1 { 2 } else { 1 });
+            assert_eq!(announced.stored().id().get(), 2, "the number is the same on both");
             let (mut tx, mut rx) = ends(ring);
             send(&mut tx, &announced, row);
             let table = read(&mut rx, &expects).unwrap();
             let number = table.batches[0].column(0).as_primitive::<Int64Type>().value(0);
             assert_eq!(number, version as i64);
         }
-        // Now with the same number.
-        one.announce("reading", &readings[0].0, 1).unwrap();
     }
 }
 
@@ -738,7 +741,9 @@ fn a_value_beyond_the_type_is_named() {
 /// P9: whatever stands in the body, a table that is handed out as what is expected keeps all that arrow-rs promises.
 #[test]
 fn what_is_handed_out_is_valid() {
-    use DataType::{Binary, Float64, Int8, Int32, Int64, LargeUtf8, Utf8, Utf8View};
+    use DataType::{
+        Binary, FixedSizeBinary, Float64, Int8, Int32, Int64, LargeUtf8, Utf8, Utf8View,
+    };
     let words = |row: i32| ["ein", "zwei", "drei", "äöü vier"][row as usize % 4];
     let dictionary = |of| DataType::Dictionary(Box::new(Int8), Box::new(of));
     let old = schema([
@@ -760,6 +765,8 @@ fn what_is_handed_out_is_valid() {
         field("wide", Float64, true),
         with(field("filled", Utf8, false), DEFAULT, "nichts"),
         field("none", Binary, true),
+        // Of which only the bits for nulls are made.
+        field("nothing", FixedSizeBinary(0), true),
     ]);
     let n = 200;
     let texts = || {
