@@ -780,6 +780,8 @@ defmodule Slipring.TableTest do
       begin.()
       Slipring.send!(tx, "kept")
       broken.(~r/of format raw/)
+      # Who has found nothing just before does not sleep over it.
+      assert Slipring.Native.watch(rx.ref, make_ref()) == :busy
       Slipring.finish(ring)
       assert rx |> Slipring.stream() |> Enum.map(&Frame.value/1) == ["kept"]
       Slipring.close(rx)

@@ -262,10 +262,15 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, feeder: b
     })
 }
 
-/// Has the caller told `{tag, :ready}` when there is something to receive; an id, or an error.
+/// Has the caller told `{tag, :ready}` when there is something to receive; an id, `:busy` where something was kept since it has looked, or
+/// an error.
 #[rustler::nif]
 fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
     rx.end.answer(env, |live| {
+        // The ring would not tell.
+        if !live.handle.kept.is_empty() {
+            return Ok(atoms::busy().encode(env));
+        }
         let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
         Ok(waiter::watch(rx.end.id, News::Frames, hold, env.pid(), tag).encode(env))
     })
