@@ -127,7 +127,7 @@ asan: setup ## the crates and both bindings' codecs under the address sanitizer 
 	  cargo +nightly test -p slipring -p slipring-codec --lib --tests \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
-	  cargo +nightly test -p slipring-frames --test frames --test tables \
+	  cargo +nightly test -p slipring-frames --test frames --test tables --test schemas \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@scripts/asan-python $(checked)
 	@scripts/asan-beam

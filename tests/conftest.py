@@ -74,6 +74,22 @@ def elixir(spawn):
     return start
 
 
+@pytest.fixture(scope="session")
+def rust_examples():
+    """The folder of the examples of the crate for Rust's own tables and values."""
+    command = ["cargo", "build", "-q", "-p", "slipring-frames", "--examples"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600, stdin=subprocess.DEVNULL)
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples"
+
+
+@pytest.fixture
+def rust(spawn, rust_examples):
+    def start(example, *arguments):
+        return spawn(rust_examples / example, *arguments)
+
+    return start
+
+
 @pytest.fixture
 def python(spawn):
     def start(code, *arguments):

@@ -735,7 +735,7 @@ def grown(**fields):
     return pa.schema([pa.field(name, kind, nullable, more) for name, (kind, nullable, more) in fields.items()])
 
 
-#: A schema as it grew, with a row of each version; elixir/readings.exs has the same.
+#: A schema as it grew, with a row of each version; elixir/readings.exs and the example `readings` of Rust have the same.
 READINGS = {
     1: (grown(id=field(pa.int32(), False), temp=field(pa.float32())), {"id": 1, "temp": 0.5}),
     2: (
@@ -771,9 +771,17 @@ def until(check, seconds=20):
         time.sleep(0.01)
 
 
+@pytest.fixture(params=["elixir", "rust"])
+def readings(request):
+    """Starts the other side, in either language; both have the same versions."""
+    start = request.getfixturevalue(request.param)
+    program = {"elixir": "readings.exs", "rust": "readings"}[request.param]
+    return lambda *arguments: start(program, *arguments)
+
+
 @pytest.mark.parametrize("wanted", READINGS)
-def test_elixir_reads_the_version_that_it_expects(name, elixir, wanted):
-    """R2.4, R5.2, R5.3: Python announces and sends three versions, Elixir expects one and says so in the ring; what it reads, also by
+def test_others_read_the_version_that_they_expect(name, readings, wanted):
+    """R2.4, R5.2, R5.3: Python announces and sends three versions, the other expects one and says so in the ring; what it reads, also by
     a migration of its own, has the schema of that, and where it can't, its error is the one that Python gives."""
     with (
         slipring.create(f"{name}-there", capacity="1 MiB", mode="mpmc") as there,
@@ -781,7 +789,7 @@ def test_elixir_reads_the_version_that_it_expects(name, elixir, wanted):
     ):
         announced = {version: there.announce("reading", of, version=version) for version, (of, _) in READINGS.items()}
         tx, rx = there.producer(), back.consumer()
-        process = elixir("readings.exs", "read", name, wanted)
+        process = readings("read", name, wanted)
         until(lambda: tx.wanted("reading") == (1, wanted))
         for version, (of, row) in READINGS.items():
             tx.send(pa.Table.from_pylist([row], schema=of), schema=announced[version])
@@ -813,12 +821,12 @@ def test_elixir_reads_the_version_that_it_expects(name, elixir, wanted):
 
 
 @pytest.mark.parametrize("wanted", READINGS)
-def test_python_reads_what_elixir_announces_as_the_version_that_it_expects(name, elixir, wanted):
-    """R2.4, R5.2, R5.3: the reverse; Elixir sees what Python reads."""
+def test_python_reads_what_others_announce_as_the_version_that_it_expects(name, readings, wanted):
+    """R2.4, R5.2, R5.3: the reverse; the other sees what Python reads."""
     with slipring.create(name, capacity="1 MiB") as ring:
         rx = ring.consumer()
         rx.expect("reading", READINGS[wanted][0], version=wanted)
-        process = elixir("readings.exs", "write", name)
+        process = readings("write", name)
         assert rx.recv(timeout=20).value == [1, wanted]
         for expected in READ[wanted]:
             frame = rx.recv(timeout=20)

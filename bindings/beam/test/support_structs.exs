@@ -59,26 +59,59 @@ defmodule Slipring.Test.Unknown do
   defstruct [:x]
 end
 
-# Stand-ins with the fields and functions that are used of the libraries.
+# Stand-ins with the fields and functions that are used of the libraries, and what these refuse of what they are given. Read for it were
+# Nx 0.13.1 (`Nx.from_binary/3`, `Nx.to_binary/2`, the fields of `Nx.Tensor`), and Explorer 0.11.1 and what is to be 0.12.0
+# (`Explorer.Series.from_binary/3` and `from_list/2`, `Explorer.DataFrame.new/2`, `Explorer.Shared.normalise_dtype/1`): all take the options as
+# a last argument that may be left away.
 defmodule Nx.Tensor do
-  defstruct [:data, :type, :shape, :names]
+  defstruct [:data, :type, :shape, :names, :vectorized_axes]
 end
 
 defmodule Nx do
   def to_binary(%Nx.Tensor{data: data}), do: data
 
-  def from_binary(data, {_kind, bits} = type),
-    do: %Nx.Tensor{data: data, type: type, shape: {div(bit_size(data), bits)}}
+  def from_binary("", _type), do: raise(ArgumentError, "cannot build an empty tensor")
+
+  def from_binary(data, {_kind, bits} = type) when rem(bit_size(data), bits) == 0,
+    do: %Nx.Tensor{data: data, type: type, shape: {div(bit_size(data), bits)}, names: [nil]}
 end
 
 defmodule Explorer.Series do
-  def from_binary(data, type), do: {:binary, data, type}
-  def from_list(list), do: {:list, list}
+  defstruct [:data, :dtype, :name]
+
+  @by_data for(k <- [:s, :u], b <- [8, 16, 32, 64], do: {k, b}) ++
+             for(b <- [32, 64], do: {:f, b}) ++
+             for(
+               k <- [:naive_datetime, :duration],
+               u <- [:millisecond, :microsecond, :nanosecond],
+               do: {k, u}
+             ) ++ [:boolean, :date, :time]
+  @dtypes @by_data ++ [:null, :binary, :string, :category]
+
+  def from_binary(data, dtype) when is_binary(data) and dtype in @by_data,
+    do: %__MODULE__{data: data, dtype: dtype}
+
+  def from_list(list, options \\ []) do
+    [dtype: dtype] = Keyword.validate!(options, dtype: nil)
+    true = dtype in [nil | @dtypes]
+    Enum.each(list, &known!/1)
+    %__MODULE__{data: list, dtype: dtype}
+  end
+
+  # Structs that it can make an element of.
+  defp known!(%{__struct__: of}) when of not in [Date, Time, NaiveDateTime, DateTime, Decimal],
+    do: raise(ArgumentError, "unsupported datatype")
+
+  defp known!(_item), do: :ok
 end
 
 defmodule Explorer.DataFrame do
   defstruct [:columns]
-  def new(columns), do: %__MODULE__{columns: columns}
+
+  def new([{_name, %Explorer.Series{}} | _more] = columns) do
+    for {name, %Explorer.Series{}} <- columns, do: true = is_binary(name)
+    %__MODULE__{columns: columns}
+  end
 end
 
 defmodule Slipring.Test.Terms do

@@ -696,6 +696,9 @@ defmodule Slipring.TableTest do
         Enum.each(Table.stream(rx), fn _table -> Slipring.recv!(rx) end)
       end
 
+      # The frame that told so is still there.
+      assert %{stream: :last} = Slipring.recv!(rx, 0)
+
       # Nor do tables that are not alike.
       other = Table.new(b: [1])
       assert {:error, error} = Table.send_batches(tx, [table, other])
@@ -720,8 +723,84 @@ defmodule Slipring.TableTest do
       Slipring.recv!(rx)
       assert_raise Error, ~r/first frames/, fn -> Enum.to_list(Table.stream(rx)) end
       Slipring.send!(tx, "no table")
-      assert_raise Error, ~r/format :raw/, fn -> Enum.to_list(Table.stream(rx)) end
+
+      for _ <- 1..2 do
+        error = assert_raise Error, fn -> Enum.to_list(Table.stream(rx)) end
+        assert {error.reason, error.operation, error.ring} == {:decode, :stream, name}
+        assert error.message =~ ~r/of format raw came where a table should; let one producer/
+        assert error.hint =~ "one producer"
+      end
+
+      assert Slipring.Frame.value(Slipring.recv!(rx, 0)) == "no table"
       assert_raise Error, fn -> Enum.to_list(Table.stream(rx, timeout: 0)) end
+    end
+
+    test "lose nothing where one breaks: what another call can read is there for it (P6, R2.2)",
+         %{name: name} do
+      {ring, tx, rx} = pair(name)
+      table = Table.new(id: [1, 2, 3])
+
+      broken = fn pattern ->
+        assert_raise Error, pattern, fn -> Enum.to_list(Table.stream(rx, timeout: 0)) end
+      end
+
+      begin = fn -> {:error, _} = Table.send_batches(tx, [table, table, Table.new(b: [1])]) end
+
+      # A stream that never ended, and another one, whole: that is read next.
+      begin.()
+      {:ok, 2} = Table.send_batches(tx, table, rows: 2)
+      broken.(~r/another stream began/)
+      assert rx |> Table.stream(timeout: 0) |> Enum.map(& &1.rows) == [2, 1]
+
+      # Whatever comes between comes to whoever asks, in its place, however it is asked for.
+      for take <- [
+            fn -> Slipring.recv!(rx, 0) end,
+            fn -> hd(Slipring.recv_many!(rx, 1, 0)) end,
+            fn -> rx |> Slipring.stream() |> Enum.take(1) |> hd() end,
+            fn ->
+              Slipring.active(rx, :once)
+              assert_receive {:slipring, ^rx, frame}
+              frame
+            end,
+            fn ->
+              Slipring.active(rx, :notify)
+              assert_receive {:slipring_readable, ^rx}
+              Slipring.recv!(rx, 0)
+            end
+          ] do
+        begin.()
+        Slipring.send!(tx, %{"no" => "table"})
+        Slipring.send!(tx, "next")
+        broken.(~r/of format value came where a table should/)
+        assert Frame.value(take.()) == %{"no" => "table"}
+        assert Frame.value(Slipring.recv!(rx, 0)) == "next"
+      end
+
+      # A finished ring has still what was kept.
+      begin.()
+      Slipring.send!(tx, "kept")
+      broken.(~r/of format raw/)
+      # Who has found nothing just before does not sleep over it.
+      assert Slipring.Native.watch(rx.ref, make_ref()) == :busy
+      Slipring.finish(ring)
+      assert rx |> Slipring.stream() |> Enum.map(&Frame.value/1) == ["kept"]
+      Slipring.close(rx)
+      assert Slipring.info!(name).held == 0
+    end
+
+    test "give back what they kept and nobody took, where frames are acknowledged (P6)", %{
+      name: name
+    } do
+      ring = Slipring.create!(name)
+      tx = Slipring.producer!(ring)
+      rx = Slipring.consumer!(ring, ack: :manual)
+      Slipring.send!(tx, "kept")
+      assert_raise Error, ~r/of format raw/, fn -> Enum.to_list(Table.stream(rx)) end
+      Slipring.close(rx)
+      again = Slipring.consumer!(ring, ack: :manual)
+      frame = Slipring.recv!(again, 1_000)
+      assert {Frame.value(frame), frame.redeliveries} == {"kept", 1}
+      Slipring.ack!(frame)
     end
   end
 
@@ -733,7 +812,8 @@ defmodule Slipring.TableTest do
     test "columns of numbers are tensors and Nx's, over the same memory (R4.1)" do
       column = Column.new([1.5, 2.5])
       assert Tensor.to_list(Column.to_tensor(column)) == [1.5, 2.5]
-      assert Column.to_nx(column) == %Nx.Tensor{data: column.data, type: {:f, 64}, shape: {2}}
+      assert %Nx.Tensor{type: {:f, 64}, shape: {2}} = nx = Column.to_nx(column)
+      assert nx.data == column.data
       assert Column.to_list(Column.new(Column.to_nx(column))) == [1.5, 2.5]
 
       assert_raise ArgumentError, ~r/without nulls/, fn ->
@@ -749,14 +829,46 @@ defmodule Slipring.TableTest do
       end
     end
 
-    test "tables are Explorer's data frames" do
+    test "tables are Explorer's data frames, by the data where Explorer has it as it is" do
       table = Table.new(a: [1, 2], b: ["x", nil])
-      data = table["a"].data
+      assert [{"a", a}, {"b", b}] = Table.to_explorer(table).columns
+      assert {a.data, a.dtype} == {table["a"].data, {:s, 64}}
+      assert {b.data, b.dtype} == {["x", nil], :string}
+      assert_raise ArgumentError, ~r/empty/, fn -> Column.to_nx(Column.new([], type: {:s, 8})) end
 
-      assert Table.to_explorer(table).columns == [
-               {"a", {:binary, data, {:s, 64}}},
-               {"b", {:list, ["x", nil]}}
-             ]
+      of = fn list, type ->
+        table = Table.new(c: Column.new(list, type: type))
+        [{"c", series}] = Table.to_explorer(table).columns
+        {if(series.data == table["c"].data, do: :data, else: series.data), series.dtype}
+      end
+
+      moment = ~N[2024-02-29 12:00:00.500]
+      long = %Slipring.Duration{seconds: 90, microseconds: 5}
+
+      for {list, type, expected} <- [
+            {[1.5, nil], {:f, 32}, {[1.5, nil], {:f, 32}}},
+            {<<0x3E00::16-little, 0x7E00::16-little>>, {:f, 16}, {[1.5, :nan], {:f, 32}}},
+            {[255], {:u, 8}, {:data, {:u, 8}}},
+            {[nil, nil], {:u, 64}, {[nil, nil], {:u, 64}}},
+            {[true, false], :boolean, {[true, false], :boolean}},
+            {[<<255>>, ""], :binary, {[<<255>>, ""], :binary}},
+            {["ab"], {:fixed_binary, 2}, {["ab"], :binary}},
+            {["a", "b", "a"], :large_string, {["a", "b", "a"], :string}},
+            {[~D[2024-02-29]], {:date, :day}, {:data, :date}},
+            {[~D[2024-02-29], nil], {:date, :day}, {[~D[2024-02-29], nil], :date}},
+            {[~D[2024-02-29]], {:date, :millisecond}, {[~D[2024-02-29]], :date}},
+            {[~T[12:00:00.000000]], {:time, :nanosecond}, {:data, :time}},
+            {[~T[12:00:00]], {:time, :second}, {[~T[12:00:00]], :time}},
+            {[moment], {:naive_datetime, :millisecond}, {:data, {:naive_datetime, :millisecond}}},
+            {[moment, nil], {:naive_datetime, :millisecond},
+             {[moment, nil], {:naive_datetime, :millisecond}}},
+            {[long], {:duration, :microsecond}, {:data, {:duration, :microsecond}}},
+            {[long, nil], {:duration, :nanosecond},
+             {[90_000_005, nil], {:duration, :microsecond}}},
+            {[[1], nil], {:list, {:s, 64}}, {[[1], nil], nil}}
+          ] do
+        assert {of.(list, type), type} == {expected, type}
+      end
     end
 
     test "sums are right, with and without nulls" do

@@ -1,7 +1,7 @@
 //! Errors as exceptions. The classes are Python's, in `slipring/errors.py`; here is what fills them.
 
 use crate::inspection::Inspection;
-use pyo3::exceptions::{PyBaseException, PyBufferError};
+use pyo3::exceptions::{PyBaseException, PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyString};
@@ -9,6 +9,7 @@ use pyo3::{Py, intern};
 use slipring::{Error, Segment};
 use slipring_codec::evolution::Fault;
 use slipring_codec::{DecodeError, EncodeError};
+use slipring_frames::{Misfit, SchemaError, SchemaErrorKind};
 
 /// A class of `slipring.errors`.
 fn class<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
@@ -260,16 +261,18 @@ pub(crate) fn decode(py: Python<'_>, error: &DecodeError, kind: &str) -> PyErr {
     })
 }
 
-/// A schema that can't be read as another: what `told` says, of these versions, with the migration that is needed, if one
-/// would help.
+/// What keeps a table from its schema, in Python's words.
 #[cold]
-pub(crate) fn schema(
-    py: Python<'_>,
-    message: String,
-    (name, written, wanted): (&str, u32, u32),
-    faults: &[Fault],
-    migration: Option<(u32, u32)>,
-) -> PyErr {
+pub(crate) fn schema(py: Python<'_>, error: &SchemaError) -> PyErr {
+    let SchemaError { name, written, wanted, kind, .. } = error;
+    let message = match kind {
+        SchemaErrorKind::Breaking { found, .. } => format!("{found}, and say breaking=True"),
+        SchemaErrorKind::TooOld { oldest, .. } => format!(
+            "{name:?} of version {written} came, and {oldest} is the oldest that is read here; expect it with \
+             oldest={written}, or have a newer version sent"
+        ),
+        _ => error.to_string(),
+    };
     make(py, intern!(py, "SchemaError"), message, |e| {
         let fault = class(py, intern!(py, "SchemaFault"))?;
         let shown = |of: &Option<arrow_schema::DataType>| of.as_ref().map(ToString::to_string);
@@ -279,8 +282,8 @@ pub(crate) fn schema(
         e.setattr("name", name)?;
         e.setattr("written", written)?;
         e.setattr("wanted", wanted)?;
-        e.setattr("faults", faults.iter().map(told).collect::<PyResult<Vec<_>>>()?)?;
-        e.setattr("migration", migration)
+        e.setattr("faults", error.faults().iter().map(told).collect::<PyResult<Vec<_>>>()?)?;
+        e.setattr("migration", error.migration())
     })
 }
 
@@ -293,18 +296,28 @@ pub(crate) fn misplaced(
     (path, was, wants, reason): (&str, Option<&str>, Option<&str>, &str),
     hint: &str,
 ) -> PyErr {
-    let error = schema(py, message, (name, version, version), &[], None);
-    let fill = || {
-        let e = error.value(py);
+    make(py, intern!(py, "SchemaError"), message, |e| {
         let fault = class(py, intern!(py, "SchemaFault"))?.call1((path, was, wants, reason))?;
+        e.setattr("name", name)?;
+        e.setattr("written", version)?;
+        e.setattr("wanted", version)?;
         e.setattr("faults", [fault])?;
+        e.setattr("migration", py.None())?;
         e.setattr("path", path)?;
         e.setattr("type", was)?;
         e.setattr("hint", hint)
-    };
-    match fill() {
-        Ok(()) => error,
-        Err(raised) => raised,
+    })
+}
+
+/// What was refused of a table, or of its schema.
+#[cold]
+pub(crate) fn typed(py: Python<'_>, error: slipring_frames::Error) -> PyErr {
+    match error {
+        slipring_frames::Error::Ring(error) => raise(py, error),
+        slipring_frames::Error::Encode(error) => encode(py, &error, "arrow"),
+        slipring_frames::Error::Decode(error) => decode(py, &error, "arrow"),
+        slipring_frames::Error::Schema(error) => schema(py, &error),
+        other => PyValueError::new_err(other.to_string()),
     }
 }
 
@@ -328,7 +341,7 @@ pub(crate) fn undecodable(
 /// Frames that are no stream of tables: the consumer met others, or not all of them.
 #[cold]
 pub(crate) fn stream(py: Python<'_>, what: &str) -> PyErr {
-    let hint = "let one producer send the stream, and one consumer take it";
+    let hint = Misfit::HINT;
     make(py, intern!(py, "DecodeError"), format!("{what}; {hint}"), |e| {
         e.setattr("path", "$")?;
         e.setattr("type", "arrow")?;

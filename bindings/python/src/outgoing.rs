@@ -15,10 +15,11 @@ use crate::{costs, counts, error, json, size};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
-use slipring::{Error, Grant, Header, Producer};
+use slipring::{Error, Grant, Producer};
+use slipring_codec::Format;
 use slipring_codec::frame::Layout;
 use slipring_codec::token::Fixed;
-use slipring_codec::{FORMAT_VERSION, Format};
+use slipring_frames::header;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the first value gets.
@@ -334,13 +335,7 @@ fn send(
 ) -> PyResult<()> {
     let len = layout.body_len();
     grant.truncate(len);
-    let header = Header {
-        format: layout.format().code(),
-        format_version: FORMAT_VERSION,
-        flags: layout.flags(),
-        type_code: layout.type_code(),
-        ..Header::default()
-    };
+    let header = header(layout.format(), layout.flags(), layout.type_code());
     commit(py, end, grant, header, timeout)?;
     counts::sent(layout.format(), len);
     Ok(())

@@ -20,7 +20,7 @@ use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::cost::Class;
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
-use slipring_codec::{FORMAT_VERSION, Format, Plan};
+use slipring_codec::{Format, Plan};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,7 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// What the plan says, as a frame's header.
 pub(crate) fn header(plan: &Plan<'_>) -> Header {
-    Header {
-        format: plan.format().code(),
-        format_version: FORMAT_VERSION,
-        flags: plan.flags(),
-        type_code: plan.type_code(),
-        ..Header::default()
-    }
+    slipring_frames::header(plan.format(), plan.flags(), plan.type_code())
 }
 
 /// Sends a reserved frame.

@@ -50,7 +50,7 @@ pub use constant::{Constant, default_of};
 #[cfg(feature = "arrow")]
 pub use fault::{Between, Fault, Incompatible, Reason};
 #[cfg(feature = "arrow")]
-pub use fit::{Unfit, fit};
+pub use fit::{Unfit, fit, laid_out, tightened};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]

@@ -51,6 +51,39 @@ pub enum Error {
         /// Its number.
         id: u32,
     },
+    /// No schema of this name was announced on the ring.
+    #[cfg(feature = "arrow")]
+    #[non_exhaustive]
+    NoSchema {
+        /// The name.
+        name: String,
+    },
+    /// The schema that a table is sent under is another ring's.
+    #[cfg(feature = "arrow")]
+    #[non_exhaustive]
+    OtherRing {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u16,
+    },
+    /// By its schema a table can't be sent, or not be read as what is expected; or the schema can't be announced.
+    #[cfg(feature = "arrow")]
+    Schema(Box<crate::SchemaError>),
+    /// By its schema the table can be sent, or read as what is expected, and an element of it can't.
+    #[cfg(feature = "arrow")]
+    Apply(slipring_codec::evolution::ApplyError),
+    /// A migration from a version that comes after all that are migrated, or from none.
+    #[cfg(feature = "arrow")]
+    #[non_exhaustive]
+    Expectation {
+        /// Of the schema.
+        name: String,
+        /// The version that the migration is from.
+        from: u16,
+        /// The version that is expected.
+        version: u16,
+    },
     /// arrow-rs refuses the columns: texts that are no UTF-8, nulls where the schema permits none.
     #[cfg(feature = "arrow")]
     Arrow(arrow_schema::ArrowError),
@@ -86,6 +119,26 @@ impl fmt::Display for Error {
                  sent by a faulty program: send it again"
             ),
             #[cfg(feature = "arrow")]
+            Error::NoSchema { name } => write!(
+                f,
+                "no schema {name:?} was announced on this ring: announce it, or wait for who does"
+            ),
+            #[cfg(feature = "arrow")]
+            Error::OtherRing { name, version } => write!(
+                f,
+                "the schema {name:?}, version {version}, is not of this ring: announce it here"
+            ),
+            #[cfg(feature = "arrow")]
+            Error::Schema(error) => error.fmt(f),
+            #[cfg(feature = "arrow")]
+            Error::Apply(error) => error.fmt(f),
+            #[cfg(feature = "arrow")]
+            Error::Expectation { name, from, version } => write!(
+                f,
+                "a migration of {name:?} from version {from}, where version {version} is expected; \
+                 give one from a version before that, 1 at least"
+            ),
+            #[cfg(feature = "arrow")]
             Error::Arrow(error) => write!(f, "the columns can't be used: {error}"),
         }
     }
@@ -97,6 +150,10 @@ impl std::error::Error for Error {
             Error::Ring(error) => Some(error),
             Error::Encode(error) => Some(error),
             Error::Decode(error) => Some(error),
+            #[cfg(feature = "arrow")]
+            Error::Schema(error) => Some(error),
+            #[cfg(feature = "arrow")]
+            Error::Apply(error) => Some(error),
             #[cfg(feature = "arrow")]
             Error::Arrow(error) => Some(error),
             _ => None,
@@ -126,5 +183,12 @@ impl From<DecodeError> for Error {
 impl From<arrow_schema::ArrowError> for Error {
     fn from(error: arrow_schema::ArrowError) -> Self {
         Error::Arrow(error)
+    }
+}
+
+#[cfg(feature = "arrow")]
+impl From<crate::SchemaError> for Error {
+    fn from(error: crate::SchemaError) -> Self {
+        Error::Schema(Box::new(error))
     }
 }

@@ -49,17 +49,29 @@
 //! assert_eq!(ids.values(), &[1, 2, 3]); // still in the segment
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Tables whose columns change while programs of different ages share a ring are sent under a schema that was [announced](Announce), and
+//! read as what is [expected](Expects).
 
 mod array;
 mod error;
 mod receive;
+#[cfg(feature = "arrow")]
+mod schema;
 mod send;
+mod stream;
 #[cfg(feature = "arrow")]
 mod table;
 
 pub use array::{Array, ArrayGrant, ArrayView, Element};
 pub use error::Error;
 pub use receive::{ReadTyped, open};
+#[cfg(feature = "arrow")]
+pub use schema::{
+    Announce, Announced, Batches, Expectation, Expects, KIND, Migrated, SchemaError,
+    SchemaErrorKind, Under,
+};
 pub use send::{Json, Outgoing, Planned, SendTyped, header};
+pub use stream::{Misfit, follows};
 #[cfg(feature = "arrow")]
 pub use table::{ReadTable, Table, buffer};

@@ -42,7 +42,12 @@ pub(crate) enum What<'a> {
     Value(value::Plan<'a>),
     Json(json::Plan<'a>),
     #[cfg(feature = "arrow")]
-    Table(slipring_codec::format::arrow::Plan, Option<&'a [u8]>),
+    Table {
+        plan: slipring_codec::format::arrow::Plan,
+        meta: Option<&'a [u8]>,
+        /// What it was announced as, on one ring.
+        under: Option<&'a slipring::Schema>,
+    },
 }
 
 impl Planned<'_> {
@@ -58,7 +63,7 @@ impl Planned<'_> {
             What::Value(plan) => plan.body_len(),
             What::Json(plan) => plan.body_len(),
             #[cfg(feature = "arrow")]
-            What::Table(plan, _) => plan.body_len(),
+            What::Table { plan, .. } => plan.body_len(),
         }
     }
 
@@ -73,7 +78,7 @@ impl Planned<'_> {
             What::Value(plan) => plan.write(body),
             What::Json(plan) => plan.write(body),
             #[cfg(feature = "arrow")]
-            What::Table(plan, meta) => plan.write(body, *meta),
+            What::Table { plan, meta, .. } => plan.write(body, *meta),
         }
     }
 }
@@ -118,6 +123,20 @@ impl SendTyped for Producer {
     ) -> Result<(), Error> {
         let meta = meta.map(Value::to_meta).transpose()?;
         let planned = what.plan(meta.as_deref())?;
+        #[cfg(feature = "arrow")]
+        if let What::Table { under: Some(announced), .. } = &planned.what {
+            let there = self.segment().schemas().get(announced.id())?;
+            let told = |of: &slipring::Schema| (of.kind(), of.version());
+            let same = |there: &slipring::Schema| {
+                told(there) == told(announced)
+                    && there.name() == announced.name()
+                    && there.bytes() == announced.bytes()
+            };
+            if !there.as_ref().is_some_and(same) {
+                let (name, version) = (announced.name().to_owned(), announced.version());
+                return Err(Error::OtherRing { name, version });
+            }
+        }
         let fill = |body: &mut [u8]| {
             planned
                 .write(body)

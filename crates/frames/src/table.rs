@@ -8,21 +8,20 @@ mod over;
 
 use crate::error::Error;
 use crate::receive::open;
+use crate::schema::{Expects, KIND};
 use crate::send::{Outgoing, Planned, What, header};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use slipring::Frame;
-use slipring_codec::format::arrow::{self, Checks, Recent, Rows, SchemaPlace};
+use slipring_codec::evolution::{Made, Projection, Unfit, fair, laid_out};
+use slipring_codec::format::arrow::{self, Checks, Parsed, Recent, Rows, SchemaPlace};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
-use slipring_codec::{Content, EncodeError, Format};
+use slipring_codec::{Content, EncodeError};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
-
-/// The kind that schemas of tables have in a ring's table.
-const KIND: u16 = Format::Arrow.code() as u16;
 
 /// The body of a frame as Arrow's memory. It keeps the frame's lease, and so does every slice of it.
 pub fn buffer(frame: &Arc<Frame>) -> Buffer {
@@ -68,6 +67,24 @@ pub trait ReadTable: Sized {
     ///
     /// As [`table`](Self::table).
     fn table_copied(self) -> Result<Table, Error>;
+
+    /// The same [`table`](Self::table) as it is expected, whichever version of its schema it was sent under. One that was sent under none,
+    /// or under one of a name that nothing is expected of, is as it was written.
+    ///
+    /// Columns that stay as they were lie in the frame, the others beside it, up to a limit that the frame's own size sets.
+    ///
+    /// # Errors
+    ///
+    /// As [`table`](Self::table), [`Schema`](Error::Schema), and [`Apply`](Error::Apply) where a value has no place in the type that is
+    /// expected.
+    fn table_as(self, expects: &Expects) -> Result<Table, Error>;
+
+    /// The same over a copy of the frame, as [`table_copied`](Self::table_copied).
+    ///
+    /// # Errors
+    ///
+    /// As [`table_as`](Self::table_as).
+    fn table_copied_as(self, expects: &Expects) -> Result<Table, Error>;
 }
 
 impl ReadTable for Frame {
@@ -78,36 +95,99 @@ impl ReadTable for Frame {
     fn table_copied(self) -> Result<Table, Error> {
         Arc::new(self).table_copied()
     }
+
+    fn table_as(self, expects: &Expects) -> Result<Table, Error> {
+        Arc::new(self).table_as(expects)
+    }
+
+    fn table_copied_as(self, expects: &Expects) -> Result<Table, Error> {
+        Arc::new(self).table_copied_as(expects)
+    }
 }
 
 impl ReadTable for Arc<Frame> {
     fn table(self) -> Result<Table, Error> {
-        read(&self, &buffer(&self))
+        Found::of(&self, &buffer(&self))?.0.batches()
     }
 
     fn table_copied(self) -> Result<Table, Error> {
-        read(&self, &Buffer::from_slice_ref(&**self))
+        Found::of(&self, &Buffer::from_slice_ref(&**self))?.0.batches()
+    }
+
+    fn table_as(self, expects: &Expects) -> Result<Table, Error> {
+        expects.read(&self, &buffer(&self))
+    }
+
+    fn table_copied_as(self, expects: &Expects) -> Result<Table, Error> {
+        expects.read(&self, &Buffer::from_slice_ref(&**self))
     }
 }
 
-fn read(frame: &Frame, memory: &Buffer) -> Result<Table, Error> {
-    let body = open(frame.header(), memory)?;
-    let Content::Arrow(headed) = body.content()? else {
-        return Err(Error::OtherFormat { expected: "arrow", found: body.format() });
-    };
-    let schema = frame.schema()?;
-    if let Some(other) = schema.as_ref().filter(|schema| schema.kind() != KIND) {
-        return Err(Error::OtherSchema { name: other.name().to_owned(), id: other.id().get() });
+/// A table that was checked, and the memory that it was read from.
+pub(crate) struct Found {
+    table: arrow::Table,
+    memory: Buffer,
+}
+
+impl Found {
+    /// The table of a frame over `memory`, which has its body, and the schema that it was sent under.
+    pub(crate) fn of(
+        frame: &Frame,
+        memory: &Buffer,
+    ) -> Result<(Self, Option<slipring::Schema>), Error> {
+        let body = open(frame.header(), memory)?;
+        let Content::Arrow(headed) = body.content()? else {
+            return Err(Error::OtherFormat { expected: "arrow", found: body.format() });
+        };
+        let schema = frame.schema()?;
+        if let Some(other) = schema.as_ref().filter(|schema| schema.kind() != KIND) {
+            return Err(Error::OtherSchema { name: other.name().to_owned(), id: other.id().get() });
+        }
+        let table = match &schema {
+            Some(schema) => arrow::read_as(&headed, &*schema.made(Parsed::of)?, Checks::Safe),
+            None => {
+                let read = |recent: &mut Recent| {
+                    arrow::read_recalling(&headed, None, Checks::Safe, recent)
+                };
+                // A thread that ends has forgotten.
+                let recalled = RECENT.try_with(|recent| read(&mut recent.borrow_mut()));
+                recalled.unwrap_or_else(|_| read(&mut Recent::default()))
+            }
+        };
+        Ok((Found { table: table?, memory: memory.clone() }, schema))
     }
-    let read = |recent: &mut Recent| {
-        arrow::read_recalling(&headed, schema.as_deref(), Checks::Safe, recent)
-    };
-    // A thread that ends has forgotten.
-    let recalled = RECENT.try_with(|recent| read(&mut recent.borrow_mut()));
-    let read = recalled.unwrap_or_else(|_| read(&mut Recent::default()));
-    // SAFETY: it was read, with these checks, from the memory that it is to lie over.
-    let table = unsafe { over::table(&read?, memory) };
-    Ok(table?)
+
+    /// Rows that lie anywhere, in memory of their own.
+    pub(crate) fn laid_out(schema: &Schema, rows: &[Rows]) -> Result<Self, Error> {
+        match laid_out(schema, rows) {
+            Ok((memory, table)) => Ok(Found { table, memory }),
+            Err(Unfit::Encode(refused)) => Err(refused.into()),
+            Err(Unfit::Decode(refused)) => Err(refused.into()),
+            Err(_) => unreachable!("the codec has no other for what is laid out"),
+        }
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.table.schema
+    }
+
+    /// The table with the columns that a projection makes of it.
+    pub(crate) fn project(&self, resolved: &Projection) -> Result<Table, Error> {
+        let limit = fair(self.memory.len());
+        let projected = resolved.apply(&self.table, &self.memory, limit).map_err(Error::Apply)?;
+        self.over(&projected.table, Some(&projected.made))
+    }
+
+    pub(crate) fn batches(&self) -> Result<Table, Error> {
+        self.over(&self.table, None)
+    }
+
+    fn over(&self, table: &arrow::Table, made: Option<&Made>) -> Result<Table, Error> {
+        // SAFETY: the table was read, with these checks, from the memory that it is to lie over, or is a projection of it, with what
+        // that has made.
+        let table = unsafe { over::table(table, &self.memory, made) };
+        Ok(table?)
+    }
 }
 
 thread_local! {
@@ -157,6 +237,6 @@ impl<'a> Planned<'a> {
         // Sent by itself it is a stream of one, and no piece of a longer one.
         let flags = plan.flags() | STREAM_FIRST | STREAM_LAST;
         let header = header(plan.format(), flags, plan.type_code());
-        Planned { header, what: What::Table(plan, meta) }
+        Planned { header, what: What::Table { plan, meta, under: None } }
     }
 }

@@ -391,7 +391,7 @@ defmodule Slipring.Column do
   end
 
   @doc """
-  The column as an `Nx.Tensor`, where Nx is loaded. It must be of numbers, and none be null.
+  The column as an `Nx.Tensor`, where Nx is loaded. It must be of numbers, none be null, and one at least: Nx has no empty tensors.
   """
   @spec to_nx(t) :: struct
   def to_nx(%__MODULE__{} = column) do

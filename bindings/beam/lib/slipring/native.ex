@@ -50,6 +50,7 @@ defmodule Slipring.Native do
   def hand_over_producer(_tx, _pid), do: not_loaded()
 
   def recv(_rx), do: not_loaded()
+  def recv_table(_rx, _last), do: not_loaded()
   def recv_many(_rx, _most, _caller), do: not_loaded()
   def recv_dead(_rx), do: not_loaded()
   def watch(_rx, _tag), do: not_loaded()

@@ -17,6 +17,13 @@ defmodule Slipring.Receiving do
     end
   end
 
+  # The next frame of a stream of tables; `last` is `{producer, sequence}` of the one before, or `nil`. A frame that another call can read
+  # is there for it.
+  def table(%Consumer{ref: ref} = consumer, last, timeout) do
+    attempt = fn -> Native.recv_table(ref, last) end
+    receive_until(consumer, attempt.(), attempt, timeout, :stream)
+  end
+
   # One frame at least, and what else is there.
   def many(%Consumer{ref: ref} = consumer, most, timeout) do
     # The native part takes fewer at a time in any case.

@@ -33,7 +33,7 @@ defmodule Slipring.Table do
 
   @behaviour Access
 
-  alias Slipring.{Column, Error, Frame, Native, Options, Producer, Schemas, Sending}
+  alias Slipring.{Column, Error, Frame, Native, Options, Producer, Receiving, Schemas, Sending}
 
   @type t :: %__MODULE__{
           fields: [Column.t()],
@@ -504,29 +504,59 @@ defmodule Slipring.Table do
   defp facts(%{fields: fields}), do: Enum.map(fields, &{&1.name, &1.type})
 
   @doc """
-  The table as an `Explorer.DataFrame`, where Explorer is loaded. Columns of numbers without nulls go by their data, others as
-  lists.
+  The table as an `Explorer.DataFrame`, where Explorer is loaded. Columns without nulls go by their data where Explorer has their type
+  (numbers but halves, days, nanoseconds of a day, moments without a zone and durations but in seconds), others as lists.
   """
   @spec to_explorer(t) :: struct
   def to_explorer(%__MODULE__{} = table) do
     frame = Column.needed!(Explorer.DataFrame, "Explorer")
-
-    columns =
-      for column <- columns(table) do
-        series =
-          case column do
-            %{type: {kind, _bits} = type, null_count: 0} when kind in [:s, :u, :f] ->
-              apply(Explorer.Series, :from_binary, [column.data, type])
-
-            _other ->
-              apply(Explorer.Series, :from_list, [Column.to_list(column)])
-          end
-
-        {column.name, series}
-      end
-
+    columns = for column <- columns(table), do: {column.name, series(column)}
     apply(frame, :new, [columns])
   end
+
+  defp series(%{type: type, null_count: nulls, data: data} = column) do
+    case dtype(type) do
+      {:data, dtype} when nulls == 0 ->
+        apply(Explorer.Series, :from_binary, [data, dtype])
+
+      # As items they are of microseconds.
+      {_how, {:duration, _unit}} ->
+        apply(Explorer.Series, :from_list, [items(column), [dtype: {:duration, :microsecond}]])
+
+      # Terms alone do not tell bytes from text, or of what type nulls are.
+      {_how, dtype} ->
+        apply(Explorer.Series, :from_list, [items(column), [dtype: dtype]])
+
+      nil ->
+        apply(Explorer.Series, :from_list, [items(column)])
+    end
+  end
+
+  defp items(column), do: column |> Column.to_list() |> Enum.map(&item/1)
+
+  # Explorer knows no structs of ours.
+  defp item(%Slipring.Duration{seconds: s, microseconds: us}), do: s * 1_000_000 + us
+  defp item(%Slipring.UUID{bytes: bytes}), do: bytes
+  defp item(other), do: other
+
+  # As Explorer calls the type, and whether its data is the same there.
+  defp dtype({kind, _bits} = type) when kind in [:s, :u], do: {:data, type}
+  defp dtype({:f, 16}), do: {:list, {:f, 32}}
+  defp dtype({:f, _bits} = type), do: {:data, type}
+  defp dtype({:date, :day}), do: {:data, :date}
+  defp dtype({:date, _unit}), do: {:list, :date}
+  defp dtype({:time, :nanosecond}), do: {:data, :time}
+  defp dtype({:time, _unit}), do: {:list, :time}
+  defp dtype({:naive_datetime, :second}), do: {:list, {:naive_datetime, :millisecond}}
+  defp dtype({:naive_datetime, _unit} = type), do: {:data, type}
+  defp dtype({:duration, :second} = type), do: {:list, type}
+  defp dtype({:duration, _unit} = type), do: {:data, type}
+  defp dtype(:boolean), do: {:list, :boolean}
+  defp dtype(text) when text in [:string, :large_string, :string_view], do: {:list, :string}
+  defp dtype(bytes) when bytes in [:binary, :large_binary, :binary_view], do: {:list, :binary}
+  defp dtype({:fixed_binary, _size}), do: {:list, :binary}
+  defp dtype({:dictionary, _index, type}) when is_atom(type), do: dtype(type)
+  defp dtype(_other), do: nil
 
   # Streams ------------------------------------------------------------------------------------------
 
@@ -624,8 +654,9 @@ defmodule Slipring.Table do
   table at hand is held. A table that was sent by itself is a stream of one.
 
   `:timeout` is how long each frame is waited for; default `:infinity`. Raises a `Slipring.Error` when none comes, or when
-  what comes is no part of the stream: of another schema or producer, or not the next one that the producer has sent. That frame
-  is taken.
+  what comes is no part of the stream: no table, of another producer, not the next one that the producer has sent, or the first of
+  another stream. That frame is there for the next `stream/2` or `Slipring.recv/2`; a piece of a stream whose beginning is gone is
+  taken, and so is the next piece where its columns are others.
 
       iex> ring = Slipring.create!("table-stream-doc")
       iex> {:ok, 2} = Slipring.Table.send_batches(Slipring.producer!(ring), Slipring.Table.new(id: [1, 2, 3]), rows: 2)
@@ -641,15 +672,22 @@ defmodule Slipring.Table do
       fn -> :begin end,
       fn
         :ended -> {:halt, :ended}
-        at -> next(Slipring.recv!(consumer, timeout), at, consumer)
+        at -> next(at, consumer, Options.timeout!(timeout))
       end,
       fn _at -> :ok end
     )
   end
 
   # `at` is `:begin`, or what the frames before were: `{producer, sequence, facts}`.
-  defp next(%Frame{format: :arrow, stream: part} = frame, at, consumer) do
-    with what when is_binary(what) <- follows(frame, at), do: broken!(what, consumer)
+  defp next(at, consumer, timeout) do
+    last = if at != :begin, do: {elem(at, 0), elem(at, 1)}
+
+    frame =
+      case Receiving.table(consumer, last, timeout) do
+        {:ok, frame} -> frame
+        {:error, error} -> raise error
+      end
+
     table = Frame.table(frame)
     facts = schema(table)
 
@@ -658,35 +696,10 @@ defmodule Slipring.Table do
 
     # What is to be acknowledged has arrived.
     with {:error, error} <- Frame.ack(frame), do: raise(error)
-    ended? = part in [:last, :only] or (part == nil and at == :begin)
+    # Older writers gave a table by itself no flag.
+    ended? = frame.stream in [:last, :only] or (frame.stream == nil and at == :begin)
     {[table], if(ended?, do: :ended, else: {frame.producer, frame.sequence, facts})}
   end
-
-  defp next(frame, _at, consumer),
-    do:
-      broken!(
-        "a frame of the format #{inspect(frame.format)} came where a table should",
-        consumer
-      )
-
-  # Whether a frame is the next one of a stream: all are of one producer, and follow each other in its count.
-  defp follows(%{stream: first}, :begin) when first in [:first, :only], do: :ok
-
-  # Older writers gave a table by itself no flag, as one within a stream. The first that a producer sends is never within one.
-  defp follows(%{stream: nil, sequence: 0}, :begin), do: :ok
-  defp follows(_frame, :begin), do: "the first frames of the stream are missing"
-
-  defp follows(%{stream: first}, _at) when first in [:first, :only],
-    do: "another stream began before this one ended"
-
-  defp follows(%{producer: producer}, {other, _last, _facts}) when producer != other,
-    do: "a frame of another producer came into the stream"
-
-  defp follows(%{sequence: sequence}, {_producer, last, _facts}) when sequence != last + 1,
-    do:
-      "frames of the stream are missing: number #{sequence} of its producer came after number #{last}"
-
-  defp follows(_frame, _at), do: :ok
 
   @spec broken!(String.t(), Slipring.Consumer.t()) :: no_return
   defp broken!(what, consumer) do

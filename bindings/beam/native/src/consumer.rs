@@ -13,6 +13,8 @@ use rustler::{
     Atom, Decoder, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term,
 };
 use slipring::{Consumer, Delivery, Error, Inspection, Segment, Wait};
+use slipring_frames::follows;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -47,6 +49,8 @@ impl<'a> Decoder<'a> for Policy {
 pub(crate) struct Taker {
     /// How its tables are read.
     pub(crate) expects: Expects,
+    /// Frames that a reader of tables has met and that are not its own: whoever takes one next has them first.
+    kept: VecDeque<slipring::Frame>,
     // Dropped in this order: from then on nothing can be acknowledged, and what is open goes back.
     consumer: Consumer,
     /// Where frames are to be acknowledged.
@@ -65,7 +69,7 @@ impl Taker {
         let consumer = segment.consumer_with(delivery)?;
         let (expects, ledger) = (Expects::default(), limit.map(Ledger::new));
         let (tally, large, crowded) = (Tally::new(), 0, false);
-        Ok(Self { expects, consumer, ledger, tally, large, crowded })
+        Ok(Self { expects, kept: VecDeque::new(), consumer, ledger, tally, large, crowded })
     }
 
     /// Whether the next body, if it is as large as the last, would be copied for want of room.
@@ -139,16 +143,47 @@ impl Receiver {
     fn take(&self, handle: &mut Taker) -> Result<slipring::Frame, Error> {
         match lock(&self.pending).take() {
             Some(error) => Err(error),
-            None => handle.consumer.recv(&Wait::no()),
+            None => match handle.kept.pop_front() {
+                Some(kept) => Ok(kept),
+                None => handle.consumer.recv(&Wait::no()),
+            },
         }
     }
 
-    /// The same, or `None`: see [`Taker::tells_crowded`].
-    fn take_with_room(&self, live: &mut Live<Taker>) -> Result<Option<slipring::Frame>, Error> {
-        if live.handle.tells_crowded(&live.hold) {
-            return Ok(None);
+    /// What `step` makes of the next frame, `:empty`, `:busy`, `{:error, fault}`, or `{:crowded, bytes}`: it would be copied if it
+    /// is like the last, of so many bytes, and what keeps others in place may be garbage.
+    fn recv<'a>(
+        &self,
+        env: Env<'a>,
+        step: impl FnOnce(slipring::Frame, &mut Live<Taker>) -> Result<Term<'a>, Fault>,
+    ) -> Term<'a> {
+        // Relaxed: a call that races with the change may go either way.
+        if self.active.load(Ordering::Relaxed) {
+            return answer(env, Err(Fault::active()));
         }
-        self.take(&mut live.handle).map(Some)
+        self.end.answer(env, |live| {
+            if live.handle.tells_crowded(&live.hold) {
+                return Ok((atoms::crowded(), live.handle.large).encode(env));
+            }
+            match self.take(&mut live.handle) {
+                Ok(frame) => step(frame, live),
+                Err(Error::Empty) => Ok(atoms::empty().encode(env)),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    /// A frame that is the only one of a call.
+    fn only<'a>(
+        &self,
+        env: Env<'a>,
+        frame: slipring::Frame,
+        live: &mut Live<Taker>,
+    ) -> Result<Term<'a>, Fault> {
+        let mut done = Done::default();
+        let term = self.term(env, frame, live, &mut done);
+        charge(env, 0, done.cost());
+        Ok(term)
     }
 
     /// A frame that was taken, as a term.
@@ -209,24 +244,24 @@ impl Resource for Receiver {
     }
 }
 
-/// The frame, `:empty`, `:busy`, `{:error, fault}`, or `{:crowded, bytes}`: it would be copied if it is like the last, of so many
-/// bytes, and what keeps others in place may be garbage.
+/// The frame, or as [`Receiver::recv`].
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
-    // Relaxed: a call that races with the change may go either way.
-    if rx.active.load(Ordering::Relaxed) {
-        return answer(env, Err(Fault::active()));
-    }
-    rx.end.answer(env, |live| match rx.take_with_room(live) {
-        Ok(None) => Ok((atoms::crowded(), live.handle.large).encode(env)),
-        Ok(Some(frame)) => {
-            let mut done = Done::default();
-            let term = rx.term(env, frame, live, &mut done);
-            charge(env, 0, done.cost());
-            Ok(term)
+    rx.recv(env, |frame, live| rx.only(env, frame, live))
+}
+
+/// The same, if the frame is the next one of a stream of tables; `last` is `{producer, sequence}` of the one before, or `nil`. What
+/// another call can read is there for it.
+#[rustler::nif]
+fn recv_table<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, last: Option<(u32, u64)>) -> Term<'a> {
+    rx.recv(env, |frame, live| match follows(frame.header(), last) {
+        Ok(_) => rx.only(env, frame, live),
+        Err(misfit) => {
+            if misfit.keep {
+                live.handle.kept.push_front(frame);
+            }
+            Err(Fault::stream(&misfit))
         }
-        Err(Error::Empty) => Ok(atoms::empty().encode(env)),
-        Err(error) => Err(error.into()),
     })
 }
 
@@ -293,10 +328,15 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: C
     })
 }
 
-/// Has the caller told `{tag, :ready}` when there is something to receive; an id, or an error.
+/// Has the caller told `{tag, :ready}` when there is something to receive; an id, `:busy` where something was kept since it has looked, or
+/// an error.
 #[rustler::nif]
 fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
     rx.end.answer(env, |live| {
+        // The ring would not tell.
+        if !live.handle.kept.is_empty() {
+            return Ok(atoms::busy().encode(env));
+        }
         let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
         Ok(waiter::watch(rx.end.id, News::Frames, hold, env.pid(), tag).encode(env))
     })
@@ -319,6 +359,9 @@ fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     rx.end.answer(env, |live| {
         if live.handle.ledger.as_ref().is_some_and(|ledger| !ledger.credit.left()) {
             return Ok(atoms::spent().encode(env));
+        }
+        if !live.handle.kept.is_empty() {
+            return Ok(atoms::ready().encode(env));
         }
         match live.handle.consumer.ready(&Wait::no()) {
             Ok(()) => Ok(atoms::ready().encode(env)),

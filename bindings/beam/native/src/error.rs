@@ -6,6 +6,7 @@ use rustler::{Atom, Encoder, Env, Term};
 use slipring::{Error, SchemaId};
 use slipring_codec::evolution::ApplyError;
 use slipring_codec::{DecodeError, EncodeError};
+use slipring_frames::{Misfit, SchemaError, SchemaErrorKind};
 use std::borrow::Cow;
 
 mod reasons {
@@ -185,6 +186,11 @@ impl Fault {
         Self::new(reasons::decode(), "what is to be decoded is no binary").path("$")
     }
 
+    /// A frame that is no part of the stream of tables that is read.
+    pub(crate) fn stream(misfit: &Misfit) -> Self {
+        Self::new(reasons::decode(), misfit.to_string()).hint(Misfit::HINT)
+    }
+
     pub(crate) fn other_version(version: u8) -> Self {
         let hint = "the sender may be newer or older: bring both to one version";
         Self::new(reasons::decode(), format!("the frame is of format version {version}; {hint}"))
@@ -220,6 +226,17 @@ impl Fault {
             .hint(hint)
     }
 
+    /// What keeps a table from its schema, in Elixir's words.
+    pub(crate) fn of_schema(error: &SchemaError) -> Self {
+        let told = match &error.kind {
+            SchemaErrorKind::Breaking { found, .. } => format!("{found}, and say breaking: true"),
+            _ => error.to_string(),
+        };
+        let hint = told.rsplit_once("; ").map_or("", |(_, hint)| hint).to_owned();
+        let versions = (error.written, error.wanted);
+        Self::schema(told, error.column().unwrap_or_default(), versions, hint)
+    }
+
     /// A table that can't be read as what is expected, though its schema can.
     pub(crate) fn beyond(refused: &ApplyError) -> Self {
         let dot = if refused.path.is_empty() { "" } else { "." };
@@ -245,6 +262,25 @@ impl Fault {
     pub(crate) fn unreadable(what: String, path: &str) -> Self {
         let hint = "the sender may be newer: send plain values, or upgrade this side";
         Self::new(reasons::decode(), format!("{what}, at {path}; {hint}")).path(path).hint(hint)
+    }
+}
+
+impl From<slipring_frames::Error> for Fault {
+    fn from(error: slipring_frames::Error) -> Self {
+        match error {
+            slipring_frames::Error::Ring(error) => error.into(),
+            slipring_frames::Error::Encode(error) => error.into(),
+            slipring_frames::Error::Decode(error) => error.into(),
+            slipring_frames::Error::Schema(error) => Self::of_schema(&error),
+            slipring_frames::Error::Apply(error) => Self::beyond(&error),
+            other => Self::new(reasons::other(), other.to_string()),
+        }
+    }
+}
+
+impl From<SchemaError> for Fault {
+    fn from(error: SchemaError) -> Self {
+        Self::of_schema(&error)
     }
 }
 

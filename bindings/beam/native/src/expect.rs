@@ -12,21 +12,22 @@ use crate::consumer::Receiver;
 use crate::end::End;
 use crate::error::{Fault, answer};
 use crate::producer::Writer;
-use crate::schema::{KIND, Kept, Known, READ_MOST, columns_of, incompatible};
+use crate::schema::{KIND, Kept, Known, READ_MOST, columns_of};
 use crate::table::arrays::{Outgoing, Parsed};
 use crate::table::{self, binary};
 use crate::value::terms::{self, Word};
 use crate::value::{Most, view_of};
 use crate::{atoms, charge};
-use arrow_schema::{Schema as Arrow, SchemaRef};
+use arrow_schema::SchemaRef;
 use rustler::env::SavedTerm;
 use rustler::{Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 use slipring::{Frame, Schema, SchemaId, Want};
 use slipring_codec::evolution::{
-    ApplyErrorKind, Between, Incompatible, Projection, Version, compatible, defaults, fair, resolve,
+    self, ApplyErrorKind, Between, Incompatible, Projection, Version, defaults, fair, resolve,
 };
 use slipring_codec::format::arrow::{self, Checks};
 use slipring_codec::{Body, Content, Format};
+use slipring_frames::SchemaError;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -203,9 +204,9 @@ impl Route {
                     // What is there is of a migration.
                     Some(at) => {
                         let from = u32::from(at).saturating_sub(1);
-                        incompatible(&refused.between(Between::Migrated { from }), "")
+                        SchemaError::from(refused.between(Between::Migrated { from }))
                     }
-                    None => self.refusal(&refused),
+                    None => self.refusal(refused),
                 })?;
                 let resolved = Arc::new(resolved);
                 if at.is_none() {
@@ -262,27 +263,11 @@ impl Route {
     }
 
     /// The refusal, with the first step between announced versions that the rules don't allow.
-    fn refusal(&self, refused: &Incompatible) -> Fault {
-        let schema = |version: u32| self.announced(u16::try_from(version).ok()?).ok()?;
-        let name = &*refused.name;
-        let broken = (refused.written..refused.wanted).find(|&step| {
-            let (Some(old), Some(new)) = (schema(step), schema(step + 1)) else { return false };
-            compatible(&Version::new(name, step, &old), &Version::new(name, step + 1, &new))
-                .is_err()
-        });
-        match broken.filter(|_| refused.wanted - refused.written > 1) {
-            None => incompatible(refused, ""),
-            Some(step) => {
-                let message = refused.to_string();
-                let told = message.rsplit_once("; ").map_or(&*message, |(told, _)| told);
-                let next = step + 1;
-                let hint =
-                    format!("register a migration of {name:?} from version {step} to {next}");
-                let path = refused.faults.first().map_or("", |fault| &fault.path);
-                let versions = (refused.written, refused.wanted);
-                Fault::schema(format!("{told}; {hint}"), path, versions, hint)
-            }
-        }
+    fn refusal(&self, refused: Incompatible) -> SchemaError {
+        let announced = |version: u32| self.announced(u16::try_from(version).ok()?).ok()?;
+        let is_older = refused.written < refused.wanted;
+        let migration = is_older.then(|| refused.broken(announced));
+        SchemaError::needing(refused, migration)
     }
 }
 
@@ -305,8 +290,7 @@ fn expect<'a>(
         Err(fault) => return answer(env, Err(fault)),
     };
     rx.answer(env, |live| {
-        defaults(&Version::new(name, version.into(), &schema))
-            .map_err(|found| incompatible(&found, ""))?;
+        defaults(&Version::new(name, version.into(), &schema)).map_err(SchemaError::from)?;
         let want = live.hold.segment.schemas().want(KIND, name, oldest..=version)?;
         let functions = OwnedEnv::new();
         let saved = functions.save(migrations);
@@ -381,11 +365,6 @@ fn table_migrated<'a>(
 fn tightened(mut table: arrow::Table) -> arrow::Table {
     let has_nulls =
         |number: usize| table.batches.iter().any(|batch| batch.columns[number].null_count != 0);
-    let fields = table.schema.fields().iter().enumerate().map(|(number, field)| {
-        let nullable = field.is_nullable() && has_nulls(number);
-        Arc::new(arrow_schema::Field::clone(field).with_nullable(nullable))
-    });
-    let schema = Arrow::new(fields.collect::<Vec<_>>());
-    table.schema = Arc::new(schema);
+    table.schema = Arc::new(evolution::tightened(&table.schema, has_nulls));
     table
 }

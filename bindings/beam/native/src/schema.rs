@@ -13,17 +13,12 @@ use crate::table::arrays::{self, Parsed};
 use crate::value::Most;
 use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
-use slipring::{Described, Frame, Schema, SchemaId, Schemas};
-use slipring_codec::Format;
-use slipring_codec::evolution::{
-    Between, Incompatible, Unfit, Version, arrange, compatible, defaults, fit,
-};
+use slipring::{Frame, Schema, SchemaId, Schemas};
 use slipring_codec::format::arrow::{self, Rows, SchemaPlace};
+use slipring_frames::Announced;
+pub(crate) use slipring_frames::KIND;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-
-/// The kind of schemas of tables: the number of their format.
-pub(crate) const KIND: u16 = Format::Arrow.code() as u16;
 
 /// The longest schema that a call on a normal scheduler reads, in bytes.
 pub(crate) const READ_MOST: usize = 64 << 10;
@@ -137,20 +132,6 @@ pub(crate) fn columns_of<'a>(env: Env<'a>, table: Term<'a>) -> Result<Arrow, Fau
     Ok(schema)
 }
 
-/// The columns that stand in the ring, of a copy: what is checked is what is used.
-fn parsed(stored: &Schema) -> Result<SchemaRef, Fault> {
-    let own = stored.bytes().to_vec();
-    Ok(arrow::read_schema(&own)?)
-}
-
-/// What stands in the way, with what to do about it.
-pub(crate) fn incompatible(found: &Incompatible, more: &str) -> Fault {
-    let told = format!("{found}{more}");
-    let hint = told.rsplit_once("; ").map_or("", |(_, hint)| hint).to_owned();
-    let path = found.faults.first().map_or("", |fault| &fault.path).to_owned();
-    Fault::schema(told, &path, (found.written, found.wanted), hint)
-}
-
 /// `{:ok, schema}`: the version of the schema, as `schemas` describes it, is in the ring.
 #[rustler::nif(schedule = "DirtyIo")]
 fn announce<'a>(
@@ -163,66 +144,17 @@ fn announce<'a>(
 ) -> Term<'a> {
     let announced = || {
         let schemas = ring.hold()?.segment.schemas();
-        let described = announced(&schemas, name, &columns_of(env, table)?, version, breaking)?;
+        let columns = columns_of(env, table)?;
+        let announced = Announced::announce(&schemas, name, &columns, version, breaking)?;
+        let id = announced.stored().id().get();
+        let described = schemas.describe().into_iter().find(|found| found.id == id);
+        let described = described.ok_or_else(|| {
+            let (what, index) = ("schema", id.into());
+            slipring::Error::Corrupt { what, index, found: 0 }
+        })?;
         Ok((atoms::ok(), ring::Schema::from(described)).encode(env))
     };
     answer(env, announced())
-}
-
-fn announced(
-    schemas: &Schemas,
-    name: &str,
-    schema: &Arrow,
-    version: u16,
-    breaking: bool,
-) -> Result<Described, Fault> {
-    let new = Version::new(name, version.into(), schema);
-    defaults(&new).map_err(|found| incompatible(&found, ""))?;
-    let mut all = schemas.versions(KIND, name)?;
-    all.sort_by_key(Schema::version);
-    let stored = match all.iter().find(|there| there.version() == version) {
-        Some(stored) => stored.clone(),
-        None => {
-            let at = all.partition_point(|there| there.version() < version);
-            let older = at.checked_sub(1).map(|at| (&all[at], true));
-            let newer = all.get(at).map(|newer| (newer, false));
-            for (neighbour, is_older) in older.into_iter().chain(newer).filter(|_| !breaking) {
-                let there = parsed(neighbour)?;
-                let there = Version::new(name, neighbour.version().into(), &there);
-                let (old, new) = if is_older { (&there, &new) } else { (&new, &there) };
-                compatible(old, new)
-                    .map_err(|found| incompatible(&found, ", and say breaking: true"))?;
-            }
-            match schemas.add(KIND, name, version, &arrow::schema_message(schema)) {
-                // Somebody was faster: it may be the same one, said in other bytes.
-                Err(conflict @ slipring::Error::SchemaConflict(_)) => {
-                    schemas.find(KIND, name, version)?.ok_or(conflict)?
-                }
-                added => added?,
-            }
-        }
-    };
-    let there = parsed(&stored)?;
-    if there.fields() != schema.fields() {
-        let there = Version::new(name, version.into(), &there);
-        return Err(match arrange(schema, &there) {
-            Err(found) => incompatible(&found.between(Between::Announced), ""),
-            Ok(_) => {
-                let hint = format!("announce this as version {}", u32::from(version) + 1);
-                let told = format!(
-                    "{name:?} was announced as version {version} with another order, nullability or metadata of its \
-                     columns; {hint}"
-                );
-                Fault::schema(told, "", (version.into(), version.into()), hint)
-            }
-        });
-    }
-    let id = stored.id().get();
-    let described = schemas.describe().into_iter().find(|found| found.id == id);
-    described.ok_or_else(|| {
-        let (what, index) = ("schema", id.into());
-        slipring::Error::Corrupt { what, index, found: 0 }.into()
-    })
 }
 
 /// What Elixir says of the schema that a table is sent under: number, name and version as `announce` has told them, or the name
@@ -293,16 +225,12 @@ fn suits<'a>(
             return (atoms::error(), index, fault).encode(env);
         }
     }
-    (atoms::ok(), (under.id, &under.name, under.version)).encode(env)
+    let found = under.stored();
+    (atoms::ok(), (found.id().get(), found.name(), found.version())).encode(env)
 }
 
 /// A schema that tables are sent under.
-pub(crate) struct Under {
-    pub(crate) id: u32,
-    pub(crate) version: u16,
-    name: String,
-    fields: SchemaRef,
-}
+pub(crate) struct Under(Announced);
 
 impl Under {
     /// The schema that was asked for, by way of the one that was used last. `None`: reading it is for a dirty scheduler.
@@ -313,54 +241,29 @@ impl Under {
         most: Most,
     ) -> Result<Option<Arc<Under>>, Fault> {
         let stored = asked.find(schemas)?;
-        let id = stored.id().get();
-        if let Some(last) = last.as_ref().filter(|last| last.id == id) {
+        if let Some(last) = last.as_ref().filter(|last| last.stored().id() == stored.id()) {
             return Ok(Some(last.clone()));
         }
         if most == Most::Normal && stored.len() > READ_MOST {
             return Ok(None);
         }
-        let (name, version) = (stored.name().to_owned(), stored.version());
-        let under = Arc::new(Self { id, version, name, fields: parsed(&stored)? });
+        let under = Arc::new(Self(Announced::of(stored)?));
         *last = Some(under.clone());
         Ok(Some(under))
     }
 
-    /// The columns as they were announced, converted where that is exact.
-    pub(crate) fn fitted(
+    /// What the ring has of it.
+    pub(crate) fn stored(&self) -> &Schema {
+        self.0.stored()
+    }
+
+    /// The columns as they were announced, converted where that is exact; `None`: as they are.
+    pub(crate) fn fit(
         &self,
         given: &Arrow,
         batches: &[Rows],
         inferred: bool,
-    ) -> Result<(Arrow, Vec<Rows>), Fault> {
-        let announced = Version::new(&self.name, self.version.into(), &self.fields);
-        let (schema, batches) =
-            fit(given, batches, &announced, inferred).map_err(|unfit| match unfit {
-                Unfit::Schema(found) => incompatible(&found, ""),
-                Unfit::Value(refused) => Fault::beyond(&refused),
-                Unfit::Encode(refused) => refused.into(),
-                Unfit::Decode(refused) => refused.into(),
-                _ => Fault::other_library(),
-            })?;
-        for rows in &batches {
-            for (number, column) in rows.columns.iter().enumerate() {
-                self.check_nulls(number, column.null_count())?;
-            }
-        }
-        Ok((schema, batches))
-    }
-
-    /// Whether an arranged column may have so many nulls.
-    fn check_nulls(&self, number: usize, nulls: usize) -> Result<(), Fault> {
-        let field = self.fields.field(number);
-        if field.is_nullable() || nulls == 0 {
-            return Ok(());
-        }
-        let (name, version, column) = (&self.name, u32::from(self.version), field.name());
-        let hint = format!("announce it as nullable, as version {}", version + 1);
-        let told = format!(
-            "{name:?} was announced as version {version} with no nulls in column {column}, and there are {nulls}; {hint}"
-        );
-        Err(Fault::schema(told, column, (version, version), hint))
+    ) -> Result<Option<(Arrow, Vec<Rows>)>, Fault> {
+        Ok(self.0.fit(given, batches, inferred)?)
     }
 }

@@ -3,9 +3,8 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, given, records, send};
+use super::{Table, given, records};
 use crate::{error, inspection, size};
-use arrow_buffer::MutableBuffer;
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
@@ -13,18 +12,15 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use slipring::{Described, Frame, Header, Schema, SchemaId, Schemas};
+use slipring::{Described, Frame, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
-    Between, Incompatible, Projection, Unfit, Version, arrange, compatible, defaults, fair, fit,
-    resolve,
+    self, Between, Incompatible, Projection, Unfit, Version, defaults, fair, fit, laid_out, resolve,
 };
-use slipring_codec::format::arrow::{self, Checks, Parsed, Rows, SchemaPlace};
-use slipring_codec::{Body, Content, Format};
+use slipring_codec::format::arrow::{self, Parsed, SchemaPlace};
+pub(crate) use slipring_frames::KIND;
+use slipring_frames::{Announced, SchemaError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// The kind of schemas of tables: the number of their format.
-pub(crate) const KIND: u16 = Format::Arrow.code() as u16;
 
 /// A version that a caller has given.
 pub(crate) fn version(given: &Bound<'_, PyAny>, name: &'static str) -> PyResult<u16> {
@@ -57,16 +53,6 @@ fn raised(py: Python<'_>, error: slipring::Error) -> PyErr {
     error::raise(py, error)
 }
 
-#[cold]
-fn incompatible(
-    py: Python<'_>,
-    found: &Incompatible,
-    message: String,
-    step: Option<(u32, u32)>,
-) -> PyErr {
-    error::schema(py, message, (&found.name, found.written, found.wanted), &found.faults, step)
-}
-
 /// Stores a version of a schema in the segment's table, after a look at those before and after it.
 pub(crate) fn announce(
     py: Python<'_>,
@@ -76,71 +62,15 @@ pub(crate) fn announce(
     version: u16,
     breaking: bool,
 ) -> PyResult<Described> {
-    // What a library says of the whole table, such as its index, is of that table alone.
-    let schema = arrow_schema::Schema::new(take::schema(shown)?.fields);
-    // Whether its types can be sent at all.
-    arrow::plan(&schema, &[], SchemaPlace::Frame, None)
-        .map_err(|e| error::encode(py, &e, "arrow"))?;
-    let new = Version::new(name, version.into(), &schema);
-    defaults(&new).map_err(|found| incompatible(py, &found, found.to_string(), None))?;
-    let mut all = py.detach(|| schemas.versions(KIND, name)).map_err(|e| raised(py, e))?;
-    all.sort_by_key(Schema::version);
-    let mut stored = all.iter().find(|there| there.version() == version).cloned();
-    if stored.is_none() {
-        let at = all.partition_point(|there| there.version() < version);
-        let older = at.checked_sub(1).map(|at| &all[at]);
-        let pairs = [(older, true), (all.get(at), false)];
-        for (neighbour, is_older) in pairs.into_iter().filter(|_| !breaking) {
-            let Some(neighbour) = neighbour else { continue };
-            let there = parsed(py, neighbour)?;
-            let there = Version::new(name, neighbour.version().into(), &there);
-            let (old, new) = if is_older { (&there, &new) } else { (&new, &there) };
-            compatible(old, new).map_err(|found| {
-                let told = format!("{found}, and say breaking=True");
-                incompatible(py, &found, told, Some((found.written, found.wanted)))
-            })?;
-        }
-        let message = arrow::schema_message(&schema);
-        stored = match py.detach(|| schemas.add(KIND, name, version, &message)) {
-            Ok(schema) => Some(schema),
-            // Somebody was faster: it may be the same one, said in other bytes.
-            Err(slipring::Error::SchemaConflict(_)) => {
-                py.detach(|| schemas.find(KIND, name, version)).map_err(|e| raised(py, e))?
-            }
-            Err(error) => return Err(raised(py, error)),
-        };
-    }
-    let Some(stored) = stored else {
-        return Err(PyValueError::new_err("the ring's table of schemas was changed meanwhile"));
-    };
-    let there = parsed(py, &stored)?;
-    if there.fields() != schema.fields() {
-        let there = Version::new(name, version.into(), &there);
-        return Err(match arrange(&schema, &there) {
-            Err(found) => {
-                let found = found.between(Between::Announced);
-                incompatible(py, &found, found.to_string(), None)
-            }
-            Ok(_) => {
-                let told = format!(
-                    "{name:?} was announced as version {version} with another order, nullability or metadata of its \
-                     columns; announce this as version {}",
-                    version.saturating_add(1)
-                );
-                error::schema(py, told, (name, version.into(), version.into()), &[], None)
-            }
-        });
-    }
-    let id = stored.id().get();
+    let schema = take::schema(shown)?;
+    let announced = py.detach(|| Announced::announce(schemas, name, &schema, version, breaking));
+    let id = announced.map_err(|e| error::typed(py, e))?.stored().id().get();
     let described = py.detach(|| schemas.describe()).into_iter().find(|found| found.id == id);
     described.ok_or_else(|| PyValueError::new_err("the ring's table of schemas is damaged"))
 }
 
 /// A schema that tables are sent under.
-pub(crate) struct Under {
-    stored: Schema,
-    fields: SchemaRef,
-}
+pub(crate) struct Under(Announced);
 
 impl Under {
     /// The schema that a ring was asked to keep, or the newest of a name. That of another ring is refused.
@@ -158,7 +88,7 @@ impl Under {
                 );
                 return Err(PyValueError::new_err(told));
             };
-            return Ok(Self { fields: parsed(py, &stored)?, stored });
+            return Self::of(py, stored);
         }
         let Ok(announced) = asked.cast::<inspection::Schema>() else {
             let found = asked.get_type().fully_qualified_name()?;
@@ -177,11 +107,16 @@ impl Under {
             let told = "the schema is not of this ring: give what its announce() has returned";
             return Err(PyValueError::new_err(told));
         };
-        Ok(Self { fields: parsed(py, &stored)?, stored })
+        Self::of(py, stored)
     }
 
-    pub(crate) fn header(&self) -> Header {
-        Header::default().with_schema(&self.stored)
+    fn of(py: Python<'_>, stored: Schema) -> PyResult<Self> {
+        Announced::of(stored).map(Self).map_err(|e| error::typed(py, e))
+    }
+
+    /// What the ring has of it.
+    pub(crate) fn stored(&self) -> &Schema {
+        self.0.stored()
     }
 
     /// What shows itself as no table, as one of this schema: records are written as its columns; of what else there is the types
@@ -191,7 +126,7 @@ impl Under {
         if records::is_nothing(object) {
             return Ok(Incoming::empty());
         }
-        let fields = self.fields.fields();
+        let fields = self.0.columns().fields();
         let list = if given::may_be(fields) { records::listed(object)? } else { None };
         let Some(list) = list else { return records::asked(object) };
         let rows = given::rows(&list, fields).map_err(|found| self.misplaced(list.py(), &found))?;
@@ -201,7 +136,7 @@ impl Under {
 
     #[cold]
     fn misplaced(&self, py: Python<'_>, found: &given::Misplaced) -> PyErr {
-        let (name, version) = (self.stored.name(), u32::from(self.stored.version()));
+        let (name, version) = (self.stored().name(), u32::from(self.stored().version()));
         let (path, hint) = (format!("${}", found.path), found.hint());
         let told = format!(
             "the table does not fit what was announced as {name:?}, version {version}: {}, at {path}; {hint}, or announce it \
@@ -215,16 +150,14 @@ impl Under {
 
     /// The table with its columns as they were announced, converted where that is exact; `None`, if that is what they are.
     pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Option<Incoming>> {
-        if table.schema.fields() == self.fields.fields() {
-            table.batches.iter().try_for_each(|rows| self.check_nulls(py, rows))?;
+        let Under(announced) = self;
+        let suits = announced.suits(&table.schema, &table.batches);
+        if suits.map_err(|e| error::typed(py, e))? {
             return Ok(None);
         }
-        let (name, version) = (self.stored.name(), self.stored.version().into());
-        let announced = Version::new(name, version, &self.fields);
-        let fitted = py.detach(|| fit(&table.schema, &table.batches, &announced, table.inferred));
-        let (schema, batches) = fitted.map_err(|unfit| match unfit {
-            Unfit::Schema(found) => incompatible(py, &found, found.to_string(), None),
-            Unfit::Value(refused) => {
+        let fitted = py.detach(|| announced.fit(&table.schema, &table.batches, table.inferred));
+        let fitted = fitted.map_err(|refused| match refused {
+            slipring_frames::Error::Apply(refused) => {
                 let path = format!("$.columns.{}", refused.path);
                 let hint = "announce a type that holds it, or send other values";
                 let told = refused.to_string();
@@ -232,29 +165,10 @@ impl Under {
                 let told = told.rsplit_once("; ").map_or(&*told, |(told, _)| told);
                 error::unsendable(py, told, &path, "arrow", hint)
             }
-            Unfit::Encode(refused) => error::encode(py, &refused, "arrow"),
-            Unfit::Decode(refused) => error::decode(py, &refused, "arrow"),
-            other => PyValueError::new_err(format!("the table can't be sent: {other:?}")),
+            refused => error::typed(py, refused),
         })?;
-        batches.iter().try_for_each(|rows| self.check_nulls(py, rows))?;
-        Ok(Some(Incoming { schema, batches, inferred: table.inferred }))
-    }
-
-    fn check_nulls(&self, py: Python<'_>, rows: &Rows) -> PyResult<()> {
-        for (column, field) in rows.columns.iter().zip(self.fields.fields()) {
-            if !field.is_nullable() && column.null_count() != 0 {
-                let (name, version) = (self.stored.name(), self.stored.version().into());
-                let column_name = field.name();
-                let told = format!(
-                    "{name:?} was announced as version {version} with no nulls in column {column_name}, and there are \
-                     {}; announce it as nullable, as version {}",
-                    column.null_count(),
-                    version + 1
-                );
-                return Err(error::schema(py, told, (name, version, version), &[], None));
-            }
-        }
-        Ok(())
+        let inferred = table.inferred;
+        Ok(fitted.map(|(schema, batches)| Incoming { schema, batches, inferred }))
     }
 }
 
@@ -282,7 +196,7 @@ impl Expected {
         arrow::plan(&schema, &[], SchemaPlace::Frame, None)
             .map_err(|e| error::encode(py, &e, "arrow"))?;
         defaults(&Version::new(name, version.into(), &schema))
-            .map_err(|found| incompatible(py, &found, found.to_string(), None))?;
+            .map_err(|found| error::schema(py, &found.into()))?;
         if oldest > version {
             let expected = "at most the version that is expected";
             return Err(size::refused(py, "oldest", &oldest.to_string(), expected));
@@ -367,12 +281,8 @@ impl Reading<'_> {
         let (expected, written) = (self.expected, stored.version());
         let (name, oldest) = (&*expected.name, expected.oldest);
         if written < oldest {
-            let told = format!(
-                "{name:?} of version {written} came, and {oldest} is the oldest that is read here; expect it with \
-                 oldest={written}, or have a newer version sent"
-            );
-            let versions = (name, written.into(), expected.version.into());
-            return Err(error::schema(py, told, versions, &[], None));
+            let versions = (written.into(), expected.version.into());
+            return Err(error::schema(py, &SchemaError::too_old(name, versions, oldest)));
         }
         let mut at = written;
         let migrations = expected.migrations.iter().filter(|(from, _)| **from >= written);
@@ -418,14 +328,11 @@ impl Reading<'_> {
                     // What is there is of a migration, where it is not of the version that was written.
                     Err(refused) => {
                         let from = (id.is_none() && at > self.written).then(|| u32::from(at) - 1);
-                        return Err(match from {
-                            Some(from) => {
-                                let refused = refused.between(Between::Migrated { from });
-                                let step = Some((from, at.into()));
-                                incompatible(py, &refused, refused.to_string(), step)
-                            }
-                            None => self.refusal(py, &refused),
-                        });
+                        let refused = match from {
+                            Some(from) => refused.between(Between::Migrated { from }).into(),
+                            None => self.refusal(py, refused),
+                        };
+                        return Err(error::schema(py, &refused));
                     }
                 };
                 if let Some(id) = id {
@@ -455,30 +362,11 @@ impl Reading<'_> {
     }
 
     /// The refusal, with the first step between announced versions that the rules don't allow.
-    fn refusal(&self, py: Python<'_>, refused: &Incompatible) -> PyErr {
-        let (written, wanted) = (refused.written, refused.wanted);
-        if written > wanted {
-            return incompatible(py, refused, refused.to_string(), None);
-        }
-        let broken = (written..wanted).find(|&step| {
-            let schema = |version: u32| self.announced(py, u16::try_from(version).ok()?).ok()?;
-            let (Some(old), Some(new)) = (schema(step), schema(step + 1)) else { return false };
-            let name = &self.expected.name;
-            compatible(&Version::new(name, step, &old), &Version::new(name, step + 1, &new))
-                .is_err()
-        });
-        let message = refused.to_string();
-        match broken.filter(|_| wanted - written > 1) {
-            Some(step) => {
-                let told = message.rsplit_once("; ").map_or(&*message, |(told, _)| told);
-                let (name, next) = (&refused.name, step + 1);
-                let told = format!(
-                    "{told}; register a migration of {name:?} from version {step} to {next}"
-                );
-                incompatible(py, refused, told, Some((step, next)))
-            }
-            None => incompatible(py, refused, message, Some((written, wanted))),
-        }
+    fn refusal(&self, py: Python<'_>, refused: Incompatible) -> SchemaError {
+        let announced = |version| self.announced(py, u16::try_from(version).ok()?).ok()?;
+        let is_older = refused.written < refused.wanted;
+        let migration = is_older.then(|| refused.broken(announced));
+        SchemaError::needing(refused, migration)
     }
 
     /// The table that a migration makes of one.
@@ -497,13 +385,9 @@ impl Reading<'_> {
             if !cause.is_instance_of::<PyException>(py) {
                 return cause;
             }
-            let (name, to) = (&*self.expected.name, u32::from(from) + 1);
-            let told = format!(
-                "the migration of {name:?} from version {from} to {to} failed: {}; correct it",
-                cause.value(py)
-            );
-            let raised =
-                error::schema(py, told, (name, from.into(), to), &[], Some((from.into(), to)));
+            let said = cause.value(py).to_string();
+            let refused = SchemaError::migrating(&self.expected.name, from, said);
+            let raised = error::schema(py, &refused);
             raised.set_cause(py, Some(cause));
             raised
         })
@@ -544,31 +428,18 @@ impl Reading<'_> {
 
 /// A table that is anybody's, in memory of its own.
 fn absorbed(py: Python<'_>, table: &Incoming) -> PyResult<Found> {
-    let plan = send::planned(py, table, None)?;
-    py.detach(|| {
-        let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
-        plan.write(body.as_slice_mut(), None).map_err(|e| e.to_string())?;
-        let body = arrow_buffer::Buffer::from(body);
-        let opened = Body::open(Format::Arrow.code(), plan.flags(), plan.type_code(), &body);
-        let opened = opened.map_err(|e| e.to_string())?;
-        let Ok(Content::Arrow(headed)) = opened.content() else {
-            return Err("its table can't be read".to_owned());
-        };
-        let read = arrow::read(&headed, None, Checks::Safe).map_err(|e| e.to_string())?;
-        Ok(tightened((Memory::Copy(body.clone()), Arc::new(read))))
-    })
-    .map_err(PyValueError::new_err)
+    match py.detach(|| laid_out(&table.schema, &table.batches)) {
+        Ok((memory, read)) => Ok(tightened((Memory::Copy(memory), Arc::new(read)))),
+        Err(Unfit::Encode(refused)) => Err(error::encode(py, &refused, "arrow")),
+        Err(_) => Err(PyValueError::new_err("its table can't be read")),
+    }
 }
 
 /// Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
 fn tightened((memory, table): Found) -> Found {
     let has_nulls =
         |number: usize| table.batches.iter().any(|batch| batch.columns[number].null_count != 0);
-    let fields = table.schema.fields().iter().enumerate().map(|(number, field)| {
-        let nullable = field.is_nullable() && has_nulls(number);
-        Arc::new(arrow_schema::Field::clone(field).with_nullable(nullable))
-    });
-    let schema = arrow_schema::Schema::new(fields.collect::<Vec<_>>());
+    let schema = evolution::tightened(&table.schema, has_nulls);
     let mut table = arrow::Table::clone(&table);
     table.schema = Arc::new(schema);
     (memory, Arc::new(table))

@@ -6,10 +6,11 @@ use crate::end::{End, Timeout};
 use crate::producer::commit;
 use crate::{counts, error};
 use pyo3::prelude::*;
-use slipring::{Header, Producer};
+use slipring::Producer;
 use slipring_codec::format::arrow::{Plan, SchemaPlace, plan};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
-use slipring_codec::{EncodeError, FORMAT_VERSION, Format};
+use slipring_codec::{EncodeError, Format};
+use slipring_frames::header;
 
 /// Of a table that is sent by itself: first and last.
 pub(crate) const ALONE: u16 = STREAM_FIRST | STREAM_LAST;
@@ -52,13 +53,8 @@ pub(crate) fn send(
     let mut grant = end.run(py, timeout, |tx, wait| tx.reserve(len, wait))?;
     let written: Result<(), EncodeError> = py.detach(|| plan.write(&mut grant, meta));
     written.map_err(|refused| error::encode(py, &refused, "arrow"))?;
-    let header = Header {
-        format: Format::Arrow.code(),
-        format_version: FORMAT_VERSION,
-        flags: plan.flags() | flags,
-        type_code: plan.type_code(),
-        ..under.map_or_else(Header::default, Under::header)
-    };
+    let header = header(plan.format(), plan.flags() | flags, plan.type_code());
+    let header = under.map_or(header, |under| header.with_schema(under.stored()));
     commit(py, end, grant, header, timeout)?;
     counts::sent(Format::Arrow, len);
     Ok(())

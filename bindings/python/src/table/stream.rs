@@ -18,11 +18,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyIterator, PyString};
-use slipring::{Header, Producer};
-use slipring_codec::Format;
+use slipring::Producer;
 use slipring_codec::evolution::{Unfit, Version, fit};
 use slipring_codec::format::arrow::{self, Rows};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
+use slipring_frames::follows;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -300,15 +300,16 @@ impl State {
         frame: slipring::Frame,
     ) -> PyResult<(Memory, Arc<arrow::Table>)> {
         let (consumer, header) = (self.consumer.get(), *frame.header());
-        if let Err(Misfit { what, keep }) = self.follows(&header) {
-            if keep {
-                consumer.keep(py, frame);
+        match follows(&header, self.last) {
+            Ok(ended) => self.ended = ended,
+            Err(misfit) => {
+                if misfit.keep {
+                    consumer.keep(py, frame);
+                }
+                return Err(error::stream(py, &misfit.what));
             }
-            return Err(error::stream(py, &what));
         }
         self.last = Some((header.producer, header.sequence));
-        self.ended = header.flags & STREAM_LAST != 0
-            || header.flags & STREAM_FIRST == 0 && self.schema.is_none();
         let frame = Arc::new(frame);
         let (memory, table) = open(py, Arc::clone(&frame), &consumer.taking())?;
         // One that can't be read is left for who can.
@@ -326,37 +327,6 @@ impl State {
         Ok((memory, table))
     }
 
-    /// Whether a frame is the next one of the stream.
-    fn follows(&self, header: &Header) -> Result<(), Misfit> {
-        // What another call can read is there for it.
-        let other = |what: &str| Err(Misfit { what: what.to_owned(), keep: true });
-        if header.format != Format::Arrow.code() {
-            let found = Format::from_code(header.format).map_or("unknown", Format::name);
-            return other(&format!("a frame of format {found} came where a table should"));
-        }
-        let is_first = header.flags & STREAM_FIRST != 0;
-        match self.last {
-            None if is_first => Ok(()),
-            // Older writers gave a table by itself no flag, as one within a stream. The first that a producer sends is
-            // never within one.
-            None if header.flags & STREAM_LAST == 0 && header.sequence == 0 => Ok(()),
-            // Nobody can make anything of it as a stream, and it is not to stand in the way of the next.
-            None => Err(Misfit {
-                what: "the first frames of the stream are missing".to_owned(),
-                keep: false,
-            }),
-            Some(_) if is_first => other("another stream began before this one ended"),
-            Some((producer, _)) if header.producer != producer => {
-                other("a frame of another producer came into the stream")
-            }
-            Some((_, last)) if header.sequence != last.wrapping_add(1) => other(&format!(
-                "frames of the stream are missing: number {} of its producer came after number {last}",
-                header.sequence
-            )),
-            Some(_) => Ok(()),
-        }
-    }
-
     /// The schema, for which the first frame is waited for.
     fn schema(&mut self, py: Python<'_>) -> PyResult<arrow_schema::SchemaRef> {
         if self.schema.is_none() {
@@ -364,13 +334,6 @@ impl State {
         }
         self.schema.clone().ok_or_else(|| error::stream(py, "the stream has no frame"))
     }
-}
-
-/// A frame that is not the next one of a stream.
-struct Misfit {
-    what: String,
-    /// Whether it is kept for others.
-    keep: bool,
 }
 
 impl TableReader {

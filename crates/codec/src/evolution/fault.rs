@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, SchemaRef};
 
-use super::MigrationMissing;
+use super::{MigrationMissing, Version, compatible};
 
 /// Faults that a message tells in full; of more it tells how many.
 const TOLD: usize = 8;
@@ -48,6 +48,21 @@ impl Incompatible {
     /// The same, found between these.
     pub fn between(self, between: Between) -> Self {
         Incompatible { between, ..self }
+    }
+
+    /// The first step, from one version to the next, that the rules do not allow, as far as `announced` knows both; all of it, if none is
+    /// found. A migration of that step is needed.
+    pub fn broken(&self, announced: impl Fn(u32) -> Option<SchemaRef>) -> (u32, u32) {
+        let Incompatible { name, written, wanted, .. } = self;
+        let is_broken = |step: &u32| {
+            let (Some(old), Some(new)) = (announced(*step), announced(step + 1)) else {
+                return false;
+            };
+            compatible(&Version::new(name, *step, &old), &Version::new(name, step + 1, &new))
+                .is_err()
+        };
+        let whole = (*written, *wanted);
+        (*written..*wanted).find(is_broken).map_or(whole, |step| (step, step + 1))
     }
 
     /// The migration that would help; backwards, what is to be done instead.

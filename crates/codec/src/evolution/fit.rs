@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema};
 use super::apply::ApplyError;
 use super::fault::{Between, Incompatible, Reason};
 use super::resolve::{Source, Step, Version, arrange, resolve};
-use crate::format::arrow::{Checks, Rows, SchemaPlace, plan, read};
+use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read};
 use crate::{Body, Content, DecodeError, EncodeError};
 
 /// Why a table can't be sent under a schema.
@@ -117,7 +117,23 @@ pub fn fit(
     if !projection.columns.iter().all(whole) {
         return Err(Unfit::Schema(refused));
     }
-    let plan = plan(&given, &batches, SchemaPlace::Frame, None)?;
+    let (body, table) = laid_out(&given, &batches)?;
+    // It is the caller's own, and as large as its own rows.
+    let limit = isize::MAX as usize;
+    let projected = projection.apply(&table, &body, limit).map_err(Unfit::Value)?;
+    let made = projected.record_batches(&body);
+    // Only what the caller has changed meanwhile is no table any more.
+    let made = made.map_err(|_| Unfit::Value(super::ApplyErrorKind::Changed.into()))?;
+    Ok((Schema::clone(&projected.table.schema), made.iter().map(Rows::from).collect()))
+}
+
+/// Rows that lie anywhere, in memory as that of a frame's body, and where in it.
+///
+/// # Errors
+///
+/// [`Unfit::Encode`] and [`Unfit::Decode`].
+pub fn laid_out(schema: &Schema, batches: &[Rows]) -> Result<(Buffer, Table), Unfit> {
+    let plan = plan(schema, batches, SchemaPlace::Frame, None)?;
     let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
     plan.write(&mut body, None)?;
     let body = Buffer::from(body);
@@ -126,13 +142,17 @@ pub fn fit(
         unreachable!("it was planned as a table")
     };
     let table = read(&headed, None, Checks::Safe)?;
-    // It is the caller's own, and as large as its own rows.
-    let limit = isize::MAX as usize;
-    let projected = projection.apply(&table, &body, limit).map_err(Unfit::Value)?;
-    let made = projected.record_batches(&body);
-    // Only what the caller has changed meanwhile is no table any more.
-    let made = made.map_err(|_| Unfit::Value(super::ApplyErrorKind::Changed.into()))?;
-    Ok((Schema::clone(&projected.table.schema), made.iter().map(Rows::from).collect()))
+    Ok((body, table))
+}
+
+/// The columns without what a library says of the whole table, and without the nulls that they may have and, by `has_nulls` of their number, have not:
+/// most libraries say of each column that it may have some.
+pub fn tightened(schema: &Schema, has_nulls: impl Fn(usize) -> bool) -> Schema {
+    let fields = schema.fields().iter().enumerate().map(|(number, field)| {
+        let nullable = field.is_nullable() && has_nulls(number);
+        Arc::new(Field::clone(field).with_nullable(nullable))
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// Whether a step keeps all that was given, and adds nothing.

@@ -4,10 +4,11 @@ use std::ops::{Deref, Range};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_data::ArrayData;
 use arrow_schema::ArrowError;
 
 use super::apply::ApplyErrorKind;
-use crate::format::arrow::Table;
+use crate::format::arrow::{Column, Table};
 
 /// What made buffers begin at multiples of, as those of frames do.
 const ALIGN: usize = 64;
@@ -35,13 +36,12 @@ impl Projected {
     ///
     /// Those of arrow-rs.
     pub fn record_batches(&self, body: &Buffer) -> Result<Vec<RecordBatch>, ArrowError> {
-        self.table.record_batches_of(&|place| {
-            let found = self.made.buffer(body, place);
-            found.ok_or_else(|| {
-                ArrowError::InvalidArgumentError("the body is another one".to_owned())
-            })
-        })
+        self.table.record_batches_of(&|place| self.made.buffer(body, place).ok_or_else(elsewhere))
     }
+}
+
+fn elsewhere() -> ArrowError {
+    ArrowError::InvalidArgumentError("the body is another one".to_owned())
 }
 
 /// Buffers beside a body, at places that follow those of the body.
@@ -86,6 +86,15 @@ impl Made {
             }
             Some(found) => found.map(|(buffer, at)| buffer.slice_with_length(at, place.len())),
         }
+    }
+
+    /// A column of this table over `body` and what was made. As [`Column::to_data`].
+    ///
+    /// # Errors
+    ///
+    /// Those of arrow-rs; also where the column is of another table.
+    pub fn to_data(&self, column: &Column, body: &Buffer) -> Result<ArrayData, ArrowError> {
+        column.data_of(&|place| self.buffer(body, place).ok_or_else(elsewhere))
     }
 
     /// `None`: the place is in the body, if anywhere. `Some(None)`: it is nowhere.

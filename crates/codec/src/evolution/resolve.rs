@@ -229,7 +229,6 @@ impl Walk {
     }
 
     fn defaults(&mut self, fields: &[FieldRef]) {
-        use DataType::*;
         let dot = if self.path.is_empty() { "" } else { "." };
         for field in fields {
             let data_type = field.data_type();
@@ -240,21 +239,32 @@ impl Walk {
                     let reason = Reason::Default { value: value.to_owned() };
                     walk.fault(Some(data_type), data_type, reason);
                 }
-                match data_type {
-                    Struct(fields) => walk.defaults(fields),
-                    List(item)
-                    | LargeList(item)
-                    | ListView(item)
-                    | LargeListView(item)
-                    | FixedSizeList(item, _)
-                    | Map(item, _) => {
-                        if let Struct(fields) = item.data_type() {
-                            walk.within(format_args!("[]"), |walk| walk.defaults(fields));
-                        }
-                    }
-                    _ => {}
-                }
+                walk.defaults_within(data_type);
             });
+        }
+    }
+
+    /// The defaults of the columns within a column.
+    fn defaults_within(&mut self, data_type: &DataType) {
+        use DataType::*;
+        match data_type {
+            Struct(fields) => self.defaults(fields),
+            List(item)
+            | LargeList(item)
+            | ListView(item)
+            | LargeListView(item)
+            | FixedSizeList(item, _) => {
+                self.within(format_args!("[]"), |walk| walk.defaults_within(item.data_type()));
+            }
+            Map(entries, _) => {
+                if let Struct(entry) = entries.data_type() {
+                    self.within(format_args!("{{}}"), |walk| {
+                        entry.iter().for_each(|field| walk.defaults_within(field.data_type()));
+                    });
+                }
+            }
+            Dictionary(_, values) => self.defaults_within(values),
+            _ => {}
         }
     }
 

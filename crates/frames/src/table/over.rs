@@ -1,30 +1,38 @@
 //! Arrays over the memory of a frame, checked once.
 //!
 //! The codec has checked what anybody who follows offsets and indices must know. What Rust's types promise beyond that is checked
-//! here, and only that: texts. Other arrays than those of numbers, bits, bytes, texts, and dictionaries of them are left to
-//! arrow-rs, which checks everything (again).
+//! here, and only that: texts. Other arrays than those of numbers, bits, bytes, texts, and dictionaries of them, and what was made
+//! beside the frame, are left to arrow-rs, which checks everything (again).
 
 use super::Table;
 use arrow_array::{RecordBatch, RecordBatchOptions, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType};
+use slipring_codec::evolution::Made;
 use slipring_codec::format::arrow::{self, Column};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The batches of a table over `memory`.
+/// The batches of a table over `memory` and what was `made` beside it.
 ///
 /// # Safety
 ///
-/// The table was read from this memory with [`Checks`](arrow::Checks) of any kind, nobody changes it, and so nobody has since.
-pub(super) unsafe fn table(read: &arrow::Table, memory: &Buffer) -> Result<Table, ArrowError> {
+/// The table was read from this memory with [`Checks`](arrow::Checks) of any kind, or is a [`Projection`] of one that was; nobody
+/// changes it, and so nobody has since.
+///
+/// [`Projection`]: slipring_codec::evolution::Projection
+pub(super) unsafe fn table(
+    read: &arrow::Table,
+    memory: &Buffer,
+    made: Option<&Made>,
+) -> Result<Table, ArrowError> {
     let mut batches = Vec::with_capacity(read.batches.len());
     for batch in &read.batches {
         let mut columns = Vec::with_capacity(batch.columns.len());
         for column in &batch.columns {
             // SAFETY: a column of the table, for which the caller vouches.
-            columns.push(make_array(unsafe { array(column, memory) }?));
+            columns.push(make_array(unsafe { array(column, memory, made) }?));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.len));
         let schema = Arc::clone(&read.schema);
@@ -36,7 +44,11 @@ pub(super) unsafe fn table(read: &arrow::Table, memory: &Buffer) -> Result<Table
 /// # Safety
 ///
 /// As [`table`] asks, of a column or of a dictionary's values.
-unsafe fn array(column: &Column, memory: &Buffer) -> Result<ArrayData, ArrowError> {
+unsafe fn array(
+    column: &Column,
+    memory: &Buffer,
+    made: Option<&Made>,
+) -> Result<ArrayData, ArrowError> {
     let mut values = None;
     let plain = match &column.data_type {
         DataType::Utf8 | DataType::Binary => bytes::<4>(column, memory),
@@ -44,7 +56,7 @@ unsafe fn array(column: &Column, memory: &Buffer) -> Result<ArrayData, ArrowErro
         DataType::Dictionary(_, _) => match column.dictionary.as_deref() {
             Some(of) => {
                 // SAFETY: as asked of the whole.
-                values = Some(unsafe { array(of, memory) }?);
+                values = Some(unsafe { array(of, memory, made) }?);
                 true
             }
             None => false,
@@ -56,8 +68,13 @@ unsafe fn array(column: &Column, memory: &Buffer) -> Result<ArrayData, ArrowErro
     let whole = |place: &Range<usize>| {
         place.end <= memory.len() && memory[place.clone()].as_ptr().align_offset(16) == 0
     };
-    if !plain || !column.buffers.iter().all(whole) {
-        return column.to_data(memory);
+    // What was made lies beyond the body.
+    let inside = column.validity.as_ref().is_none_or(|place| place.end <= memory.len());
+    if !plain || !inside || !column.buffers.iter().all(whole) {
+        return match made {
+            Some(made) => made.to_data(column, memory),
+            None => column.to_data(memory),
+        };
     }
     let cut = |place: &Range<usize>| memory.slice_with_length(place.start, place.len());
     let nulls = column.validity.as_ref().map(|place| {

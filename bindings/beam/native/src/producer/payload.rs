@@ -20,7 +20,8 @@ use slipring_codec::format::arrow::Plan as TablePlan;
 use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::flags;
 use slipring_codec::infer::WORTH;
-use slipring_codec::{FORMAT_VERSION, Format, Plan};
+use slipring_codec::{Format, Plan};
+use slipring_frames::header;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -303,13 +304,7 @@ fn place(
     data: &[u8],
     wait: &Wait<'_>,
 ) -> Result<(), Error> {
-    let header = Header {
-        format: plan.format().code(),
-        format_version: FORMAT_VERSION,
-        flags: plan.flags(),
-        type_code: plan.type_code(),
-        ..Header::default()
-    };
+    let header = header(plan.format(), plan.flags(), plan.type_code());
     let fill = |body: &mut [u8]| match plan.write(body) {
         Ok(place) => place.copy_from_slice(data),
         Err(_) => unreachable!("the body has the planned length"),
@@ -329,15 +324,8 @@ fn send_table<'a>(
 ) -> Result<Sent<'a>, Fault> {
     let wait = how.wait();
     table.planned(meta.map(<[u8]>::len), |plan| {
-        let header = Header {
-            format: plan.format().code(),
-            format_version: FORMAT_VERSION,
-            flags: plan.flags() | how.stream(),
-            type_code: plan.type_code(),
-            schema_id: under.map_or(0, |under| under.id),
-            schema_version: under.map_or(0, |under| under.version),
-            ..Header::default()
-        };
+        let plain = header(plan.format(), plan.flags() | how.stream(), plan.type_code());
+        let header = under.map_or(plain, |under| plain.with_schema(under.stored()));
         let mut grant = match tx.reserve(plan.body_len(), &wait) {
             Ok(grant) => grant,
             Err(error) => return Sent::not(error),

@@ -17,9 +17,10 @@ use crate::value::terms::{Place, Word};
 use crate::{atoms, json};
 use rustler::Env;
 use slipring::{Error, Header, Rejected, Wait};
+use slipring_codec::Format;
 use slipring_codec::frame::Layout;
 use slipring_codec::json::Writer as Json;
-use slipring_codec::{FORMAT_VERSION, Format};
+use slipring_frames::header;
 
 /// Values up to so many bytes are written on the stack.
 const SMALL: usize = 256;
@@ -141,13 +142,7 @@ impl<'a> Value<'a, '_> {
         for (place, buffer) in layout.buffers().iter().zip(buffers) {
             body[place.clone()].copy_from_slice(buffer);
         }
-        Ok(Header {
-            format: layout.format().code(),
-            format_version: FORMAT_VERSION,
-            flags: layout.flags(),
-            type_code: layout.type_code(),
-            ..Header::default()
-        })
+        Ok(header(layout.format(), layout.flags(), layout.type_code()))
     }
 
     pub(super) fn send(

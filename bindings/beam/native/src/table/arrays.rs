@@ -270,7 +270,9 @@ impl Outgoing<'_> {
     /// Its columns as they were announced.
     pub(crate) fn arranged(mut self, under: &Under) -> Result<Self, Fault> {
         let inferred = self.is_inferred();
-        (self.schema, self.batches.0) = under.fitted(&self.schema, &self.batches.0, inferred)?;
+        if let Some(fitted) = under.fit(&self.schema, &self.batches.0, inferred)? {
+            (self.schema, self.batches.0) = fitted;
+        }
         self.place = SchemaPlace::Table;
         Ok(self)
     }

@@ -53,7 +53,8 @@ impl Column {
         self.data_of(&|place| cut(body, place))
     }
 
-    fn data_of(
+    /// The array over memory that gives a buffer for each place.
+    pub(crate) fn data_of(
         &self,
         memory: &dyn Fn(&Range<usize>) -> Result<Buffer, ArrowError>,
     ) -> Result<ArrayData, ArrowError> {
