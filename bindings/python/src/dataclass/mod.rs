@@ -378,10 +378,13 @@ pub(crate) mod _dataclass {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
         let tx = tx.get();
+        let mut tables = Vec::new();
         match into {
             Into::Value => tx.send_written(Format::Value, obj, meta.as_deref(), timeout, |out| {
-                let writer = Writer::new(py, Fixed::new(out), true);
+                let mut writer = Writer::new(py, Fixed::new(out), true);
+                writer.tables = std::mem::take(&mut tables);
                 let mut written = written(plan, &object, Cbor { writer })?.writer;
+                tables = std::mem::take(&mut written.tables);
                 Ok(Written {
                     len: written.encoder.len(),
                     pieces: written.pieces.take().unwrap_or_default(),

@@ -119,6 +119,11 @@ impl Table {
                 made => return made.map(Bound::into_any),
             }
         }
+        self.shown(py)
+    }
+
+    /// The table itself, or the column that was sent alone.
+    pub(crate) fn shown(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         if self.table.schema.metadata().get(take::COLUMN).is_some()
             && self.table.schema.fields().len() == 1
         {

@@ -10,6 +10,7 @@ use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
+use crate::table::{Memory, Table};
 use crate::{array, error};
 use pyo3::exceptions::{
     PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError,
@@ -21,10 +22,13 @@ use pyo3::types::{
 };
 use pyo3::{IntoPyObjectExt, ffi, intern};
 use slipring_codec::error::Segment;
-use slipring_codec::format::value::{self, Bytes};
+use slipring_codec::format::arrow::{self, Checks};
+use slipring_codec::format::value::{self, Bytes, Tables};
+use slipring_codec::frame::Headed;
 use slipring_codec::token::check_depth;
-use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Token, Value, tag};
+use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Part, Token, Value, tag};
 use std::ops::Range;
+use std::sync::Arc;
 
 type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
 
@@ -32,8 +36,9 @@ type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
 pub(crate) enum Place<'a, 'py> {
     /// In memory that nobody keeps: all is copied.
     Passing,
-    /// In a frame, in which these are the buffers; `copy` says that nothing may refer to it.
-    Frame { lease: &'a Bound<'py, Lease>, buffers: &'a [Range<usize>], copy: bool },
+    /// In a frame, in which these are the buffers; `copy` says that nothing may refer to it, and `checks` what of a table is
+    /// looked at.
+    Frame { lease: &'a Bound<'py, Lease>, buffers: &'a [Range<usize>], copy: bool, checks: Checks },
 }
 
 /// Goes through CBOR and makes what it says.
@@ -43,6 +48,7 @@ pub(crate) struct Reader<'a, 'py> {
     place: Place<'a, 'py>,
     /// Whether pickles among it may be loaded.
     trusted: bool,
+    tables: Tables,
 }
 
 /// What `fill` makes.
@@ -63,7 +69,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         place: Place<'a, 'py>,
         trusted: bool,
     ) -> Self {
-        Self { py, decoder: Decoder::new(input), place, trusted }
+        Self { py, decoder: Decoder::new(input), place, trusted, tables: Tables::default() }
     }
 
     /// The one item that the input is.
@@ -339,6 +345,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 return self.buffer(number, start);
             }
             tag if value::is_array(tag) => return self.ndarray(tag),
+            tag::TABLE => return self.table(used),
             tag::ELEMENT => {
                 let inner = self.decoder.token()?;
                 let Token::Tag(inner) = inner else { return Err(refused()) };
@@ -542,6 +549,53 @@ impl<'a, 'py> Reader<'a, 'py> {
             Place::Frame { buffers, .. } => buffers.get(usize::try_from(number).ok()?).cloned(),
             Place::Passing => None,
         }
+    }
+
+    /// The bytes of a byte string, here or in a buffer.
+    fn bytes_of(&self, bytes: Bytes<'a>, at: usize) -> Result<&'a [u8], Box<Fault>> {
+        match (bytes, &self.place) {
+            (Bytes::Inline(bytes), _) => Ok(bytes),
+            (Bytes::Buffer(number), Place::Frame { lease, .. }) => {
+                let range = self.buffer_range(number);
+                let range = range.ok_or_else(|| DecodeError::buffer_unknown(number, at))?;
+                Ok(&lease.get().body()[range])
+            }
+            (Bytes::Buffer(number), Place::Passing) => {
+                Err(DecodeError::buffer_unknown(number, at).into())
+            }
+        }
+    }
+
+    /// A table over the frame, or, where that may not be or it is in line, over a copy.
+    fn table(&mut self, used: Use) -> Made<'py> {
+        let (py, start) = (self.py, self.decoder.offset());
+        if used == Use::Key {
+            let what = "a table is the key of a map, or a member of a set".to_owned();
+            return Err(Fault::refused(what, "table".into(), KEYS));
+        }
+        let (messages, bodies) = self.tables.read(&mut self.decoder)?;
+        let messages = self.bytes_of(messages, start)?;
+        let parts: Result<Vec<&[u8]>, _> =
+            bodies.iter().map(|&body| self.bytes_of(body, start)).collect();
+        let (parts, checks) = match &self.place {
+            Place::Frame { checks, .. } => (parts?, *checks),
+            Place::Passing => (parts?, Checks::default()),
+        };
+        let out_of_line = bodies.iter().all(|body| matches!(body, Bytes::Buffer(_)));
+        if let Place::Frame { lease, copy: false, .. } = &self.place
+            && out_of_line
+            && let Some(frame) = lease.get().shared()
+        {
+            let whole = lease.get().body().as_ptr() as usize;
+            let part = |bytes: &'a [u8]| Part { offset: bytes.as_ptr() as usize - whole, bytes };
+            let buffers = parts.into_iter().map(part).collect();
+            let headed = Headed { head: Part { offset: start, bytes: messages }, buffers };
+            let table = py.detach(|| arrow::read(&headed, None, checks))?;
+            return Ok(Table::new(Memory::Frame(frame), Arc::new(table)).shown(py)?);
+        }
+        let read = py.detach(|| value::copied_table(messages, &parts, checks));
+        let (table, memory) = read.map_err(|error| error.shifted(start))?;
+        Ok(Table::new(Memory::Copy(memory), Arc::new(table)).shown(py)?)
     }
 
     fn ndarray(&mut self, tag: u64) -> Made<'py> {
