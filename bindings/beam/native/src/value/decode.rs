@@ -9,6 +9,7 @@
 
 mod moments;
 mod object;
+mod tables;
 mod tagged;
 
 pub(crate) use tagged::uuid_text;
@@ -21,7 +22,7 @@ use crate::atoms;
 use crate::error::Fault;
 use rustler::Env;
 use slipring_codec::error::{Path, Segment as Step};
-use slipring_codec::format::value::BYTES_OUT_OF_LINE;
+use slipring_codec::format::value::{BYTES_OUT_OF_LINE, Tables};
 use slipring_codec::token::check_depth;
 use slipring_codec::{DecodeError, Decoder, Part, Token};
 
@@ -91,7 +92,8 @@ pub(crate) mod form {
     pub(crate) const TENSOR: usize = 9;
     pub(crate) const TAG: usize = 10;
     pub(crate) const OBJECT: usize = 11;
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const TABLE: usize = 12;
+    pub(crate) const COUNT: usize = 13;
 }
 
 /// The input, and how a piece of it becomes a binary in place.
@@ -99,6 +101,8 @@ pub(crate) struct Input<'a, 'b, 'c> {
     /// The value.
     pub(crate) head: Part<'b>,
     pub(crate) buffers: &'c [Part<'b>],
+    /// What the places of both are counted in.
+    pub(crate) whole: &'b [u8],
     /// A binary that lies in place, of a piece of the input.
     pub(crate) view: &'c dyn Fn(&'b [u8]) -> Word<'a>,
 }
@@ -164,6 +168,8 @@ struct Reader<'a, 'b, 'c> {
     env: Env<'a>,
     input: Decoder<'b>,
     buffers: &'c [Part<'b>],
+    whole: &'b [u8],
+    tables: Tables,
     view: &'c dyn Fn(&'b [u8]) -> Word<'a>,
     options: Options,
     forms: Forms<'a>,
@@ -198,6 +204,8 @@ pub(crate) fn decode<'a>(
         env,
         input: Decoder::new(input.head.bytes),
         buffers: input.buffers,
+        whole: input.whole,
+        tables: Tables::default(),
         view: input.view,
         options,
         forms,

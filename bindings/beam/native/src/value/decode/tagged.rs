@@ -72,6 +72,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             tag::UUID => self.uuid(start, depth),
             tag::OBJECT => self.object(start, depth),
             tag::ELEMENT => self.element(start, depth),
+            tag::TABLE => self.table(start),
             tag::SELF_DESCRIBED => self.item(depth),
             number if is_array(number) => {
                 let (array, data) = self.read_array(number)?;
