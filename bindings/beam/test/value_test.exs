@@ -526,6 +526,8 @@ defmodule Slipring.ValueTest do
             {:lists, []},
             {Version, [name: :a]},
             {Version, [version: -1]},
+            # Nothing is of version 0, in any language.
+            {Version, [version: 0]},
             {Version, [only: [:none]]},
             {Version, [fields: []]}
           ] do
