@@ -12,8 +12,8 @@ use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
-use crate::value::stack;
 use crate::value::types::Exact;
+use crate::value::{Hashes, stack};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
@@ -522,7 +522,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 }
             };
             let set = owned(self.py, NonNull::new(set).ok_or_else(|| fail::raised(self.py))?);
+            let mut hashes = Hashes::default();
             for at in base..self.stack.0.len() {
+                // SAFETY: an object of the stack.
+                hashes.note(unsafe { Borrowed::from_ptr(self.py, self.stack.0[at]) })?;
                 // SAFETY: a set that nobody else has seen, and an object of the stack.
                 if unsafe { ffi::PySet_Add(set.as_ptr(), self.stack.0[at]) } != 0 {
                     return unhashable(self.py, "Not a valid set.");
@@ -600,12 +603,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let dict = pyo3::types::PyDict::new(py);
         let mut refused = None;
         let mut errors = Gathered::default();
+        let mut hashes = Hashes::default();
         let mut map = self.source.map(item, depth)?;
         while let Some((name, item)) = self.source.next_pair(&mut map)? {
             let said = |errors: &mut Gathered, part: &str, within: Errors| {
                 // As marshmallow has it: of a key, or of its value.
                 let part = PyString::new(py, part).into_any().unbind();
-                errors.add(name.str()?.into_any().unbind(), Errors::Within(vec![(part, within)]));
+                errors.add(fail::told(&name)?, Errors::Within(vec![(part, within)]));
                 Ok::<_, Box<Fail>>(())
             };
             let segment = || match name.cast::<PyString>() {
@@ -637,10 +641,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 }
             };
             let Some(named) = named else { continue };
+            hashes.note(named.as_borrowed())?;
             if self.options.unique_keys && dict.contains(&named)? {
                 twice(py, name.as_borrowed(), &mut errors);
             } else if !failed && !errors.is_empty() && dict.contains(&named)? {
-                errors.forget(name.str()?.into_any().unbind());
+                errors.forget(fail::told(&name)?);
             }
             // SAFETY: a dict that nobody else has seen, and two objects, of which it takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), named.as_ptr(), value.as_ptr()) } != 0 {

@@ -5,6 +5,7 @@
 //! 2. What is used as a key must be hashable: there a list becomes a tuple and a set a frozen one.
 
 use super::fault::Fault;
+use super::key::Hashes;
 use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
@@ -265,7 +266,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         // SAFETY: gives a new reference or raises.
         let dict =
             unsafe { self::owned(py, _PyDict_NewPresized(len.unwrap_or(0).min(PRESIZED) as _))? };
-        let mut entry = 0;
+        let (mut entry, mut hashes) = (0, Hashes::default());
         while match len {
             Some(len) => entry < len,
             None => !self.decoder.take_break(),
@@ -280,6 +281,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             let key = self.key(depth + 1, key_owed, entry)?;
             let value_owed = below(&mut rest);
             let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
+            hashes.note(key.as_borrowed()).map_err(|fault| fault.within(Segment::KeyOf(entry)))?;
             // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
                 return Err(no_key(PyErr::fetch(py), py).within(Segment::KeyOf(entry)));
@@ -366,8 +368,10 @@ impl<'a, 'py> Reader<'a, 'py> {
         // The rest has few and small items, which are made first.
         let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
-        if tag == tag::DECIMAL {
-            few_digits(&inner)?;
+        match tag {
+            tag::DECIMAL => few_digits(&inner, 1, "decimal", "Decimal")?,
+            tag::RATIONAL => few_digits(&inner, 0, "ratio", "Fraction")?,
+            _ => {}
         }
         match self.made_of(tag, &inner) {
             Ok(Some(made)) => Ok(made),
@@ -509,6 +513,11 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
             _ => return Err(DecodeError::tag_content(tag, start).into()),
         };
+        let mut hashes = Hashes::default();
+        let members = items.cast::<PyTuple>().map_err(PyErr::from)?;
+        for (index, member) in members.iter_borrowed().enumerate() {
+            hashes.note(member).map_err(|fault| fault.within(Segment::Index(index)))?;
+        }
         let made = if frozen {
             // SAFETY: makes a new frozen set of what can be iterated, or raises.
             unsafe { self::owned(self.py, ffi::PyFrozenSet_New(items.as_ptr())) }
@@ -683,24 +692,30 @@ fn array_of<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
     array.then(|| inner.extract().ok()).flatten()
 }
 
-/// Digits of a decimal's mantissa at most: finding them takes the square of their number.
+/// Digits of a decimal's mantissa at most, and of a ratio's parts: finding them, or what two have in common, takes the square of
+/// their number.
 const DIGITS: usize = 100_000;
 
-/// Refuses the parts of a decimal whose mantissa has too many digits.
-fn few_digits(parts: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+/// Refuses the parts of a number of which one, from `first` on, has too many digits.
+fn few_digits(
+    parts: &Bound<'_, PyAny>,
+    first: usize,
+    name: &str,
+    kind: &str,
+) -> Result<(), Box<Fault>> {
     // As many bits as that many digits may have: log2(10) is 3.3219...
     const BITS: usize = DIGITS * 33_220 / 10_000;
     let py = parts.py();
-    let Some(mantissa) = array_of(parts).and_then(|parts| parts.into_iter().nth(1)) else {
-        return Ok(());
-    };
-    if !mantissa.is_exact_instance_of::<PyInt>()
-        || mantissa.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? <= BITS
-    {
-        return Ok(());
+    for part in array_of(parts).unwrap_or_default().into_iter().skip(first) {
+        if part.is_exact_instance_of::<PyInt>()
+            && part.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? > BITS
+        {
+            let what = format!("a {name} of more than {DIGITS} digits");
+            let hint = "send the integers that it is made of, each by itself";
+            return Err(Fault::refused(what, kind.into(), hint));
+        }
     }
-    let what = format!("a decimal of more than {DIGITS} digits");
-    Err(Fault::refused(what, "Decimal".into(), "send an integer and an exponent, each by itself"))
+    Ok(())
 }
 
 /// A decimal of exponent and mantissa, exactly.

@@ -460,7 +460,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         let exponent: Option<i64> = exponent.parse().ok();
         let exponent = exponent.and_then(|n| n.checked_sub(fraction.len() as i64));
         let zero = digits.bytes().all(|digit| digit == b'0');
-        // Python reads no more digits than this into an int unasked.
+        // More are text: making an int of them takes the square of their number.
         let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.len() <= 4000;
         let (Some(exponent), true, false) = (exponent, plain, negative && zero) else {
             // A context may have it a small letter, which is in none of the names.
@@ -474,8 +474,11 @@ impl<'py, S: Sink> Writer<'py, S> {
                 Ok(())
             }
             Err(_) => {
+                // By way of a decimal: how many digits a text may have that becomes an int is for others to say.
                 let sign = if negative { "-" } else { "" };
-                let n = self.py.get_type::<PyInt>().call1((format!("{sign}{digits}"),))?;
+                let whole = Types::get(self.py)?.decimal.bind(self.py);
+                let whole = whole.call1((format!("{sign}{digits}"),))?;
+                let n = self.py.get_type::<PyInt>().call1((whole,))?;
                 self.int(n.as_borrowed(), 0)
             }
         }
