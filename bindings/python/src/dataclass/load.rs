@@ -3,7 +3,7 @@
 //! 1. Values that wait for their object or list stand on one stack, which lets go of them whatever happens.
 //! 2. A part that is not valid is gone past, and the walk goes on, so that all is said that is wrong.
 
-use super::class::{Class, Object, Slot, new_reference, owned};
+use super::class::{Class, Field, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Id, Node, Plan, Temporal};
@@ -365,7 +365,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             hint = at + 1;
             let field = &class.fields[at];
             if !field.init {
-                self.pass_field(&map, item)?;
+                match field.tag {
+                    true => self.tag(plan, field, item, depth, &mut errors)?,
+                    false => self.pass_field(&map, item)?,
+                }
                 continue;
             }
             if !self.stack.0[base + at].is_null() {
@@ -407,6 +410,27 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         }
         class.complete(py, values)?;
         class.make(py, values)
+    }
+
+    /// What says of which class the object is must say so.
+    fn tag(
+        &mut self,
+        plan: &Plan,
+        field: &Field,
+        item: S::Item,
+        depth: usize,
+        errors: &mut Gathered,
+    ) -> Outcome<()> {
+        let py = self.py;
+        match self.node(plan, field.node, item, depth + 1) {
+            Ok(value) => drop(owned(py, value)),
+            Err(failed) => {
+                let segment = || Segment::key(&String::from_utf8_lossy(&field.key_text));
+                self.source.note(segment);
+                errors.take(failed, || Ok(field.key.bind(py).to_owned().unbind()), segment)?;
+            }
+        }
+        Ok(())
     }
 
     #[cold]

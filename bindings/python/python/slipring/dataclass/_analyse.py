@@ -298,6 +298,8 @@ class Nodes:
 
     def named(self, cls: type, args: tuple[Any, ...]) -> int:
         """A NamedTuple."""
+        if of(cls).tag is not None:
+            raise TypeError(f"{cls.__qualname__}: a NamedTuple, which is a list outside, has no tag: make it a dataclass")
         place, known = self.form(cls, args)
         if known:
             return place
@@ -419,15 +421,19 @@ class Nodes:
         env = dict(zip(_fields.parameters(cls), args))
         options = of(cls)
         found = _fields.fields(cls, env)
+        real = [field for field, _ in found]
+        if options.tag is not None:
+            found = [(_fields.tag(cls, options.tag, options.tag_field, {field.name for field in real}), {}), *found]
         made = []
         outside: dict[str, str] = {}
         for field, owner in found:
             key_outside = field.meta.alias if field.meta.alias is not None else _types.alias(field.type)
-            key_outside = key_outside if key_outside is not None else renamed(field.name, options.rename)
+            key_outside = key_outside if key_outside is not None else renamed(field.name, None if field.tag else options.rename)
             if key_outside in outside:
                 raise TypeError(f"{cls.__qualname__}: {outside[key_outside]} and {field.name} are both called {key_outside!r} outside")
             outside[key_outside] = field.name
-            where = _fields.place(cls, field.name) if field.stored else (_fields.ATTRIBUTE, None)
+            is_placed = field.stored and not field.tag
+            where = _fields.place(cls, field.name) if is_placed else (_fields.ATTRIBUTE, None)
             made.append(
                 (
                     sys.intern(field.name),
@@ -435,12 +441,12 @@ class Nodes:
                     self.part(field.type, owner | own, field.meta, f"{cls.__qualname__}.{field.name}"),
                     *field.default,
                     sys.intern(field.argument),
-                    (field.init, field.set, field.stored, field.required),
+                    (field.init, field.set, field.stored, field.required, field.tag),
                     *where,
                     _types.required(field.meta, field.type),
                 )
             )
-        way, post_init = _fields.way(cls, [field for field, _ in found])
+        way, post_init = _fields.way(cls, real)
         self.made[place] = (
             "class",
             cls,
