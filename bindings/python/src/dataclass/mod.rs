@@ -13,6 +13,7 @@ mod fail;
 mod inline;
 mod leaf;
 mod load;
+pub(crate) mod made;
 mod plan;
 mod plans;
 mod rows;

@@ -9,6 +9,7 @@ use super::key::Hashes;
 use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
+use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::table::{Memory, Table};
@@ -434,11 +435,10 @@ impl<'a, 'py> Reader<'a, 'py> {
                 None => None,
             },
             tag::UUID => match inner.cast_exact::<PyBytes>() {
-                Ok(bytes) if bytes.as_bytes().len() == 16 => {
-                    let named = PyDict::new(py);
-                    named.set_item(intern!(py, "bytes"), bytes)?;
-                    Some(Types::get(py)?.uuid.bind(py).call((), Some(&named))?)
-                }
+                Ok(bytes) => match bytes.as_bytes().try_into() {
+                    Ok(bytes) => Some(made::uuid(py, bytes)?),
+                    Err(_) => None,
+                },
                 _ => None,
             },
             tag::ATOM => match text() {
