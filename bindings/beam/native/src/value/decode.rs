@@ -153,6 +153,9 @@ impl From<Box<Refused>> for Fault {
 }
 
 const FAULTY: &str = "the sender's encoder is faulty, or the bytes are damaged";
+/// Of keys and members.
+const ONCE: &str = "send each key of a map and each member of a set once; text and bytes of the same octets are one here, and \
+                    so are an atom that does not exist and its text";
 const NOT_CBOR: &str = "the bytes are not CBOR (RFC 8949): look for damage, or for another format";
 
 /// A term that was read.
@@ -419,9 +422,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         let mut keys = self.keys[first..].to_vec();
         keys.sort_unstable_by(|a, b| terms::compare(*a, *b));
         let twice = keys.windows(2).find(|pair| terms::identical(pair[0], pair[1]));
-        let hint = "send each key of a map once; text and bytes of the same octets are one key here, \
-                    and so are an atom that does not exist and its text";
-        let stop = Stop::refused("a map holds this key twice", hint, start);
+        let stop = Stop::refused("a map holds this key twice", ONCE, start);
         match twice {
             Some(pair) => stop.within(|| step(self.env, pair[0])),
             None => stop,
