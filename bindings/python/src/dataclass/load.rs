@@ -16,7 +16,7 @@ use crate::value::types::Exact;
 use crate::value::{Hashes, stack};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyString};
+use pyo3::types::{PyFloat, PyList, PyString};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -410,6 +410,65 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         }
         class.complete(py, values)?;
         class.make(py, values)
+    }
+
+    /// Objects of a class, a list of them, of which each column has one field: the parts of what is `rows` long in a table. Nobody
+    /// is told what is wrong with one: who wants to know makes rows of it.
+    pub(super) fn of_columns(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        columns: &[(usize, Bound<'py, PyList>)],
+        rows: usize,
+    ) -> Outcome<Bound<'py, PyList>>
+    where
+        S: Source<'py, Item = Object>,
+    {
+        let py = self.py;
+        let list = PyList::empty(py);
+        for row in 0..rows {
+            let base = self.stack.0.len();
+            self.stack.0.resize(base + class.fields.len(), std::ptr::null_mut());
+            let made = self.of_row(plan, class, columns, row, base);
+            self.stack.cut(base);
+            list.append(owned(py, made?))?;
+        }
+        Ok(list)
+    }
+
+    fn of_row(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        columns: &[(usize, Bound<'py, PyList>)],
+        row: usize,
+        base: usize,
+    ) -> Outcome<Object>
+    where
+        S: Source<'py, Item = Object>,
+    {
+        for (at, column) in columns {
+            let field = &class.fields[*at];
+            let item = column.get_item(row)?;
+            // SAFETY: a reference is never null; the item is held until after its use.
+            let given = unsafe { NonNull::new_unchecked(item.as_ptr()) };
+            let value = match (field.init, field.tag) {
+                (false, false) => continue,
+                // At the depth of the field of an object in a list.
+                _ => self.node(plan, field.node, given, 2)?,
+            };
+            match field.init {
+                true => self.stack.0[base + at] = value.as_ptr(),
+                false => drop(owned(self.py, value)),
+            }
+        }
+        let values = &mut self.stack.0[base..];
+        if class.fields.iter().zip(&*values).any(|(field, value)| value.is_null() && field.required)
+        {
+            return fail::invalid(fail::REQUIRED);
+        }
+        class.complete(self.py, values)?;
+        class.make(self.py, values)
     }
 
     /// What says of which class the object is must say so.
