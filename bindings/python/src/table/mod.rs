@@ -78,6 +78,9 @@ pub(crate) fn open(
     }
 }
 
+/// A column as a list, and its name.
+pub(crate) type Named<'py> = (String, Bound<'py, PyList>);
+
 impl Table {
     pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
         Self { memory, table }
@@ -215,7 +218,7 @@ impl Table {
         &self,
         py: Python<'py>,
         wanted: impl Fn(&str) -> bool,
-    ) -> PyResult<Option<Vec<(String, Bound<'py, PyList>)>>> {
+    ) -> PyResult<Option<Vec<Named<'py>>>> {
         let fields = self.table.schema.fields();
         let mut names: Vec<&String> = fields.iter().map(|field| field.name()).collect();
         names.sort_unstable();
