@@ -865,7 +865,7 @@ mod in_values {
                 let (table, copy) = headed.table(item, Checks::Full).unwrap().unwrap();
                 assert!(copy.is_none());
                 let memory = Buffer::from_slice_ref(&body);
-                assert_eq!(table.record_batches(&memory).unwrap(), [batch.clone()]);
+                assert_eq!(table.record_batches(&memory).unwrap(), std::slice::from_ref(&batch));
             }
             assert!(headed.table(&all[1], Checks::Full).unwrap().is_none());
 
@@ -873,7 +873,7 @@ mod in_values {
             assert_eq!(read, sent);
             let (table, memory) =
                 read.get("frame").unwrap().to_table(Checks::Full).unwrap().unwrap();
-            assert_eq!(table.record_batches(&memory).unwrap(), [batch.clone()]);
+            assert_eq!(table.record_batches(&memory).unwrap(), std::slice::from_ref(&batch));
             assert!(read.to_table(Checks::Safe).unwrap().is_none());
         }
     }
