@@ -10,6 +10,7 @@ SHELL := /bin/bash
 KILLS ?= 200
 FUZZ_SECONDS ?= 10
 STORM_SECONDS ?= 60
+LEAK_TRIPS ?= 1000000
 
 # Generated examples are the same ones each time, so that a failure is of the change at hand, unless SLIPRING_RANDOM is set.
 ifeq ($(SLIPRING_RANDOM),)
@@ -39,12 +40,12 @@ pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthand
 space := $(subst ,, )
 say = @printf '\n== %s\n'
 
-.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker embed-host fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
+.PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker embed-host leaks fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
-	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(BENCH_FEATURES)' '$(PYTHON)'
+	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LEAK_TRIPS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LEAK_TRIPS)' '$(LOOM_PREEMPTIONS)' '$(BENCH_FEATURES)' '$(PYTHON)'
 
 setup: ## install what is missing, build both bindings
 	@scripts/setup
@@ -105,6 +106,10 @@ embed-host:
 storm: setup storm-worker ## kill, stop and replace processes of all languages on one ring, for STORM_SECONDS
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
+
+leaks: setup ## LEAK_TRIPS round trips in Python, after which references and memory are what they were
+	$(say) 'Leaks, $(LEAK_TRIPS) trips'
+	@.venv/bin/python tests/leaks/leaks.py --trips $(LEAK_TRIPS)
 
 fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'

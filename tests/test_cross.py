@@ -443,6 +443,26 @@ def test_arrays_in_values_go_there_and_back(echo):
         assert np.array_equal(got[name], array)
 
 
+def test_tables_in_values_go_there_and_back(echo):
+    """R4.1, R6.1, R14.2: a table inside of others, of every type, whole, sliced, empty, in batches, and a column."""
+    columns = {f"c{n}": of_type(kind, values) for n, (kind, values) in enumerate(TABLES) if len(values) == 3}
+    table = pa.table(columns, metadata={"from": "here"})
+    many = pa.table({"n": pa.chunked_array([[1, 2], [], [3]]), "s": pa.chunked_array([["a", None], [], ["c" * 50]])})
+    sent = {"id": 7, "frame": table, "more": [table[1:], table[:0], many, (pa.array([1, None]), {"x": many})]}
+    frame = echo(sent)
+    got = frame.value
+    assert frame.format == "value" and got["id"] == 7
+    whole, cut, none, batches, (column, inner) = got["frame"], *got["more"][:3], got["more"][3]
+    for found, expected in [(whole, table), (cut, table[1:]), (none, table[:0]), (batches, many), (inner["x"], many)]:
+        assert type(found) is slipring.Table
+        read = pa.table(found)
+        read.validate(full=True)
+        assert read.equals(expected, check_metadata=True)
+    assert batches.num_batches == len(many.to_batches())
+    assert type(column) is slipring.Column and column.to_pylist() == [1, None]
+    assert "#Slipring.Table<" in frame.meta["about"]["term"]
+
+
 def test_a_pickle_keeps_its_metadata(echo):
     """R13.2, M3: Elixir can't load it, and reads what stands beside it."""
     for size in (1, 200_000):

@@ -13,7 +13,7 @@
 defmodule Fuzz.Mutation do
   # As in mutations.py.
   @heads for(
-           number <- [258, 1002, 1004, 1040 | Enum.to_list(47600..47612)],
+           number <- [258, 1002, 1004, 1040 | Enum.to_list(47600..47613)],
            do: <<0xD9, number::16>>
          ) ++
            for(number <- [30, 37, 40, 64, 69, 77, 78, 82, 86, 87, 100], do: <<0xD8, number>>) ++

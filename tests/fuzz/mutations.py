@@ -12,7 +12,7 @@ FORMATS = ("raw", "value", "ndarray", "arrow", "pickle", "json")
 
 #: What lengths, tags and their like begin with.
 HEADS = [
-    *(b"\xd9" + struct.pack(">H", number) for number in (258, 1002, 1004, 1040, *range(47600, 47613))),
+    *(b"\xd9" + struct.pack(">H", number) for number in (258, 1002, 1004, 1040, *range(47600, 47614))),
     *(b"\xd8" + bytes([number]) for number in (30, 37, 40, 64, 69, 77, 78, 82, 86, 87, 100)),
     *(bytes([major << 5 | length]) for major in range(8) for length in (0, 1, 23, 24, 25, 26, 27, 31)),
     b"\xff", b"\x1b" + b"\xff" * 8, b"\x5a\x00\x01\x00\x00", b"\x9b\x7f" + b"\xff" * 7, b"\xfb\x7f\xf8" + bytes(6),

@@ -526,6 +526,8 @@ defmodule Slipring.ValueTest do
             {:lists, []},
             {Version, [name: :a]},
             {Version, [version: -1]},
+            # Nothing is of version 0, in any language.
+            {Version, [version: 0]},
             {Version, [only: [:none]]},
             {Version, [fields: []]}
           ] do
@@ -591,6 +593,20 @@ defmodule Slipring.ValueTest do
 
       damaged = %{__struct__: MapSet, map: 5}
       for _ <- 1..2000, do: assert({:error, %Error{}} = Slipring.encode(damaged))
+    end
+
+    test "text and bytes of the same octets are one key, and one member, and that is said (R6.2, R9.1)" do
+      # {"k": {"a": 1, b"a": 2}}, and {"k": {"a", b"a"}} of a set.
+      for {inner, path} <- [
+            {<<0xA2, 0x61, ?a, 1, 0x41, ?a, 2>>, "$.k.a"},
+            {<<0xD9, 258::16, 0x82, 0x61, ?a, 0x41, ?a>>, "$.k.<tag 258>"}
+          ] do
+        assert {:error, error} = Slipring.decode(<<0xA1, 0x61, ?k>> <> inner)
+        assert {error.reason, error.path} == {:decode, path}
+        assert error.hint =~ "text and bytes of the same octets are one here"
+      end
+
+      assert Slipring.decode!(<<0x82, 0x61, ?a, 0x41, ?a>>) == ["a", "a"]
     end
 
     test "with a key twice are refused however large the map is (R9.3)" do

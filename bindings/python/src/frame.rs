@@ -152,7 +152,13 @@ impl Lease {
             Content::Json(part) => Ok(found(part, None, Vec::new())),
             _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
         });
-        let frame = match frame.header().format == Format::Arrow.code() {
+        // There may be a table among the buffers of a value.
+        let shared = match Format::from_code(frame.header().format) {
+            Some(Format::Arrow) => true,
+            Some(Format::Value) => content.as_ref().is_ok_and(|found| !found.buffers.is_empty()),
+            _ => false,
+        };
+        let frame = match shared {
             true => Held::Shared(Arc::new(frame)),
             false => Held::Alone(frame),
         };
@@ -169,6 +175,14 @@ impl Lease {
             return Err(other_version(py, self.frame.header()));
         }
         self.content.as_ref().map_err(|error| raise(py, &self.frame, error))
+    }
+
+    /// The frame, where tables may lie in it.
+    pub(crate) fn shared(&self) -> Option<Arc<slipring::Frame>> {
+        match &self.frame {
+            Held::Alone(_) => None,
+            Held::Shared(frame) => Some(Arc::clone(frame)),
+        }
     }
 
     /// All of the frame but its header.
@@ -359,7 +373,8 @@ impl Frame {
             Some(Format::Value) => {
                 let own = copy.then(|| shared.to_vec());
                 let head = own.as_deref().unwrap_or(shared);
-                let place = Place::Frame { lease, buffers: &found.buffers, copy };
+                let (buffers, checks) = (&found.buffers[..], self.taking.checks);
+                let place = Place::Frame { lease, buffers, copy, checks };
                 read(Encoded::Value(Reader::new(py, head, place, self.taking.pickle)))?
             }
             // A peer may change it between a look and the next.
@@ -477,7 +492,8 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
             // Who asks for a copy gets what no peer can change between a look and the next.
             let own = taking.copy.then(|| shared.to_vec());
             let head = own.as_deref().unwrap_or(shared);
-            let place = Place::Frame { lease, buffers: &found.buffers, copy: taking.copy };
+            let &Taking { copy, checks, .. } = taking;
+            let place = Place::Frame { lease, buffers: &found.buffers, copy, checks };
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
@@ -504,11 +520,12 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
 /// The table of a frame.
 fn decode_table(py: Python<'_>, lease: &Lease, taking: &Taking) -> PyResult<table::Table> {
     lease.found(py)?;
-    let Held::Shared(frame) = &lease.frame else {
+    let is_table = lease.frame.header().format == Format::Arrow.code();
+    let Some(frame) = lease.shared().filter(|_| is_table) else {
         let what = format!("a frame of format {} is no table", name(lease.frame.header()));
         return Err(PyTypeError::new_err(what));
     };
-    let (memory, table) = table::open(py, Arc::clone(frame), taking)?;
+    let (memory, table) = table::open(py, frame, taking)?;
     Ok(table::Table::new(memory, table))
 }
 

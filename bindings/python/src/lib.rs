@@ -14,6 +14,7 @@ mod costs;
 mod counts;
 mod dataclass;
 mod dtype;
+mod encoded;
 mod end;
 mod error;
 mod explain;
@@ -46,7 +47,8 @@ pub fn built_in(py: pyo3::Python<'_>) -> pyo3::Py<pyo3::types::PyModule> {
 mod _native {
     use crate::buffer::Buffer;
     use crate::end::Timeout;
-    use crate::{counts, error, explain, fork, size, value};
+    use crate::outgoing::Form;
+    use crate::{counts, encoded, error, explain, fork, size, value};
     use pyo3::exceptions::{PyBaseException, PyTypeError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
@@ -281,9 +283,12 @@ mod _native {
 
     #[doc = doc!(encode)]
     #[pyfunction]
-    #[pyo3(signature = (obj, /))]
-    fn encode<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        value::encode_or_pickle(obj)
+    #[pyo3(signature = (obj, /, *, format=None))]
+    fn encode<'py>(obj: &Bound<'py, PyAny>, format: Option<Form>) -> PyResult<Bound<'py, PyBytes>> {
+        match format {
+            None => value::encode_or_pickle(obj),
+            Some(form) => encoded::encode_as(form, obj),
+        }
     }
 
     #[doc = doc!(decode)]

@@ -162,8 +162,10 @@ pub(crate) fn send_value(
     timeout: Timeout,
 ) -> Result<(), Unsent> {
     let py = object.py();
+    let mut tables = Vec::new();
     send_written(end, Format::Value, guess, object, meta, timeout, |out| {
         let mut writer = Writer::new(py, Fixed::new(out), true);
+        writer.tables = std::mem::take(&mut tables);
         if let Err(fault) = writer.write(object.as_borrowed(), 0) {
             return Err(match fault.is_refusal() {
                 true => Unsent::Refused(fault),
@@ -171,6 +173,7 @@ pub(crate) fn send_value(
             });
         }
         let pieces = writer.pieces.take().unwrap_or_default();
+        tables = std::mem::take(&mut writer.tables);
         Ok(Written {
             len: writer.encoder.len(),
             pieces,

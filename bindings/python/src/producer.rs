@@ -477,7 +477,7 @@ fn planned(
 }
 
 #[cold]
-fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
+pub(crate) fn unsupported(object: &Bound<'_, PyAny>, hint: &str) -> PyErr {
     let py = object.py();
     let kind = object.get_type().fully_qualified_name().map(|name| name.to_string());
     let kind = kind.unwrap_or_else(|_| "unknown".into());

@@ -294,3 +294,80 @@ def test_what_can_t_be_columns():
     assert refusal(Pair).path == "$.pair" and refusal(Free).path == "$.free"
     assert refusal(Tree).path == "$.below" and "contains itself" in str(refusal(Tree))
     assert "class with fields" in str(refusal(int, [1]))
+
+
+@dataclasses.dataclass
+class Inner:
+    a: int
+    b: str | None = None
+
+
+@dataclasses.dataclass
+class Wide:
+    id: uuid.UUID
+    n: int
+    price: decimal.Decimal
+    inner: Inner
+    many: list[Inner]
+    at: dt.datetime
+    note: str | None = None
+    tags: list[str] = dataclasses.field(default_factory=list)
+    once: int = dataclasses.field(default=7, init=False)
+
+
+def wide(n):
+    when = dt.datetime(2026, 11, 21, tzinfo=dt.timezone.utc)
+    return Wide(uuid.UUID(int=n), n, decimal.Decimal(n) / 4, Inner(n), [Inner(1, "x")] * (n % 3), when, None if n % 2 else "é", ["t"])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 500])
+def test_columns_become_objects_as_rows_do(rows):
+    """D6: what comes straight from columns is what comes from rows of dicts, whatever else is in the table."""
+    sent = [wide(n) for n in range(rows)]
+    table = dataclass.to_arrow(Wide, sent)
+    assert dataclass.from_arrow(Wide, table) == sent == dataclass.load(list[Wide], table.to_pylist())
+    # Columns that nobody knows, in another order, in several batches; and those that are not there have their defaults.
+    other = pa.table(table).append_column("more", pa.array([{"x": 1}] * rows, pa.struct([("x", pa.int8())])))
+    other = pa.concat_tables([other, other]).select([*reversed(other.column_names)])
+    assert dataclass.from_arrow(Wide, other) == sent * 2
+    less = pa.table(table).drop_columns(["note", "tags", "once"])
+    for found, one in zip(dataclass.from_arrow(Wide, less), sent):
+        assert found == dataclasses.replace(one, note=None, tags=[])
+    found = dataclass.from_arrow(Wide, less)
+    assert len({id(one.tags) for one in found}) == rows
+
+
+def test_what_is_wrong_in_columns_is_told_by_rows():
+    """D4, D5, R9.1: each mistake with its row and path, as from rows."""
+    table = pa.table({"a": pa.array([1, None, 3]), "b": pa.array(["x", None, "y"])})
+    with pytest.raises(slipring.ValidationError) as raised:
+        dataclass.from_arrow(Inner, table)
+    assert {str(row): said for row, said in raised.value.messages.items()} == {"1": {"a": ["Field may not be null."]}}
+    with pytest.raises(slipring.ValidationError) as raised:
+        dataclass.from_arrow(Inner, pa.table({"b": ["x"]}))
+    assert list(raised.value.messages.values()) == [{"a": ["Missing data for required field."]}]
+    with pytest.raises(slipring.ValidationError, match="c: Unknown field"):
+        dataclass.from_arrow(Inner, pa.table({"a": [1], "c": [1]}), unknown="raise")
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
+    assert dataclass.from_arrow(Inner, twice) == [Inner(2)]
+    assert dataclass.from_arrow(Inner, pa.table({"a": ["1"]}), strict=False) == [Inner(1)]
+
+
+def test_code_of_others_runs_once_for_each_object():
+    """D4: validators and __post_init__ see each object once, right or wrong."""
+    seen = []
+
+    def even(n):
+        seen.append(n)
+        return n % 2 == 0
+
+    @dataclasses.dataclass
+    class Even:
+        n: int = dataclasses.field(metadata=dataclass.meta(validate=even))
+
+        def __post_init__(self):
+            seen.append(self)
+
+    with pytest.raises(slipring.ValidationError):
+        dataclass.from_arrow(Even, pa.table({"n": [2, 3, 4]}))
+    assert [n for n in seen if type(n) is int] == [2, 3, 4]

@@ -153,7 +153,7 @@ pub fn select(nature: Nature, refused: &[(Format, String)], pickles: bool) -> Se
             (
                 Format::Value,
                 true,
-                "every language reads it, and large bytes and arrays in it in place",
+                "every language reads it, and large bytes, arrays and tables in it in place",
             ),
             (Format::Pickle, true, "holds it too, and is read only by who trusts the sender"),
             // Only of what might have been a table, with what kept it from being one.

@@ -68,3 +68,5 @@ pub const ELEMENT: u64 = 47611;
 /// A pickle of protocol 5: `[stream, out-of-band buffers...]`, each a byte string. It is code: nobody
 /// loads it unasked.
 pub const PICKLE: u64 = 47612;
+/// A table: `[messages, bodies...]`, each a byte string: the head of an arrow frame with its schema, and the buffers.
+pub const TABLE: u64 = 47613;

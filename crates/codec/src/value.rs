@@ -252,25 +252,43 @@ pub(crate) struct Outside<'v> {
     pub(crate) pieces: Vec<&'v [u8]>,
     /// How many there may be.
     pub(crate) most: usize,
-    /// From how many bytes on a byte string goes, and the data of an array.
-    pub(crate) least: [usize; 2],
+    /// From how many bytes on a byte string goes, the data of an array, and the body of a table's message.
+    pub(crate) least: [usize; 3],
     /// Whether numbers of buffers mean those of a frame, which the value can't know.
     pub(crate) framed: bool,
+}
+
+/// What a byte string is.
+#[derive(Clone, Copy)]
+enum Sort {
+    Bytes,
+    Array,
+    Table,
 }
 
 impl<'v> Outside<'v> {
     /// Everything stays in line.
     pub(crate) fn nothing() -> Self {
-        Outside { pieces: Vec::new(), most: 0, least: [usize::MAX; 2], framed: false }
+        Outside { pieces: Vec::new(), most: 0, least: [usize::MAX; 3], framed: false }
     }
 
-    /// At most so many, byte strings and arrays of these lengths and more.
+    /// At most so many, byte strings and arrays of these lengths and more, and all bodies of tables.
     pub(crate) fn of(most: usize, bytes: usize, arrays: usize) -> Self {
-        Outside { pieces: Vec::new(), most, least: [bytes, arrays], framed: true }
+        Outside { pieces: Vec::new(), most, least: [bytes, arrays, 0], framed: true }
     }
 
-    fn bytes<S: Sink>(&mut self, bytes: &'v [u8], array: bool, encoder: &mut Encoder<S>) {
-        if bytes.len() < self.least[usize::from(array)] || self.pieces.len() >= self.most {
+    fn bytes<S: Sink>(
+        &mut self,
+        bytes: &'v [u8],
+        sort: Sort,
+        encoder: &mut Encoder<S>,
+        depth: usize,
+    ) {
+        // What stands for them is a tag.
+        if bytes.len() < self.least[sort as usize]
+            || self.pieces.len() >= self.most
+            || depth >= MAX_DEPTH
+        {
             encoder.bytes(bytes);
             return;
         }
@@ -294,7 +312,7 @@ fn write<'v, S: Sink>(
         Value::Int(value) => write_int(*value, encoder)?,
         Value::Float(value) => encoder.float(*value),
         Value::Bytes(bytes) => {
-            outside.bytes(bytes, false, encoder);
+            outside.bytes(bytes, Sort::Bytes, encoder, depth);
             encoder
         }
         Value::Text(text) => encoder.text(text),
@@ -332,7 +350,7 @@ fn write<'v, S: Sink>(
     Ok(())
 }
 
-/// What stands under a tag. The data of an array goes outside; other byte strings there are what the tag says, such as
+/// What stands under a tag. The data of an array goes outside, and the bodies of a table; other byte strings there are what the tag says, such as
 /// integers, and stay.
 fn tagged<'v, S: Sink>(
     tag: u64,
@@ -346,17 +364,33 @@ fn tagged<'v, S: Sink>(
             Err(EncodeError::new(EncodeErrorKind::BufferUnknown { number: *number }))
         }
         (_, Value::Bytes(bytes)) if is_array(tag) => {
-            outside.bytes(bytes, true, encoder);
+            outside.bytes(bytes, Sort::Array, encoder, depth);
             Ok(())
         }
         (tag::NDARRAY, Value::Array(parts)) if depth < MAX_DEPTH => match &parts[..] {
             [Value::Bytes(head), Value::Bytes(data)] => {
                 encoder.array(2).bytes(head);
-                outside.bytes(data, true, encoder);
+                outside.bytes(data, Sort::Array, encoder, depth + 1);
                 Ok(())
             }
             _ => write(inner, encoder, depth, outside),
         },
+        (tag::TABLE, Value::Array(parts)) if depth < MAX_DEPTH => {
+            encoder.array(parts.len());
+            for (index, part) in parts.iter().enumerate() {
+                match part {
+                    Value::Bytes(body) if index > 0 => {
+                        outside.bytes(body, Sort::Table, encoder, depth + 1);
+                    }
+                    Value::Bytes(messages) => {
+                        encoder.bytes(messages);
+                    }
+                    other => write(other, encoder, depth + 1, outside)
+                        .map_err(|e| e.within(Segment::Index(index)))?,
+                }
+            }
+            Ok(())
+        }
         (_, Value::Bytes(bytes)) => {
             encoder.bytes(bytes);
             Ok(())

@@ -28,6 +28,7 @@ const VERSIONS: &[(u8, &[Golden])] = &[(1, &[
     ("raw-meta.hex", Format::Raw, PARTS | META, 0, 5),
     ("value-alone.hex", Format::Value, 0, 0, 6),
     ("value-buffer.hex", Format::Value, PARTS, 0, 15),
+    ("value-table.hex", Format::Value, PARTS, 0, 0x48A),
 ])];
 
 fn folder() -> std::path::PathBuf {
@@ -55,6 +56,15 @@ fn every_golden_body_is_read() {
         let found = match opened.content().unwrap_or_else(|e| panic!("{file}: {e}")) {
             Content::Raw(data) | Content::Json(data) => data.bytes.len(),
             Content::Ndarray(view) => view.data.bytes.len(),
+            #[cfg(feature = "arrow")]
+            Content::Value(view) if *file == "value-table.hex" => {
+                use slipring_codec::format::arrow::Checks;
+                let outline = view.outline().unwrap();
+                let (table, copy) =
+                    view.table(outline.get("frame").unwrap(), Checks::Full).unwrap().unwrap();
+                assert_eq!((table.batches[0].len, copy.is_none()), (3, true), "{file}");
+                view.head.bytes.len()
+            }
             Content::Value(view) | Content::Pickle(view) => view.head.bytes.len(),
             #[cfg(feature = "arrow")]
             Content::Arrow(view) => {

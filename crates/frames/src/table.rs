@@ -17,7 +17,7 @@ use slipring::Frame;
 use slipring_codec::evolution::{Made, Projection, Unfit, fair, laid_out};
 use slipring_codec::format::arrow::{self, Checks, Parsed, Recent, Rows, SchemaPlace};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
-use slipring_codec::{Content, EncodeError};
+use slipring_codec::{Content, EncodeError, Value};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
@@ -216,6 +216,34 @@ impl Outgoing for Table {
 }
 
 impl Table {
+    /// The table that an item of a value's [outline](slipring_codec::frame::Headed::outline) is, over the segment; `None` if it is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReadTable::table`], and of [`Headed::table`](slipring_codec::frame::Headed::table).
+    pub fn within(frame: &Arc<Frame>, item: &Value) -> Result<Option<Table>, Error> {
+        let memory = buffer(frame);
+        let body = open(frame.header(), &memory)?;
+        let Content::Value(headed) = body.content()? else {
+            return Err(Error::OtherFormat { expected: "value", found: body.format() });
+        };
+        let Some((read, copy)) = headed.table(item, Checks::Safe)? else { return Ok(None) };
+        // SAFETY: it was read, with these checks, from the memory that it is to lie over.
+        let table = unsafe { over::table(&read, copy.as_ref().unwrap_or(&memory), None) };
+        Ok(Some(table?))
+    }
+
+    /// The table as a part of a value, with a copy of its columns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`arrow::plan()`].
+    pub fn to_value(&self) -> Result<Value, Error> {
+        let rows: Vec<Rows> = self.batches.iter().map(Rows::from).collect();
+        let plan = arrow::plan(&self.schema, &rows, SchemaPlace::Frame, None)?;
+        Ok(Value::table(&plan)?)
+    }
+
     /// A table of these batches.
     ///
     /// # Errors

@@ -272,3 +272,34 @@ fn a_table_by_itself_is_a_stream_of_one() {
     tx.send_typed(&Value::from(1i64), None, &Wait::no()).unwrap();
     assert_eq!(rx.recv(&Wait::no()).unwrap().header().flags & both, 0);
 }
+
+/// R4.1, R14.2: a table within a value lies in the frame, too, and its columns keep the block.
+#[test]
+fn a_table_within_a_value_lies_in_the_frame() {
+    let (ring, rows) = (ring(), batch(10_000));
+    let table = Table::new(rows.schema(), vec![rows.clone(), rows.slice(0, 3)]).unwrap();
+    let value =
+        Value::Map(vec![("id".into(), 7i64.into()), ("frame".into(), table.to_value().unwrap())]);
+    ring.producer().unwrap().send_typed(&value, None, &Wait::no()).expect("room");
+    let frame = Arc::new(ring.consumer().unwrap().recv(&Wait::no()).expect("the frame"));
+    assert_eq!(frame.value().unwrap(), value);
+    let body = frame.as_ptr_range();
+    let outline = match frame.body().unwrap().content().unwrap() {
+        slipring_codec::Content::Value(headed) => headed.outline().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let found = Table::within(&frame, outline.get("frame").unwrap()).unwrap().expect("a table");
+    assert_eq!(found, table);
+    for (at, len) in found.batches[0].columns().iter().flat_map(|column| places(column)) {
+        assert!(at % 64 == 0 && body.start as usize <= at && at + len <= body.end as usize);
+    }
+    assert!(Table::within(&frame, outline.get("id").unwrap()).unwrap().is_none());
+    drop(frame);
+    assert_eq!(held(&ring), 1);
+    drop(found);
+    assert_eq!(held(&ring), 0);
+    // Another frame is no value.
+    let frame = Arc::new(sent(&ring, &rows));
+    let refused = Table::within(&frame, &Value::Null);
+    assert!(matches!(refused, Err(Error::OtherFormat { expected: "value", .. })));
+}

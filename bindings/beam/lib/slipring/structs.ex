@@ -38,7 +38,8 @@ defmodule Slipring.Structs do
     {MapSet.new(), 0..0//1, ~D[1970-01-01], ~T[00:00:00], ~N[1970-01-01 00:00:00],
      ~U[1970-01-01 00:00:00Z], struct(decimal), %Slipring.Duration{},
      %Slipring.UUID{bytes: <<0::128>>}, Tensor.new("", {0}, {:u, 8}),
-     %Slipring.Tag{number: 0, value: nil}, %Object{name: "", version: 0, fields: nil}}
+     %Slipring.Tag{number: 0, value: nil}, %Object{name: "", version: 0, fields: nil},
+     %Slipring.Table{}}
   end
 
   # Types ------------------------------------------------------------------------------------------
@@ -57,7 +58,10 @@ defmodule Slipring.Structs do
     version = Keyword.get(options, :version, 1)
 
     check!(is_binary(name) and String.valid?(name) and name != "", :name, "text", name)
-    check!(is_integer(version) and version in 0..0xFFFFFFFF, :version, "a number", version)
+
+    # As in Python, 0 is what came before any version: nothing has it, and migrations may start from it.
+    good? = is_integer(version) and version in 1..0xFFFFFFFF
+    check!(good?, :version, "a whole number from 1 to 4294967295", version)
 
     for {key, given} <- [only: only, except: except] do
       wanted = "a list of fields of #{inspect(module)}"

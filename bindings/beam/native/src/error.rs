@@ -54,6 +54,18 @@ struct Facts {
     place: Option<(usize, usize)>,
 }
 
+impl Fault {
+    /// What was wrong and what to do, without the place: of a fault that is one part's of something larger.
+    pub(crate) fn within_value(self) -> (String, String, String) {
+        let Facts { message, path, hint, .. } = *self.0;
+        let path = path.unwrap_or_default();
+        let hint = hint.unwrap_or_default().into_owned();
+        let end = format!(", at {path}; {hint}");
+        let what = message.strip_suffix(&end).unwrap_or(&message).to_owned();
+        (what, path, hint)
+    }
+}
+
 impl Encoder for Fault {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         let Facts { reason, message, path, expected, got, hint, offset, place } = &*self.0;

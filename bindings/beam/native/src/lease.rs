@@ -354,8 +354,8 @@ fn decoded<'a>(env: Env<'a>, lease: &Lease, options: u32, forms: Term<'a>, most:
             let whole = *pin.get_or_init(|| Word::from(pinned(env, &leased, &leased.frame)));
             value::view_of(env, whole, &leased.frame, bytes)
         };
-        let len = leased.frame.len();
-        value::read_body(env, &body, len, &view, options, value::forms(env, forms), most)
+        let whole = &leased.frame;
+        value::read_body(env, &body, whole, &view, options, value::forms(env, forms), most)
     };
     answer(env, read())
 }

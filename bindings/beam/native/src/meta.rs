@@ -261,7 +261,7 @@ impl Writer {
         let (none, empty) = (Term::map_new(env).into(), Term::list_new_empty(env).into());
         let rules = Rules { bytes: false, registry: none, prepared: empty };
         let out = Encoder::append(std::mem::take(&mut self.encoder).into_vec());
-        match encode::encode(env, Word::from(term), rules, out, depth, false, self.left) {
+        match encode::encode(env, Word::from(term), rules, out, depth, None, self.left) {
             Ok(written) if !written.needs.is_empty() => {
                 let inside = || Stop::refused("a struct within", kind(term), HINT);
                 Err(refused_struct(term).unwrap_or_else(inside))

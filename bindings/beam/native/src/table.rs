@@ -51,7 +51,7 @@ pub(crate) mod names {
         datetime_module = "Elixir.DateTime", duration_module = "Elixir.Slipring.Duration",
         iso = "Elixir.Calendar.ISO",
         // fields
-        name, type_ = "type", nullable, ordered, metadata, length, null_count, validity, data, offsets, sizes,
+        name, rows, type_ = "type", nullable, ordered, metadata, length, null_count, validity, data, offsets, sizes,
         buffers, children, fields, batches, bytes, sign, coef, exp,
         calendar, year, month, day, hour, minute, second, microsecond, utc_offset, std_offset, time_zone,
         zone_abbr, seconds, microseconds, months, days, milliseconds, nanoseconds,
@@ -114,6 +114,29 @@ impl Resource for Beside {}
 
 /// `{fields, metadata, rows, batches}` of a table, of which some may have been `made`.
 pub(crate) fn parts<'a>(env: Env<'a>, found: &Found<'a, '_, '_>, made: Option<Made>) -> Term<'a> {
+    let (fields, metadata, rows, batches) = fields_of(env, found, made);
+    (fields, metadata, rows, batches).encode(env)
+}
+
+/// The fields of a `Slipring.Table`, by their names.
+pub(crate) fn named_parts<'a>(
+    env: Env<'a>,
+    found: &Found<'a, '_, '_>,
+) -> [(rustler::Atom, Word<'a>); 4] {
+    let (fields, metadata, rows, batches) = fields_of(env, found, None);
+    [
+        (names::fields(), fields.into()),
+        (names::metadata(), metadata.into()),
+        (names::rows(), rows.into()),
+        (names::batches(), batches.into()),
+    ]
+}
+
+fn fields_of<'a>(
+    env: Env<'a>,
+    found: &Found<'a, '_, '_>,
+    made: Option<Made>,
+) -> (Term<'a>, Term<'a>, Term<'a>, Term<'a>) {
     let Found { table, whole, view } = found;
     let beside = made.filter(|made| !made.is_empty()).map(|made| ResourceArc::new(Beside(made)));
     let place = |place: std::ops::Range<usize>| match (whole.get(place.clone()), &beside) {
@@ -143,7 +166,8 @@ pub(crate) fn parts<'a>(env: Env<'a>, found: &Found<'a, '_, '_>, made: Option<Ma
     let fields: Vec<Word<'_>> = fields.iter().map(|field| column::empty(env, field)).collect();
     let metadata: std::collections::HashMap<&str, &str> =
         table.schema.metadata().iter().map(|(key, value)| (&**key, &**value)).collect();
-    (terms::make_list(env, &fields).term(env), metadata, rows, batches).encode(env)
+    let fields = terms::make_list(env, &fields).term(env);
+    (fields, metadata.encode(env), rows.encode(env), batches.encode(env))
 }
 
 /// A frame that was copied, as `frame` has made it.

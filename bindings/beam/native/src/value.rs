@@ -111,7 +111,7 @@ fn encode_large<'a>(
 fn encoded<'a>(env: Env<'a>, term: Term<'a>, rules: Rules<'a>, most: Most) -> Term<'a> {
     kept(env, most, |place, most| {
         let out = Encoder::into_sink(place);
-        let written = encode::encode(env, term.into(), rules, out, 0, false, most)?;
+        let written = encode::encode(env, term.into(), rules, out, 0, None, most)?;
         Ok((written.out.sink(), written.needs, written.left))
     })
 }
@@ -201,7 +201,8 @@ fn read_binary<'a>(
     let read = || {
         let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
         let view = |part: &[u8]| view_of(env, whole, bytes, part);
-        let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
+        let head = Part { offset: 0, bytes };
+        let input = Input { head, buffers: &[], whole: bytes, view: &view };
         let read = read(env, &input, options, forms(env, given), most)?;
         Ok(read.unwrap_or_else(|| atoms::large().encode(env)))
     };
@@ -238,16 +239,16 @@ fn read_copied<'a>(
         let bytes = terms::bytes(env, whole).ok_or_else(Fault::no_binary)?;
         let view = |part: &[u8]| view_of(env, whole, bytes, part);
         let body = Body::open(format, flags, type_code, bytes)?;
-        read_body(env, &body, bytes.len(), &view, options, forms(env, given), most)
+        read_body(env, &body, bytes, &view, options, forms(env, given), most)
     };
     answer(env, read())
 }
 
-/// Reads the value of a body of so many bytes: `{term, notes}`, or `:large`.
+/// Reads the value of a body, of which `whole` is all: `{term, notes}`, or `:large`.
 pub(crate) fn read_body<'a, 'b>(
     env: Env<'a>,
     body: &Body<'b>,
-    len: usize,
+    whole: &'b [u8],
     view: &dyn Fn(&'b [u8]) -> Word<'a>,
     options: u32,
     forms: Option<Forms<'a>>,
@@ -255,10 +256,10 @@ pub(crate) fn read_body<'a, 'b>(
 ) -> Result<Term<'a>, Fault> {
     match body.content()? {
         Content::Value(headed) => {
-            let input = Input { head: headed.head, buffers: &headed.buffers, view };
+            let input = Input { head: headed.head, buffers: &headed.buffers, whole, view };
             match read(env, &input, options, forms, most)? {
                 Some(read) => {
-                    counts::here(|tally| tally.decoded(Format::Value.code(), len));
+                    counts::here(|tally| tally.decoded(Format::Value.code(), whole.len()));
                     Ok(read)
                 }
                 None => Ok(atoms::large().encode(env)),
@@ -272,7 +273,7 @@ pub(crate) fn read_body<'a, 'b>(
             let own = text.bytes.to_vec();
             match json::read(env, &own, options, forms, most)? {
                 Some(read) => {
-                    counts::here(|tally| tally.decoded(Format::Json.code(), len));
+                    counts::here(|tally| tally.decoded(Format::Json.code(), whole.len()));
                     Ok(read)
                 }
                 None => Ok(atoms::large().encode(env)),

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from ._native import _after, _stop_watching
+from ._native import _after, _dataclass, _stop_watching
 from .errors import Closed, Empty, Full, ShareHeld, Unacknowledged
 
 if TYPE_CHECKING:
@@ -111,6 +111,17 @@ async def send(
         while True:
             try:
                 return producer.send(obj, format=format, schema=schema, meta=meta, timeout=0)
+            except Full:
+                pass
+            await room.wait()
+
+
+async def to_frame(producer: Producer, obj: Any, cls: tuple[Any, ...], format: Any, meta: dict[str, Any] | None) -> None:
+    """Sends an object by its class as soon as there is room."""
+    with Room(producer) as room:
+        while True:
+            try:
+                return _dataclass.to_frame(producer, obj, *cls, format=format, meta=meta, timeout=0)
             except Full:
                 pass
             await room.wait()

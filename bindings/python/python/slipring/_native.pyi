@@ -85,10 +85,12 @@ def unlink(name: str | None = None, *, path: _Path | None = None) -> None:
 def inspect(name: str | None = None, *, path: _Path | None = None) -> Inspection:
     """Looks into a ring without joining it."""
 
-def encode(obj: object, /) -> bytes:
+def encode(obj: object, /, *, format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None) -> bytes:
     """The object as CBOR (RFC 8949), as a frame of format ``value`` has it, with everything inline.
 
-    What has no form as a value is pickled; then only ``decode(..., pickle=True)`` reads it.
+    What has no form as a value is pickled; then only ``decode(..., pickle=True)`` reads it. With ``format`` the
+    object goes in that form or not at all, as with ``Producer.send``: ``"value"`` is never a pickle, and ``"arrow"`` makes a table
+    of records and of columns, which is read as a ``Table``. JSON is made by ``slipring.json.dumps``.
     """
 
 def decode(data: Buffer, /, *, pickle: bool = False) -> Any:

@@ -87,6 +87,8 @@ pub(super) struct Field {
     /// Which of those that are.
     pub(super) position: usize,
     pub(super) required: bool,
+    /// Says of which class an object is: what is loaded for it is looked at, and let go of.
+    pub(super) tag: bool,
     place: Place,
     pub(super) required_message: Option<Held>,
 }
@@ -132,6 +134,7 @@ impl Class {
         let (mut set, mut position) = (0, 0);
         let fields = description.each(4, |field| {
             let flags = field.within(6)?;
+            let tag = flags.flag(4)?;
             let (init, is_set, stored) = (flags.flag(0)?, flags.flag(1)?, flags.flag(2)?);
             let place = match field.number(7)? {
                 0 => Place::Slot(offset(&field.object(8)?)?),
@@ -162,6 +165,7 @@ impl Class {
                 stored,
                 position: position.saturating_sub(1),
                 required: flags.flag(3)?,
+                tag,
                 place,
                 required_message: field.optional(9)?,
             })

@@ -485,7 +485,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             };
             if let Err(failed) = outcome {
                 match *failed {
-                    Fail::Invalid(within) => errors.add(name.str()?.into_any().unbind(), within),
+                    Fail::Invalid(within) => errors.add(fail::told(&name)?, within),
                     other => return Err(Box::new(other)),
                 }
             }

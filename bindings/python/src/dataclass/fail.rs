@@ -5,7 +5,7 @@ use crate::value::fault::Fault;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyInt, PyList, PyString};
 use slipring_codec::error::Segment;
 
 /// Why there is no result.
@@ -131,6 +131,20 @@ pub(super) fn of_exception(py: Python<'_>, error: PyErr) -> Result<Errors, Box<F
     let said = value.str()?;
     let said = if said.is_empty()? { PyString::new(py, REFUSED) } else { said };
     Ok(Errors::Said(vec![said.into_any().unbind()]))
+}
+
+/// A key as it stands among what is wrong.
+pub(super) fn told(key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let py = key.py();
+    match key.str() {
+        Ok(text) => Ok(text.into_any().unbind()),
+        // Of more digits than this Python writes.
+        Err(error) if error.is_instance_of::<PyValueError>(py) && key.is_instance_of::<PyInt>() => {
+            let bits = key.call_method0(intern!(py, "bit_length"))?;
+            Ok(PyString::new(py, &format!("an integer of {bits} bits")).into_any().unbind())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Gathers what is wrong with the parts of a value.

@@ -3,7 +3,7 @@
 //! 1. Values that wait for their object or list stand on one stack, which lets go of them whatever happens.
 //! 2. A part that is not valid is gone past, and the walk goes on, so that all is said that is wrong.
 
-use super::class::{Class, Object, Slot, new_reference, owned};
+use super::class::{Class, Field, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Id, Node, Plan, Temporal};
@@ -12,11 +12,11 @@ use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
-use crate::value::stack;
 use crate::value::types::Exact;
+use crate::value::{Hashes, stack};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyString};
+use pyo3::types::{PyFloat, PyList, PyString};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -365,7 +365,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             hint = at + 1;
             let field = &class.fields[at];
             if !field.init {
-                self.pass_field(&map, item)?;
+                match field.tag {
+                    true => self.tag(plan, field, item, depth, &mut errors)?,
+                    false => self.pass_field(&map, item)?,
+                }
                 continue;
             }
             if !self.stack.0[base + at].is_null() {
@@ -407,6 +410,86 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         }
         class.complete(py, values)?;
         class.make(py, values)
+    }
+
+    /// Objects of a class, a list of them, of which each column has one field: the parts of what is `rows` long in a table. Nobody
+    /// is told what is wrong with one: who wants to know makes rows of it.
+    pub(super) fn of_columns(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        columns: &[(usize, Bound<'py, PyList>)],
+        rows: usize,
+    ) -> Outcome<Bound<'py, PyList>>
+    where
+        S: Source<'py, Item = Object>,
+    {
+        let py = self.py;
+        let list = PyList::empty(py);
+        for row in 0..rows {
+            let base = self.stack.0.len();
+            self.stack.0.resize(base + class.fields.len(), std::ptr::null_mut());
+            let made = self.of_row(plan, class, columns, row, base);
+            self.stack.cut(base);
+            list.append(owned(py, made?))?;
+        }
+        Ok(list)
+    }
+
+    fn of_row(
+        &mut self,
+        plan: &Plan,
+        class: &Class,
+        columns: &[(usize, Bound<'py, PyList>)],
+        row: usize,
+        base: usize,
+    ) -> Outcome<Object>
+    where
+        S: Source<'py, Item = Object>,
+    {
+        for (at, column) in columns {
+            let field = &class.fields[*at];
+            let item = column.get_item(row)?;
+            // SAFETY: a reference is never null; the item is held until after its use.
+            let given = unsafe { NonNull::new_unchecked(item.as_ptr()) };
+            let value = match (field.init, field.tag) {
+                (false, false) => continue,
+                // At the depth of the field of an object in a list.
+                _ => self.node(plan, field.node, given, 2)?,
+            };
+            match field.init {
+                true => self.stack.0[base + at] = value.as_ptr(),
+                false => drop(owned(self.py, value)),
+            }
+        }
+        let values = &mut self.stack.0[base..];
+        if class.fields.iter().zip(&*values).any(|(field, value)| value.is_null() && field.required)
+        {
+            return fail::invalid(fail::REQUIRED);
+        }
+        class.complete(self.py, values)?;
+        class.make(self.py, values)
+    }
+
+    /// What says of which class the object is must say so.
+    fn tag(
+        &mut self,
+        plan: &Plan,
+        field: &Field,
+        item: S::Item,
+        depth: usize,
+        errors: &mut Gathered,
+    ) -> Outcome<()> {
+        let py = self.py;
+        match self.node(plan, field.node, item, depth + 1) {
+            Ok(value) => drop(owned(py, value)),
+            Err(failed) => {
+                let segment = || Segment::key(&String::from_utf8_lossy(&field.key_text));
+                self.source.note(segment);
+                errors.take(failed, || Ok(field.key.bind(py).to_owned().unbind()), segment)?;
+            }
+        }
+        Ok(())
     }
 
     #[cold]
@@ -522,7 +605,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 }
             };
             let set = owned(self.py, NonNull::new(set).ok_or_else(|| fail::raised(self.py))?);
+            let mut hashes = Hashes::default();
             for at in base..self.stack.0.len() {
+                // SAFETY: an object of the stack.
+                hashes.note(unsafe { Borrowed::from_ptr(self.py, self.stack.0[at]) })?;
                 // SAFETY: a set that nobody else has seen, and an object of the stack.
                 if unsafe { ffi::PySet_Add(set.as_ptr(), self.stack.0[at]) } != 0 {
                     return unhashable(self.py, "Not a valid set.");
@@ -600,12 +686,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let dict = pyo3::types::PyDict::new(py);
         let mut refused = None;
         let mut errors = Gathered::default();
+        let mut hashes = Hashes::default();
         let mut map = self.source.map(item, depth)?;
         while let Some((name, item)) = self.source.next_pair(&mut map)? {
             let said = |errors: &mut Gathered, part: &str, within: Errors| {
                 // As marshmallow has it: of a key, or of its value.
                 let part = PyString::new(py, part).into_any().unbind();
-                errors.add(name.str()?.into_any().unbind(), Errors::Within(vec![(part, within)]));
+                errors.add(fail::told(&name)?, Errors::Within(vec![(part, within)]));
                 Ok::<_, Box<Fail>>(())
             };
             let segment = || match name.cast::<PyString>() {
@@ -637,10 +724,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 }
             };
             let Some(named) = named else { continue };
+            hashes.note(named.as_borrowed())?;
             if self.options.unique_keys && dict.contains(&named)? {
                 twice(py, name.as_borrowed(), &mut errors);
             } else if !failed && !errors.is_empty() && dict.contains(&named)? {
-                errors.forget(name.str()?.into_any().unbind());
+                errors.forget(fail::told(&name)?);
             }
             // SAFETY: a dict that nobody else has seen, and two objects, of which it takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), named.as_ptr(), value.as_ptr()) } != 0 {

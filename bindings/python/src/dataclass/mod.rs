@@ -13,6 +13,7 @@ mod fail;
 mod inline;
 mod leaf;
 mod load;
+pub(crate) mod made;
 mod plan;
 mod plans;
 mod rows;
@@ -41,7 +42,7 @@ use dump::Dumper;
 use fail::{Fail, Gathered, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -217,6 +218,38 @@ fn rows_of<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyList>> 
     })
 }
 
+/// The objects of a table's rows, straight from its columns; `None` where that can't be, or where something is wrong: what it
+/// is, and in which row, is told by [`load_rows`].
+fn load_columns<'py>(
+    plan: &Plan,
+    table: &Table,
+    py: Python<'py>,
+    options: Options,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // Who validates is called once for each value, whatever comes of it.
+    let Node::List(inner) = plan.node(plan.root) else { return Ok(None) };
+    let Node::Class(class) = plan.node(*inner) else { return Ok(None) };
+    if !plan.is_quiet
+        || class.is_dict()
+        || options.unknown_is_error.unwrap_or(class.unknown_is_error)
+    {
+        return Ok(None);
+    }
+    let lists = match table.lists(py, |name| class.find(name.as_bytes(), 0).is_some()) {
+        Ok(Some(lists)) => lists,
+        Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
+        Ok(None) | Err(_) => return Ok(None),
+    };
+    let place = |(name, list): (String, _)| Some((class.find(name.as_bytes(), 0)?, list));
+    let columns: Vec<_> = lists.into_iter().filter_map(place).collect();
+    let options = Options { pairs: true, not_finite: true, ..options };
+    let _pause = Pause::new();
+    match Loader::new(py, Plain { py }, options).of_columns(plan, class, &columns, table.rows()) {
+        Ok(list) => Ok(Some(list.into_any())),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The objects of a table's rows.
 fn load_rows<'py>(
     plan: &Plan,
@@ -378,10 +411,13 @@ pub(crate) mod _dataclass {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
         let tx = tx.get();
+        let mut tables = Vec::new();
         match into {
             Into::Value => tx.send_written(Format::Value, obj, meta.as_deref(), timeout, |out| {
-                let writer = Writer::new(py, Fixed::new(out), true);
+                let mut writer = Writer::new(py, Fixed::new(out), true);
+                writer.tables = std::mem::take(&mut tables);
                 let mut written = written(plan, &object, Cbor { writer })?.writer;
+                tables = std::mem::take(&mut written.tables);
                 Ok(Written {
                     len: written.encoder.len(),
                     pieces: written.pieces.take().unwrap_or_default(),
@@ -448,8 +484,11 @@ pub(crate) mod _dataclass {
         let list = py.get_type::<PyList>().as_any().get_item(cls)?;
         let plan = plans::of_type(&list)?;
         let options = load_options(strict, unknown, py)?;
-        let rows = rows_of(py, &Table::of(py, &take::whole(table)?)?)?;
-        load_rows(plan.get(), &rows, options)
+        let table = Table::of(py, &take::whole(table)?)?;
+        if let Some(made) = load_columns(plan.get(), &table, py, options)? {
+            return Ok(made);
+        }
+        load_rows(plan.get(), &rows_of(py, &table)?, options)
     }
 
     /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
@@ -484,7 +523,10 @@ pub(crate) mod _dataclass {
         }
         let value = frame.getattr(intern!(py, "value"))?;
         match value.cast::<Table>() {
-            Ok(table) => load_rows(plan, &rows_of(py, table.get())?, options),
+            Ok(table) => match load_columns(plan, table.get(), py, options)? {
+                Some(made) => Ok(made),
+                None => load_rows(plan, &rows_of(py, table.get())?, options),
+            },
             Err(_) => load(cls, &value, strict, unknown),
         }
     }

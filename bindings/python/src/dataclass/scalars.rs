@@ -8,6 +8,7 @@ use super::plan::{Choice, Node, Temporal};
 use super::source::{Kind, Source};
 use super::{leaf, message};
 use crate::value::types::Types;
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -130,7 +131,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             _ => None,
         };
         let made = match (node, kind, text) {
-            (Node::Str, Kind::Int | Kind::Float, _) => given.str()?.into_any(),
+            (Node::Str, Kind::Int | Kind::Float, _) => match given.str() {
+                Ok(text) => text.into_any(),
+                // More digits than this Python writes.
+                Err(error) if error.is_instance_of::<PyValueError>(py) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
             (Node::Int, Kind::Str, Some(text)) => {
                 let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
                 if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -84,6 +84,9 @@ pub(crate) fn open(
     }
 }
 
+/// A column as a list, and its name.
+pub(crate) type Named<'py> = (String, Bound<'py, PyList>);
+
 impl Table {
     pub(crate) fn new(memory: Memory, table: Arc<arrow::Table>) -> Self {
         Self { memory, table }
@@ -125,6 +128,11 @@ impl Table {
                 made => return made.map(Bound::into_any),
             }
         }
+        self.shown(py)
+    }
+
+    /// The table itself, or the column that was sent alone.
+    pub(crate) fn shown(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         if self.table.schema.metadata().get(take::COLUMN).is_some()
             && self.table.schema.fields().len() == 1
         {
@@ -210,7 +218,28 @@ impl Table {
         Ok(rows)
     }
 
-    fn rows(&self) -> usize {
+    /// The elements of those columns whose names are wanted, each column as a list; `None` where rows say more than columns do:
+    /// that a name stands twice, or that a key was missing.
+    pub(crate) fn lists<'py>(
+        &self,
+        py: Python<'py>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> PyResult<Option<Vec<Named<'py>>>> {
+        let fields = self.table.schema.fields();
+        let mut names: Vec<&String> = fields.iter().map(|field| field.name()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+        if twice || fields.iter().any(|field| records::is_missing(field)) {
+            return Ok(None);
+        }
+        let reader = objects::Reader::new(py, &self.memory);
+        let found = fields.iter().zip(self.columns()).filter(|(field, _)| wanted(field.name()));
+        let lists =
+            found.map(|(field, column)| Ok((field.name().clone(), column.list_by(&reader)?)));
+        lists.collect::<PyResult<Vec<_>>>().map(Some)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
         self.table.batches.iter().map(|batch| batch.len).sum()
     }
 }

@@ -8,10 +8,10 @@
 
 use super::give::Memory;
 use super::moments;
+use crate::dataclass::made;
 use crate::error;
 use crate::garbage::Pause;
 use crate::value::text::new_text;
-use crate::value::types::Types;
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionMode};
 use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
@@ -207,6 +207,13 @@ impl<'a, 'py> Reader<'a, 'py> {
         module.bind(self.py).getattr(name)
     }
 
+    fn small_decimal(&self, digits: i128, scale: i8) -> PyResult<Bound<'py, PyAny>> {
+        match made::small_decimal(self.py, digits, -i128::from(scale))? {
+            Some(made) => Ok(made),
+            None => self.decimal(digits.into_bound_py_any(self.py)?, scale),
+        }
+    }
+
     fn decimal(&self, digits: Bound<'py, PyAny>, scale: i8) -> PyResult<Bound<'py, PyAny>> {
         self.helper(intern!(self.py, "number"))?.call1((digits, scale))
     }
@@ -273,16 +280,14 @@ impl<'a, 'py> Reader<'a, 'py> {
         column: &Column,
         row: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let element = self.element(column, row)?;
         if let DataType::FixedSizeBinary(16) = column.data_type
             && is_uuid(field)
-            && !element.is_none()
+            && self.is_valid(column, row)
         {
-            let named = PyDict::new(self.py);
-            named.set_item(intern!(self.py, "bytes"), element)?;
-            return Types::get(self.py)?.uuid.bind(self.py).call((), Some(&named));
+            self.spend(1)?;
+            return made::uuid(self.py, self.fixed(column, 0, row)?);
         }
-        Ok(element)
+        self.element(column, row)
     }
 
     pub(super) fn is_valid(&self, column: &Column, row: usize) -> bool {
@@ -351,9 +356,18 @@ impl<'a, 'py> Reader<'a, 'py> {
                     self.helper(intern!(py, "duration"))?.call1((count, unit_name(*unit)))
                 })
             }
-            Decimal32(_, scale) => self.decimal(number!(i32)?, *scale),
-            Decimal64(_, scale) => self.decimal(number!(i64)?, *scale),
-            Decimal128(_, scale) => self.decimal(number!(i128)?, *scale),
+            Decimal32(_, scale) => {
+                let digits = i32::from_le_bytes(self.fixed(column, 0, row)?);
+                self.small_decimal(digits.into(), *scale)
+            }
+            Decimal64(_, scale) => {
+                let digits = i64::from_le_bytes(self.fixed(column, 0, row)?);
+                self.small_decimal(digits.into(), *scale)
+            }
+            Decimal128(_, scale) => {
+                let digits = i128::from_le_bytes(self.fixed(column, 0, row)?);
+                self.small_decimal(digits, *scale)
+            }
             Decimal256(_, scale) => {
                 let bytes = PyBytes::new(py, &self.fixed::<32>(column, 0, row)?);
                 let signed = PyDict::new(py);

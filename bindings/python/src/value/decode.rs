@@ -5,11 +5,14 @@
 //! 2. What is used as a key must be hashable: there a list becomes a tuple and a set a frozen one.
 
 use super::fault::Fault;
+use super::key::Hashes;
 use super::text::new_text;
 use super::types::{Types, warn_lossy};
 use super::{keys, registry, temporal};
+use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
+use crate::table::{Memory, Table};
 use crate::{array, error};
 use pyo3::exceptions::{
     PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError,
@@ -21,10 +24,13 @@ use pyo3::types::{
 };
 use pyo3::{IntoPyObjectExt, ffi, intern};
 use slipring_codec::error::Segment;
-use slipring_codec::format::value::{self, Bytes};
+use slipring_codec::format::arrow::{self, Checks};
+use slipring_codec::format::value::{self, Bytes, Tables};
+use slipring_codec::frame::Headed;
 use slipring_codec::token::check_depth;
-use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Token, Value, tag};
+use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Part, Token, Value, tag};
 use std::ops::Range;
+use std::sync::Arc;
 
 type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
 
@@ -32,8 +38,9 @@ type Made<'py> = Result<Bound<'py, PyAny>, Box<Fault>>;
 pub(crate) enum Place<'a, 'py> {
     /// In memory that nobody keeps: all is copied.
     Passing,
-    /// In a frame, in which these are the buffers; `copy` says that nothing may refer to it.
-    Frame { lease: &'a Bound<'py, Lease>, buffers: &'a [Range<usize>], copy: bool },
+    /// In a frame, in which these are the buffers; `copy` says that nothing may refer to it, and `checks` what of a table is
+    /// looked at.
+    Frame { lease: &'a Bound<'py, Lease>, buffers: &'a [Range<usize>], copy: bool, checks: Checks },
 }
 
 /// Goes through CBOR and makes what it says.
@@ -43,6 +50,7 @@ pub(crate) struct Reader<'a, 'py> {
     place: Place<'a, 'py>,
     /// Whether pickles among it may be loaded.
     trusted: bool,
+    tables: Tables,
 }
 
 /// What `fill` makes.
@@ -63,7 +71,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         place: Place<'a, 'py>,
         trusted: bool,
     ) -> Self {
-        Self { py, decoder: Decoder::new(input), place, trusted }
+        Self { py, decoder: Decoder::new(input), place, trusted, tables: Tables::default() }
     }
 
     /// The one item that the input is.
@@ -259,7 +267,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         // SAFETY: gives a new reference or raises.
         let dict =
             unsafe { self::owned(py, _PyDict_NewPresized(len.unwrap_or(0).min(PRESIZED) as _))? };
-        let mut entry = 0;
+        let (mut entry, mut hashes) = (0, Hashes::default());
         while match len {
             Some(len) => entry < len,
             None => !self.decoder.take_break(),
@@ -274,6 +282,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             let key = self.key(depth + 1, key_owed, entry)?;
             let value_owed = below(&mut rest);
             let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
+            hashes.note(key.as_borrowed()).map_err(|fault| fault.within(Segment::KeyOf(entry)))?;
             // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
             if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
                 return Err(no_key(PyErr::fetch(py), py).within(Segment::KeyOf(entry)));
@@ -339,6 +348,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 return self.buffer(number, start);
             }
             tag if value::is_array(tag) => return self.ndarray(tag),
+            tag::TABLE => return self.table(used),
             tag::ELEMENT => {
                 let inner = self.decoder.token()?;
                 let Token::Tag(inner) = inner else { return Err(refused()) };
@@ -359,8 +369,10 @@ impl<'a, 'py> Reader<'a, 'py> {
         // The rest has few and small items, which are made first.
         let inner_use = if is_made_whole(tag) { Use::Value } else { used };
         let inner = self.read(depth + 1, owed, inner_use)?;
-        if tag == tag::DECIMAL {
-            few_digits(&inner)?;
+        match tag {
+            tag::DECIMAL => few_digits(&inner, 1, "decimal", "Decimal")?,
+            tag::RATIONAL => few_digits(&inner, 0, "ratio", "Fraction")?,
+            _ => {}
         }
         match self.made_of(tag, &inner) {
             Ok(Some(made)) => Ok(made),
@@ -423,11 +435,10 @@ impl<'a, 'py> Reader<'a, 'py> {
                 None => None,
             },
             tag::UUID => match inner.cast_exact::<PyBytes>() {
-                Ok(bytes) if bytes.as_bytes().len() == 16 => {
-                    let named = PyDict::new(py);
-                    named.set_item(intern!(py, "bytes"), bytes)?;
-                    Some(Types::get(py)?.uuid.bind(py).call((), Some(&named))?)
-                }
+                Ok(bytes) => match bytes.as_bytes().try_into() {
+                    Ok(bytes) => Some(made::uuid(py, bytes)?),
+                    Err(_) => None,
+                },
                 _ => None,
             },
             tag::ATOM => match text() {
@@ -502,6 +513,11 @@ impl<'a, 'py> Reader<'a, 'py> {
             }
             _ => return Err(DecodeError::tag_content(tag, start).into()),
         };
+        let mut hashes = Hashes::default();
+        let members = items.cast::<PyTuple>().map_err(PyErr::from)?;
+        for (index, member) in members.iter_borrowed().enumerate() {
+            hashes.note(member).map_err(|fault| fault.within(Segment::Index(index)))?;
+        }
         let made = if frozen {
             // SAFETY: makes a new frozen set of what can be iterated, or raises.
             unsafe { self::owned(self.py, ffi::PyFrozenSet_New(items.as_ptr())) }
@@ -542,6 +558,53 @@ impl<'a, 'py> Reader<'a, 'py> {
             Place::Frame { buffers, .. } => buffers.get(usize::try_from(number).ok()?).cloned(),
             Place::Passing => None,
         }
+    }
+
+    /// The bytes of a byte string, here or in a buffer.
+    fn bytes_of(&self, bytes: Bytes<'a>, at: usize) -> Result<&'a [u8], Box<Fault>> {
+        match (bytes, &self.place) {
+            (Bytes::Inline(bytes), _) => Ok(bytes),
+            (Bytes::Buffer(number), Place::Frame { lease, .. }) => {
+                let range = self.buffer_range(number);
+                let range = range.ok_or_else(|| DecodeError::buffer_unknown(number, at))?;
+                Ok(&lease.get().body()[range])
+            }
+            (Bytes::Buffer(number), Place::Passing) => {
+                Err(DecodeError::buffer_unknown(number, at).into())
+            }
+        }
+    }
+
+    /// A table over the frame, or, where that may not be or it is in line, over a copy.
+    fn table(&mut self, used: Use) -> Made<'py> {
+        let (py, start) = (self.py, self.decoder.offset());
+        if used == Use::Key {
+            let what = "a table is the key of a map, or a member of a set".to_owned();
+            return Err(Fault::refused(what, "table".into(), KEYS));
+        }
+        let (messages, bodies) = self.tables.read(&mut self.decoder)?;
+        let messages = self.bytes_of(messages, start)?;
+        let parts: Result<Vec<&[u8]>, _> =
+            bodies.iter().map(|&body| self.bytes_of(body, start)).collect();
+        let (parts, checks) = match &self.place {
+            Place::Frame { checks, .. } => (parts?, *checks),
+            Place::Passing => (parts?, Checks::default()),
+        };
+        let out_of_line = bodies.iter().all(|body| matches!(body, Bytes::Buffer(_)));
+        if let Place::Frame { lease, copy: false, .. } = &self.place
+            && out_of_line
+            && let Some(frame) = lease.get().shared()
+        {
+            let whole = lease.get().body().as_ptr() as usize;
+            let part = |bytes: &'a [u8]| Part { offset: bytes.as_ptr() as usize - whole, bytes };
+            let buffers = parts.into_iter().map(part).collect();
+            let headed = Headed { head: Part { offset: start, bytes: messages }, buffers };
+            let table = py.detach(|| arrow::read(&headed, None, checks))?;
+            return Ok(Table::new(Memory::Frame(frame), Arc::new(table)).shown(py)?);
+        }
+        let read = py.detach(|| value::copied_table(messages, &parts, checks));
+        let (table, memory) = read.map_err(|error| error.shifted(start))?;
+        Ok(Table::new(Memory::Copy(memory), Arc::new(table)).shown(py)?)
     }
 
     fn ndarray(&mut self, tag: u64) -> Made<'py> {
@@ -638,24 +701,30 @@ fn array_of<'py>(inner: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
     array.then(|| inner.extract().ok()).flatten()
 }
 
-/// Digits of a decimal's mantissa at most: finding them takes the square of their number.
+/// Digits of a decimal's mantissa at most, and of a ratio's parts: finding them, or what two have in common, takes the square of
+/// their number.
 const DIGITS: usize = 100_000;
 
-/// Refuses the parts of a decimal whose mantissa has too many digits.
-fn few_digits(parts: &Bound<'_, PyAny>) -> Result<(), Box<Fault>> {
+/// Refuses the parts of a number of which one, from `first` on, has too many digits.
+fn few_digits(
+    parts: &Bound<'_, PyAny>,
+    first: usize,
+    name: &str,
+    kind: &str,
+) -> Result<(), Box<Fault>> {
     // As many bits as that many digits may have: log2(10) is 3.3219...
     const BITS: usize = DIGITS * 33_220 / 10_000;
     let py = parts.py();
-    let Some(mantissa) = array_of(parts).and_then(|parts| parts.into_iter().nth(1)) else {
-        return Ok(());
-    };
-    if !mantissa.is_exact_instance_of::<PyInt>()
-        || mantissa.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? <= BITS
-    {
-        return Ok(());
+    for part in array_of(parts).unwrap_or_default().into_iter().skip(first) {
+        if part.is_exact_instance_of::<PyInt>()
+            && part.call_method0(intern!(py, "bit_length"))?.extract::<usize>()? > BITS
+        {
+            let what = format!("a {name} of more than {DIGITS} digits");
+            let hint = "send the integers that it is made of, each by itself";
+            return Err(Fault::refused(what, kind.into(), hint));
+        }
     }
-    let what = format!("a decimal of more than {DIGITS} digits");
-    Err(Fault::refused(what, "Decimal".into(), "send an integer and an exponent, each by itself"))
+    Ok(())
 }
 
 /// A decimal of exponent and mantissa, exactly.

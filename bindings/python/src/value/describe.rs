@@ -4,7 +4,7 @@ use super::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use slipring_codec::{Decoder, Token};
+use slipring_codec::{Decoder, Token, tag};
 
 /// Keys that are told of one map.
 const KEYS: usize = 64;
@@ -34,6 +34,7 @@ pub(crate) fn describe(head: &[u8], told: &Bound<'_, PyDict>) -> PyResult<()> {
         Token::Map(len) => ("map", len),
         _ => ("unknown", None),
     };
+    let (kind, len) = if tags.last() == Some(&tag::TABLE) { ("table", None) } else { (kind, len) };
     told.set_item(intern!(py, "kind"), kind)?;
     if !tags.is_empty() {
         told.set_item(intern!(py, "tags"), tags)?;

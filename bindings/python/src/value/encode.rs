@@ -10,6 +10,8 @@ use super::types::{Exact, Types, own_text};
 use super::{key, registry, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
+use crate::error;
+use crate::table::{send, take};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,24 +22,31 @@ use pyo3::types::{
 };
 use slipring_codec::Encoder;
 use slipring_codec::error::Segment;
+use slipring_codec::format::arrow::Plan;
 use slipring_codec::format::value::{self, ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE};
 use slipring_codec::tag;
 use slipring_codec::token::{MAX_DEPTH, Sink};
 use std::ffi::c_int;
+use std::sync::Arc;
 
 /// Bytes that go out of line.
 pub(crate) enum Piece<'py> {
     Bytes(Bound<'py, PyBytes>),
     Buffer(Buffer),
     Array(Bound<'py, PyAny>, usize),
+    /// One body of a table's messages: its number and its length.
+    Table(Arc<Plan>, usize, usize),
 }
+
+/// A table that was planned, and the object that showed it.
+pub(crate) type Planned<'py> = (Bound<'py, PyAny>, Arc<Plan>);
 
 impl Piece<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.as_bytes().len(),
             Self::Buffer(buffer) => buffer.len(),
-            Self::Array(_, len) => *len,
+            Self::Array(_, len) | Self::Table(.., len) => *len,
         }
     }
 
@@ -47,6 +56,10 @@ impl Piece<'_> {
             Self::Bytes(bytes) => crate::producer::copy(py, bytes.as_bytes(), out),
             Self::Buffer(buffer) => buffer.copy_to(py, out),
             Self::Array(object, _) => array::copy_out(object, out),
+            Self::Table(plan, number, _) => {
+                let written = py.detach(|| plan.write_body(*number, out));
+                written.map_err(|refused| error::encode(py, &refused, "arrow"))
+            }
         }
     }
 }
@@ -59,12 +72,15 @@ pub(crate) struct Writer<'py, S> {
     pub(crate) pieces: Option<Vec<Piece<'py>>>,
     /// Types that went as what they derive from.
     pub(crate) losses: Vec<Bound<'py, PyAny>>,
+    /// The tables so far. What is written once more has them made once: an object may show its table but one time.
+    pub(crate) tables: Vec<Planned<'py>>,
 }
 
 impl<'py, S: Sink> Writer<'py, S> {
     pub(crate) fn new(py: Python<'py>, sink: S, out_of_line: bool) -> Self {
         let pieces = out_of_line.then(Vec::new);
-        Self { py, encoder: Encoder::into_sink(sink), pieces, losses: Vec::new() }
+        let (losses, tables) = (Vec::new(), Vec::new());
+        Self { py, encoder: Encoder::into_sink(sink), pieces, losses, tables }
     }
 
     /// Writes one object, which `depth` others enclose.
@@ -121,7 +137,9 @@ impl<'py, S: Sink> Writer<'py, S> {
             Exact::Bytes => {
                 // SAFETY: an exact bytes object.
                 let bytes = unsafe { object.cast_unchecked::<PyBytes>() };
-                if self.pieces.is_some() && bytes.as_bytes().len() >= BYTES_OUT_OF_LINE {
+                let long = bytes.as_bytes().len() >= BYTES_OUT_OF_LINE;
+                // What stands for them is a tag.
+                if self.pieces.is_some() && long && depth < MAX_DEPTH {
                     self.out_of_line(Piece::Bytes(bytes.to_owned()));
                 } else {
                     self.encoder.bytes(bytes.as_bytes());
@@ -386,7 +404,11 @@ impl<'py, S: Sink> Writer<'py, S> {
         self.object(&name, registered.version, &fields, depth)
     }
 
-    fn array(&mut self, object: &Bound<'py, PyAny>, array: &array::Array<'py>) -> Outcome {
+    pub(crate) fn array(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        array: &array::Array<'py>,
+    ) -> Outcome {
         let len = array.descriptor.byte_len();
         if let Some(kind) = array::lost_type(object)? {
             self.lose(kind.into_any());
@@ -438,7 +460,7 @@ impl<'py, S: Sink> Writer<'py, S> {
         let exponent: Option<i64> = exponent.parse().ok();
         let exponent = exponent.and_then(|n| n.checked_sub(fraction.len() as i64));
         let zero = digits.bytes().all(|digit| digit == b'0');
-        // Python reads no more digits than this into an int unasked.
+        // More are text: making an int of them takes the square of their number.
         let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.len() <= 4000;
         let (Some(exponent), true, false) = (exponent, plain, negative && zero) else {
             // A context may have it a small letter, which is in none of the names.
@@ -452,8 +474,11 @@ impl<'py, S: Sink> Writer<'py, S> {
                 Ok(())
             }
             Err(_) => {
+                // By way of a decimal: how many digits a text may have that becomes an int is for others to say.
                 let sign = if negative { "-" } else { "" };
-                let n = self.py.get_type::<PyInt>().call1((format!("{sign}{digits}"),))?;
+                let whole = Types::get(self.py)?.decimal.bind(self.py);
+                let whole = whole.call1((format!("{sign}{digits}"),))?;
+                let n = self.py.get_type::<PyInt>().call1((whole,))?;
                 self.int(n.as_borrowed(), 0)
             }
         }
@@ -483,6 +508,9 @@ impl<'py, S: Sink> Writer<'py, S> {
         }
         if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
             return self.buffer(object);
+        }
+        if take::shows(object)? {
+            return self.table(object);
         }
         // What has fields is sent with them, not as what it derives from.
         if let Some((name, fields)) = registry::known(object)? {
@@ -515,6 +543,37 @@ impl<'py, S: Sink> Writer<'py, S> {
             return self.buffer_or_refusal(object);
         }
         self.subclass_of(object, false);
+        Ok(())
+    }
+
+    /// What shows itself as a table, or as a column of one.
+    fn table(&mut self, object: &Bound<'py, PyAny>) -> Outcome {
+        let py = self.py;
+        let plan = match self.tables.iter().find(|(known, _)| known.is(object)) {
+            Some((_, plan)) => Arc::clone(plan),
+            None => {
+                let planned = take::whole(object).and_then(|table| send::planned(py, &table, None));
+                let plan = Arc::new(planned.map_err(|error| Fault::refusal(py, error))?);
+                self.tables.push((object.clone(), Arc::clone(&plan)));
+                plan
+            }
+        };
+        self.planned_table(&plan)
+    }
+
+    /// A table that was planned with its schema in it.
+    pub(crate) fn planned_table(&mut self, plan: &Arc<Plan>) -> Outcome {
+        value::write_table(&mut self.encoder, plan.head(), plan.bodies().len());
+        for (number, len) in plan.bodies().enumerate() {
+            let piece = Piece::Table(Arc::clone(plan), number, len);
+            if self.pieces.is_some() {
+                self.out_of_line(piece);
+                continue;
+            }
+            let mut body = vec![0; len];
+            piece.copy_to(self.py, &mut body)?;
+            self.encoder.bytes(&body);
+        }
         Ok(())
     }
 

@@ -80,13 +80,7 @@ impl Fault {
     pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
         let kind = type_name(object);
         let what = format!("an object of type {kind} has no form as a value");
-        let hint = match crate::table::take::shows(object) {
-            Ok(true) => {
-                "send the table by itself, and what belongs to it as meta=; or give its columns as a dict of arrays"
-            }
-            _ => &format!("{REGISTER}{OR_PICKLE}"),
-        };
-        Self::refused(what, kind, hint)
+        Self::refused(what, kind, &format!("{REGISTER}{OR_PICKLE}"))
     }
 
     #[cold]

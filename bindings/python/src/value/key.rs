@@ -1,8 +1,11 @@
-//! Keys of a dict that Python tells apart and a map does not: texts of a type with an equality of its own, NaNs.
+//! Keys of a dict that Python tells apart and a map does not: texts of a type with an equality of its own, NaNs. And keys that it
+//! hardly tells apart: those of one hash.
 //!
-//! A map that holds a key twice is refused by every reader, so none is written.
+//! 1. A map that holds a key twice is refused by every reader, so none is written.
+//! 2. To find a key takes as many comparisons as there are keys of its hash, and who sends numbers can choose them so that all have
+//!    one. A reader refuses that.
 
-use super::encode::Writer;
+use super::encode::{Writer, small_int};
 use super::fault::{Fault, Outcome, type_name};
 use super::types::Exact;
 use pyo3::ffi;
@@ -36,6 +39,61 @@ fn is_plain_within(key: Borrowed<'_, '_, PyAny>, levels: usize) -> bool {
         }
         _ => false,
     }
+}
+
+/// Keys that may have one hash, and keys that are not looked at before any is.
+const ALIKE: usize = 64;
+
+/// The hashes of the keys of one dict, or of the members of a set: of those that a sender can choose, and of no others.
+#[derive(Default)]
+pub(crate) struct Hashes {
+    looked_at: usize,
+    found: HashMap<ffi::Py_hash_t, usize>,
+}
+
+impl Hashes {
+    /// Takes in another key, before it is one.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, key: Borrowed<'_, '_, PyAny>) -> Outcome {
+        match Exact::of(key) {
+            // Texts and bytes are hashed with a secret; of 64 bits there are but few numbers to a hash.
+            Exact::Str | Exact::Bytes | Exact::Float | Exact::Bool | Exact::None => Ok(()),
+            Exact::Int if is_short(key) => Ok(()),
+            _ => self.look(key),
+        }
+    }
+
+    #[cold]
+    fn look(&mut self, key: Borrowed<'_, '_, PyAny>) -> Outcome {
+        self.looked_at += 1;
+        if self.looked_at <= ALIKE {
+            return Ok(());
+        }
+        // What has no hash is told by who uses it.
+        let Ok(hash) = key.hash() else { return Ok(()) };
+        let alike = self.found.entry(hash as _).or_default();
+        *alike += 1;
+        if *alike <= ALIKE {
+            return Ok(());
+        }
+        let what = format!("more than {ALIKE} keys have one hash, which nobody's have by chance");
+        Err(Fault::refused(
+            what,
+            "key".into(),
+            "the bytes are made to take time: ask who sent them",
+        ))
+    }
+}
+
+/// Whether an int has 64 bits at most.
+fn is_short(int: Borrowed<'_, '_, PyAny>) -> bool {
+    if small_int(int).is_some() {
+        return true;
+    }
+    let mut overflow = 0;
+    // SAFETY: an exact int, for which the call does not fail.
+    unsafe { ffi::PyLong_AsLongLongAndOverflow(int.as_ptr(), &mut overflow) };
+    overflow == 0
 }
 
 /// Refuses a dict in which a key is written like another one; `odd` are the keys that are not plain, each with its place

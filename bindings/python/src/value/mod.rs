@@ -19,7 +19,8 @@ pub(crate) use decode::{Place, Reader};
 pub(crate) use describe::describe;
 pub(crate) use encode::{Piece, Writer, check_ints};
 pub(crate) use fault::Fault;
-pub(crate) use sink::encode_or_pickle;
+pub(crate) use key::Hashes;
+pub(crate) use sink::{as_pickle, encode_or_pickle, written};
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;

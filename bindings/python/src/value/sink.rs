@@ -206,9 +206,16 @@ unsafe impl Lend for BytesSink {
 pub(super) fn encode_bytes<'py>(
     object: &Bound<'py, PyAny>,
 ) -> Result<Bound<'py, PyBytes>, Box<Fault>> {
-    let py = object.py();
+    written(object.py(), |writer| writer.write(object.as_borrowed(), 0))
+}
+
+/// What is written, all in one piece.
+pub(crate) fn written<'py>(
+    py: Python<'py>,
+    write: impl FnOnce(&mut Writer<'py, BytesSink>) -> Result<(), Box<Fault>>,
+) -> Result<Bound<'py, PyBytes>, Box<Fault>> {
     let mut writer = Writer::new(py, BytesSink::new(512), false);
-    writer.write(object.as_borrowed(), 0)?;
+    write(&mut writer)?;
     warn_losses(py, &writer.losses)?;
     Ok(writer.encoder.sink().finish(py)?)
 }
@@ -222,10 +229,13 @@ pub(crate) fn encode_or_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Boun
         Err(fault) => return Err(fault.encoding(py)),
     };
     fault.warn_registered(py)?;
-    let pickled = match pickle::dump(object) {
-        Ok(pickled) => pickled,
-        Err(error) => return Err(fault.unpickled(py, Some(error))),
-    };
+    as_pickle(object).map_err(|error| fault.unpickled(py, Some(error)))
+}
+
+/// The object as a pickle among CBOR.
+pub(crate) fn as_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = object.py();
+    let pickled = pickle::dump(object)?;
     let mut encoder = Encoder::into_sink(BytesSink::new(512));
     encoder.tag(tag::PICKLE).array(1 + pickled.buffers.len()).bytes(pickled.stream.as_bytes());
     for buffer in &pickled.buffers {

@@ -4,7 +4,8 @@
 //! 2. Without metadata and buffers the body is the head and nothing else: no part table.
 //! 3. Where a byte string may stand, tag [`BUFFER`](tag::BUFFER) with the number of a buffer may stand for it.
 //!
-//! What a token client needs for arrays inside values is here: [`write_array`] and [`read_array`]. A tree goes by [`plan()`], and
+//! What a token client needs for arrays and tables inside values is here: [`write_array`] and [`read_array`], [`write_table`] and
+//! [`Tables`]. A tree goes by [`plan()`], and
 //! what a frame has is read by [`Headed`].
 //!
 //! ```
@@ -28,6 +29,12 @@
 //! assert_eq!((pixels.descriptor, pixels.data.offset % 64), (shape, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+mod table;
+
+#[cfg(feature = "arrow")]
+pub use table::{Found as FoundTable, copied as copied_table};
+pub use table::{Tables, write_table};
 
 use crate::error::{DecodeError, DecodeErrorKind as Kind, EncodeError, EncodeErrorKind};
 use crate::format::ndarray::{

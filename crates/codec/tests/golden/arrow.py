@@ -1,9 +1,12 @@
 """Lays out the body of an arrow frame, with messages and buffers that pyarrow has written. Shares nothing with the codec.
 
     python crates/codec/tests/golden/arrow.py > crates/codec/tests/golden/arrow-mixed.hex
+
+With the word `value`, that of a value with the table in it, value-table.hex.
 """
 
 import io
+import sys
 
 import pyarrow as pa
 
@@ -62,9 +65,20 @@ def mixed():
     )
 
 
+def in_a_value(head, buffers):
+    """The head of a value {"id": 7, "frame": table}, and its buffers."""
+    table = b"\xd9\xb9\xfd" + bytes([0x80 | 1 + len(buffers)]) + b"\x59" + len(head).to_bytes(2, "big") + head
+    table += b"".join(b"\xd9\xb9\xf0" + bytes([number]) for number in range(len(buffers)))
+    return b"\xa2\x62id\x07\x65frame" + table, buffers
+
+
 if __name__ == "__main__":
     end = 0
-    for name, at, data in layout(*parts([mixed()])):
+    found = parts([mixed()])
+    if sys.argv[1:] == ["value"]:
+        print("# value with a table; type code 0")
+        found = in_a_value(*found)
+    for name, at, data in layout(*found):
         if at > end:
             print(f"{bytes(at - end).hex()}  # {end}: nobody's")
         for start in range(0, max(len(data), 1), 32):

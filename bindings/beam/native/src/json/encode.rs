@@ -4,7 +4,7 @@
 
 use crate::atoms;
 use crate::value::big::Big;
-use crate::value::encode::{self as values, Met, Rules, Stop, TERM, module_name, step};
+use crate::value::encode::{self as values, Met, Rules, STRUCT, Stop, TERM, module_name, step};
 use crate::value::names;
 use crate::value::terms::{self, Gathered, Kind, Pairs, Word};
 use rustler::{Atom, Env};
@@ -283,7 +283,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn map(&mut self, map: Word<'a>) -> Result<Option<Word<'a>>, Stop> {
         let module = terms::get(self.env, map, atoms::struct_().into());
         if let Some(module) = module.filter(|&m| terms::kind(self.env, m) == Kind::Atom) {
-            return self.structure(map, module);
+            let written = self.structure(map, module);
+            return written.map_err(|stop| stop.of_struct(|| module_name(self.env, module)));
         }
         let first = self.values.len();
         self.enter(Open::Pairs { first, entry: 0 }, Kind::Map)?;
@@ -362,6 +363,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             () if module_is(n.map_set) => "send a list: MapSet.to_list/1",
             () if module_is(n.range) => "send a list: Enum.to_list/1",
             () if module_is(n.tensor) => "send a list: Slipring.Tensor.to_list/1",
+            () if module_is(n.table) => "send a list: Slipring.Table.to_maps/1",
             () if module_is(n.bytes) => TEXTS,
             () if module_is(n.tag) => "send what it encloses",
             () if module_is(n.duration) || module_is(n.own_duration) => "send a number of seconds",
@@ -373,7 +375,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// What values have as a text of a standard form: dates, times and UUIDs. They are written as such first.
     fn standard(&mut self, map: Word<'a>) -> Result<(), Stop> {
         let out = Encoder::new();
-        let written = values::encode(self.env, map, self.rules, out, 0, false, self.left)?;
+        let written = values::encode(self.env, map, self.rules, out, 0, None, self.left)?;
         self.left = written.left;
         let bytes = written.out.into_vec();
         let mut decoder = Decoder::new(&bytes);
@@ -503,7 +505,8 @@ fn refused(kind: &str, hint: &str) -> Stop {
 #[cold]
 fn damaged(field: &str) -> Stop {
     let what = format!("a struct whose field {field} does not hold what it should");
-    Stop::refused(what, "struct", "make it by the functions of its module")
+    let hint = "make it by the functions of its module";
+    Stop::refused(what, STRUCT, hint).within(|| Step::key(field))
 }
 
 /// 8-4-4-4-12.

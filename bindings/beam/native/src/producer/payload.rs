@@ -22,6 +22,7 @@ use slipring_codec::frame::flags;
 use slipring_codec::infer::WORTH;
 use slipring_codec::{Format, Plan};
 use slipring_frames::header;
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -256,7 +257,8 @@ impl<'a> Payload<'a> {
             Self::Records(records) => return send_table(tx, tally, records, None, meta, how),
             Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
-                return Value { env, term, rules, format, meta }.send(writer, &wait, most);
+                return Value { env, term, rules, format, meta, tables: Cell::default() }
+                    .send(writer, &wait, most);
             }
         })
     }
@@ -281,7 +283,8 @@ impl<'a> Payload<'a> {
             Self::Records(records) => records.planned(None, TablePlan::body_len)?,
             Self::Large => return Ok(Sent::Done(atoms::large())),
             &Self::Value(term, rules, format) => {
-                let value = Value { env, term, rules, format, meta: None };
+                let tables = Cell::default();
+                let value = Value { env, term, rules, format, meta: None, tables };
                 match value.write(&mut [], 0, most)? {
                     Ok(written) => written.layout.body_len(),
                     Err(stopped) => return Ok(stopped),

@@ -12,7 +12,7 @@ use super::payload::Sent;
 use super::{COPY_MOST, Writer};
 use crate::error::Fault;
 use crate::value::ENCODE_MOST;
-use crate::value::encode::{self, Rules, Stop};
+use crate::value::encode::{self, Piece, Rules, Stop, Tables};
 use crate::value::terms::{Place, Word};
 use crate::{atoms, json};
 use rustler::Env;
@@ -21,6 +21,7 @@ use slipring_codec::Format;
 use slipring_codec::frame::Layout;
 use slipring_codec::json::Writer as Json;
 use slipring_frames::header;
+use std::cell::Cell;
 
 /// Values up to so many bytes are written on the stack.
 const SMALL: usize = 256;
@@ -62,6 +63,8 @@ pub(super) struct Value<'a, 'm> {
     pub(super) rules: Rules<'a>,
     pub(super) format: Format,
     pub(super) meta: Option<&'m [u8]>,
+    /// Those that a walk has met.
+    pub(super) tables: Cell<Tables<'a>>,
 }
 
 /// What a walk has made of a value.
@@ -70,7 +73,7 @@ pub(super) struct Written<'a> {
     /// Bytes of the head, and whether all of them found a place.
     head_len: usize,
     fitted: bool,
-    buffers: Vec<&'a [u8]>,
+    buffers: Vec<Piece<'a>>,
 }
 
 impl<'a> Value<'a, '_> {
@@ -86,7 +89,8 @@ impl<'a> Value<'a, '_> {
             return self.write_json(Place::new(place), most);
         }
         let out = slipring_codec::Encoder::into_sink(Place::new(place));
-        let written = match encode::encode(self.env, self.term, self.rules, out, 0, true, *most) {
+        let (env, tables) = (self.env, Some(self.tables.take()));
+        let written = match encode::encode(env, self.term, self.rules, out, 0, tables, *most) {
             Ok(written) => written,
             Err(Stop::Large) => {
                 *most = 0;
@@ -95,10 +99,11 @@ impl<'a> Value<'a, '_> {
             Err(Stop::Refused(refused)) => return Err(refused.into()),
         };
         *most = written.left;
+        self.tables.set(written.tables);
         if !written.needs.is_empty() {
             return Ok(Err(Sent::Needs(written.needs)));
         }
-        let lens = written.buffers.iter().map(|buffer| buffer.len());
+        let lens = written.buffers.iter().map(Piece::len);
         let layout =
             Layout::new(Format::Value, written.out.len(), self.meta.map(<[u8]>::len), lens)?;
         let (head_len, buffers) = (written.out.len(), written.buffers);
@@ -140,7 +145,7 @@ impl<'a> Value<'a, '_> {
     ) -> Result<Header, Fault> {
         layout.write(body, at, self.meta)?;
         for (place, buffer) in layout.buffers().iter().zip(buffers) {
-            body[place.clone()].copy_from_slice(buffer);
+            buffer.write(&mut body[place.clone()])?;
         }
         Ok(header(layout.format(), layout.flags(), layout.type_code()))
     }

@@ -307,6 +307,44 @@ impl Outgoing<'_> {
     }
 }
 
+/// The plan of a table, for as long as the terms are there that its arrays lie in.
+pub(crate) struct Planned<'a>(Plan, PhantomData<&'a [u8]>);
+
+impl<'a> Outgoing<'a> {
+    /// Plans it as a part of a value.
+    pub(crate) fn part(&self) -> Result<Planned<'a>, EncodeError> {
+        let plan = arrow::plan(&self.schema, &self.batches.0, SchemaPlace::Frame, None)?;
+        Ok(Planned(plan, PhantomData))
+    }
+}
+
+impl Planned<'_> {
+    /// The messages.
+    pub(crate) fn messages(&self) -> &[u8] {
+        self.0.head()
+    }
+
+    /// The lengths of their bodies.
+    pub(crate) fn bodies(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.0.bodies()
+    }
+
+    /// Writes one of these, which may be found to have changed as with [`write`].
+    pub(crate) fn write(&self, number: usize, body: &mut [u8]) -> Result<(), Fault> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.0.write_body(number, body)));
+        written.map_err(|_| changed())??;
+        Ok(())
+    }
+
+    /// One of these, in memory of its own.
+    pub(crate) fn body(&self, number: usize, len: usize) -> Result<Vec<u8>, Fault> {
+        room(len, "$.columns")?;
+        let mut body = vec![0; len];
+        self.write(number, &mut body)?;
+        Ok(body)
+    }
+}
+
 impl Outgoing<'_> {
     /// Flags, type code and bytes of its frame, in memory of their own.
     pub(crate) fn body(&self) -> Result<(u16, u16, MutableBuffer), Fault> {
@@ -323,12 +361,14 @@ impl Outgoing<'_> {
 /// there, which ends in a panic at a bound.
 pub(crate) fn write(plan: &Plan, body: &mut [u8], meta: Option<&[u8]>) -> Result<(), Fault> {
     let written = catch_unwind(AssertUnwindSafe(|| plan.write(body, meta)));
-    written.map_err(|_| {
-        let hint =
-            "the process that sent its columns is faulty, or wrote to them: copy them before";
-        Fault::unsendable("a table that changed while it was sent", "$.columns", "table", hint)
-    })??;
+    written.map_err(|_| changed())??;
     Ok(())
+}
+
+#[cold]
+fn changed() -> Fault {
+    let hint = "the process that sent its columns is faulty, or wrote to them: copy them before";
+    Fault::unsendable("a table that changed while it was sent", "$.columns", "table", hint)
 }
 
 /// Columns of one type, one after the other.

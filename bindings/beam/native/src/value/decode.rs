@@ -9,6 +9,7 @@
 
 mod moments;
 mod object;
+mod tables;
 mod tagged;
 
 pub(crate) use tagged::uuid_text;
@@ -21,7 +22,7 @@ use crate::atoms;
 use crate::error::Fault;
 use rustler::Env;
 use slipring_codec::error::{Path, Segment as Step};
-use slipring_codec::format::value::BYTES_OUT_OF_LINE;
+use slipring_codec::format::value::{BYTES_OUT_OF_LINE, Tables};
 use slipring_codec::token::check_depth;
 use slipring_codec::{DecodeError, Decoder, Part, Token};
 
@@ -91,7 +92,8 @@ pub(crate) mod form {
     pub(crate) const TENSOR: usize = 9;
     pub(crate) const TAG: usize = 10;
     pub(crate) const OBJECT: usize = 11;
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const TABLE: usize = 12;
+    pub(crate) const COUNT: usize = 13;
 }
 
 /// The input, and how a piece of it becomes a binary in place.
@@ -99,6 +101,8 @@ pub(crate) struct Input<'a, 'b, 'c> {
     /// The value.
     pub(crate) head: Part<'b>,
     pub(crate) buffers: &'c [Part<'b>],
+    /// What the places of both are counted in.
+    pub(crate) whole: &'b [u8],
     /// A binary that lies in place, of a piece of the input.
     pub(crate) view: &'c dyn Fn(&'b [u8]) -> Word<'a>,
 }
@@ -149,6 +153,9 @@ impl From<Box<Refused>> for Fault {
 }
 
 const FAULTY: &str = "the sender's encoder is faulty, or the bytes are damaged";
+/// Of keys and members.
+const ONCE: &str = "send each key of a map and each member of a set once; text and bytes of the same octets are one here, and \
+                    so are an atom that does not exist and its text";
 const NOT_CBOR: &str = "the bytes are not CBOR (RFC 8949): look for damage, or for another format";
 
 /// A term that was read.
@@ -164,6 +171,8 @@ struct Reader<'a, 'b, 'c> {
     env: Env<'a>,
     input: Decoder<'b>,
     buffers: &'c [Part<'b>],
+    whole: &'b [u8],
+    tables: Tables,
     view: &'c dyn Fn(&'b [u8]) -> Word<'a>,
     options: Options,
     forms: Forms<'a>,
@@ -198,6 +207,8 @@ pub(crate) fn decode<'a>(
         env,
         input: Decoder::new(input.head.bytes),
         buffers: input.buffers,
+        whole: input.whole,
+        tables: Tables::default(),
         view: input.view,
         options,
         forms,
@@ -411,9 +422,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         let mut keys = self.keys[first..].to_vec();
         keys.sort_unstable_by(|a, b| terms::compare(*a, *b));
         let twice = keys.windows(2).find(|pair| terms::identical(pair[0], pair[1]));
-        let hint = "send each key of a map once; text and bytes of the same octets are one key here, \
-                    and so are an atom that does not exist and its text";
-        let stop = Stop::refused("a map holds this key twice", hint, start);
+        let stop = Stop::refused("a map holds this key twice", ONCE, start);
         match twice {
             Some(pair) => stop.within(|| step(self.env, pair[0])),
             None => stop,

@@ -135,7 +135,8 @@ impl<'a, 'b> Look<'a, 'b, '_> {
         let env = self.env;
         // A key that is large enough to be a view is copied: there may be no memory that outlives this.
         let view = |bytes: &'b [u8]| terms::make_binary(env, bytes);
-        let input = Input { head: Part { offset: 0, bytes }, buffers: &[], view: &view };
+        let head = Part { offset: 0, bytes };
+        let input = Input { head, buffers: &[], whole: bytes, view: &view };
         decode::decode(env, &input, Options(0), self.forms, KEY_ITEMS).ok().map(|read| read.term)
     }
 
@@ -153,6 +154,7 @@ impl<'a, 'b> Look<'a, 'b, '_> {
             tag::DECIMAL | tag::DECIMAL_TEXT => names::decimal(),
             tag::UUID => names::uuid(),
             tag::PICKLE => names::pickle(),
+            tag::TABLE => names::table(),
             tag::ELEMENT => names::element(),
             tag::TUPLE => return self.items(input, names::tuple()),
             tag::SET => return self.items(input, names::set()),

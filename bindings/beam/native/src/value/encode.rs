@@ -16,6 +16,7 @@ use super::names;
 use super::terms::{self, Gathered, Kind, Pairs, Word};
 use crate::atoms;
 use crate::error::Fault;
+use crate::table::arrays::Planned;
 use keys::Odd;
 use rustler::{Atom, Env};
 use slipring_codec::Encoder;
@@ -23,6 +24,7 @@ use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::value::BYTES_OUT_OF_LINE;
 use slipring_codec::tag;
 use slipring_codec::token::{MAX_DEPTH, Sink};
+use std::rc::Rc;
 
 /// What a term takes of the work that a walk may do, beside a unit for each byte of a binary.
 pub(crate) const TERM: usize = 16;
@@ -35,7 +37,7 @@ const SHORT: usize = 64;
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
 
 /// The kind of a struct, until its module is told.
-const STRUCT: &str = "struct";
+pub(crate) const STRUCT: &str = "struct";
 
 /// Why a walk stopped.
 pub(crate) enum Stop {
@@ -132,6 +134,34 @@ pub(crate) struct Rules<'a> {
     pub(crate) prepared: Word<'a>,
 }
 
+/// Data that stands out of line.
+pub(crate) enum Piece<'a> {
+    Bytes(&'a [u8]),
+    /// One body of a table's messages: its number and its length.
+    Table(Rc<Planned<'a>>, usize, usize),
+}
+
+impl Piece<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::Table(.., len) => *len,
+        }
+    }
+
+    /// Writes it to its place, which has its length.
+    pub(crate) fn write(&self, place: &mut [u8]) -> Result<(), Fault> {
+        match self {
+            Piece::Bytes(bytes) => place.copy_from_slice(bytes),
+            Piece::Table(planned, number, _) => planned.write(*number, place)?,
+        }
+        Ok(())
+    }
+}
+
+/// Tables that were planned, by their terms.
+pub(crate) type Tables<'a> = Vec<(Word<'a>, Rc<Planned<'a>>)>;
+
 pub(crate) struct Walk<'a, S> {
     env: Env<'a>,
     out: Encoder<S>,
@@ -140,7 +170,9 @@ pub(crate) struct Walk<'a, S> {
     met: Vec<Met<'a>>,
     needs: bool,
     /// Data that stands out of line, where there is a place for it.
-    buffers: Option<Vec<&'a [u8]>>,
+    buffers: Option<Vec<Piece<'a>>>,
+    /// Those so far, which are looked into once, however often they are written.
+    tables: Tables<'a>,
     /// Items of the lists that are being written.
     items: Gathered<'a>,
     seen: [Seen; SEEN],
@@ -150,7 +182,9 @@ pub(crate) struct Walk<'a, S> {
 /// What a walk has made.
 pub(crate) struct Written<'a, S> {
     pub(crate) out: Encoder<S>,
-    pub(crate) buffers: Vec<&'a [u8]>,
+    pub(crate) buffers: Vec<Piece<'a>>,
+    /// For the next walk.
+    pub(crate) tables: Tables<'a>,
     /// Not empty: Elixir has to prepare some.
     pub(crate) needs: Vec<Met<'a>>,
     /// Units of work that are left.
@@ -198,7 +232,8 @@ fn short_atom(text: &[u8]) -> Option<([u8; 16], u8)> {
     Some((tagged, 3 + len))
 }
 
-/// Writes `term`, which stands at `depth`. With `buffers`, large data goes out of line. About `most` units of work are done at
+/// Writes `term`, which stands at `depth`. With `buffers`, which are the tables of an earlier walk, large data
+/// goes out of line. About `most` units of work are done at
 /// most: one for each byte of a binary, [`TERM`] for each term.
 pub(crate) fn encode<'a, S: Sink>(
     env: Env<'a>,
@@ -206,7 +241,7 @@ pub(crate) fn encode<'a, S: Sink>(
     rules: Rules<'a>,
     out: Encoder<S>,
     depth: usize,
-    buffers: bool,
+    buffers: Option<Tables<'a>>,
     most: usize,
 ) -> Result<Written<'a, S>, Stop> {
     let mut walk = Walk {
@@ -216,7 +251,8 @@ pub(crate) fn encode<'a, S: Sink>(
         prepared: Prepared { rest: rules.prepared },
         met: Vec::new(),
         needs: false,
-        buffers: buffers.then(Vec::new),
+        buffers: buffers.is_some().then(Vec::new),
+        tables: buffers.unwrap_or_default(),
         items: Gathered::new(),
         seen: [NEVER; SEEN],
         left: most,
@@ -225,6 +261,7 @@ pub(crate) fn encode<'a, S: Sink>(
     Ok(Written {
         out: walk.out,
         buffers: walk.buffers.unwrap_or_default(),
+        tables: walk.tables,
         needs: if walk.needs { walk.met } else { Vec::new() },
         left: walk.left,
     })
@@ -340,7 +377,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                 if bytes.len() >= out_of_line && buffers.len() < BUFFERS && depth < MAX_DEPTH =>
             {
                 self.out.tag(tag::BUFFER).uint(buffers.len() as u64);
-                buffers.push(bytes);
+                buffers.push(Piece::Bytes(bytes));
             }
             _ => {
                 self.out.bytes(bytes);

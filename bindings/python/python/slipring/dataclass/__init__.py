@@ -31,6 +31,9 @@ Also attrs classes, TypedDict and NamedTuple, and types made of all these, such 
 
 from __future__ import annotations
 
+from typing import Any
+
+from .. import _asyncio
 from .._native import _dataclass
 from ..errors import ValidationError
 from ._options import Meta, meta, options
@@ -43,6 +46,13 @@ to_frame = _dataclass.to_frame
 from_frame = _dataclass.from_frame
 to_arrow = _dataclass.to_arrow
 from_arrow = _dataclass.from_arrow
+
+
+async def to_frame_async(tx: Any, obj: Any, *cls: Any, format: str = "value", meta: Any = None) -> None:
+    if len(cls) > 1:
+        raise TypeError("to_frame_async takes a producer, an object, and at most one class")
+    await _asyncio.to_frame(tx, obj, cls, format, meta)
+
 
 __all__ = [
     "Meta",
@@ -57,4 +67,5 @@ __all__ = [
     "options",
     "to_arrow",
     "to_frame",
+    "to_frame_async",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "options",
     "to_arrow",
     "to_frame",
+    "to_frame_async",
 ]
 
 @overload
@@ -106,6 +107,11 @@ def to_frame(
     """
 
 @overload
+async def to_frame_async(
+    tx: Producer, obj: object, cls: Any = None, /, *, format: Literal["value", "json"] = "value", meta: _Meta = None
+) -> None:
+    """As :func:`to_frame`, for asyncio: sends as soon as there is room, while other tasks go on."""
+
 def to_arrow(objects: Iterable[object], /) -> Table: ...
 @overload
 def to_arrow(cls: Any, objects: Iterable[object], /) -> Table:

@@ -7,15 +7,12 @@ is inside.
 
 from __future__ import annotations
 
-import base64
 import collections
 import collections.abc
 import dataclasses
 import datetime
 import decimal
 import enum
-import functools
-import operator
 import sys
 import types
 import typing
@@ -23,7 +20,7 @@ import uuid
 from typing import Any, TypeVar
 
 from .. import _native
-from . import _fields
+from . import _choices, _fields, _types
 from ._options import Meta, of, renamed
 
 #: Plans are kept under this name on their class.
@@ -89,7 +86,7 @@ def plan(tp: Any) -> Any:
         else:
             return found
     try:
-        order = _order(tp)
+        order = _types.order(tp)
         found = _ordered.get((tp, order)) if order else _plans.get(tp)
     except TypeError:
         # It has a part without a hash, such as a function's arguments in Annotated: it is analysed each time.
@@ -114,30 +111,15 @@ def _keep(book: dict[Any, Any], key: Any, found: Any) -> None:
         book.pop(oldest, None)
 
 
-def _order(tp: Any) -> tuple[Any, ...]:
-    """What is in a type in an order that its hash and ``==`` pass over: ``A | B == B | A``, and yet A is tried first."""
-    args = getattr(tp, "__args__", None)
-    if not isinstance(args, tuple):
-        return ()
-    origin = typing.get_origin(tp)
-    if origin is typing.Literal:
-        return tuple((type(arg), arg) for arg in args) if len(args) > 1 else ()
-    found = tuple(inner for arg in args for inner in _order(arg))
-    if origin is typing.Union or origin is types.UnionType:
-        some = tuple(arg for arg in args if arg is not type(None))
-        return (some, *found) if len(some) > 1 else found
-    return found
-
-
 def _compile(tp: Any) -> Any:
-    if not _is_type(tp):
+    if not _types.is_type(tp):
         raise TypeError(
             f"an object of type {type(tp).__qualname__} is no type that can be dumped and loaded; "
             "give the type first: load(type, data), dump(type, obj), but last: to_frame(tx, obj, type)"
         )
     nodes = Nodes()
     root = nodes.add(tp, {}, _EMPTY)
-    return _native._dataclass.compile(tp, nodes.finish(), root, bool(_order(tp)))
+    return _native._dataclass.compile(tp, nodes.finish(), root, bool(_types.order(tp)))
 
 
 class Nodes:
@@ -192,7 +174,7 @@ class Nodes:
         if origin is typing.Union or origin is types.UnionType:
             return self.union(typing.get_args(tp), env, meta)
         if origin is typing.Literal:
-            return self.checked(meta, lambda: self.place(_literal(typing.get_args(tp))))
+            return self.checked(meta, lambda: self.place(_choices.literal(typing.get_args(tp))))
         if _is_bare(meta):
             # Without a detour: types within types are as many calls deep.
             return self.plain(tp, origin, env, meta)
@@ -239,8 +221,8 @@ class Nodes:
         """The type without variables and Self, where they stand for something."""
         if isinstance(tp, TypeVar) or tp is typing.Self:
             return env.get(tp, tp)
-        if typing.Self in env and _has_self(tp):
-            return _with_args(tp, tuple(self.closed(arg, env) for arg in tp.__args__))
+        if typing.Self in env and _types.has_self(tp):
+            return _types.with_args(tp, tuple(self.closed(arg, env) for arg in tp.__args__))
         free = getattr(tp, "__parameters__", ())
         if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
             return tp
@@ -266,11 +248,11 @@ class Nodes:
         if cls in _TEMPORAL:
             self.used.add("format")
             return self.place((_TEMPORAL[cls], cls, meta.format))
-        if _is_array(cls):
-            return self.place(("array", cls, _dtype(args, env)))
+        if _types.is_array(cls):
+            return self.place(("array", cls, _types.dtype(args, env)))
         if issubclass(cls, enum.Enum):
             self.used.add("by")
-            return self.place(_enumeration(cls, meta))
+            return self.place(_choices.enumeration(cls, meta))
         if _fields.is_class(cls):
             return self.record(cls, tuple(self.closed(arg, env) for arg in args))
         if issubclass(cls, tuple):
@@ -305,7 +287,7 @@ class Nodes:
             return self.named(cls, tuple(self.closed(arg, env) for arg in args))
         if cls is not tuple:
             raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: annotate the field with tuple")
-        args = _unpacked(args)
+        args = _types.unpacked(args)
         place = self.place()
         if not args or (len(args) == 2 and args[1] is ...):
             self.made[place] = ("tuple_of", self.part(args[0] if args else Any, env))
@@ -316,6 +298,8 @@ class Nodes:
 
     def named(self, cls: type, args: tuple[Any, ...]) -> int:
         """A NamedTuple."""
+        if of(cls).tag is not None:
+            raise TypeError(f"{cls.__qualname__}: a NamedTuple, which is a list outside, has no tag: make it a dataclass")
         place, known = self.form(cls, args)
         if known:
             return place
@@ -331,7 +315,7 @@ class Nodes:
         return place
 
     def union(self, args: tuple[Any, ...], env: dict[Any, Any], meta: Meta) -> int:
-        args = tuple(flat for arg in args for flat in _alternatives(arg, env))
+        args = tuple(flat for arg in args for flat in _types.alternatives(arg, env))
         some = [arg for arg in args if arg is not type(None) and arg is not None]
         if any(arg is Any or arg is object for arg in some):
             return self.checked(meta, lambda: self.place(("any",)))
@@ -421,7 +405,7 @@ class Nodes:
 
     def form(self, cls: type, args: tuple[Any, ...]) -> tuple[int, bool]:
         """The place of a class in one of its forms, and whether it is known there: it may contain itself."""
-        key = (cls, args, tuple(_order(arg) for arg in args))
+        key = (cls, args, tuple(_types.order(arg) for arg in args))
         if key in self.classes:
             return self.classes[key], True
         if sum(known is cls for known, *_ in self.classes) >= FORMS:
@@ -437,15 +421,19 @@ class Nodes:
         env = dict(zip(_fields.parameters(cls), args))
         options = of(cls)
         found = _fields.fields(cls, env)
+        real = [field for field, _ in found]
+        if options.tag is not None:
+            found = [(_fields.tag(cls, options.tag, options.tag_field, {field.name for field in real}), {}), *found]
         made = []
         outside: dict[str, str] = {}
         for field, owner in found:
-            key_outside = field.meta.alias if field.meta.alias is not None else _alias(field.type)
-            key_outside = key_outside if key_outside is not None else renamed(field.name, options.rename)
+            key_outside = field.meta.alias if field.meta.alias is not None else _types.alias(field.type)
+            key_outside = key_outside if key_outside is not None else renamed(field.name, None if field.tag else options.rename)
             if key_outside in outside:
                 raise TypeError(f"{cls.__qualname__}: {outside[key_outside]} and {field.name} are both called {key_outside!r} outside")
             outside[key_outside] = field.name
-            where = _fields.place(cls, field.name) if field.stored else (_fields.ATTRIBUTE, None)
+            is_placed = field.stored and not field.tag
+            where = _fields.place(cls, field.name) if is_placed else (_fields.ATTRIBUTE, None)
             made.append(
                 (
                     sys.intern(field.name),
@@ -453,12 +441,12 @@ class Nodes:
                     self.part(field.type, owner | own, field.meta, f"{cls.__qualname__}.{field.name}"),
                     *field.default,
                     sys.intern(field.argument),
-                    (field.init, field.set, field.stored, field.required),
+                    (field.init, field.set, field.stored, field.required, field.tag),
                     *where,
-                    _required(field.meta, field.type),
+                    _types.required(field.meta, field.type),
                 )
             )
-        way, post_init = _fields.way(cls, [field for field, _ in found])
+        way, post_init = _fields.way(cls, real)
         self.made[place] = (
             "class",
             cls,
@@ -479,139 +467,6 @@ def _said(meta: Meta) -> set[str]:
 def _is_bare(meta: Meta) -> bool:
     """Whether it has neither validators nor messages."""
     return not meta.validate and meta.none is None and meta.invalid is None
-
-
-def _has_self(tp: Any) -> bool:
-    args = getattr(tp, "__args__", ())
-    return isinstance(args, tuple) and any(arg is typing.Self or _has_self(arg) for arg in args)
-
-
-def _with_args(tp: Any, args: tuple[Any, ...]) -> Any:
-    """The same type of others."""
-    if isinstance(tp, types.UnionType):
-        return functools.reduce(operator.or_, args)
-    if isinstance(tp, types.GenericAlias):
-        return types.GenericAlias(tp.__origin__, args)
-    return tp.copy_with(args)
-
-
-def _is_type(tp: Any) -> bool:
-    """Whether it is a type or may stand for one; all else is an object that came in a type's place."""
-    if isinstance(tp, str):
-        return tp[:1].isidentifier()
-    return (
-        tp is None
-        or isinstance(tp, (type, TypeVar, dataclasses.InitVar))
-        or type(tp).__module__ in ("typing", "types", "typing_extensions")
-        or typing.get_origin(tp) is not None
-    )
-
-
-def _is_array(cls: type) -> bool:
-    """Whether it is NumPy's array; who has not imported NumPy has none."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and issubclass(cls, numpy.ndarray)
-
-
-def _dtype(args: tuple[Any, ...], env: dict[Any, Any]) -> Any:
-    """The dtype of ``ndarray[shape, dtype[scalar]]``, which is what ``NDArray[scalar]`` stands for; None if it is not said."""
-    numpy = sys.modules["numpy"]
-    scalar = typing.get_args(args[1])[0] if len(args) == 2 and typing.get_args(args[1]) else None
-    scalar = env.get(scalar, scalar) if isinstance(scalar, TypeVar) else scalar
-    if not isinstance(scalar, type) or scalar in (numpy.generic, numpy.number, numpy.integer, numpy.floating):
-        return None
-    return numpy.dtype(scalar)
-
-
-def _extras(tp: Any) -> list[Meta]:
-    if typing.get_origin(tp) is not typing.Annotated:
-        return []
-    return [extra for extra in typing.get_args(tp)[1:] if isinstance(extra, Meta)]
-
-
-def _alias(tp: Any) -> str | None:
-    return next((extra.alias for extra in reversed(_extras(tp)) if extra.alias is not None), None)
-
-
-def _required(meta: Meta, tp: Any) -> str | None:
-    if meta.required is not None:
-        return meta.required
-    return next((extra.required for extra in reversed(_extras(tp)) if extra.required is not None), None)
-
-
-def _alternatives(tp: Any, env: dict[Any, Any]) -> list[Any]:
-    """The types of a union, those of unions within it included."""
-    while isinstance(tp, TypeVar) and tp in env and env[tp] is not tp:
-        tp = env[tp]
-    origin = typing.get_origin(tp)
-    if origin is typing.Union or origin is types.UnionType:
-        return [flat for arg in typing.get_args(tp) for flat in _alternatives(arg, env)]
-    return [tp]
-
-
-def _unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A tuple's types, with those of tuples that are unpacked among them in their place."""
-    flat: list[Any] = []
-    for arg in args:
-        inner = arg
-        if typing.get_origin(arg) is typing.Unpack:
-            inner = typing.get_args(arg)[0]
-        elif not getattr(arg, "__unpacked__", False):
-            flat.append(arg)
-            continue
-        items = _unpacked(typing.get_args(inner))
-        if typing.get_origin(inner) is not tuple or (... in items and len(args) > 1):
-            raise TypeError(
-                f"{arg!r} stands for any number of a tuple's items: give tuple[T, ...] of one type, or each of the types"
-            )
-        flat.extend(() if items == ((),) else items)
-    # Nothing is left of tuple[*tuple[()]], which is not any tuple.
-    return tuple(flat) if flat or not args else ((),)
-
-
-def _choices(outers: Any) -> str:
-    return f"Must be one of: {', '.join(str(outer) for outer in outers)}."
-
-
-def _literal(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    flat: list[Any] = []
-    for value in values:
-        if typing.get_origin(value) is typing.Literal:
-            flat.extend(typing.get_args(value))
-        else:
-            flat.append(value)
-    pairs = []
-    for value in flat:
-        outer = value.value if isinstance(value, enum.Enum) else value
-        if isinstance(outer, bytes):
-            outer = base64.b64encode(outer).decode()
-        if not (outer is None or type(outer) in (str, int, bool)):
-            raise TypeError(f"Literal[{value!r}] has no form outside: give str, int, bool or None")
-        pairs.append((value, outer))
-    return "choice", None, tuple(pairs), _choices(outer for _, outer in pairs), False
-
-
-def _enumeration(cls: type[enum.Enum], meta: Meta) -> tuple[Any, ...]:
-    if meta.by == "name":
-        pairs = tuple((member, name) for name, member in cls.__members__.items())
-        return "choice", cls, pairs, _choices(cls.__members__), False
-    pairs = []
-    for member in cls:
-        outer = member.value
-        if type(outer) not in (str, int, float, bool, type(None)):
-            if isinstance(outer, str):
-                outer = str.__str__(outer)
-            elif isinstance(outer, int) and not isinstance(outer, bool):
-                outer = int(outer)
-            else:
-                raise TypeError(
-                    f"{cls.__qualname__}.{member.name} has a value of type {type(outer).__name__}: "
-                    'give meta(by="name"), or values of str, int, float or bool'
-                )
-        pairs.append((member, outer))
-    # Flags have members that nobody has named, and a class may find more by itself.
-    asks = issubclass(cls, enum.Flag) or getattr(cls._missing_, "__func__", None) is not enum.Enum._missing_.__func__  # type: ignore[attr-defined]
-    return "choice", cls, tuple(pairs), _choices(outer for _, outer in pairs), asks
 
 
 __all__ = ["plan"]

@@ -39,6 +39,31 @@ class Field:
     stored: bool = True
     #: Must be there.
     required: bool = True
+    #: Says of which class an object is, and nothing else.
+    tag: bool = False
+
+
+def tag(cls: type, said: str | int, name: str, names: set[str]) -> Field:
+    """The field that says of which class an object is, which is an attribute of the class."""
+    if typing.is_typeddict(cls):
+        raise TypeError(f"{cls.__qualname__}: a TypedDict has no tag: give it a key that is a Literal")
+    if name in names or name in _slots(cls):
+        raise TypeError(f"{cls.__qualname__} has a field {name!r}: give another name by tag_field=")
+    value = cls.__name__ if said is True else said
+    if name not in vars(cls):
+        setattr(cls, name, value)
+    elif vars(cls)[name] != value:
+        raise TypeError(f"{cls.__qualname__} has an attribute {name!r}: give another name by tag_field=")
+    literal = typing.Literal[value]  # type: ignore[valid-type]
+    return Field(name, name, literal, _EMPTY, init=False, set=False, required=False, tag=True)
+
+
+def _slots(cls: type) -> set[str]:
+    return {name for base in cls.__mro__ for name in _listed(vars(base).get("__slots__", ()))}
+
+
+def _listed(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def hints(cls: type, env: dict[Any, Any]) -> dict[str, Any]:

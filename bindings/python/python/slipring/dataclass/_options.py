@@ -119,6 +119,9 @@ class Options:
     rename: Rename | None = None
     unknown: Literal["ignore", "raise"] = "ignore"
     omit_none: bool = False
+    #: That of the class which says it, or True for the name of each.
+    tag: str | int | None = None
+    tag_field: str = "type"
 
 
 def options(
@@ -126,13 +129,23 @@ def options(
     rename: Rename | None = None,
     unknown: Literal["ignore", "raise", None] = None,
     omit_none: bool | None = None,
+    tag: str | int | None = None,
+    tag_field: str | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Says of a class, and of those that derive from it, how it is dumped and loaded; a decorator.
 
     ``rename`` makes the names outside: ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"``, ``"SCREAMING_CASE"``, or a
     function. A field that is ``unknown`` is passed over, or with ``"raise"`` an error. ``omit_none`` leaves fields out
     that are None.
+
+    With a ``tag`` its objects are dumped with one more field, ``tag_field`` (``"type"``), that says of which class they are: a str,
+    an int, or with True the name of the class, and of those that derive from it theirs. It tells the classes of a union apart. The
+    class has it as an attribute. Loading takes objects without it where one class is expected, and no other tag.
     """
+    if tag is not None and (type(tag) not in (str, int, bool) or tag is False):
+        raise TypeError(f"tag is {tag!r}: give a str, an int, or True for the name of the class")
+    if tag_field is not None and not (isinstance(tag_field, str) and tag_field):
+        raise TypeError(f"tag_field is {tag_field!r}: give the name of a field")
     if not (rename is None or callable(rename) or rename in _CASES):
         raise ValueError(f"rename is {rename!r}: give one of {', '.join(_CASES)}, or a function")
     if unknown not in (None, "ignore", "raise"):
@@ -144,6 +157,8 @@ def options(
             former.rename if rename is None else rename,
             former.unknown if unknown is None else unknown,
             former.omit_none if omit_none is None else bool(omit_none),
+            (former.tag if former.tag is True else None) if tag is None else tag,
+            former.tag_field if tag_field is None else tag_field,
         )
         setattr(cls, OPTIONS, made)
         return cls
@@ -152,9 +167,13 @@ def options(
 
 
 def of(cls: type) -> Options:
-    """The options of a class, or of what it derives from."""
+    """The options of a class, or of what it derives from: a tag is one class's, unless it is its name."""
     found = getattr(cls, OPTIONS, None)
-    return found if isinstance(found, Options) else Options()
+    if not isinstance(found, Options):
+        return Options()
+    if found.tag in (None, True) and type(found.tag) is not int:
+        return found
+    return found if vars(cls).get(OPTIONS) is found else dataclasses.replace(found, tag=None)
 
 
 def _words(name: str) -> list[str]:

@@ -135,6 +135,34 @@ impl Plan {
         self.layout.type_code()
     }
 
+    /// The messages.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The lengths of the messages' bodies, of those that have one.
+    pub fn bodies(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.layout.buffers().iter().map(ExactSizeIterator::len)
+    }
+
+    /// Writes one of these bodies by itself, every byte of it.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyLength`](EncodeErrorKind::BodyLength) if `body` has not its length.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of this number.
+    pub fn write_body(&self, number: usize, body: &mut [u8]) -> Result<(), EncodeError> {
+        let (planned, found) = (self.layout.buffers()[number].len(), body.len());
+        if planned != found {
+            return Err(EncodeError::new(EncodeErrorKind::BodyLength { planned, found }));
+        }
+        write(&self.bodies[number], body);
+        Ok(())
+    }
+
     /// Writes the body, every byte of it.
     ///
     /// # Errors
@@ -153,17 +181,21 @@ impl Plan {
         body[self.front..self.front + self.head.len()].copy_from_slice(&self.head);
         self.layout.write(body, self.front, meta)?;
         for (range, copies) in self.layout.buffers().iter().zip(&self.bodies) {
-            let body = &mut body[range.clone()];
-            let mut end = 0;
-            for (at, copy) in copies {
-                body[end..*at].fill(0);
-                end = at + copy.len();
-                copy.write(&mut body[*at..end]);
-            }
-            body[end..].fill(0);
+            write(copies, &mut body[range.clone()]);
         }
         Ok(())
     }
+}
+
+/// Writes the body of a message.
+fn write(copies: &[(usize, Copy)], body: &mut [u8]) {
+    let mut end = 0;
+    for (at, copy) in copies {
+        body[end..*at].fill(0);
+        end = at + copy.len();
+        copy.write(&mut body[*at..end]);
+    }
+    body[end..].fill(0);
 }
 
 /// The body of a message.

@@ -1,6 +1,6 @@
 //! What the tags of values make.
 
-use super::{FAULTY, Reader, Stop, form, notes, unfit};
+use super::{FAULTY, ONCE, Reader, Stop, form, notes, unfit};
 use crate::value::array::{self, Number};
 use crate::value::big::Big;
 use crate::value::calendar::{self, Date};
@@ -72,6 +72,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             tag::UUID => self.uuid(start, depth),
             tag::OBJECT => self.object(start, depth),
             tag::ELEMENT => self.element(start, depth),
+            tag::TABLE => self.table(start),
             tag::SELF_DESCRIBED => self.item(depth),
             number if is_array(number) => {
                 let (array, data) = self.read_array(number)?;
@@ -220,7 +221,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         let elements = &self.items[first..];
         let values = vec![empty; elements.len()];
         let Some(map) = terms::make_map(self.env, elements, &values) else {
-            return Err(Stop::refused("a set holds an element twice", FAULTY, start));
+            return Err(Stop::refused("a set holds an element twice", ONCE, start));
         };
         self.items.truncate(first);
         self.form(form::SET, &[(names::map(), map)])

@@ -63,6 +63,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             met: std::mem::take(&mut self.met),
             needs: self.needs,
             buffers: None,
+            tables: Vec::new(),
             items: Gathered::new(),
             seen: [NEVER; SEEN],
             left: self.left,

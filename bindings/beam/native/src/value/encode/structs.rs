@@ -1,16 +1,21 @@
 //! Structs: those with a form of their own, those that are registered, and those that Elixir prepares.
 
-use super::{Met, STRUCT, Stop, TERM, Walk, is, keys, module_name, step};
+use super::{BUFFERS, Met, Piece, STRUCT, Stop, TERM, Walk, is, keys, module_name, step};
 use crate::atoms;
+use crate::error::Fault;
+use crate::table::arrays::Parsed;
 use crate::tensor::Tensor;
 use crate::value::big::Big;
 use crate::value::terms::{self, Kind, Pairs, Word};
 use crate::value::{OBJECT_PARTS, names};
 use rustler::Atom;
 use slipring_codec::error::Segment as Step;
-use slipring_codec::format::value::{ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, write_array};
+use slipring_codec::format::value::{
+    ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, write_array, write_table,
+};
 use slipring_codec::tag;
 use slipring_codec::token::Sink;
+use std::rc::Rc;
 
 impl<'a, S: Sink> Walk<'a, S> {
     /// A field of a struct, which every one of its kind has that was not tampered with.
@@ -84,6 +89,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             self.uuid(map, depth)
         } else if module_is(n.tensor) {
             self.tensor(map, depth)
+        } else if module_is(n.table) {
+            self.table(map, depth)
         } else if module_is(n.tag) {
             self.tag(map, depth)
         } else if module_is(n.object) {
@@ -297,6 +304,44 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.enter(depth + 3, Kind::Map)?;
         write_array(&mut self.out, array);
         self.bytes(data, ARRAY_OUT_OF_LINE, depth + 3);
+        Ok(())
+    }
+
+    fn table(&mut self, map: Word<'a>, depth: usize) -> Result<(), Stop> {
+        // A tag around an array of byte strings, for which the tag of a buffer may stand.
+        self.enter(depth + 2, Kind::Map)?;
+        let refused = |fault: Fault| {
+            let (what, path, hint) = fault.within_value();
+            let what = if path == "$" { what } else { format!("{what}, at {path} of the table") };
+            Stop::refused(what, "Slipring.Table", &hint)
+        };
+        let known = self.tables.iter().find(|(word, _)| word.bits() == map.bits());
+        let planned = match known {
+            Some((_, planned)) => Rc::clone(planned),
+            None => {
+                let parsed = Parsed::of(self.env, map).map_err(refused)?;
+                self.spend(parsed.size())?;
+                let table = parsed.outgoing().map_err(refused)?;
+                let planned = Rc::new(table.part().map_err(|error| refused(error.into()))?);
+                self.tables.push((map, Rc::clone(&planned)));
+                planned
+            }
+        };
+        let bodies = planned.bodies();
+        write_table(&mut self.out, planned.messages(), bodies.len());
+        let fits =
+            self.buffers.as_ref().is_some_and(|pieces| pieces.len() + bodies.len() <= BUFFERS);
+        for (number, len) in bodies.enumerate() {
+            match &mut self.buffers {
+                Some(pieces) if fits => {
+                    self.out.tag(tag::BUFFER).uint(pieces.len() as u64);
+                    pieces.push(Piece::Table(Rc::clone(&planned), number, len));
+                }
+                _ => {
+                    self.out.bytes(&planned.body(number, len).map_err(refused)?);
+                }
+            }
+        }
         Ok(())
     }
 
