@@ -133,7 +133,7 @@ defmodule Slipring do
       dead letter (`recv_dead/1`); default 5
     * `:drop_oldest` - let `send/3` drop what waits longest; not with `:spsc`; default false
     * `:share` - the part of the pool that one OS process may hold, in percent: with so much it sends no more by the pool, and with
-      so much in leased frames it receives no more (`:share_held`); default all for a ring with one producer, else 50
+      so much in frames that it leases, or has not acknowledged, it receives no more (`:share_held`); default all for a ring with one producer, else 50
     * `:schemas` - how many schemas `announce/4` has room for, at most 4096; default 256
 
           iex> {:error, error} = Slipring.create("no/name")

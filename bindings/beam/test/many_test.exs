@@ -159,6 +159,32 @@ defmodule Slipring.ManyTest do
 
       assert_raise ArgumentError, ~r/0 to 255/, fn -> Slipring.create(name, share: 256) end
     end
+
+    test "goes on when what held its share is garbage (P6, P7)", %{name: name} do
+      for {lease, share, bytes} <- [
+            {:always, 50, 60_000},
+            {:auto, 25, 500_000},
+            {:auto, 10, 100_000}
+          ] do
+        ring = create(name, slots: 64, share: share)
+        sending = Slipring.open!(name)
+        rx = Slipring.consumer!(ring, lease: lease)
+        tx = Slipring.producer!(sending)
+        body = :binary.copy(<<1>>, bytes)
+
+        sender =
+          Task.async(fn -> for _ <- 1..120, do: :ok = Slipring.send(tx, body, timeout: 20_000) end)
+
+        # One who looks at each frame and forgets it, and collects nothing by itself.
+        for _ <- 1..60, do: assert({:ok, _frame} = Slipring.recv(rx, 5000))
+        Slipring.active(rx, true)
+        for _ <- 1..60, do: assert_receive({:slipring, ^rx, _frame}, 5000)
+        Task.await(sender)
+        Slipring.close(tx)
+        Slipring.close(rx)
+        Slipring.unlink!(name)
+      end
+    end
   end
 
   describe "a frame that is to be acknowledged" do

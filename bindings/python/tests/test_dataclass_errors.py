@@ -333,7 +333,11 @@ def test_validators():
         "f": ["Invalid value."],
     }
     assert messages(Checked, {"b": 7, "c": -1}) == {"b": ["7 is odd.", "Invalid value."], "c": ["No less", "than 0."]}
-    # One that gives 0 says nothing by that; only False does.
+    # NumPy's False is one; one that gives 0 says nothing by that.
+    near = dataclasses.make_dataclass(
+        "Near", [("x", float, field(metadata=meta(validate=lambda x: np.isclose(x, 1.0))))]
+    )
+    assert dataclass.load(near, {"x": 1.0}) == near(1.0) and messages(near, {"x": 5.0}) == {"x": ["Invalid value."]}
     assert dataclass.load(Checked, {"d": [""]}) == Checked(d=[""])
     assert messages(Checked, {"a": "x", "b": None}) == {"a": ["Not a valid integer."], "b": ["Field may not be null."]}
 

@@ -964,3 +964,17 @@ def test_the_examples_are_true():
     assert slipring.json is json
     tried = doctest.testmod(json)
     assert tried.failed == 0 and tried.attempted >= 8
+
+
+def test_members_that_are_their_own_values_are_refused():
+    """J1: as keys, without end."""
+
+    class Endless(enum.Enum):
+        A = 1
+
+        @property
+        def value(self):
+            return self
+
+    with pytest.raises(slipring.EncodeError, match="members of enumerations"):
+        json.dumps({Endless.A: 1})

@@ -24,7 +24,18 @@ def deep(wrap, inner, depth):
 objects = deep(Node, None, 510)
 lists, dicts = deep(lambda x: [x], 1, 1023), deep(lambda x: {"a": x}, 1, 1023)
 plain, text = dataclass.dump(objects), dataclass.dump_to_bytes(objects)
+class D(dict):
+    pass
+
+kinds = deep(lambda x: D(a=x), 1, 250)
+short = deep(lambda x: [x], 1, 255)
 calls = {
+    "encode": lambda: slipring.encode(short),
+    "encode kinds": lambda: slipring.encode(kinds),
+    "decode": lambda: slipring.decode(b"\\x81" * 255 + b"\\x01"),
+    "decode maps": lambda: slipring.decode(b"\\xa1\\x61a" * 255 + b"\\x01"),
+    "decode sets": lambda: slipring.decode(b"\\xd9\\x01\\x02\\x81" * 120 + b"\\x01"),
+    "kinds": lambda: json.dumps(kinds, sort_keys=True),
     "array": lambda: json.loads("[" * 1024 + "]" * 1024),
     "object": lambda: json.loads('{"a":' * 1023 + "1" + "}" * 1023),
     "broken": lambda: json.loads('{"a":' * 1023),
@@ -62,10 +73,11 @@ print(said)
 """
 
 CALLS = ["array", "object", "broken", "lists", "dicts", "lines", "dump", "dump any", "dump_to_bytes", "load", "load_from_bytes"]
+VALUES = ["encode", "encode kinds", "decode", "decode maps", "decode sets", "kinds"]
 
 
-@pytest.mark.parametrize("call", [*CALLS, "load any"])
-@pytest.mark.parametrize("kib", [160, 256, 512])
+@pytest.mark.parametrize("call", [*CALLS, *VALUES, "load any"])
+@pytest.mark.parametrize("kib", [64, 128, 256, 512])
 def test_little_stack_is_an_error_and_no_death(call, kib):
     """R9, J1, D3: however deep what a peer sends is, and however little stack a thread has."""
     done = subprocess.run([sys.executable, "-c", CODE, call, str(kib)], capture_output=True, text=True, timeout=60)

@@ -242,8 +242,8 @@ impl fmt::Display for Error {
             Self::ShareHeld { held, limit } => write!(
                 f,
                 "this process holds {held} bytes of the pool in frames that it has received, and may hold {limit}: \
-                 let go of frames and of views into them, copy what is to be kept, or create the ring with a larger \
-                 capacity or share"
+                 acknowledge them, let go of them and of views into them, copy what is to be kept, or create the ring with a \
+                 larger capacity or share"
             ),
             Self::Acknowledged => f.write_str(
                 "the frame was acknowledged and can't be given back: give back before, or not at all",

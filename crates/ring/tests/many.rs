@@ -411,6 +411,12 @@ fn a_process_keeps_its_share_of_the_pool_in_views() {
     assert_eq!(limit, 1 << 20);
     assert!((limit..limit + 65_536).contains(&held), "{held}");
     assert!((15..=17).contains(&kept.len()), "{}", kept.len());
+    // What is not there is not withheld.
+    while rx.recv_with(|_, _| (), &Wait::no()).is_ok() {}
+    assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
+    let limit = Wait::for_up_to(Duration::from_millis(5));
+    assert!(matches!(rx.recv(&limit), Err(Error::Timeout)));
+    while tx.send(Header::raw(), &body(0, 60_000), &Wait::no()).is_ok() {}
     // What is read and not kept is no question, and others are not kept from anything.
     rx.recv_with(|_, read| assert_eq!(read.len(), 60_000), &Wait::no()).unwrap();
     other.consumer().unwrap().recv(&Wait::no()).unwrap();

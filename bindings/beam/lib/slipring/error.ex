@@ -32,7 +32,7 @@ defmodule Slipring.Error do
   | `:untrusted_pickle` | a pickle came, which is code |
   | `:detached`, `:released` | a handle that was closed, a frame that was released |
   | `:unacknowledged` | so many frames are open as may be, `expected`: acknowledge or give back some |
-  | `:share_held` | this VM holds `got` bytes of the pool in frames, and may hold `expected`: let go of some |
+  | `:share_held` | this VM holds `got` bytes of the pool in frames, and may hold `expected`: acknowledge and let go of some |
   | `:acknowledged` | the frame was acknowledged, and can't be given back |
   | `:given_back` | the frame was given back, and can't be acknowledged or read |
   | `:active` | frames come as messages and can't be asked for |

@@ -17,6 +17,8 @@ defmodule Slipring.Feeder do
   # Messages in the owner's mailbox beyond which it is given time.
   @mailbox 256
   @pause 1
+  # The longest it waits before it looks again whether frames that hold the pool are garbage.
+  @longest 64
 
   def set_mode(rx, mode) do
     {feeder, owner} = Native.feeder(rx.ref)
@@ -76,7 +78,9 @@ defmodule Slipring.Feeder do
       leased?: false,
       # How long the owner's mailbox may be for the next batch, and was before the last.
       mailbox: :infinity,
-      before: 0
+      before: 0,
+      # How long it waits next time for frames that hold the pool.
+      pause: @pause
     }
 
     {:ok, state}
@@ -108,6 +112,12 @@ defmodule Slipring.Feeder do
 
   def handle_info({:DOWN, monitor, :process, _owner, _reason}, %{monitor: monitor} = state),
     do: {:stop, :normal, state}
+
+  # Where it was no garbage it looks again, ever more rarely.
+  def handle_info({:garbage_collect, :held, _done?}, %{due?: false} = state) do
+    Process.send_after(self(), :feed, state.pause)
+    {:noreply, %{state | due?: true, pause: min(2 * state.pause, @longest)}}
+  end
 
   def handle_info({:garbage_collect, :crowded, _done?}, state), do: {:noreply, feed_soon(state)}
 
@@ -194,7 +204,7 @@ defmodule Slipring.Feeder do
         mailbox = max(@mailbox, state.before + div(taken, 2))
         leased? = state.leased? or Enum.any?(frames, & &1.lease)
 
-        %{state | mailbox: mailbox, leased?: leased?}
+        %{state | mailbox: mailbox, leased?: leased?, pause: @pause}
         |> put_mode(left(state.mode, taken))
         |> feed_soon()
 
@@ -211,6 +221,13 @@ defmodule Slipring.Feeder do
     Receiving.collect(bytes)
     :erlang.garbage_collect(state.owner, type: :minor, async: :crowded)
     state
+  end
+
+  # Garbage may hold the pool, the owner's and this process's: who waits for messages collects none by itself.
+  defp no_frame(:held, state) do
+    :erlang.garbage_collect()
+    :erlang.garbage_collect(state.owner, async: :held)
+    %{state | leased?: false}
   end
 
   defp no_frame(:busy, state), do: feed_later(state)

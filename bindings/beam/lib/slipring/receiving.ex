@@ -70,6 +70,14 @@ defmodule Slipring.Receiving do
     :erlang.yield()
   end
 
+  # What holds all that may be held may be garbage.
+  defp receive_until(consumer, {:error, fault}, attempt, timeout, operation)
+       when elem(fault, 0) == :share_held do
+    :erlang.garbage_collect()
+    :erlang.yield()
+    take(consumer, attempt.(), attempt, Waiting.deadline(timeout), timeout == 0, operation)
+  end
+
   defp receive_until(consumer, answer, attempt, timeout, operation) do
     take(consumer, answer, attempt, Waiting.deadline(timeout), timeout == 0, operation)
   end

@@ -12,7 +12,7 @@
 
 use crate::{atoms, schema, waiter};
 use rustler::LocalPid;
-use slipring::{Bell, Segment, Want, wait_any};
+use slipring::{Bell, Inspection, Segment, Want, wait_any};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -28,8 +28,8 @@ static LEFT: LazyLock<Bell> = LazyLock::new(Bell::default);
 /// A segment that this VM is attached to.
 pub(crate) struct Attachment {
     pub(crate) segment: Segment,
-    /// Bytes of its pool.
-    pub(crate) capacity: u64,
+    /// Bytes of its pool that may be leased without being asked for.
+    pub(crate) room: u64,
     /// Leases that Elixir holds, and their bytes.
     pub(crate) leases: AtomicUsize,
     pub(crate) leased: AtomicU64,
@@ -65,10 +65,15 @@ fn list() -> MutexGuard<'static, Vec<Arc<Attachment>>> {
     LIST.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// A quarter of the pool, or half of what one process may hold: blocks may be nearly twice what is in them.
+fn room(seen: &Inspection) -> u64 {
+    (seen.capacity / 4).min(seen.capacity * u64::from(seen.share) / 200)
+}
+
 impl Hold {
     pub(crate) fn new(segment: Segment) -> Self {
         let attachment = Arc::new(Attachment {
-            capacity: segment.inspect().capacity,
+            room: room(&segment.inspect()),
             segment,
             leases: AtomicUsize::new(0),
             leased: AtomicU64::new(0),

@@ -89,7 +89,7 @@ impl Taker {
 fn may_lease(hold: &Hold, len: usize) -> bool {
     // Relaxed: a bound that is a little off does no harm.
     hold.leases.load(Ordering::Relaxed) < LEASES
-        && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.capacity / 4
+        && hold.leased.load(Ordering::Relaxed) + len as u64 <= hold.room
 }
 
 /// Who asks for many frames.
@@ -310,8 +310,7 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: C
                     return match error {
                         Error::Empty => Ok(atoms::empty().encode(env)),
                         Error::Unacknowledged { .. } if feeder => Ok(atoms::spent().encode(env)),
-                        // Nobody tells when garbage is collected: it looks again.
-                        Error::ShareHeld { .. } if feeder => Ok(atoms::busy().encode(env)),
+                        Error::ShareHeld { .. } if feeder => Ok(atoms::held().encode(env)),
                         error => Err(error.into()),
                     };
                 }

@@ -31,10 +31,8 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 let verdict = ffi::PyObject_CallOneArg(validator.as_ptr(), made.as_ptr());
                 Bound::from_owned_ptr_or_err(py, verdict)
             };
-            // SAFETY: an object that is always there.
-            let no = unsafe { ffi::Py_False() };
             match verdict {
-                Ok(verdict) if verdict.as_ptr() != no => {}
+                Ok(verdict) if !says_no(&verdict) => {}
                 verdict => refuse(py, verdict, *message, &mut said)?,
             }
         }
@@ -44,6 +42,25 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             None => Ok(unsafe { NonNull::new_unchecked(made.into_ptr()) }),
         }
     }
+}
+
+/// Whether a validator has given False, Python's or NumPy's.
+#[inline(always)]
+fn says_no(verdict: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: objects that are always there.
+    let [yes, no, none] = unsafe { [ffi::Py_True(), ffi::Py_False(), ffi::Py_None()] };
+    let given = verdict.as_ptr();
+    given == no || (given != yes && given != none && is_numpys_no(verdict))
+}
+
+#[cold]
+fn is_numpys_no(verdict: &Bound<'_, PyAny>) -> bool {
+    let class = verdict.get_type();
+    // Named `bool_` before NumPy 2.
+    let named = class.name().is_ok_and(|name| name == "bool" || name == "bool_");
+    named
+        && class.module().is_ok_and(|module| module == "numpy")
+        && verdict.is_truthy().is_ok_and(|truth| !truth)
 }
 
 /// A failure in the words that a field has of its own.

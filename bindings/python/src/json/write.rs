@@ -695,10 +695,16 @@ pub(super) fn key_text(
 ) -> Result<String, Box<Fault>> {
     let py = key.py();
     let types = Types::get(py)?;
-    if is_member(key)? {
-        let value = key.getattr(intern!(py, "value"))?;
-        return key_text(options, &value);
+    let (mut key, mut members) = (key.clone(), 0);
+    while is_member(&key)? {
+        // A class may say that a member's value is a member, without end.
+        if members == DEPTH {
+            let what = format!("more than {DEPTH} members of enumerations inside each other");
+            return Err(Fault::refused(what, type_name(&key), "make the key a str"));
+        }
+        (key, members) = (key.getattr(intern!(py, "value"))?, members + 1);
     }
+    let key = &key;
     if key.is_instance_of::<PyString>() {
         return Ok(unicode(options, &key.as_borrowed())?.to_owned());
     }

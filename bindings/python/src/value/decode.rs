@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::key::Hashes;
 use super::text::new_text;
 use super::types::{Types, warn_lossy};
-use super::{keys, registry, temporal};
+use super::{keys, registry, stack, temporal};
 use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
@@ -125,6 +125,9 @@ impl<'a, 'py> Reader<'a, 'py> {
             },
             // SAFETY: as above.
             Token::Float(x) => unsafe { owned(py, ffi::PyFloat_FromDouble(x))? },
+            Token::Map(_) | Token::Array(_) | Token::Tag(_) if stack::is_short(depth) => {
+                return Err(Fault::short_of_stack("value".into()));
+            }
             Token::Map(len) => self.map(start, len, depth, owed, used)?,
             Token::Array(len) => self.array(start, len, depth, owed, used)?,
             Token::Null => py.None().into_bound(py),

@@ -5,9 +5,9 @@
 //!    error, and nobody reads what is gone.
 //! 2. What goes out of line is held as a [`Piece`] until its bytes are copied.
 
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, type_name};
 use super::types::{Exact, Types, own_text};
-use super::{key, registry, temporal};
+use super::{key, registry, stack, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::error;
@@ -198,7 +198,11 @@ impl<'py, S: Sink> Writer<'py, S> {
     }
 
     fn enter(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
-        if depth < MAX_DEPTH { Ok(()) } else { Err(Fault::too_deep(object)) }
+        match depth < MAX_DEPTH {
+            true if !stack::is_short(depth) => Ok(()),
+            true => Err(Fault::short_of_stack(type_name(object))),
+            false => Err(Fault::too_deep(object)),
+        }
     }
 
     fn dict(&mut self, dict: &Bound<'py, PyAny>, depth: usize) -> Outcome {

@@ -1,5 +1,6 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
+use super::stack;
 use super::types::warn_lossy;
 use crate::{error, pickle};
 use pyo3::exceptions::{PyException, PyUnicodeEncodeError};
@@ -93,12 +94,18 @@ impl Fault {
     #[cold]
     pub(crate) fn changed(object: &Bound<'_, PyAny>) -> Box<Self> {
         let what = "a container changed while it was sent".to_owned();
-        let mut fault =
-            Self::refused(what, type_name(object), "send a copy of what others change meanwhile");
-        if let What::Refused { by_all, .. } = &mut fault.what {
-            *by_all = true;
-        }
-        fault
+        Self::by_all(what, type_name(object), "send a copy of what others change meanwhile")
+    }
+
+    /// Too deep for the thread's stack, of which other formats take as much.
+    #[cold]
+    pub(crate) fn short_of_stack(kind: String) -> Box<Self> {
+        Self::by_all(stack::WHAT.to_owned(), kind, stack::HINT)
+    }
+
+    fn by_all(what: String, kind: String, hint: &str) -> Box<Self> {
+        let what = What::Refused { what, kind, hint: hint.into(), by_all: true, cause: None };
+        Box::new(Self { what, path: Path::default(), registered: None })
     }
 
     #[cold]

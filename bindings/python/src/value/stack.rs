@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 /// What stays for who is called at the bottom: what is raised, other people's methods.
 const KEPT: usize = 48 << 10;
-/// So deep every thread's stack goes; nearly all that is walked is no deeper, and is not slowed down.
-const FREE: usize = 32;
+/// So deep every thread's stack goes, with 2 KiB a step; most of what is walked is no deeper, and is not slowed down.
+const FREE: usize = 8;
 /// Not looked at yet.
 const UNKNOWN: usize = usize::MAX;
 

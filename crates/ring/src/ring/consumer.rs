@@ -386,9 +386,17 @@ impl Consumer {
     /// As `take`, without a look around.
     #[inline(always)]
     fn next(&mut self) -> Result<Option<Frame>, Error> {
-        self.mapping.may_hold()?;
+        if let Err(error) = self.mapping.may_hold() {
+            return self.withheld(error);
+        }
         let Some((lease, header)) = self.taken_now()? else { return Ok(None) };
         Ok(Some(self.frame(lease, header)))
+    }
+
+    /// What is not there is not withheld: that the ring is empty or closed is said as ever.
+    #[cold]
+    fn withheld(&self, error: Error) -> Result<Option<Frame>, Error> {
+        if self.mapping.readable() { Err(error) } else { Ok(None) }
     }
 
     #[inline(always)]
