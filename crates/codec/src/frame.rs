@@ -347,9 +347,9 @@ pub enum Content<'a> {
     Value(Headed<'a>),
     /// `arrow`: the messages and their bodies, for `format::arrow::read` (with the feature `arrow`).
     Arrow(Headed<'a>),
-    /// [`pickle`](crate::format::pickle): the stream and its out-of-band buffers.
+    /// [`pickle`]: the stream and its out-of-band buffers.
     Pickle(Headed<'a>),
-    /// [`json`](crate::format::json): the text.
+    /// [`json`]: the text.
     Json(Part<'a>),
 }
 
