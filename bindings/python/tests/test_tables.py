@@ -245,8 +245,8 @@ def test_what_libraries_show_is_sent(both):
     reader = pa.RecordBatchReader.from_batches(batch.schema, iter([batch, batch]))
     received = there_and_back(both, reader).value
     assert [len(piece) for piece in received.batches()] == [len(piece) for piece in received] == [2, 2]
-    with pytest.raises(TypeError, match="2 batches"):
-        received.__arrow_c_array__()
+    with pytest.raises(AttributeError, match="2 batches"):
+        received.__arrow_c_array__
     for column in (pa.array([1, 2, None]), pa.chunked_array([[1], [2]]), pl.Series("n", ["a", None])):
         frame = there_and_back(both, column)
         assert isinstance(frame.value, slipring.Column)
@@ -255,6 +255,31 @@ def test_what_libraries_show_is_sent(both):
     assert there_and_back(both, there_and_back(both, batch).value).value.to_pydict() == {"a": [1, 2]}
     with_meta = there_and_back(both, batch, meta={"site": 4})
     assert with_meta.meta == {"site": 4} and pa.table(with_meta.value).num_rows == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_every_library_takes_any_number_of_batches(both, count):
+    """R1.1: what prefers the array takes the stream where there is no such array; also the columns."""
+    batches = [pa.record_batch({"a": [i, None], "s": ["x", f"text {i}"]}) for i in range(count)]
+    schema = pa.schema({"a": pa.int64(), "s": pa.string()})
+    whole = pa.Table.from_batches(batches, schema)
+    frame = there_and_back(both, whole)
+    received = frame.value
+    assert received.num_batches == count
+    assert hasattr(received, "__arrow_c_array__") == hasattr(received["a"], "__arrow_c_array__") == (count == 1)
+    rows = whole.to_pylist()
+    for made in (pl.DataFrame(received), received.to_polars(), pl.DataFrame(frame)):
+        assert made.schema == {"a": pl.Int64, "s": pl.String} and made.to_dicts() == rows
+    for made in (pl.Series(received["a"]), received["a"].to_polars()):
+        assert made.dtype == pl.Int64 and made.to_list() == whole["a"].to_pylist()
+    assert pa.table(received).equals(whole) and received.to_pyarrow().equals(whole)
+    assert pa.chunked_array(received["s"]).equals(whole["s"])
+    assert duckdb.sql("select * from received").fetchall() == [(row["a"], row["s"]) for row in rows]
+    pd.testing.assert_frame_equal(received.to_pandas(), whole.to_pandas())
+    pd.testing.assert_frame_equal(pd.DataFrame.from_arrow(received), whole.to_pandas())
+    assert there_and_back(both, received).value.to_pylist() == rows
+    if count == 1:
+        assert pa.record_batch(received).equals(batches[0])
 
 
 def test_a_column_alone_keeps_the_frame(both):

@@ -24,7 +24,7 @@ use crate::frame::{Taking, other_version};
 use arrow_buffer::{Buffer, MutableBuffer};
 use give::Received;
 use pandas::Made;
-use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -291,7 +291,7 @@ fn schema_capsule<'py>(
 fn only_batch(table: &arrow::Table) -> PyResult<&Batch> {
     match &table.batches[..] {
         [only] => Ok(only),
-        batches => Err(PyTypeError::new_err(format!(
+        batches => Err(PyAttributeError::new_err(format!(
             "it is {} batches and not one array: take __arrow_c_stream__, or each of batches()",
             batches.len()
         ))),
@@ -384,8 +384,15 @@ impl Table {
     }
 
     #[doc = doc!(Table.__arrow_c_array__)]
+    #[getter]
+    fn __arrow_c_array__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        // Libraries ask first whether there is one, and prefer it to the stream.
+        only_batch(&slf.get().table)?;
+        slf.getattr(intern!(slf.py(), "_array"))
+    }
+
     #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
+    fn _array<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,
