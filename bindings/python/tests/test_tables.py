@@ -282,6 +282,27 @@ def test_every_library_takes_any_number_of_batches(both, count):
         assert pa.record_batch(received).equals(batches[0])
 
 
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_null_columns_of_polars_go_as_tables(both, rows):
+    """R1.1: polars says of a null array that it has a buffer, which is none; also below lists and structs."""
+    nulls = [None] * rows
+    frame = pl.DataFrame(
+        {
+            "a": range(rows),
+            "n": pl.Series(nulls, dtype=pl.Null),
+            "l": pl.Series([[None, None]] * rows, dtype=pl.List(pl.Null)),
+            "f": pl.Series([[None, None]] * rows, dtype=pl.Array(pl.Null, 2)),
+            "s": pl.Series([{"m": None, "x": i} for i in range(rows)], dtype=pl.Struct({"m": pl.Null, "x": pl.Int16})),
+        }
+    )
+    for _ in range(3):
+        received = there_and_back(both, frame, format="arrow").value
+        assert isinstance(received, slipring.Table)
+        assert received.to_polars().equals(frame) and received.to_pylist() == frame.to_dicts()
+    assert there_and_back(both, frame["n"]).value.to_pylist() == nulls
+    assert there_and_back(both, frame.slice(1)).value.to_polars().equals(frame.slice(1))
+
+
 def test_a_column_alone_keeps_the_frame(both):
     """R5.2, R14: the block is given back when the last array is gone, and not before."""
     tx, rx = both
