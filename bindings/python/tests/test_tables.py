@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import decimal
 import gc
+import subprocess
+import sys
+import uuid
 
 import duckdb
 import hypothesis
@@ -301,6 +304,37 @@ def test_null_columns_of_polars_go_as_tables(both, rows):
         assert received.to_polars().equals(frame) and received.to_pylist() == frame.to_dicts()
     assert there_and_back(both, frame["n"]).value.to_pylist() == nulls
     assert there_and_back(both, frame.slice(1)).value.to_polars().equals(frame.slice(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "arrow"}])
+def test_objects_of_polars_are_refused(both, options):
+    """R6.5: their Arrow is addresses in this process."""
+    objects = pl.Series("u", [uuid.uuid4(), None], dtype=pl.Object)
+    for shown in (objects, pl.DataFrame({"a": [1, 2]}).with_columns(objects), pl.DataFrame([objects.clear()])):
+        with pytest.raises(slipring.EncodeError, match=r"cast to text, or send to_dicts\(\)") as caught:
+            both[0].send(shown, timeout=5, **options)
+        assert 'column "u"' in str(caught.value) and "Object" in str(caught.value)
+    with pytest.raises(slipring.EncodeError, match="cast to text"):
+        both[0].send({"inside": pl.DataFrame([objects])}, timeout=5, format="value")
+    # Bytes of a fixed size are another matter.
+    fixed = pa.table({"u": pa.array([b"12345678"], pa.binary(8))})
+    assert there_and_back(both, fixed).value.to_pylist() == [{"u": b"12345678"}]
+
+
+@pytest.mark.parametrize("kind", ["pl.List(pl.Object)", "pl.Array(pl.Object, 2)", "pl.List(pl.Struct({'a': pl.Int8, 'u': pl.Object}))"])
+def test_objects_of_polars_in_other_types_are_refused(kind):
+    """R6.5: asked for the Arrow of these, polars ends the process; it panics even when it frees them, so that this one just ends."""
+    code = f"""
+import os, polars as pl, slipring
+frame = pl.DataFrame(schema={{"a": pl.Int8, "n": {kind}}})
+with slipring.create(anonymous=True, capacity="1 MiB", slots=8) as ring:
+    try:
+        ring.producer().send(frame, format="arrow", timeout=5)
+    except slipring.EncodeError as error:
+        os._exit(0 if 'column "n"' in str(error) and "cast to text" in str(error) else 3)
+    os._exit(4)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True).returncode == 0
 
 
 def test_a_column_alone_keeps_the_frame(both):

@@ -9,6 +9,7 @@ mod given;
 mod moments;
 mod objects;
 mod pandas;
+mod polars;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod send;
@@ -27,7 +28,7 @@ use pandas::Made;
 use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::cell::RefCell;
@@ -285,6 +286,19 @@ fn schema_capsule<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let schema = give::schema_of(table, column).map_err(PyValueError::new_err)?;
     capsule::capsule(py, schema, capsule::SCHEMA)
+}
+
+/// A class of a package that somebody has imported; nothing is imported for it.
+fn loaded<'py>(
+    py: Python<'py>,
+    package: &Bound<'py, PyString>,
+    class: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let Ok(modules) = modules.cast::<PyDict>() else { return Ok(None) };
+    let Some(package) = modules.get_item(package)? else { return Ok(None) };
+    // One that is just being imported may not have it yet.
+    package.getattr_opt(class)
 }
 
 /// What the one batch of a table is, for the interface of a single array.

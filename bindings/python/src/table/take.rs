@@ -1,7 +1,7 @@
 //! Tables on their way in: whatever shows itself by Arrow's capsules, without a look at the library it is of.
 
 use super::capsule::{self, Array, Schema, Stream, Structure};
-use super::pandas;
+use super::{pandas, polars};
 use crate::error;
 use crate::frame::Frame;
 use crate::value::fault::type_name;
@@ -128,6 +128,7 @@ impl Batches {
     /// Asks the object for its stream, or for its array.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = object.py();
+        polars::refuse_objects(object)?;
         if object.get_type().hasattr(intern!(py, "__arrow_c_stream__"))? {
             let shown = object.call_method0(intern!(py, "__arrow_c_stream__"))?;
             // SAFETY: the interface keeps an `ArrowArrayStream` under this name.
