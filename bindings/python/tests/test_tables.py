@@ -8,6 +8,7 @@ import gc
 import subprocess
 import sys
 import uuid
+import warnings
 
 import duckdb
 import hypothesis
@@ -335,6 +336,26 @@ with slipring.create(anonymous=True, capacity="1 MiB", slots=8) as ring:
     os._exit(4)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True).returncode == 0
+
+
+def test_a_series_of_pandas_keeps_its_name(both):
+    """R1.1, R6.3: the name goes along; an index that is no plain count is lost, and that is said."""
+    series = pd.Series([1, 2], name="price")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        received = there_and_back(both, series).value
+        assert isinstance(received, slipring.Column) and received.name == "price" and received.to_pylist() == [1, 2]
+        assert there_and_back(both, pd.Series([1.5])).value.name == ""
+        assert there_and_back(both, pd.Series(["x"], name=7)).value.name == ""
+        assert there_and_back(both, series.iloc[:0]).value.name == "price"
+    for index in ([4, 5], ["a", "b"], pd.RangeIndex(1, 3), pd.RangeIndex(0, 4, 2), pd.RangeIndex(2, name="k")):
+        odd = pd.Series([1, 2], name="price", index=index)
+        with pytest.warns(slipring.LossyWarning, match="index") as caught:
+            assert there_and_back(both, odd).value.name == "price"
+        assert len(caught) == 1
+    with pytest.warns(slipring.LossyWarning, match="index"):
+        both[0].send_batches(odd, timeout=5)
+    assert both[1].recv(5).table.column_names == ["price"]
 
 
 def test_a_column_alone_keeps_the_frame(both):

@@ -56,7 +56,9 @@ pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         }
         Ok(Incoming { schema: batches.schema, batches: all, inferred: false })
     };
-    batches().map_err(|cause| refusal(object, cause))
+    let table = batches().map_err(|cause| refusal(object, cause))?;
+    pandas::warn_index(object)?;
+    Ok(table)
 }
 
 /// The library could not make Arrow of it: as the refusal of a format, so that another is tried.
@@ -138,13 +140,13 @@ impl Batches {
                 (stream, field)
             });
             let field = field.map_err(|error| failed(&error))?;
-            return Self::new(field, From::Stream(stream));
+            return Self::new(object, field, From::Stream(stream));
         }
         let (field, array) = array_of(&object.call_method0(intern!(py, "__arrow_c_array__"))?)?;
-        Self::new(field, From::Array(Some(array)))
+        Self::new(object, field, From::Array(Some(array)))
     }
 
-    fn new(field: Field, from: From) -> PyResult<Self> {
+    fn new(object: &Bound<'_, PyAny>, field: Field, from: From) -> PyResult<Self> {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
         let schema = match &data_type {
@@ -152,6 +154,10 @@ impl Batches {
                 arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
             }
             _ => {
+                let field = match pandas::name(object)? {
+                    Some(name) => field.with_name(name),
+                    None => field,
+                };
                 let mark = [(COLUMN.to_owned(), "1".to_owned())];
                 arrow_schema::Schema::new_with_metadata(vec![field], mark)
             }
