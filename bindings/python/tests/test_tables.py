@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import decimal
 import gc
+import subprocess
+import sys
+import uuid
+import warnings
 
 import duckdb
 import hypothesis
@@ -245,8 +249,8 @@ def test_what_libraries_show_is_sent(both):
     reader = pa.RecordBatchReader.from_batches(batch.schema, iter([batch, batch]))
     received = there_and_back(both, reader).value
     assert [len(piece) for piece in received.batches()] == [len(piece) for piece in received] == [2, 2]
-    with pytest.raises(TypeError, match="2 batches"):
-        received.__arrow_c_array__()
+    with pytest.raises(AttributeError, match="2 batches"):
+        received.__arrow_c_array__
     for column in (pa.array([1, 2, None]), pa.chunked_array([[1], [2]]), pl.Series("n", ["a", None])):
         frame = there_and_back(both, column)
         assert isinstance(frame.value, slipring.Column)
@@ -255,6 +259,103 @@ def test_what_libraries_show_is_sent(both):
     assert there_and_back(both, there_and_back(both, batch).value).value.to_pydict() == {"a": [1, 2]}
     with_meta = there_and_back(both, batch, meta={"site": 4})
     assert with_meta.meta == {"site": 4} and pa.table(with_meta.value).num_rows == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_every_library_takes_any_number_of_batches(both, count):
+    """R1.1: what prefers the array takes the stream where there is no such array; also the columns."""
+    batches = [pa.record_batch({"a": [i, None], "s": ["x", f"text {i}"]}) for i in range(count)]
+    schema = pa.schema({"a": pa.int64(), "s": pa.string()})
+    whole = pa.Table.from_batches(batches, schema)
+    frame = there_and_back(both, whole)
+    received = frame.value
+    assert received.num_batches == count
+    assert hasattr(received, "__arrow_c_array__") == hasattr(received["a"], "__arrow_c_array__") == (count == 1)
+    rows = whole.to_pylist()
+    for made in (pl.DataFrame(received), received.to_polars(), pl.DataFrame(frame)):
+        assert made.schema == {"a": pl.Int64, "s": pl.String} and made.to_dicts() == rows
+    for made in (pl.Series(received["a"]), received["a"].to_polars()):
+        assert made.dtype == pl.Int64 and made.to_list() == whole["a"].to_pylist()
+    assert pa.table(received).equals(whole) and received.to_pyarrow().equals(whole)
+    assert pa.chunked_array(received["s"]).equals(whole["s"])
+    assert duckdb.sql("select * from received").fetchall() == [(row["a"], row["s"]) for row in rows]
+    pd.testing.assert_frame_equal(received.to_pandas(), whole.to_pandas())
+    pd.testing.assert_frame_equal(pd.DataFrame.from_arrow(received), whole.to_pandas())
+    assert there_and_back(both, received).value.to_pylist() == rows
+    if count == 1:
+        assert pa.record_batch(received).equals(batches[0])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_null_columns_of_polars_go_as_tables(both, rows):
+    """R1.1: polars says of a null array that it has a buffer, which is none; also below lists and structs."""
+    nulls = [None] * rows
+    frame = pl.DataFrame(
+        {
+            "a": range(rows),
+            "n": pl.Series(nulls, dtype=pl.Null),
+            "l": pl.Series([[None, None]] * rows, dtype=pl.List(pl.Null)),
+            "f": pl.Series([[None, None]] * rows, dtype=pl.Array(pl.Null, 2)),
+            "s": pl.Series([{"m": None, "x": i} for i in range(rows)], dtype=pl.Struct({"m": pl.Null, "x": pl.Int16})),
+        }
+    )
+    for _ in range(3):
+        received = there_and_back(both, frame, format="arrow").value
+        assert isinstance(received, slipring.Table)
+        assert received.to_polars().equals(frame) and received.to_pylist() == frame.to_dicts()
+    assert there_and_back(both, frame["n"]).value.to_pylist() == nulls
+    assert there_and_back(both, frame.slice(1)).value.to_polars().equals(frame.slice(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "arrow"}])
+def test_objects_of_polars_are_refused(both, options):
+    """R6.5: their Arrow is addresses in this process."""
+    objects = pl.Series("u", [uuid.uuid4(), None], dtype=pl.Object)
+    for shown in (objects, pl.DataFrame({"a": [1, 2]}).with_columns(objects), pl.DataFrame([objects.clear()])):
+        with pytest.raises(slipring.EncodeError, match=r"cast to text, or send to_dicts\(\)") as caught:
+            both[0].send(shown, timeout=5, **options)
+        assert 'column "u"' in str(caught.value) and "Object" in str(caught.value)
+    with pytest.raises(slipring.EncodeError, match="cast to text"):
+        both[0].send({"inside": pl.DataFrame([objects])}, timeout=5, format="value")
+    # Bytes of a fixed size are another matter.
+    fixed = pa.table({"u": pa.array([b"12345678"], pa.binary(8))})
+    assert there_and_back(both, fixed).value.to_pylist() == [{"u": b"12345678"}]
+
+
+@pytest.mark.parametrize("kind", ["pl.List(pl.Object)", "pl.Array(pl.Object, 2)", "pl.List(pl.Struct({'a': pl.Int8, 'u': pl.Object}))"])
+def test_objects_of_polars_in_other_types_are_refused(kind):
+    """R6.5: asked for the Arrow of these, polars ends the process; it panics even when it frees them, so that this one just ends."""
+    code = f"""
+import os, polars as pl, slipring
+frame = pl.DataFrame(schema={{"a": pl.Int8, "n": {kind}}})
+with slipring.create(anonymous=True, capacity="1 MiB", slots=8) as ring:
+    try:
+        ring.producer().send(frame, format="arrow", timeout=5)
+    except slipring.EncodeError as error:
+        os._exit(0 if 'column "n"' in str(error) and "cast to text" in str(error) else 3)
+    os._exit(4)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True).returncode == 0
+
+
+def test_a_series_of_pandas_keeps_its_name(both):
+    """R1.1, R6.3: the name goes along; an index that is no plain count is lost, and that is said."""
+    series = pd.Series([1, 2], name="price")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        received = there_and_back(both, series).value
+        assert isinstance(received, slipring.Column) and received.name == "price" and received.to_pylist() == [1, 2]
+        assert there_and_back(both, pd.Series([1.5])).value.name == ""
+        assert there_and_back(both, pd.Series(["x"], name=7)).value.name == ""
+        assert there_and_back(both, series.iloc[:0]).value.name == "price"
+    for index in ([4, 5], ["a", "b"], pd.RangeIndex(1, 3), pd.RangeIndex(0, 4, 2), pd.RangeIndex(2, name="k")):
+        odd = pd.Series([1, 2], name="price", index=index)
+        with pytest.warns(slipring.LossyWarning, match="index") as caught:
+            assert there_and_back(both, odd).value.name == "price"
+        assert len(caught) == 1
+    with pytest.warns(slipring.LossyWarning, match="index"):
+        both[0].send_batches(odd, timeout=5)
+    assert both[1].recv(5).table.column_names == ["price"]
 
 
 def test_a_column_alone_keeps_the_frame(both):

@@ -218,8 +218,14 @@ impl Column {
     }
 
     #[doc = doc!(Column.__arrow_c_array__)]
+    #[getter]
+    fn __arrow_c_array__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        only_batch(&slf.get().table)?;
+        slf.getattr(intern!(slf.py(), "_array"))
+    }
+
     #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
+    fn _array<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,

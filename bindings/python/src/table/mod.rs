@@ -9,6 +9,7 @@ mod given;
 mod moments;
 mod objects;
 mod pandas;
+mod polars;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod send;
@@ -24,10 +25,10 @@ use crate::frame::{Taking, other_version};
 use arrow_buffer::{Buffer, MutableBuffer};
 use give::Received;
 use pandas::Made;
-use pyo3::exceptions::{PyImportError, PyKeyError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::cell::RefCell;
@@ -287,11 +288,24 @@ fn schema_capsule<'py>(
     capsule::capsule(py, schema, capsule::SCHEMA)
 }
 
+/// A class of a package that somebody has imported; nothing is imported for it.
+fn loaded<'py>(
+    py: Python<'py>,
+    package: &Bound<'py, PyString>,
+    class: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let Ok(modules) = modules.cast::<PyDict>() else { return Ok(None) };
+    let Some(package) = modules.get_item(package)? else { return Ok(None) };
+    // One that is just being imported may not have it yet.
+    package.getattr_opt(class)
+}
+
 /// What the one batch of a table is, for the interface of a single array.
 fn only_batch(table: &arrow::Table) -> PyResult<&Batch> {
     match &table.batches[..] {
         [only] => Ok(only),
-        batches => Err(PyTypeError::new_err(format!(
+        batches => Err(PyAttributeError::new_err(format!(
             "it is {} batches and not one array: take __arrow_c_stream__, or each of batches()",
             batches.len()
         ))),
@@ -384,8 +398,15 @@ impl Table {
     }
 
     #[doc = doc!(Table.__arrow_c_array__)]
+    #[getter]
+    fn __arrow_c_array__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        // Libraries ask first whether there is one, and prefer it to the stream.
+        only_batch(&slf.get().table)?;
+        slf.getattr(intern!(slf.py(), "_array"))
+    }
+
     #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
+    fn _array<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,

@@ -2,8 +2,9 @@
 
 use super::column::Column;
 use super::take::{self, Incoming};
-use super::{Table, records};
+use super::{Table, loaded, records};
 use crate::array::{self, Candidate};
+use crate::value::types::warn_lossy;
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
@@ -25,6 +26,46 @@ fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let kind = object.get_type();
     Ok(kind.name()? == "DataFrame" && kind.module()? == "pandas")
+}
+
+fn is_series(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    match loaded(py, intern!(py, "pandas"), intern!(py, "Series"))? {
+        Some(class) => object.is_instance(&class),
+        None => Ok(false),
+    }
+}
+
+/// The name of a series, where it is a text: the Arrow of a series has none.
+pub(super) fn name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    if !is_series(object)? {
+        return Ok(None);
+    }
+    Ok(object.getattr(intern!(object.py(), "name"))?.extract().ok())
+}
+
+/// Says so where the index of a series is more than its rows' numbers: the Arrow of a series has none.
+pub(super) fn warn_index(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = object.py();
+    if !is_series(object)? {
+        return Ok(());
+    }
+    let index = object.getattr(intern!(py, "index"))?;
+    let is_range = match loaded(py, intern!(py, "pandas"), intern!(py, "RangeIndex"))? {
+        Some(class) => index.is_instance(&class)?,
+        None => false,
+    };
+    let is_default = is_range
+        && index.getattr(intern!(py, "start"))?.eq(0)?
+        && index.getattr(intern!(py, "step"))?.eq(1)?
+        && index.getattr(intern!(py, "name"))?.is_none();
+    if is_default {
+        return Ok(());
+    }
+    warn_lossy(
+        py,
+        "the index of a pandas Series is not sent, only its values: send series.to_frame(), which keeps it",
+    )
 }
 
 /// The schema of a kind of frames.

@@ -7,7 +7,7 @@
 use super::give::{self, Memory, Source};
 use super::schema::Under;
 use super::take::{self, Batches, Incoming};
-use super::{Table, capsule, open, records, send};
+use super::{Table, capsule, open, pandas, records, send};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
 use crate::error;
@@ -60,7 +60,11 @@ enum Opened {
 impl Opened {
     fn of(object: &Bound<'_, PyAny>, under: Option<&Under>) -> PyResult<Self> {
         Ok(match take::shows(object)? {
-            true => Self::Shown(Batches::of(object)?),
+            true => {
+                let batches = Batches::of(object)?;
+                pandas::warn_index(object)?;
+                Self::Shown(batches)
+            }
             false => Self::Whole(Some(match under {
                 Some(under) => under.absorb(object)?,
                 None => records::asked(object)?,

@@ -1,7 +1,7 @@
 //! Tables on their way in: whatever shows itself by Arrow's capsules, without a look at the library it is of.
 
 use super::capsule::{self, Array, Schema, Stream, Structure};
-use super::pandas;
+use super::{pandas, polars};
 use crate::error;
 use crate::frame::Frame;
 use crate::value::fault::type_name;
@@ -56,7 +56,9 @@ pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         }
         Ok(Incoming { schema: batches.schema, batches: all, inferred: false })
     };
-    batches().map_err(|cause| refusal(object, cause))
+    let table = batches().map_err(|cause| refusal(object, cause))?;
+    pandas::warn_index(object)?;
+    Ok(table)
 }
 
 /// The library could not make Arrow of it: as the refusal of a format, so that another is tried.
@@ -128,6 +130,7 @@ impl Batches {
     /// Asks the object for its stream, or for its array.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = object.py();
+        polars::refuse_objects(object)?;
         if object.get_type().hasattr(intern!(py, "__arrow_c_stream__"))? {
             let shown = object.call_method0(intern!(py, "__arrow_c_stream__"))?;
             // SAFETY: the interface keeps an `ArrowArrayStream` under this name.
@@ -137,13 +140,13 @@ impl Batches {
                 (stream, field)
             });
             let field = field.map_err(|error| failed(&error))?;
-            return Self::new(field, From::Stream(stream));
+            return Self::new(object, field, From::Stream(stream));
         }
         let (field, array) = array_of(&object.call_method0(intern!(py, "__arrow_c_array__"))?)?;
-        Self::new(field, From::Array(Some(array)))
+        Self::new(object, field, From::Array(Some(array)))
     }
 
-    fn new(field: Field, from: From) -> PyResult<Self> {
+    fn new(object: &Bound<'_, PyAny>, field: Field, from: From) -> PyResult<Self> {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
         let schema = match &data_type {
@@ -151,6 +154,10 @@ impl Batches {
                 arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
             }
             _ => {
+                let field = match pandas::name(object)? {
+                    Some(name) => field.with_name(name),
+                    None => field,
+                };
                 let mark = [(COLUMN.to_owned(), "1".to_owned())];
                 arrow_schema::Schema::new_with_metadata(vec![field], mark)
             }
@@ -215,8 +222,80 @@ fn next_of(stream: &mut Stream) -> Result<Option<Array>, String> {
     }
 }
 
+/// The types of an array's children, in their order.
+fn children(data_type: &DataType) -> Vec<&DataType> {
+    match data_type {
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => vec![field.data_type()],
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
+        DataType::RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a type is the null type, or has it in it.
+fn has_null(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Null => true,
+        DataType::Dictionary(_, values) => has_null(values),
+        other => children(other).into_iter().any(has_null),
+    }
+}
+
+/// Null arrays have no buffers, but polars says one, which is at null: arrow-rs takes only none.
+///
+/// # Safety
+/// The array is unreleased and the caller's alone, with all that it points to, as the interface says of a consumer's.
+unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
+    if !has_null(data_type) {
+        return;
+    }
+    if *data_type == DataType::Null {
+        let count = usize::try_from(array.n_buffers).unwrap_or(0);
+        let buffers = match array.buffers.is_null() {
+            true => &[],
+            // SAFETY: the interface: so many pointers are there.
+            false => unsafe { std::slice::from_raw_parts(array.buffers, count) },
+        };
+        // A callback that frees the buffers by their number has nothing to free then; else the number stays as it is.
+        if buffers.iter().all(|buffer| buffer.is_null()) {
+            array.n_buffers = 0;
+        }
+        return;
+    }
+    if let DataType::Dictionary(_, values) = data_type {
+        // SAFETY: null, or an array that is the caller's with the one that points to it.
+        if let Some(dictionary) = unsafe { array.dictionary.as_mut() } {
+            // SAFETY: as above.
+            unsafe { without_buffers(dictionary, values) };
+        }
+        return;
+    }
+    let types = children(data_type);
+    if array.children.is_null() || usize::try_from(array.n_children) != Ok(types.len()) {
+        // What is made of that is said where it is imported.
+        return;
+    }
+    // SAFETY: the interface: so many pointers are there.
+    let each = unsafe { std::slice::from_raw_parts(array.children, types.len()) };
+    for (child, data_type) in each.iter().zip(types) {
+        // SAFETY: null, or an array that is the caller's, who may even move it out and so writes to it.
+        if let Some(child) = unsafe { child.as_mut() } {
+            // SAFETY: as above.
+            unsafe { without_buffers(child, data_type) };
+        }
+    }
+}
+
 /// The array as arrow-rs has it, over the library's memory.
-fn import(array: Array, data_type: DataType) -> Result<ArrayData, String> {
+fn import(mut array: Array, data_type: DataType) -> Result<ArrayData, String> {
+    // SAFETY: it was moved here out of its capsule or stream, and nobody has looked into it yet.
+    unsafe { without_buffers(&mut array, &data_type) };
     let mut array = std::mem::ManuallyDrop::new(array);
     // SAFETY: both are the interface's `struct ArrowArray`; what was moved out is not dropped here.
     let array = unsafe { FFI_ArrowArray::from_raw((&raw mut *array).cast()) };
