@@ -6,8 +6,8 @@ import contextlib
 import datetime
 import decimal
 import gc
-import importlib.util
 import pathlib
+import runpy
 import signal
 import struct
 import time
@@ -20,16 +20,13 @@ import pytest
 import slipring
 
 # What lays out a body by pyarrow alone.
-_path = pathlib.Path(__file__).parents[3] / "crates/codec/tests/golden/arrow.py"
-_spec = importlib.util.spec_from_file_location("golden_arrow", _path)
-golden = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(golden)
+body_of = runpy.run_path(str(pathlib.Path(__file__).parents[3] / "crates/codec/tests/golden/arrow.py"))["body"]
 
 
 def test_mutations_end_well(foreign):
     """P9: a good body with any word changed is refused, or its table can be walked by pyarrow in full."""
     table = pa.table({"i": [1, None, 3], "s": ["abc", None, "d" * 30], "l": [[1], [], None], "d": pa.array(["p", "q", "p"]).dictionary_encode(), "v": pa.array(["x" * 20, None, "y"], pa.string_view())})
-    body = golden.body(table.to_batches())
+    body = body_of(table.to_batches())
     flags = 1
     assert pa.table(foreign(3, 0, body, flags).value).equals(table)
     rng = np.random.default_rng(7)
@@ -57,7 +54,7 @@ def test_null_views_are_looked_at(foreign):
     """P9: libraries follow them, whatever the bitmap says: one that points nowhere is refused, wherever it stands."""
     texts = ["x" * 20, None, "y" * 30, None, "short"] * 20
     for kind in (pa.string_view(), pa.binary_view()):
-        body = golden.body([pa.record_batch({"v": pa.array(texts, kind)})])
+        body = body_of([pa.record_batch({"v": pa.array(texts, kind)})])
         views = body.index(struct.pack("<i", 20) + b"xxxx")
         assert pa.table(foreign(3, 0, body).value)["v"].null_count == 40
         for row in (1, 3, 98):
@@ -121,6 +118,13 @@ def mutable():
     )
 
 
+@contextlib.contextmanager
+def two_rings(name, **reading):
+    """A ring, its ends, the reading one as asked for, and both ends of a ring to send on what was read."""
+    with slipring.create(name, capacity="8 MiB", slots=16) as ring, slipring.create(anonymous=True, capacity="8 MiB", slots=64) as other:
+        yield ring, ring.producer(), ring.consumer(**reading), (other.producer(), other.consumer(copy=True))
+
+
 @pytest.mark.parametrize("copy", [False, True])
 @pytest.mark.parametrize("checks", ["safe", "full"])
 def test_mutations_are_walked_by_this_package(name, copy, checks):
@@ -128,9 +132,7 @@ def test_mutations_are_walked_by_this_package(name, copy, checks):
     objects, sent on. Under the address sanitizer what a copy's buffers don't have is out of bounds."""
     rng = np.random.default_rng([copy, checks == "full"])
     read = refused = spent = 0
-    with slipring.create(name, capacity="8 MiB", slots=16) as ring, slipring.create(anonymous=True, capacity="8 MiB", slots=64) as other:
-        tx, rx = ring.producer(), ring.consumer(copy=copy, checks=checks)
-        on = other.producer(), other.consumer(copy=True)
+    with two_rings(name, copy=copy, checks=checks) as (ring, tx, rx, on):
         for _ in range(300):
             tx.send(mutable())
             frame = rx.recv(0)
@@ -152,9 +154,7 @@ def test_mutations_are_read_as_what_is_expected(name):
     wider = [fields["i"], pa.field("s", pa.large_string()), pa.field("l", pa.large_list(pa.int64())), pa.field("d", pa.string())]
     wider += [pa.field("v", pa.string()), pa.field("f", pa.float64()), pa.field("more", pa.int8()), fields["n"]]
     read = refused = 0
-    with slipring.create(name, capacity="8 MiB", slots=16) as ring, slipring.create(anonymous=True, capacity="8 MiB", slots=64) as other:
-        tx, rx = ring.producer(), ring.consumer(copy=True)
-        on = other.producer(), other.consumer(copy=True)
+    with two_rings(name, copy=True) as (ring, tx, rx, on):
         schema = ring.announce("mutable", mutable().schema, version=1)
         rx.expect("mutable", pa.schema(wider), version=2)
         for _ in range(300):
@@ -176,7 +176,7 @@ def test_rows_that_nobody_paid_for_are_not_made(foreign):
     """P9: a table that claims any number of records in no bytes is not made into a list of them."""
     schema = pa.schema({}, metadata={"slipring.records": "1"})
     batch = pa.RecordBatch.from_struct_array(pa.array([{}] * 1_000_000, pa.struct([])))
-    body = golden.body([batch.replace_schema_metadata(schema.metadata)])
+    body = body_of([batch.replace_schema_metadata(schema.metadata)])
     value = foreign(3, 0, body).value
     assert isinstance(value, slipring.Table) and len(value) == 1_000_000
 
@@ -202,7 +202,7 @@ def hostile_columns():
 def test_elements_that_nobody_paid_for_are_not_made(foreign, kind):
     """P9: what is made of a column is bounded by the bytes of its frame, by each way to make it."""
     table = pa.table({"c": hostile_columns()[kind]})
-    received = foreign(3, 0, golden.body(table.to_batches())).value
+    received = foreign(3, 0, body_of(table.to_batches())).value
     assert len(received) == len(table)
     for make in (received.to_pylist, received.to_pydict, received["c"].to_pylist):
         with pytest.raises(slipring.DecodeError, match="more elements than are made of .*to_pyarrow") as caught:
@@ -214,12 +214,12 @@ def test_elements_that_nobody_paid_for_are_not_made(foreign, kind):
 def test_columns_of_nothing_do_not_multiply(foreign):
     """P9: columns that take no bytes are bounded together, and such records stay a table."""
     for records in (False, True):
-        received = foreign(3, 0, golden.body(many_nulls(200_000, records).to_batches())).value
+        received = foreign(3, 0, body_of(many_nulls(200_000, records).to_batches())).value
         assert isinstance(received, slipring.Table) and len(received) == 200_000
         for make in (received.to_pylist, received.to_pydict):
             with pytest.raises(slipring.DecodeError, match="more elements"):
                 make()
-    received = foreign(3, 0, golden.body(many_nulls(10_000, True).to_batches())).value
+    received = foreign(3, 0, body_of(many_nulls(10_000, True).to_batches())).value
     assert received == many_nulls(10_000, True).to_pylist()
 
 
@@ -237,7 +237,7 @@ def test_honest_columns_of_few_bytes_are_made(foreign):
         (deep, [{"b": {"a": i % 3 == 0}} for i in range(n)]),
         (windows, [[0] * 50] * 9000),
     ):
-        received = foreign(3, 0, golden.body(pa.table({"c": column}).to_batches())).value
+        received = foreign(3, 0, body_of(pa.table({"c": column}).to_batches())).value
         assert received["c"].to_pylist() == expected and received.to_pydict() == {"c": expected}
         assert [row["c"] for row in received.to_pylist()] == expected
 
@@ -256,7 +256,7 @@ def test_making_objects_can_be_interrupted(foreign):
             make()
         return time.perf_counter() - started
 
-    few, many = (foreign(3, 0, golden.body(pa.table({"c": pa.nulls(n)}).to_batches())).value for n in (600_000, 3_000_000))
+    few, many = (foreign(3, 0, body_of(pa.table({"c": pa.nulls(n)}).to_batches())).value for n in (600_000, 3_000_000))
     former = signal.signal(signal.SIGALRM, interrupt)
     # Callbacks of the collector, which others have set, would swallow the exception.
     gc.disable()

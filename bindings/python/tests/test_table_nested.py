@@ -6,6 +6,8 @@ import contextlib
 import datetime
 import decimal
 import gc
+import pathlib
+import runpy
 import struct
 import time
 
@@ -18,6 +20,9 @@ import pytest
 import slipring
 
 TABLE = b"\xd9\xb9\xfd"
+
+# What lays out a body with a part table.
+body = runpy.run_path(str(pathlib.Path(__file__).parents[3] / "tests/fuzz/mutations.py"))["body"]
 
 
 def frame_of(rows):
@@ -206,18 +211,6 @@ def string(data):
     return b"\x5a" + len(data).to_bytes(4, "big") + data
 
 
-def body(head, buffers):
-    """A body with a part table, by docs/frame-format.md."""
-    found = [(1, head, 8)] + [(2, b, 64) for b in buffers]
-    data = bytearray(8 + 24 * len(found))
-    struct.pack_into("<HHI", data, 0, len(found), 0, 0)
-    for n, (kind, part, alignment) in enumerate(found):
-        data += bytes(-len(data) % alignment)
-        struct.pack_into("<IIQQ", data, 8 + 24 * n, kind, 0, len(data), len(part))
-        data += part
-    return bytes(data)
-
-
 def buffer(number):
     return b"\xd9\xb9\xf0" + (bytes([number]) if number < 24 else b"\x18" + bytes([number]))
 
@@ -238,7 +231,7 @@ def test_mutations_end_well(foreign):
             if turn % 2:
                 found = slipring.decode(start + b"".join(map(string, bodies)))
             else:
-                found = foreign(1, 0, body(start + b"".join(map(buffer, range(len(bodies)))), bodies), 1).value
+                found = foreign(1, 0, body(start + b"".join(map(buffer, range(len(bodies)))), None, bodies), 1).value
             received = pa.table(found)
         except (slipring.DecodeError, OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
             refused += 1
@@ -272,17 +265,17 @@ def test_no_buffer_is_gone_through_twice(foreign):
     strings = parts_of(slipring.encode(pa.table({"d": keys})))
     table = TABLE + b"\x83" + string(strings[0])
     once = table + buffer(0) + buffer(1)
-    (found,) = foreign(1, 0, body(b"\x81" + once, strings[1:])).value
+    (found,) = foreign(1, 0, body(b"\x81" + once, None, strings[1:])).value
     assert len(found) == 1_000_000
     for second in (once, table + buffer(1) + buffer(2)):
         began = time.perf_counter()
         with pytest.raises(slipring.DecodeError, match="47613") as raised:
-            foreign(1, 0, body(b"\x99\x0f\xff" + once + second * 4094, strings[1:] * 2)).value
+            foreign(1, 0, body(b"\x99\x0f\xff" + once + second * 4094, None, strings[1:] * 2)).value
         assert raised.value.path.startswith("$[1]") and time.perf_counter() - began < 2
     with pytest.raises(slipring.DecodeError):
-        foreign(1, 0, body(b"\x81" + table + buffer(1) + buffer(0), strings[1:])).value
+        foreign(1, 0, body(b"\x81" + table + buffer(1) + buffer(0), None, strings[1:])).value
     with pytest.raises(slipring.DecodeError, match="buffer"):
-        foreign(1, 0, body(b"\x81" + table + buffer(1) + buffer(7), strings[1:])).value
+        foreign(1, 0, body(b"\x81" + table + buffer(1) + buffer(7), None, strings[1:])).value
 
 
 def test_a_checked_table_of_a_value(name):

@@ -1,5 +1,7 @@
 //! Record batches through a ring: in place, and kept by whoever holds a column.
 
+mod spoilt;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type};
 use arrow_array::{
@@ -209,26 +211,14 @@ fn what_is_handed_out_is_valid() {
     let ring = ring();
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let head = header(Format::Arrow, slipring_codec::frame::flags::PARTS, 0);
-    let mut state = 7u64;
-    let mut draw = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize % below
-    };
     let (mut taken, mut refused) = (0, 0);
-    for _ in 0..6000 {
-        let mut body = good.clone();
-        for _ in 0..1 + draw(2) {
-            let at = draw(body.len());
-            body[at] = [body[at].wrapping_add(1), 0xFF, 0, 0x80, draw(256) as u8][draw(5)];
-        }
+    for body in spoilt::bodies(&good).take(6000) {
         tx.send(head, &body, &Wait::no()).unwrap();
         match rx.recv(&Wait::no()).unwrap().table() {
             Err(_) => refused += 1,
             Ok(table) => {
                 taken += 1;
-                for column in table.batches.iter().flat_map(|batch| batch.columns()) {
-                    column.to_data().validate_full().expect("what arrow-rs promises");
-                }
+                spoilt::check(&table.batches);
             }
         }
     }
