@@ -166,6 +166,8 @@ defmodule Slipring.ManyTest do
             {:auto, 25, 500_000},
             {:auto, 10, 100_000}
           ] do
+        # A ring is gone with the last that hold it, whenever that is: each has its own name.
+        name = "#{name}-#{share}"
         ring = create(name, slots: 64, share: share)
         sending = Slipring.open!(name)
         rx = Slipring.consumer!(ring, lease: lease)
@@ -182,8 +184,30 @@ defmodule Slipring.ManyTest do
         Task.await(sender)
         Slipring.close(tx)
         Slipring.close(rx)
-        Slipring.unlink!(name)
       end
+    end
+
+    test "goes on so while it waits, too (P6, P7)", %{name: name} do
+      ring = create(name, slots: 64, share: 25)
+      tx = Slipring.producer!(Slipring.open!(name))
+      body = :binary.copy(<<1>>, 200_000)
+      test = self()
+
+      receiver =
+        Task.async(fn ->
+          rx = Slipring.consumer!(ring, lease: :always)
+          # Takes its share, and forgets it.
+          for _ <- 1..6, do: {:ok, _frame} = Slipring.recv(rx, 5000)
+          send(test, :waiting)
+          Slipring.recv(rx, 5000)
+        end)
+
+      for _ <- 1..5, do: :ok = Slipring.send(tx, body, timeout: 5000)
+      :ok = Slipring.send(tx, body, timeout: 5000)
+      assert_receive :waiting, 5000
+      Process.sleep(20)
+      :ok = Slipring.send(tx, body, timeout: 5000)
+      assert {:ok, %Frame{}} = Task.await(receiver)
     end
   end
 

@@ -412,6 +412,7 @@ fn a_process_keeps_its_share_of_the_pool_in_views() {
     assert!((limit..limit + 65_536).contains(&held), "{held}");
     assert!((15..=17).contains(&kept.len()), "{}", kept.len());
     // What is not there is not withheld.
+    assert!(rx.recv_dead().unwrap().is_none());
     while rx.recv_with(|_, _| (), &Wait::no()).is_ok() {}
     assert!(matches!(rx.recv(&Wait::no()), Err(Error::Empty)));
     let limit = Wait::for_up_to(Duration::from_millis(5));

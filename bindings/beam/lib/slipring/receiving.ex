@@ -8,6 +8,8 @@ defmodule Slipring.Receiving do
   @most 2 ** 31
   # How long a consumer looks again and again before it sleeps.
   @spin System.convert_time_unit(20, :microsecond, :native)
+  # How often it looks again whether the schedulers have let go of garbage, with a millisecond between.
+  @tries 4
 
   # The next frame.
   def one(%Consumer{ref: ref} = consumer, timeout) do
@@ -43,7 +45,7 @@ defmodule Slipring.Receiving do
         dead(consumer)
 
       other ->
-        take(consumer, other, nil, :now, true, :recv_dead)
+        take(consumer, other, fn -> Native.recv_dead(ref) end, :now, true, :recv_dead)
     end
   end
 
@@ -70,14 +72,6 @@ defmodule Slipring.Receiving do
     :erlang.yield()
   end
 
-  # What holds all that may be held may be garbage.
-  defp receive_until(consumer, {:error, fault}, attempt, timeout, operation)
-       when elem(fault, 0) == :share_held do
-    :erlang.garbage_collect()
-    :erlang.yield()
-    take(consumer, attempt.(), attempt, Waiting.deadline(timeout), timeout == 0, operation)
-  end
-
   defp receive_until(consumer, answer, attempt, timeout, operation) do
     take(consumer, answer, attempt, Waiting.deadline(timeout), timeout == 0, operation)
   end
@@ -89,6 +83,18 @@ defmodule Slipring.Receiving do
   defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),
     do: {:ok, Enum.map(frames, &Frame.new/1)}
 
+  # What holds all that may be held may be garbage.
+  defp take(consumer, {:error, fault}, attempt, deadline, poll?, operation)
+       when elem(fault, 0) == :share_held do
+    :erlang.garbage_collect()
+    :erlang.yield()
+
+    case once_freed(attempt, @tries) do
+      {:error, fault} -> {:error, Error.new(fault, operation, consumer.ring)}
+      answer -> take(consumer, answer, attempt, deadline, poll?, operation)
+    end
+  end
+
   defp take(consumer, {:error, fault}, _attempt, _deadline, _poll?, operation),
     do: {:error, Error.new(fault, operation, consumer.ring)}
 
@@ -98,6 +104,22 @@ defmodule Slipring.Receiving do
   defp take(consumer, {:crowded, bytes}, attempt, deadline, poll?, operation) do
     collect(bytes)
     take(consumer, attempt.(), attempt, deadline, poll?, operation)
+  end
+
+  # The schedulers let go of what was collected soon, not at once. Nothing else is to be collected then, so `:crowded`, which is
+  # said once, is answered by trying again.
+  defp once_freed(attempt, tries) do
+    case attempt.() do
+      {:error, fault} when elem(fault, 0) == :share_held and tries > 0 ->
+        Process.sleep(1)
+        once_freed(attempt, tries - 1)
+
+      {:crowded, _bytes} ->
+        attempt.()
+
+      answer ->
+        answer
+    end
   end
 
   # An answer that is on its way comes sooner than the waiting could be arranged.

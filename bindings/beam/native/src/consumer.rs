@@ -14,7 +14,6 @@ use rustler::{
 };
 use slipring::{Consumer, Delivery, Error, Inspection, Segment, Wait};
 use slipring_frames::follows;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -49,8 +48,8 @@ impl<'a> Decoder<'a> for Policy {
 pub(crate) struct Taker {
     /// How its tables are read.
     pub(crate) expects: Expects,
-    /// Frames that a reader of tables has met and that are not its own: whoever takes one next has them first.
-    kept: VecDeque<slipring::Frame>,
+    /// A frame that a reader of tables has met and that is not its own: whoever takes one next has it first.
+    kept: Option<slipring::Frame>,
     // Dropped in this order: from then on nothing can be acknowledged, and what is open goes back.
     consumer: Consumer,
     /// Where frames are to be acknowledged.
@@ -69,7 +68,7 @@ impl Taker {
         let consumer = segment.consumer_with(delivery)?;
         let (expects, ledger) = (Expects::default(), limit.map(Ledger::new));
         let (tally, large, crowded) = (Tally::new(), 0, false);
-        Ok(Self { expects, kept: VecDeque::new(), consumer, ledger, tally, large, crowded })
+        Ok(Self { expects, kept: None, consumer, ledger, tally, large, crowded })
     }
 
     /// Whether the next body, if it is as large as the last, would be copied for want of room.
@@ -143,7 +142,7 @@ impl Receiver {
     fn take(&self, handle: &mut Taker) -> Result<slipring::Frame, Error> {
         match lock(&self.pending).take() {
             Some(error) => Err(error),
-            None => match handle.kept.pop_front() {
+            None => match handle.kept.take() {
                 Some(kept) => Ok(kept),
                 None => handle.consumer.recv(&Wait::no()),
             },
@@ -258,7 +257,7 @@ fn recv_table<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, last: Option<(u32, u6
         Ok(_) => rx.only(env, frame, live),
         Err(misfit) => {
             if misfit.keep {
-                live.handle.kept.push_front(frame);
+                live.handle.kept = Some(frame);
             }
             Err(Fault::stream(&misfit))
         }
@@ -333,7 +332,7 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: C
 fn watch<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, tag: Term<'a>) -> Term<'a> {
     rx.end.answer(env, |live| {
         // The ring would not tell.
-        if !live.handle.kept.is_empty() {
+        if live.handle.kept.is_some() {
             return Ok(atoms::busy().encode(env));
         }
         let (hold, tag) = (live.hold.clone(), waiter::Tag::new(tag));
@@ -359,7 +358,7 @@ fn readable<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
         if live.handle.ledger.as_ref().is_some_and(|ledger| !ledger.credit.left()) {
             return Ok(atoms::spent().encode(env));
         }
-        if !live.handle.kept.is_empty() {
+        if live.handle.kept.is_some() {
             return Ok(atoms::ready().encode(env));
         }
         match live.handle.consumer.ready(&Wait::no()) {

@@ -163,7 +163,10 @@ impl Consumer {
     /// permits. It is this consumer's like any other.
     pub fn recv_dead(&mut self) -> Result<Option<Frame>, Error> {
         self.look()?;
-        self.mapping.may_hold()?;
+        if let Err(error) = self.mapping.may_hold() {
+            let dead = |(_, word): (u64, &Block)| word.load().phase() == Some(Phase::Dead);
+            return if self.mapping.words().any(dead) { Err(error) } else { Ok(None) };
+        }
         self.adopt(Phase::Dead).map(|found| found.map(|(lease, header)| self.frame(lease, header)))
     }
 

@@ -284,6 +284,12 @@ impl Producer {
         wait: &Wait<'_>,
     ) -> Result<(), Error> {
         self.when_room(wait, |this| {
+            if let Some(fill) = frame.fill.take() {
+                frame.fill = this.send_direct(frame.header, frame.len, fill, created)?;
+                if frame.fill.is_none() {
+                    return Ok(Some(()));
+                }
+            }
             this.send_now(&mut frame, created).map(|sent| sent.then_some(()))
         })
     }
@@ -379,24 +385,18 @@ impl Producer {
         Ok(None)
     }
 
-    /// `false`: no room yet.
+    /// What can't go directly, after [`send_direct`](Self::send_direct). `false`: no room yet.
     #[inline(always)]
     fn send_now(
         &mut self,
         frame: &mut Unsent<impl FnOnce(&mut [u8])>,
         created: u64,
     ) -> Result<bool, Error> {
-        let (header, len) = (frame.header, frame.len);
         if let Order::Many(_) = self.order {
             check(&self.mapping)?;
-            let fits = (len + FRAME_HEADER) as u64 <= self.mapping.geometry.cell_len;
+            let fits = (frame.len + FRAME_HEADER) as u64 <= self.mapping.geometry.cell_len;
             if fits && frame.grant.is_none() {
                 return self.send_cell(frame, created);
-            }
-        } else if let Some(fill) = frame.fill.take() {
-            match self.send_direct(header, len, fill, created)? {
-                None => return Ok(true),
-                fill => frame.fill = fill,
             }
         }
         self.send_among(frame, created)

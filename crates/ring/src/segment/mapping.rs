@@ -86,8 +86,10 @@ pub(crate) struct Mapping {
     forks: u32,
     /// Bytes of the pool that this process may still claim before it is counted what it holds.
     allowance: AtomicU64,
-    /// Bytes of the pool in frames that this process has taken and not let go of.
+    /// Bytes of the pool in frames that this process has taken and not let go of, and with how many it takes no more;
+    /// [`u64::MAX`]: it may have all, and nothing is counted.
     held: AtomicU64,
+    may_hold: u64,
     /// When this process last looked at all others, and at one of them, in milliseconds of its own
     /// clock; and which one that was.
     looked: AtomicU64,
@@ -130,6 +132,7 @@ impl Mapping {
         let (me, forks) = (Me::new(), forks::count());
         let (id, entry) = (0, Entry::nobody());
         let [allowance, held, looked_at] = [0; 3].map(AtomicU64::new);
+        let may_hold = if geometry.rules.share == 100 { u64::MAX } else { geometry.share() };
         let [looked, looked_along] = [clock::monotonic_ms(); 2].map(AtomicU64::new);
         Ok(Self {
             map,
@@ -144,6 +147,7 @@ impl Mapping {
             forks,
             allowance,
             held,
+            may_hold,
             looked,
             round: AtomicU32::new(0),
             looked_along,
@@ -226,18 +230,15 @@ impl Mapping {
     /// share is let through, so that one frame can always be taken.
     #[inline(always)]
     pub(crate) fn may_hold(&self) -> Result<(), Error> {
-        if self.geometry.rules.share == 100 {
-            return Ok(());
-        }
         // Relaxed: a count.
-        let (held, limit) = (self.held.load(Ordering::Relaxed), self.geometry.share());
+        let (held, limit) = (self.held.load(Ordering::Relaxed), self.may_hold);
         if held < limit { Ok(()) } else { Err(Error::ShareHeld { held, limit }) }
     }
 
     /// Counts a piece of the pool that a frame holds.
     #[inline(always)]
     pub(crate) fn hold(&self, len: u64) {
-        if self.geometry.rules.share != 100 {
+        if self.may_hold != u64::MAX {
             self.held.fetch_add(len, Ordering::Relaxed);
         }
     }
@@ -245,7 +246,7 @@ impl Mapping {
     /// And one that is let go of.
     #[inline(always)]
     pub(crate) fn let_go(&self, len: u64) {
-        if self.geometry.rules.share != 100 {
+        if self.may_hold != u64::MAX {
             self.held.fetch_add(len.wrapping_neg(), Ordering::Relaxed);
         }
     }
