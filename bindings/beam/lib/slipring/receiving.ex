@@ -106,6 +106,17 @@ defmodule Slipring.Receiving do
     take(consumer, attempt.(), attempt, deadline, poll?, operation)
   end
 
+  # An answer that is on its way comes sooner than the waiting could be arranged.
+  defp take(consumer, wait, attempt, deadline, poll?, operation) do
+    case spin(attempt, wait, System.monotonic_time() + @spin) do
+      wait when wait in [:empty, :busy] ->
+        sleep(consumer, attempt, deadline, poll?, operation)
+
+      answer ->
+        take(consumer, answer, attempt, deadline, poll?, operation)
+    end
+  end
+
   # The schedulers let go of what was collected soon, not at once. Nothing else is to be collected then, so `:crowded`, which is
   # said once, is answered by trying again.
   defp once_freed(attempt, tries) do
@@ -119,17 +130,6 @@ defmodule Slipring.Receiving do
 
       answer ->
         answer
-    end
-  end
-
-  # An answer that is on its way comes sooner than the waiting could be arranged.
-  defp take(consumer, wait, attempt, deadline, poll?, operation) do
-    case spin(attempt, wait, System.monotonic_time() + @spin) do
-      wait when wait in [:empty, :busy] ->
-        sleep(consumer, attempt, deadline, poll?, operation)
-
-      answer ->
-        take(consumer, answer, attempt, deadline, poll?, operation)
     end
   end
 
