@@ -1,4 +1,5 @@
-ExUnit.start()
+# A machine may be busy with more than this.
+ExUnit.start(timeout: 180_000)
 Code.require_file("support_structs.exs", __DIR__)
 
 defmodule Slipring.Leftovers do

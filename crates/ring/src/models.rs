@@ -565,10 +565,10 @@ fn closing_sees_an_announced_frame() {
         let producer = thread::spawn(move || {
             let slots = other.slots();
             let mut tail = Tail::find(slots).unwrap();
-            let announced = tail.announce(slots);
+            tail.announce(slots);
             sync::publish_fence();
             if seen.load(Ordering::Acquire) != 0 {
-                announced.withdraw();
+                tail.withdraw(slots);
                 return false;
             }
             other.write(0, 1);

@@ -13,7 +13,7 @@
 
 use crate::error::Error;
 use crate::slots::{Entry, Slots};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 
 /// The producer's side.
 #[derive(Debug)]
@@ -63,12 +63,16 @@ impl Tail {
         Ok(waiting < slots.len())
     }
 
-    /// Step *announce*: a frame is about to be placed, unless what this answers is withdrawn.
+    /// Step *announce*: a frame is about to be placed, unless that is [withdrawn](Self::withdraw).
     #[inline(always)]
-    pub(crate) fn announce<'a>(&self, slots: Slots<'a>) -> Announced<'a> {
+    pub(crate) fn announce(&self, slots: Slots<'_>) {
         // Relaxed: the caller's fence orders it before the look whether the ring is closed.
         slots.cursors.tail.store(self.position.wrapping_add(1), Ordering::Relaxed);
-        Announced { tail: &slots.cursors.tail, position: self.position }
+    }
+
+    #[cold]
+    pub(crate) fn withdraw(&self, slots: Slots<'_>) {
+        slots.cursors.tail.store(self.position, Ordering::Relaxed);
     }
 
     /// Step *place*: the complete frame takes its place and is published. The place is vacant.
@@ -78,19 +82,6 @@ impl Tail {
         // Release: pairs with the Acquire in `Slots::placed` by the consumer, which then sees the frame.
         slots.word(self.position).store(word, Ordering::Release);
         self.position = self.position.wrapping_add(1);
-    }
-}
-
-/// A frame that is about to be placed.
-pub(crate) struct Announced<'a> {
-    tail: &'a AtomicU64,
-    position: u64,
-}
-
-impl Announced<'_> {
-    #[inline(always)]
-    pub(crate) fn withdraw(&self) {
-        self.tail.store(self.position, Ordering::Relaxed);
     }
 }
 

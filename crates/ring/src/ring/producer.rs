@@ -9,7 +9,7 @@ use crate::mpmc::{Placer, Taker, Vacancy};
 use crate::pool::{Claimer, Cursors, NoBlock};
 use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
-use crate::spsc::{Announced, Tail};
+use crate::spsc::Tail;
 use crate::sync::{self, Ordering};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -343,16 +343,6 @@ impl Producer {
         fill: F,
         created: u64,
     ) -> Result<Option<F>, Error> {
-        /// Taken back when `fill` panics, too, but not by a child that was forked in it.
-        struct Announcing<'a>(Announced<'a>, &'a Mapping);
-        impl Drop for Announcing<'_> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                if self.1.own().is_ok() {
-                    self.0.withdraw();
-                }
-            }
-        }
         let mapping = &*self.mapping;
         mapping.own()?;
         let Order::Alone(tail) = &mut self.order else { return Ok(Some(fill)) };
@@ -362,26 +352,25 @@ impl Producer {
         if !fits || !tail.vacant(slots)? || !slots.cell(home).load().is_free() {
             return Ok(Some(fill));
         }
-        // A consumer that finds the ring closed waits for frames that are announced: if this does not see
-        // the closing, that one sees the tail.
-        let announced = Announcing(tail.announce(slots), mapping);
-        sync::publish_fence();
-        open(mapping)?;
         let (pointer, _) = mapping.cell(home);
         // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is the one
         // producer's alone; it is aligned to 64, and the body fits.
         fill(unsafe { std::slice::from_raw_parts_mut(pointer.add(FRAME_HEADER), len) });
-        // The filling may have forked, and this be the child; or it took so long that consumers have given
-        // it up.
-        check(mapping)?;
-        // SAFETY: as above; the header is before the body.
-        unsafe { self.write_header(pointer, &header, created, len) };
-        std::mem::forget(announced);
-        self.sequence += 1;
-        if let Order::Alone(tail) = &mut self.order {
-            let entry = Entry { reference: home, generation: 0, direct: true };
-            tail.place(self.mapping.slots(), entry);
+        // The filling may have forked, and this be the child.
+        mapping.own()?;
+        // A consumer that finds the ring closed waits for frames that are announced: if this does not see
+        // the closing, that one sees the tail.
+        tail.announce(slots);
+        sync::publish_fence();
+        if mapping.closed() {
+            tail.withdraw(slots);
+            return Err(Error::Closed);
         }
+        let by = u64::from(mapping.id) | (self.token << 32);
+        // SAFETY: as above; the header is before the body.
+        unsafe { write_header(pointer, &header, self.sequence, created, len, by) };
+        self.sequence += 1;
+        tail.place(slots, Entry { reference: home, generation: 0, direct: true });
         Ok(None)
     }
 
@@ -463,29 +452,6 @@ impl Producer {
         Ok(self.commit_now(&mut frame.grant, &frame.header, created)?.is_some())
     }
 
-    /// Writes the caller's header with what the producer knows.
-    ///
-    /// # Safety
-    /// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
-    #[inline(always)]
-    unsafe fn write_header(&self, to: *mut u8, header: &Words, created: u64, len: usize) {
-        let [kinds, schema, _, uncompressed, _, created_before, correlation, _] = *header;
-        let words = [
-            kinds,
-            schema,
-            len as u64,
-            uncompressed,
-            self.sequence,
-            if created_before == 0 { created } else { created_before },
-            correlation,
-            u64::from(self.mapping.id) | (self.token << 32),
-        ];
-        for (n, word) in words.into_iter().enumerate() {
-            // SAFETY: within the 64 bytes, by the function's contract.
-            unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
-        }
-    }
-
     /// The place of the next frame, if there is one, and its home.
     #[inline(always)]
     fn vacancy(&mut self) -> Result<Option<(Place, u32)>, Error> {
@@ -515,8 +481,9 @@ impl Producer {
         // The filling may have forked, and this be the child.
         self.mapping.own()?;
         let (pointer, _) = lease.memory(&self.mapping);
+        let by = u64::from(self.mapping.id) | (self.token << 32);
         // SAFETY: the caller owns the piece, whose first 64 bytes, aligned, are the header's.
-        unsafe { self.write_header(pointer, header, created, len) };
+        unsafe { write_header(pointer, header, self.sequence, created, len, by) };
         lease.step(&self.mapping, Phase::Offered);
         // A consumer that finds the ring closed waits for frames that are offered and not placed: if
         // this does not see the closing, that one sees the word.
@@ -699,6 +666,28 @@ enum Place {
 
 /// The caller's header.
 type Words = [u64; FRAME_HEADER / 8];
+
+/// Writes the caller's header with what the producer knows; `by`: who it is.
+///
+/// # Safety
+/// `to` is aligned to 64, and its first 64 bytes are the caller's to write.
+#[inline(always)]
+unsafe fn write_header(
+    to: *mut u8,
+    header: &Words,
+    sequence: u64,
+    created: u64,
+    len: usize,
+    by: u64,
+) {
+    let [kinds, schema, _, uncompressed, _, created_before, correlation, _] = *header;
+    let created = if created_before == 0 { created } else { created_before };
+    let words = [kinds, schema, len as u64, uncompressed, sequence, created, correlation, by];
+    for (n, word) in words.into_iter().enumerate() {
+        // SAFETY: within the 64 bytes, by the function's contract.
+        unsafe { to.cast::<u64>().add(n).write(word.to_le()) };
+    }
+}
 
 /// A frame on its way: not yet filled, or filled and without a place.
 struct Unsent<F> {
