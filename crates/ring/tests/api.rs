@@ -6,6 +6,7 @@ mod names;
 
 use names::*;
 use slipring::{Error, Frame, Header, Mode, Segment, Wait};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// P1, P3, P4, P5: frames of all sizes cross, in order, in place.
@@ -406,16 +407,20 @@ fn one_watch_waits_for_room() {
 fn a_watch_waits_for_the_last_frame() {
     let name = name();
     let ring = small().create(name.0.as_str()).unwrap();
-    let mut tx = ring.producer().unwrap();
-    let stopped = |_: &mut [u8]| {
-        ring.close();
-        let (bell, mut heard, start) = (slipring::Bell::default(), 0, Instant::now());
-        let watched = [ring.readable()];
-        assert!(!watched[0].ready());
-        let limit = Some(Duration::from_secs(10));
-        assert_eq!(slipring::wait_any(&watched, &bell, &mut heard, limit), [0]);
-        assert!((Duration::from_millis(50)..Duration::from_secs(5)).contains(&start.elapsed()));
-    };
-    assert!(matches!(tx.send_with(Header::raw(), 8, stopped, &Wait::no()), Err(Error::Closed)));
+    let _tx = ring.producer().unwrap();
+    let parts = ring.inspect().parts;
+    let cursors = parts.iter().find(|(name, _)| *name == "cursors").unwrap().1;
+    let raw = std::fs::File::options().write(true).open(file(&name)).unwrap();
+    // As a producer leaves it that is stopped before it places what it has announced.
+    let tail = |position: u64| raw.write_at(&position.to_le_bytes(), cursors + 128).unwrap();
+    tail(1);
+    ring.close();
+    let (bell, mut heard, start) = (slipring::Bell::default(), 0, Instant::now());
+    let watched = [ring.readable()];
+    assert!(!watched[0].ready());
+    let limit = Some(Duration::from_secs(10));
+    assert_eq!(slipring::wait_any(&watched, &bell, &mut heard, limit), [0]);
+    assert!((Duration::from_millis(50)..Duration::from_secs(5)).contains(&start.elapsed()));
+    tail(0);
     assert!(ring.readable().ready(), "nothing is to come");
 }

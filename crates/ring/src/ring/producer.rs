@@ -92,8 +92,8 @@ impl Producer {
 
     /// Sends a frame of `len` bytes that `fill` writes in the segment itself. The bytes hold what an
     /// earlier frame left. `fill` is called once there is room, at most once; until it returns
-    /// nothing is sent, and if it panics nothing will be. Among many producers the last place may be
-    /// gone by then: the frame waits for the next one, or is dropped when `wait` ends.
+    /// nothing is sent, and if it panics nothing will be, nor if the ring is closed by then. Among many
+    /// producers the last place may be gone: the frame waits for the next one, or is dropped when `wait` ends.
     #[inline]
     pub fn send_with(
         &mut self,
