@@ -95,16 +95,32 @@ impl Deref for Held {
     }
 }
 
-/// What was found in a frame, once.
+/// What was found in a frame, once. Small frames are many, and each byte of what holds them is moved several times: what
+/// few have stands elsewhere.
 struct Found {
     /// Where in the body the data lies.
     data: Range<usize>,
-    /// What it is, where it is an array.
+    more: Option<Box<More>>,
+}
+
+/// What is found in arrays, and in frames with buffers.
+#[derive(Default)]
+struct More {
     array: Option<Descriptor>,
-    /// What it refers to, where it is a head.
-    buffers: Vec<Range<usize>>,
-    /// That, for those who ask for a buffer.
+    /// The array, for those who ask for a buffer.
     layout: OnceLock<Layout>,
+    /// What the data refers to, where it is a head.
+    buffers: Vec<Range<usize>>,
+}
+
+impl Found {
+    fn array(&self) -> Option<&Descriptor> {
+        self.more.as_ref()?.array.as_ref()
+    }
+
+    fn buffers(&self) -> &[Range<usize>] {
+        self.more.as_ref().map_or(&[], |more| &more.buffers)
+    }
 }
 
 #[pymethods]
@@ -136,26 +152,26 @@ impl Lease {
 impl Lease {
     fn new(frame: slipring::Frame) -> Self {
         let range = |part: Part<'_>| part.offset..part.offset + part.bytes.len();
-        let found = |part, array, buffers: Vec<Part<'_>>| Found {
-            data: range(part),
-            array,
-            buffers: buffers.into_iter().map(range).collect(),
-            layout: OnceLock::new(),
+        let plain = |part| Found { data: range(part), more: None };
+        let with = |head, buffers: Vec<Part<'_>>| {
+            let buffers: Vec<_> = buffers.into_iter().map(range).collect();
+            let more = (!buffers.is_empty()).then(|| Box::new(More { buffers, ..More::default() }));
+            Found { more, ..plain(head) }
         };
         let content = open(&frame).and_then(|body| match body.content()? {
-            Content::Raw(part) => Ok(found(part, None, Vec::new())),
-            Content::Ndarray(view) => Ok(found(view.data, Some(view.descriptor), Vec::new())),
-            Content::Value(view) | Content::Pickle(view) => {
-                Ok(found(view.head, None, view.buffers))
+            Content::Raw(part) | Content::Json(part) => Ok(plain(part)),
+            Content::Ndarray(view) => {
+                let more = More { array: Some(view.descriptor), ..More::default() };
+                Ok(Found { more: Some(Box::new(more)), ..plain(view.data) })
             }
-            Content::Arrow(view) => Ok(found(view.head, None, view.buffers)),
-            Content::Json(part) => Ok(found(part, None, Vec::new())),
-            _ => Ok(found(Part { offset: 0, bytes: &frame }, None, Vec::new())),
+            Content::Value(view) | Content::Pickle(view) => Ok(with(view.head, view.buffers)),
+            Content::Arrow(view) => Ok(with(view.head, view.buffers)),
+            _ => Ok(plain(Part { offset: 0, bytes: &frame })),
         });
         // There may be a table among the buffers of a value.
         let shared = match Format::from_code(frame.header().format) {
             Some(Format::Arrow) => true,
-            Some(Format::Value) => content.as_ref().is_ok_and(|found| !found.buffers.is_empty()),
+            Some(Format::Value) => content.as_ref().is_ok_and(|found| found.more.is_some()),
             _ => false,
         };
         let frame = match shared {
@@ -373,7 +389,7 @@ impl Frame {
             Some(Format::Value) => {
                 let own = copy.then(|| shared.to_vec());
                 let head = own.as_deref().unwrap_or(shared);
-                let (buffers, checks) = (&found.buffers[..], self.taking.checks);
+                let (buffers, checks) = (found.buffers(), self.taking.checks);
                 let place = Place::Frame { lease, buffers, copy, checks };
                 read(Encoded::Value(Reader::new(py, head, place, self.taking.pickle)))?
             }
@@ -415,7 +431,7 @@ impl Frame {
     /// The name of its dtype, where that is no number.
     pub(crate) fn unlike_number(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let lease = self.lease(py)?.0;
-        let array = lease.get().found(py)?.array.as_ref();
+        let array = lease.get().found(py)?.array();
         let element = array.map(Descriptor::element).filter(|of| of.dtype().is_none());
         Ok(element.map(ToString::to_string))
     }
@@ -493,13 +509,13 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
             let own = taking.copy.then(|| shared.to_vec());
             let head = own.as_deref().unwrap_or(shared);
             let &Taking { copy, checks, .. } = taking;
-            let place = Place::Frame { lease, buffers: &found.buffers, copy, checks };
+            let place = Place::Frame { lease, buffers: found.buffers(), copy, checks };
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
         Some(Format::Json) => return json::read_shared(py, lease.get().data(py)?),
         Some(Format::Pickle) => {
-            let parts = [&found.data].into_iter().chain(&found.buffers);
+            let parts = [&found.data].into_iter().chain(found.buffers());
             let part = |range: &Range<usize>| match taking.copy {
                 true => Ok(PyBytes::new(py, &lease.get().body()[range.clone()]).into_any()),
                 false => Window::view(lease, range),
@@ -513,7 +529,7 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
     if taking.copy {
         return copied(lease, found);
     }
-    let Some(descriptor) = &found.array else { return memoryview(lease.as_any()) };
+    let Some(descriptor) = found.array() else { return memoryview(lease.as_any()) };
     array::received(descriptor, lease.get().data(py)?, lease.clone().into_any())
 }
 
@@ -533,7 +549,7 @@ fn decode_table(py: Python<'_>, lease: &Lease, taking: &Taking) -> PyResult<tabl
 fn copied<'py>(lease: &Bound<'py, Lease>, found: &Found) -> PyResult<Bound<'py, PyAny>> {
     let py = lease.py();
     let data = lease.get().data(py)?;
-    match &found.array {
+    match found.array() {
         Some(descriptor) => array::copied(py, descriptor, data),
         None => Ok(PyBytes::new(py, data).into_any()),
     }
@@ -612,7 +628,9 @@ impl Frame {
         let lease = slf.get().lease(slf.py())?.0.into_bound(slf.py());
         let found = lease.get().found(slf.py())?;
         slf.get().refuse_encoded()?;
-        let Some(descriptor) = found.array.as_ref().filter(|_| !view.is_null()) else {
+        let more = found.more.as_ref().filter(|_| !view.is_null());
+        let Some((more, descriptor)) = more.and_then(|more| Some((more, more.array.as_ref()?)))
+        else {
             // SAFETY: handed on to the lease, which is then what the view refers to.
             return unsafe { Lease::__getbuffer__(lease, view, flags) };
         };
@@ -621,7 +639,7 @@ impl Frame {
             // SAFETY: the array is what the view refers to; it has the lease as its base.
             return unsafe { export::fill_from(&array, descriptor.element(), view, flags) };
         };
-        let layout = found.layout.get_or_init(|| Layout::new(descriptor, dtype));
+        let layout = more.layout.get_or_init(|| Layout::new(descriptor, dtype));
         let data = lease.get().data(slf.py())?;
         // SAFETY: the view refers to the lease, which owns the data and the layout and does not
         // change; the data was checked against the descriptor.
@@ -698,7 +716,7 @@ impl Frame {
         let found = lease.get().found(py)?;
         let told = PyDict::new(py);
         told.set_item(intern!(py, "format"), self.format(py))?;
-        if let Some(array) = &found.array {
+        if let Some(array) = found.array() {
             told.set_item(intern!(py, "dtype"), array.element().to_string())?;
             told.set_item(intern!(py, "shape"), PyTuple::new(py, array.shape())?)?;
             told.set_item(intern!(py, "order"), format!("{:?}", array.order()))?;
@@ -713,8 +731,8 @@ impl Frame {
             let columns = table::shape::of(py, &lease.get().frame)?;
             told.set_item(intern!(py, "columns"), columns.columns())?;
         }
-        if !found.buffers.is_empty() {
-            let lens: Vec<usize> = found.buffers.iter().map(ExactSizeIterator::len).collect();
+        if !found.buffers().is_empty() {
+            let lens: Vec<usize> = found.buffers().iter().map(ExactSizeIterator::len).collect();
             told.set_item(intern!(py, "buffers"), lens)?;
         }
         Ok(told)
