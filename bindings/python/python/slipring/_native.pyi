@@ -583,7 +583,7 @@ class Frame:
         """The data's bytes, without what the format and the metadata add."""
     @property
     def format(self) -> str:
-        """``"raw"`` or ``"ndarray"``; other names for frames that this version can't decode."""
+        """``"raw"``, ``"ndarray"``, ``"value"``, ``"arrow"``, ``"pickle"`` or ``"json"``; ``"unknown"`` of what this version can't read."""
     @property
     def meta(self) -> dict[str, Any] | None: ...
     def describe(self) -> dict[str, Any]:

@@ -250,6 +250,19 @@ fn load_columns<'py>(
     }
 }
 
+/// The objects of a table, in whichever way.
+fn from_table<'py>(
+    plan: &Plan,
+    table: &Table,
+    py: Python<'py>,
+    options: Options,
+) -> PyResult<Bound<'py, PyAny>> {
+    match load_columns(plan, table, py, options)? {
+        Some(made) => Ok(made),
+        None => load_rows(plan, &rows_of(py, table)?, options),
+    }
+}
+
 /// The objects of a table's rows.
 fn load_rows<'py>(
     plan: &Plan,
@@ -484,11 +497,12 @@ pub(crate) mod _dataclass {
         let list = py.get_type::<PyList>().as_any().get_item(cls)?;
         let plan = plans::of_type(&list)?;
         let options = load_options(strict, unknown, py)?;
-        let table = Table::of(py, &take::whole(table)?)?;
-        if let Some(made) = load_columns(plan.get(), &table, py, options)? {
-            return Ok(made);
+        let plan = plan.get();
+        // One of ours is read where it lies.
+        match table.cast::<Table>() {
+            Ok(table) => from_table(plan, table.get(), py, options),
+            Err(_) => from_table(plan, &Table::of(py, &take::whole(table)?)?, py, options),
         }
-        load_rows(plan.get(), &rows_of(py, &table)?, options)
     }
 
     /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
@@ -523,10 +537,7 @@ pub(crate) mod _dataclass {
         }
         let value = frame.getattr(intern!(py, "value"))?;
         match value.cast::<Table>() {
-            Ok(table) => match load_columns(plan, table.get(), py, options)? {
-                Some(made) => Ok(made),
-                None => load_rows(plan, &rows_of(py, table.get())?, options),
-            },
+            Ok(table) => from_table(plan, table.get(), py, options),
             Err(_) => load(cls, &value, strict, unknown),
         }
     }

@@ -4,9 +4,10 @@
 
 mod capsule;
 mod column;
+pub(crate) mod columns;
 mod give;
 mod given;
-mod moments;
+pub(crate) mod moments;
 mod objects;
 mod pandas;
 mod polars;
@@ -22,14 +23,15 @@ pub(crate) use give::Memory;
 
 use crate::error;
 use crate::frame::{Taking, other_version};
-use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_buffer::Buffer;
 use give::Received;
 use pandas::Made;
 use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
+use slipring_codec::evolution::{Unfit, laid_out};
+use slipring_codec::format::arrow::{self, Batch, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -85,6 +87,18 @@ pub(crate) fn open(
     }
 }
 
+/// What is no fault of its columns' types, as it is raised: of what can't be sent, or was changed meanwhile.
+#[cold]
+fn unfitting(py: Python<'_>, unfit: Unfit) -> PyErr {
+    match unfit {
+        Unfit::Encode(refused) => error::encode(py, &refused, "arrow"),
+        Unfit::Decode(found) => error::decode(py, &found, "arrow"),
+        Unfit::Value(refused) => schema::beyond(py, &refused),
+        Unfit::Schema(found) => error::schema(py, &found.into()),
+        _ => unreachable!("the codec has no other"),
+    }
+}
+
 /// A column as a list, and its name.
 pub(crate) type Named<'py> = (String, Bound<'py, PyList>);
 
@@ -95,21 +109,10 @@ impl Table {
 
     /// A table in memory of its own, as it would lie in a frame.
     pub(crate) fn of(py: Python<'_>, table: &Incoming) -> PyResult<Self> {
-        let plan = send::planned(py, table, None)?;
-        let written = py.detach(|| {
-            let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
-            plan.write(&mut body, None).map(|()| Buffer::from(body))
-        });
-        let body = written.map_err(|refused| error::encode(py, &refused, "arrow"))?;
-        let (format, flags) = (plan.format().code(), plan.flags());
-        let read = Body::open(format, flags, plan.type_code(), &body).and_then(|body| {
-            let Content::Arrow(headed) = body.content()? else {
-                unreachable!("it was planned as a table")
-            };
-            arrow::read(&headed, None, Checks::default())
-        });
-        let table = read.map_err(|found| error::decode(py, &found, "arrow"))?;
-        Ok(Self::new(Memory::Copy(body.clone()), Arc::new(table)))
+        match py.detach(|| laid_out(&table.schema, &table.batches)) {
+            Ok((memory, table)) => Ok(Self::new(Memory::Copy(memory), Arc::new(table))),
+            Err(unfit) => Err(unfitting(py, unfit)),
+        }
     }
 
     /// Its memory, and where in it the columns lie.

@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use super::take::{self, Incoming};
-use super::{Table, loaded, records};
+use super::{Table, columns, loaded};
 use crate::array::{self, Candidate};
 use crate::value::types::warn_lossy;
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
@@ -119,7 +119,7 @@ fn column(part: &Bound<'_, PyAny>, field: &Field) -> PyResult<Option<ArrayData>>
         let same = found.data_type() == field.data_type() && found.metadata() == field.metadata();
         return Ok(same.then_some(data));
     };
-    let Some((found, buffer)) = records::primitive(part.py(), &array)?.ok() else {
+    let Some((found, buffer)) = columns::primitive(part.py(), &array)?.ok() else {
         return Ok(None);
     };
     let len = array.descriptor.shape().first().copied().unwrap_or(0) as usize;
@@ -149,7 +149,7 @@ fn built(
 }
 
 /// What stands for no value in pandas is null: NaN, and `NaT`.
-fn missing(data_type: &DataType, buffer: &Buffer) -> Option<NullBuffer> {
+pub(super) fn missing(data_type: &DataType, buffer: &Buffer) -> Option<NullBuffer> {
     fn none<const N: usize>(buffer: &Buffer, is: impl Fn([u8; N]) -> bool) -> Option<NullBuffer> {
         let (elements, _) = buffer.as_chunks::<N>();
         // Mostly there is none, which is seen faster without a branch for each.
@@ -197,7 +197,7 @@ fn categories(
     let py = codes.py();
     let DataType::Dictionary(index, values) = field.data_type() else { return Ok(None) };
     let Candidate::Array(array) = array::of_numpy(codes)? else { return Ok(None) };
-    let Some((found, buffer)) = records::primitive(py, &array)?.ok() else { return Ok(None) };
+    let Some((found, buffer)) = columns::primitive(py, &array)?.ok() else { return Ok(None) };
     let (values_field, dictionary) = take::array(dictionary)?;
     if found != **index || values_field.data_type() != &**values {
         return Ok(None);

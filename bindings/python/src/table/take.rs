@@ -45,7 +45,8 @@ pub(crate) fn shows(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// The table of an object that [`shows`] one. That it can't be had in this form is an `EncodeError`, with the
 /// library's own exception as its cause.
 pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
-    if let Some(frame) = pandas::shown(object)? {
+    let refused = |cause| refusal(object, cause);
+    if let Some(frame) = pandas::shown(object).map_err(refused)? {
         return Ok(frame);
     }
     let batches = || {
@@ -56,7 +57,7 @@ pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         }
         Ok(Incoming { schema: batches.schema, batches: all, inferred: false })
     };
-    let table = batches().map_err(|cause| refusal(object, cause))?;
+    let table = batches().map_err(refused)?;
     pandas::warn_index(object)?;
     Ok(table)
 }
@@ -252,9 +253,6 @@ fn has_null(data_type: &DataType) -> bool {
 /// # Safety
 /// The array is unreleased and the caller's alone, with all that it points to, as the interface says of a consumer's.
 unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
-    if !has_null(data_type) {
-        return;
-    }
     if *data_type == DataType::Null {
         let count = usize::try_from(array.n_buffers).unwrap_or(0);
         let buffers = match array.buffers.is_null() {
@@ -294,8 +292,10 @@ unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
 
 /// The array as arrow-rs has it, over the library's memory.
 fn import(mut array: Array, data_type: DataType) -> Result<ArrayData, String> {
-    // SAFETY: it was moved here out of its capsule or stream, and nobody has looked into it yet.
-    unsafe { without_buffers(&mut array, &data_type) };
+    if has_null(&data_type) {
+        // SAFETY: it was moved here out of its capsule or stream, and nobody has looked into it yet.
+        unsafe { without_buffers(&mut array, &data_type) };
+    }
     let mut array = std::mem::ManuallyDrop::new(array);
     // SAFETY: both are the interface's `struct ArrowArray`; what was moved out is not dropped here.
     let array = unsafe { FFI_ArrowArray::from_raw((&raw mut *array).cast()) };
