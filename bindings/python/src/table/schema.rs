@@ -3,7 +3,7 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, given, records};
+use super::{Table, given, pandas, records};
 use crate::{error, inspection, size};
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
@@ -151,9 +151,11 @@ impl Under {
     /// The table with its columns as they were announced, converted where that is exact; `None`, if that is what they are.
     pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Option<Incoming>> {
         let Under(announced) = self;
+        let without = pandas::without_index(py, table, announced.columns())?;
+        let table = without.as_ref().unwrap_or(table);
         let suits = announced.suits(&table.schema, &table.batches);
         if suits.map_err(|e| error::typed(py, e))? {
-            return Ok(None);
+            return Ok(without);
         }
         let fitted = py.detach(|| announced.fit(&table.schema, &table.batches, table.inferred));
         let fitted = fitted.map_err(|refused| match refused {
@@ -161,7 +163,7 @@ impl Under {
             refused => error::typed(py, refused),
         })?;
         let inferred = table.inferred;
-        Ok(fitted.map(|(schema, batches)| Incoming { schema, batches, inferred }))
+        Ok(fitted.map(|(schema, batches)| Incoming { schema, batches, inferred }).or(without))
     }
 }
 

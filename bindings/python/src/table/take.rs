@@ -119,6 +119,7 @@ pub(crate) struct Batches {
     pub(crate) schema: arrow_schema::Schema,
     /// Of what the arrays are: of structs that are the rows, or a column.
     data_type: DataType,
+    is_rows: bool,
     from: From,
 }
 
@@ -150,8 +151,12 @@ impl Batches {
     fn new(object: &Bound<'_, PyAny>, field: Field, from: From) -> PyResult<Self> {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
+        // A series of structs is a column, too, and has a name.
+        let is_rows = matches!(data_type, DataType::Struct(_))
+            && !pandas::is_series(object)?
+            && !polars::is_series(object)?;
         let schema = match &data_type {
-            DataType::Struct(fields) => {
+            DataType::Struct(fields) if is_rows => {
                 arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
             }
             _ => {
@@ -163,7 +168,7 @@ impl Batches {
                 arrow_schema::Schema::new_with_metadata(vec![field], mark)
             }
         };
-        Ok(Self { schema, data_type, from })
+        Ok(Self { schema, data_type, is_rows, from })
     }
 
     /// The next batch. The library works detached: it attaches itself where it needs the interpreter.
@@ -177,7 +182,7 @@ impl Batches {
             array.map(|array| import(array, data_type.clone())).transpose()
         });
         let Some(data) = next.map_err(|error| failed(&error))? else { return Ok(None) };
-        if !matches!(self.data_type, DataType::Struct(_)) {
+        if !self.is_rows {
             return Ok(Some(Rows { len: data.len(), columns: vec![data] }));
         }
         let rows = Rows::from_struct(&data);
