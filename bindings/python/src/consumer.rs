@@ -60,9 +60,20 @@ impl Consumer {
 
     /// Keeps a frame for whoever takes one next. One of a consumer that was closed meanwhile goes as all it has not given out.
     pub(crate) fn keep(&self, py: Python<'_>, frame: slipring::Frame) {
-        if self.end.segment(py).is_ok() {
-            self.kept.get_or_init(Mutex::default).lock().push_back(frame);
+        if self.end.segment(py).is_err() {
+            return;
         }
+        let mut kept = self.kept.get_or_init(Mutex::default).lock();
+        // Threads that took one each, be it from here, may bring them in any order: each goes ahead of those that were sent after it.
+        let later = |other: &slipring::Frame| {
+            let (one, other) = (frame.header(), other.header());
+            match one.producer == other.producer {
+                true => other.sequence > one.sequence,
+                false => other.created_ns > one.created_ns,
+            }
+        };
+        let at = kept.iter().position(later).unwrap_or(kept.len());
+        kept.insert(at, frame);
     }
 
     #[inline]

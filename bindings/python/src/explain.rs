@@ -8,7 +8,7 @@ use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::outgoing::Kind;
 use crate::table::records::{self, Look};
-use crate::table::{send, take};
+use crate::table::{columns, send, take};
 use crate::value::{Piece, Writer};
 use crate::{costs, error, json, pickle};
 use pyo3::prelude::*;
@@ -92,9 +92,13 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
             let why = format!("{len} records: a table is worth it from {} on", records::WORTH);
             refused.push((Format::Arrow, why));
         }
-        Look::Not(why) => refused.push((Format::Arrow, why)),
+        Look::Not(odd) => refused.push((Format::Arrow, odd.what)),
         Look::Other if records::are_dataclasses(object)? => {
             let why = "as a table they would come back as dicts: format=\"arrow\" sends them so";
+            refused.push((Format::Arrow, why.to_owned()));
+        }
+        Look::Other if columns::are(object)? => {
+            let why = "a dict of columns goes as a value, and comes back as one: format=\"arrow\" sends a table";
             refused.push((Format::Arrow, why.to_owned()));
         }
         Look::Other => {}

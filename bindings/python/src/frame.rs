@@ -687,7 +687,7 @@ impl Frame {
 
     #[doc = doc!(Frame.format)]
     #[getter]
-    fn format(&self, py: Python<'_>) -> Py<PyAny> {
+    pub(crate) fn format(&self, py: Python<'_>) -> Py<PyAny> {
         let name = match Format::from_code(self.header.format) {
             Some(Format::Raw) => intern!(py, "raw"),
             Some(Format::Value) => intern!(py, "value"),

@@ -349,7 +349,8 @@ def test_what_is_wrong_in_columns_is_told_by_rows():
     with pytest.raises(slipring.ValidationError, match="c: Unknown field"):
         dataclass.from_arrow(Inner, pa.table({"a": [1], "c": [1]}), unknown="raise")
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
-    assert dataclass.from_arrow(Inner, twice) == [Inner(2)]
+    with pytest.raises(ValueError, match='several columns named "a"'):
+        dataclass.from_arrow(Inner, twice)
     assert dataclass.from_arrow(Inner, pa.table({"a": ["1"]}), strict=False) == [Inner(1)]
 
 
@@ -371,3 +372,34 @@ def test_code_of_others_runs_once_for_each_object():
     with pytest.raises(slipring.ValidationError):
         dataclass.from_arrow(Even, pa.table({"n": [2, 3, 4]}))
     assert [n for n in seen if type(n) is int] == [2, 3, 4]
+
+
+def test_what_is_given_wrongly_is_told(both):
+    """R1.2: what was given, and what is taken."""
+    tx, rx = both
+    tx.send(5, timeout=1)
+    frame, part, table = rx.recv(1), Part("a", D(1)), pa.table({"name": ["a"]})
+    for call, said in (
+        (lambda: dataclass.from_arrow(Part, None), "from_arrow takes a table, .* not NoneType"),
+        (lambda: dataclass.from_arrow(Part, [{"name": "a"}]), "not list; load takes lists of dicts"),
+        (lambda: dataclass.from_arrow(Part, "text"), "not str"),
+        (lambda: dataclass.from_arrow(Part, frame), "not a frame of format value; from_frame"),
+        (lambda: dataclass.from_frame(Part, None), "from_frame takes a frame, .* not NoneType"),
+        (lambda: dataclass.from_frame(Part, "text"), "not str"),
+        (lambda: dataclass.from_frame(Part, table), "not pyarrow.lib.Table; from_arrow takes tables"),
+        (lambda: dataclass.to_arrow(None), "to_arrow takes a list of objects of one class, .* not NoneType"),
+        (lambda: dataclass.to_arrow("text"), "not str"),
+        (lambda: dataclass.to_arrow(Part, "text"), "not str"),
+        (lambda: dataclass.to_arrow({"name": "a"}), "not dict"),
+        (lambda: dataclass.to_arrow(part), "not .*Part"),
+        (lambda: dataclass.to_arrow(Part, part), "not .*Part"),
+        (lambda: dataclass.to_arrow(Part), r"not a class: to_arrow\(cls, objects\)"),
+        (lambda: dataclass.to_arrow([part], Part), "not a class"),
+        (lambda: dataclass.to_frame(part, tx), "to_frame takes a producer, .* not .*Part"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            call()
+    for wrong, kind in (([5], "int"), ([None], "NoneType"), ([{"name": "a"}], "dict")):
+        with pytest.raises(slipring.EncodeError, match="not of "):
+            dataclass.to_arrow(wrong)
+    assert dataclass.to_arrow(Part, (each for each in [part])).column_names == ["name", "price", "made"]

@@ -8,6 +8,7 @@ import dataclasses
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -676,3 +677,33 @@ def test_a_default_of_another_type_is_not_announced(ring):
             assert [(fault.path, fault.reason) for fault in raised.value.faults] == [(path, "default")]
     assert ring.schemas() == []
     ring.announce("d", pa.schema([wrong.with_metadata({"slipring.default": "7"})]), version=1)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_an_index_of_pandas_that_was_not_announced_is_left_out(ring, many):
+    """R2.4, R6.3: what has no name, as pyarrow leaves it out, and that is said; what has one is a column that was not announced."""
+    tx, rx = ring.producer(), ring.consumer()
+    kind = pa.schema([("a", pa.int64())])
+    under = ring.announce("plain", kind, version=1)
+    frame = pd.DataFrame({"a": [1, 2, 3]})
+
+    def sent(frame, schema=under):
+        tx.send_batches(frame, schema=schema, timeout=1) if many else tx.send(frame, schema=schema, timeout=1)
+        return pa.table(rx.recv(1).table)
+
+    odd = frame.set_axis(["x", "y", "z"])
+    for index in (odd.index, pd.date_range("2026", periods=3), pd.MultiIndex.from_product([[1], ["x", "y", "z"]]), pd.Index([0, 2, 1])):
+        unnamed = frame.set_axis(index)
+        with pytest.warns(slipring.LossyWarning, match="the index of a pandas data frame is not sent") as caught:
+            got = sent(unnamed)
+        assert len(caught) == 1
+        assert got.to_pydict() == pa.Table.from_pandas(unnamed, schema=kind).to_pydict() == {"a": [1, 2, 3]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sent(frame).to_pydict() == {"a": [1, 2, 3]}
+        for refused in (odd.rename_axis("row"), frame.assign(__index_level_0__=1)):
+            with pytest.raises(slipring.SchemaError) as raised:
+                sent(refused)
+            assert [fault[3] for fault in raised.value.faults] == ["unknown"]
+        whole = ring.announce("whole", pa.table(odd).schema, version=1)
+        assert sent(odd, whole).to_pydict() == {"a": [1, 2, 3], "__index_level_0__": ["x", "y", "z"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 
 import hypothesis
@@ -316,3 +317,51 @@ def test_nulls_come_and_go(both, kind, values):
         got = rx.recv(5).table
         for options in ({}, {"split_blocks": True}):
             assert_same(got.to_pandas(**options), got.to_pyarrow().to_pandas(**options))
+
+
+def test_a_frame_that_arrow_refuses_goes_otherwise(looked, monkeypatch):
+    """R1.1, R1.2: what pyarrow says of its categories, or that it is missing, is the reason for another format, and no error of its own."""
+    mixed = pd.DataFrame({"c": pd.Categorical([1, "a"])})
+    # With texts for names pandas needs pyarrow for a pickle, too.
+    numbered = pd.DataFrame({"c": pd.Categorical([3, 1])}).set_axis(pd.Index(["c"], dtype=object), axis=1)
+    with slipring.create(anonymous=True) as ring:
+        tx, rx = ring.producer(), ring.consumer(pickle=True)
+
+        def goes_otherwise(frame, cause):
+            tx.send(frame, timeout=1)
+            got = rx.recv(1)
+            assert got.format == "pickle"
+            pd.testing.assert_frame_equal(got.value, frame)
+            with pytest.raises(slipring.EncodeError, match="does not come as Arrow") as raised:
+                tx.send(frame, format="arrow", timeout=1)
+            assert isinstance(raised.value.__cause__, cause) and raised.value.path == "$"
+
+        goes_otherwise(mixed, pa.ArrowInvalid)
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        goes_otherwise(numbered, ImportError)
+
+
+def test_ever_new_categories_are_left_to_pyarrow(both, looked):
+    """A kind of tables whose categories are others each time is not looked up for ever, nor are its texts made for nothing."""
+    tx, rx = both
+
+    def through(n):
+        city = pd.Categorical.from_codes([0, 1], categories=[f"Oslo {n}", f"Lima {n}"])
+        frame = pd.DataFrame({"note": pd.array(["a", "b"], dtype="str"), "city": city})
+        tx.send(frame, timeout=5)
+        assert_same(rx.recv(5).value.to_pandas(), pa.table(frame).to_pandas())
+
+    for n in range(80):
+        through(n)
+    assert looked["made"] == 0 and list(_pandas._plans.values()) == [None]
+    through(79)
+    assert looked["made"] == 0
+
+
+def test_categories_that_are_kept_are_ones_own(both, looked):
+    """R8.4: also those that Arrow shares unasked: slices, views of texts."""
+    for categories in (pd.Index([3, 1, 2]), pd.Index(["a", "b", "c" * 40], dtype="str"), pd.Index([0.5, 1.5])):
+        own = _pandas._dictionary(categories), _pandas._dictionary(categories)
+        assert own[0].to_pylist() == own[1].to_pylist() == categories.tolist()
+        shown = {buffer.address for buffer in pa.array(categories.values, from_pandas=True).buffers() if buffer}
+        assert not shown & {buffer.address for buffer in own[1].buffers() if buffer}

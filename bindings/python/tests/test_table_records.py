@@ -276,6 +276,116 @@ def test_what_is_asked_to_be_a_table(both):
             both[0].send(wrong, format="arrow", timeout=1)
 
 
+def test_records_that_are_asked_to_be_a_table_come_together(both):
+    """R2.2: what pyarrow takes without loss: numbers of two kinds, keys in any order and missing within, times of any fineness."""
+    tx = both[0]
+
+    def table(records):
+        return pa.table(there_and_back(both, records, format="arrow").table)
+
+    cents = [decimal.Decimal("1.5"), decimal.Decimal("-0.25"), decimal.Decimal(3)]
+    noon = datetime.datetime(2026, 1, 1, 12)
+    for records in (
+        [{"n": 1}, {"n": 2.5}, {"n": None}, {"n": 2**53}],
+        [{"n": 0.5}, {"n": -(2**53)}],
+        [{"d": cent} for cent in cents],
+        [{"t": noon}, {"t": noon.replace(microsecond=1)}],
+        [{"t": noon.time()}, {"t": noon.time().replace(microsecond=1)}],
+        [{"a": 1, "b": 2}, {"b": 3, "a": 4}, {"c": None, "b": 1}, {}],
+        [{"r": {"a": 1}}, {"r": {"b": "x", "a": 2}}, {"r": None}, {"r": {}}],
+        [{"l": [{"a": 1}, {"b": [1, 0.5]}]}, {"l": []}],
+        [{"l": (1, 2)}, {"l": np.arange(2)}, {"l": range(3)}],
+        [{"n": np.float64(0.5)}, {"n": np.int64(1)}, {"n": np.int8(3)}],
+    ):
+        expected = [{key: list(value) if isinstance(value, (tuple, range, np.ndarray)) else value for key, value in record.items()} for record in records]
+        expected = pa.Table.from_pylist(expected)
+        names = sorted({name for record in records for name in record})
+        got = table(records)
+        assert sorted(got.column_names) == names
+        for name in names:
+            whole = pa.array([record.get(name) for record in got.to_pylist()])
+            assert whole.to_pylist() == pa.array([pythonic(record.get(name)) for record in records]).to_pylist(), records
+    assert table([{"n": 1}, {"n": 0.5}]).schema.field("n").type == pa.float64()
+    for records, path, said in (
+        ([{"n": 1}, {"n": "x"}], "$[1].n", "record 1 has a text"),
+        ([{"n": 0.5}, {"n": 1}, {"n": 2**53 + 1}], "$[2].n", "no float holds exactly"),
+        ([{"r": {"a": 1}}, {"r": {"a": "x"}}], "$[1].r.a", "record 1 has a text"),
+        ([{"n": 1}, {"n": object()}], "$[1].n", "object"),
+        ([{"n": 1}, {"n": np.datetime64(5, "ns")}], "$[1].n", "numpy.datetime64"),
+        ([{"n": 1}, 5], "$[1]", "record 1 is of type int"),
+        ({"n": [1, "x"]}, "$.n[1]", "record 1 has a text"),
+        ({"n": [0.5, 2**53 + 1]}, "$.n[1]", "no float holds exactly"),
+        ({"n": [{"a": 1}, {"a": "x"}]}, "$.n[1].a", "record 1 has a text"),
+        ({"n": [1, object()]}, "$.n[1]", "row 1"),
+        ({"n": [1], "m": [1, 2]}, "$.m", "2 elements"),
+    ):
+        with pytest.raises(slipring.EncodeError, match=said) as raised:
+            tx.send(records, format="arrow", timeout=1)
+        assert raised.value.path == path
+
+
+def pythonic(value):
+    """As a record has it once it was a column."""
+    if isinstance(value, dict):
+        return {key: pythonic(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, range, np.ndarray)):
+        return [pythonic(one) for one in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def test_columns_are_whatever_has_elements_in_order(both):
+    """R1.1: tuples, ranges, and NumPy's times, texts, objects, masked and big-endian numbers, as pyarrow takes them."""
+    whole = np.array(["2026-01-01T00:00:01", "NaT", "1969-12-31T23:59:59"], "M8[s]")
+    columns = {
+        "tuple": (1, None, 2.5),
+        "range": range(5, 11, 2),
+        **{f"at {unit}": whole.astype(f"M8[{unit}]") for unit in ("s", "ms", "us", "ns", "D")},
+        **{f"for {unit}": (whole - whole[0]).astype(f"m8[{unit}]") for unit in ("s", "ms", "us", "ns")},
+        "big": whole.astype(">M8[ms]"),
+        "strided": np.repeat(whole, 2)[::2],
+        "U": np.array(["a", "Zürich", ""]),
+        "S": np.array([b"a", b"bc", b""]),
+        "texts": np.array(["a", None, "c"], np.dtypes.StringDType(na_object=None)),
+        "objects": np.array(["a", None, "c"], object),
+        "numbers": np.arange(3, dtype=">i4"),
+        "bools": np.array([True, False, True]),
+    }
+    got = pa.table(there_and_back(both, columns, format="arrow").value)
+    for name, column in columns.items():
+        if isinstance(column, np.ndarray):
+            given = column.astype(column.dtype.newbyteorder("=")) if not column.dtype.isnative else column
+            if given.dtype.kind == "T":
+                given = given.tolist()
+            expected = pa.array(given)
+            assert got.schema.field(name).type == expected.type, name
+            assert got[name].to_pylist() == expected.to_pylist(), name
+        else:
+            assert got[name].to_pylist() == list(column), name
+    assert got.schema.field("at s").nullable and not got.schema.field("bools").nullable
+    masked = np.ma.array([1, 2, 3], mask=[False, True, False])
+    got = pa.table(there_and_back(both, {"m": masked}, format="arrow").value)
+    assert got["m"].to_pylist() == [1, None, 3]
+    for wrong in (whole.astype("M8[h]"), np.array([1], "m8[D]"), np.array([1 + 1j]), np.array([2**40], "M8[D]"), {1, 2}, "text", np.zeros((2, 2), "M8[s]")):
+        with pytest.raises(slipring.EncodeError) as raised:
+            both[0].send({"a": wrong}, format="arrow", timeout=1)
+        assert raised.value.path.startswith("$.a")
+
+
+def test_columns_are_explained():
+    """R2.3: what is explained of columns tells of the table that they would be; others are none."""
+
+    def arrow(obj):
+        told = slipring.explain(obj)
+        arrow = [candidate.reason for candidate in told.candidates if candidate.format == "arrow"]
+        return told.format, "".join(arrow)
+
+    for columns in ({"a": [1, 2], "b": ("x", None)}, {"a": np.arange(3)}, {"a": range(3), "b": pa.array([1, 2, 3])}, {"a": [1] * 10_000}):
+        format, reason = arrow(columns)
+        assert format == "value" and 'format="arrow"' in reason
+    for other in ({}, {"a": 1}, {"a": [1], "b": [1, 2]}, {"a": [1, "x"]}, {1: [1]}, {"a": "text"}):
+        assert 'format="arrow"' not in arrow(other)[1]
+
+
 def test_what_is_no_table_by_itself_says_what_to_do():
     """R2.5, R1.2: a list of dataclasses, which would come back as dicts."""
     told = slipring.explain([Point(1.0, "a")] * 200)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -294,3 +297,40 @@ def test_streams_are_made_of_whatever_tables_come(ends):
 
 async def async_nothing(tx):
     return await tx.send_batches_async([])
+
+
+def test_tables_of_a_stream_that_can_not_be_alike_say_so(ends):
+    """R1.2: an element beyond the first table's type is named, with a path and in words."""
+    tx, _ = ends
+    days = pa.table({"t": pa.array([0], pa.timestamp("ns"))})
+    far = pa.table({"t": pa.array([200_000], pa.date32())})
+    with pytest.raises(slipring.EncodeError) as raised:
+        tx.send_batches([days, far], timeout=1)
+    assert raised.value.path == "$.columns.t" and "Value(" not in str(raised.value)
+    assert raised.value.sent <= 1
+
+
+def test_what_two_threads_leave_comes_in_its_order(name):
+    """R6.1: frames that are no tables, taken by several readers at once and left by all, are there in the order in which they were sent."""
+    with slipring.create(name, slots=64) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+
+        def look():
+            with pytest.raises(slipring.DecodeError, match="where a table should"):
+                next(rx.tables(timeout=5))
+
+        # As many turns as there can be.
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                for _ in range(50):
+                    looks = [pool.submit(look) for _ in range(8)]
+                    time.sleep(0.0005)
+                    for number in range(16):
+                        tx.send(number)
+                    for done in looks:
+                        done.result()
+                    assert [rx.recv(1).value for _ in range(16)] == list(range(16))
+        finally:
+            sys.setswitchinterval(interval)

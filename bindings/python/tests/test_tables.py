@@ -358,6 +358,19 @@ def test_a_series_of_pandas_keeps_its_name(both):
     assert both[1].recv(5).table.column_names == ["price"]
 
 
+def test_a_series_of_structs_is_a_column(both):
+    """R1.1: with its name and its nulls, as a series of anything else is; a struct without a name is a table's rows."""
+    items = [{"a": 1}, None, {"a": 2}]
+    for series in (pl.Series("p", items), pd.Series(items, name="p", dtype=pd.ArrowDtype(pa.struct([("a", pa.int64())])))):
+        received = there_and_back(both, series).value
+        assert isinstance(received, slipring.Column) and received.name == "p"
+        assert received.to_pylist() == items
+        columns = there_and_back(both, {"q": series}, format="arrow").value
+        assert columns.to_pydict() == {"q": items}
+    assert there_and_back(both, pl.Series("p", items)).value.to_polars().name == "p"
+    assert there_and_back(both, pa.array([{"a": 1}])).value.column_names == ["a"]
+
+
 def test_a_column_alone_keeps_the_frame(both):
     """R5.2, R14: the block is given back when the last array is gone, and not before."""
     tx, rx = both

@@ -39,6 +39,8 @@ mod made;
 #[cfg(feature = "arrow")]
 mod resolve;
 #[cfg(feature = "arrow")]
+mod slice;
+#[cfg(feature = "arrow")]
 mod widen;
 
 pub use versions::{MigrationMissing, Versions};
@@ -55,6 +57,8 @@ pub use fit::{Unfit, fit, laid_out, tightened};
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]
 pub use resolve::{Projection, Version, arrange, compatible, defaults, resolve};
+#[cfg(feature = "arrow")]
+pub use slice::slice;
 
 /// Key of a field's metadata: former names, separated by commas.
 pub const ALIASES: &str = "slipring.aliases";

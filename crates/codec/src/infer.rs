@@ -7,6 +7,8 @@
 //! What comes back must be what was sent, key by key and value by value. So an integer never becomes a float,
 //! a key that is missing never one that holds null, and the order of the keys stays. Lists and maps may stand under a key, too:
 //! maps that all have the same keys, as a table can't tell there what is missing.
+//!
+//! Where a table was asked for it is made of all that loses nothing but that ([`Records::for_table`]).
 
 mod column;
 
@@ -140,6 +142,18 @@ pub enum Misfit {
     },
 }
 
+impl Misfit {
+    /// The record that does not fit, and what of it: a key, and the way from there, such as `a.b[]`.
+    pub fn place(&self) -> (Option<usize>, Option<&str>) {
+        match self {
+            Misfit::Mixed { row, key, .. } | Misfit::Keyed { row, key } => (Some(*row), Some(key)),
+            Misfit::Order { row } => (Some(*row), None),
+            Misfit::Missing { key } | Misfit::Large { key } => (None, Some(key)),
+            Misfit::Keys { .. } | Misfit::Nothing | Misfit::Thin => (None, None),
+        }
+    }
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -206,6 +220,7 @@ pub struct Records {
     next: usize,
     /// Records that are likely to come.
     room: usize,
+    asked: bool,
 }
 
 impl Records {
@@ -218,6 +233,14 @@ impl Records {
     pub fn with_capacity(records: usize) -> Self {
         // Of more it is not known that they are alike, and what is given up is to be cheap.
         Records { room: records.min(1 << 14), ..Records::default() }
+    }
+
+    /// None yet, and so many to come, of which a table was asked for, whatever comes back of it. Their keys, and those of maps
+    /// under them, may stand in any order and be missing anywhere, which is null. Integers go among floats that hold each of them
+    /// exactly, decimals with few digits among those with more, times of whole seconds among finer ones, and points in time at
+    /// several offsets as UTC.
+    pub fn for_table(records: usize) -> Self {
+        Records { asked: true, ..Records::with_capacity(records) }
     }
 
     /// Records so far.
@@ -319,15 +342,20 @@ impl Records {
             return Ok(self.next + later);
         }
         let row = self.rows - 1;
-        if self.columns[..self.next].iter().any(|(name, _)| name == key) {
-            return Err(Misfit::Order { row });
+        if let Some(before) = self.columns[..self.next].iter().position(|(name, _)| name == key) {
+            // One that this record has had already stands in it twice.
+            return match self.asked && self.columns[before].1.len == row {
+                true => Ok(before),
+                false => Err(Misfit::Order { row }),
+            };
         }
         if self.columns.len() == MAX_KEYS {
             return Err(Misfit::Keys { limit: MAX_KEYS });
         }
         // It goes in front of the columns that this record has not had yet: should it have one of them
         // after it, the order stays; should an earlier record have had this key after them, it would be there.
-        self.columns.insert(self.next, (key.to_owned(), Column::with_room(self.room)));
+        let column = Column::with_room(self.room, self.asked);
+        self.columns.insert(self.next, (key.to_owned(), column));
         Ok(self.next)
     }
 
@@ -344,7 +372,11 @@ impl Records {
                 column.nulls(len - column.len);
             }
             if column.missing && column.null {
-                return Err(Misfit::Missing { key: key.clone() });
+                if !self.asked {
+                    return Err(Misfit::Missing { key: key.clone() });
+                }
+                // All that is missing is null.
+                column.missing = false;
             }
         }
         if self.columns.iter().all(|(_, column)| column.is_nothing()) {

@@ -415,7 +415,7 @@ fn shown(array: &ArrayRef) -> String {
 fn inferred_integers_go_where_each_has_a_place() {
     use DataType::*;
     let most = |bits: u32| i64::MAX >> (63 - bits);
-    let cases: [(DataType, i64, i64); 10] = [
+    let cases: [(DataType, i64, i64); 15] = [
         (Int8, -128, 127),
         (Int16, -32_768, 32_767),
         (Int32, i64::from(i32::MIN), i64::from(i32::MAX)),
@@ -424,8 +424,13 @@ fn inferred_integers_go_where_each_has_a_place() {
         (UInt16, 0, 65_535),
         (UInt32, 0, most(32)),
         (UInt64, 0, i64::MAX),
+        (Float16, -(1 << 11), 1 << 11),
         (Float32, -(1 << 24), 1 << 24),
         (Float64, -(1 << 53), 1 << 53),
+        (Decimal32(4, 1), -999, 999),
+        (Decimal64(10, 0), -9_999_999_999, 9_999_999_999),
+        (Decimal128(12, 1), -99_999_999_999, 99_999_999_999),
+        (Decimal256(70, 60), -9_999_999_999, 9_999_999_999),
     ];
     let of =
         |numbers: Vec<Option<i64>>| table([("x", Arc::new(Int64Array::from(numbers)) as ArrayRef)]);
@@ -438,11 +443,17 @@ fn inferred_integers_go_where_each_has_a_place() {
             let shown = format!("{:?}", batch.column(0).slice(0, 1));
             let line =
                 shown.lines().nth(2).expect("an element").trim().trim_end_matches(',').to_owned();
-            line.trim_end_matches(".0").to_owned()
+            line.split('.').next().expect("an integer").to_owned()
         };
+        // Of decimals their digits are shown.
+        let places = match announced {
+            Decimal32(_, places) | Decimal128(_, places) | Decimal256(_, places) => places,
+            _ => 0,
+        };
+        let zeros = "0".repeat(places as usize);
         assert_eq!(
             (back(&got[0]), back(&got[1])),
-            (least.to_string(), most.to_string()),
+            (format!("{least}{zeros}"), format!("{most}{zeros}")),
             "{announced}"
         );
         assert_eq!((got[0].num_rows(), got[0].column(0).null_count()), (2, 1));
@@ -461,6 +472,47 @@ fn inferred_integers_go_where_each_has_a_place() {
             );
         }
     }
+}
+
+/// R8.1: integers from 2^63 on have a place, too; a decimal that ends in zeros takes what ends in as many.
+#[test]
+fn inferred_integers_of_any_size_go_into_decimals() {
+    use DataType::*;
+    let goes = |given: ArrayRef, announced: DataType| {
+        let wanted = Schema::new(vec![field("x", announced, true)]);
+        sent(&[table([("x", given)])], &wanted, true).map(|got| format!("{:?}", got[0].column(0)))
+    };
+    let large = || Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])) as ArrayRef;
+    for announced in [Decimal128(20, 0), Decimal256(40, 20)] {
+        let got = goes(large(), announced.clone()).expect("it holds 20 digits");
+        assert!(got.contains("18446744073709551615"), "{announced}: {got}");
+    }
+    for announced in [Decimal128(20, 1), Decimal128(38, 19), Int64, Float64, Decimal256(76, 60)] {
+        assert!(goes(large(), announced.clone()).is_err(), "{announced}");
+    }
+    let of = |number| Arc::new(Int64Array::from(vec![number])) as ArrayRef;
+    for announced in [Decimal32(3, -2), Decimal256(3, -2)] {
+        assert!(goes(of(-99_900), announced.clone()).is_ok(), "{announced}");
+        assert!(goes(of(100_000), announced.clone()).is_err(), "{announced}: four digits");
+        assert!(goes(of(150), announced.clone()).is_err(), "{announced}: 50 would be lost");
+    }
+}
+
+/// R14.1: where only numbers are converted the other columns are the very memory that was given.
+#[test]
+fn what_stands_beside_inferred_numbers_is_not_copied() {
+    let given = table([
+        ("n", Arc::new(Int64Array::from(vec![1; 100])) as ArrayRef),
+        ("x", Arc::new(Float64Array::from(vec![0.5; 100]))),
+    ]);
+    let announced =
+        Schema::new(vec![field("x", DataType::Float64, true), field("n", DataType::Int8, true)]);
+    let rows = [Rows::from(&given)];
+    let (schema, fitted) =
+        fit(&given.schema(), &rows, &Version::new("reading", 2, &announced), true).unwrap();
+    assert_eq!(schema.field(1).data_type(), &DataType::Int8);
+    let address = |rows: &Rows, column: usize| rows.columns[column].buffers()[0].as_ptr();
+    assert_eq!(address(&fitted[0], 0), address(&rows[0], 1));
 }
 
 /// R9.1: an element that is beyond the announced type is named, and is not the schema's fault.

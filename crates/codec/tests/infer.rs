@@ -112,3 +112,110 @@ fn what_does_not_fit_is_said() {
     assert!(thin.contains("too few bytes"), "{thin}");
     assert_eq!(told(|_, place| place.push(Scalar::Null)), Misfit::Nothing.to_string());
 }
+
+/// The type of these values under one key, where a table was asked for, and how many of them are null.
+fn asked(scalars: &[Scalar<'_>]) -> Result<(DataType, usize), Misfit> {
+    let mut records = Records::for_table(scalars.len());
+    for &scalar in scalars {
+        records.begin();
+        records.entry("k", scalar)?;
+    }
+    let (schema, rows) = records.finish()?;
+    rows.columns[0].validate_full().unwrap();
+    Ok((schema.field(0).data_type().clone(), rows.columns[0].null_count()))
+}
+
+/// R2.2: of records that are asked to be a table what holds all without loss is the type.
+#[test]
+fn values_of_several_kinds_come_together_where_a_table_was_asked_for() {
+    use Scalar::{Float, Int, Moment, Naive, Null, Time, Unsigned};
+    let decimal = |digits, scale| Scalar::decimal(digits, scale).unwrap();
+    let micros =
+        |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let most = 1 << 53;
+    for (scalars, expected) in [
+        (vec![Int(1), Null, Float(0.5), Int(-most)], DataType::Float64),
+        (vec![Null, Float(0.5), Int(most)], DataType::Float64),
+        (vec![decimal(5, 1), Null, decimal(125, 2), decimal(3, -1)], DataType::Decimal128(4, 2)),
+        (vec![decimal(0, 30), decimal(12, 0)], DataType::Decimal128(32, 30)),
+        (vec![Naive(1_000_000), Null, Naive(5)], micros(None)),
+        (vec![Naive(5), Naive(-1_000_000)], micros(None)),
+        (vec![Time(0), Time(1)], DataType::Time64(TimeUnit::Microsecond)),
+        (
+            vec![Moment { micros: 0, east: 60 }, Moment { micros: 1, east: 60 }],
+            micros(Some("+01:00")),
+        ),
+        (vec![Moment { micros: 0, east: 60 }, Moment { micros: 1, east: -5 }], micros(Some("UTC"))),
+    ] {
+        let nulls = scalars.iter().filter(|scalar| matches!(scalar, Null)).count();
+        assert_eq!(asked(&scalars), Ok((expected, nulls)), "{scalars:?}");
+    }
+    for (scalars, said) in [
+        (
+            vec![Float(0.5), Null, Int(most + 1)],
+            "record 2 has an integer that no float holds exactly",
+        ),
+        (
+            vec![Int(-most - 1), Float(0.5)],
+            "where there was an integer that no float holds exactly",
+        ),
+        (vec![Float(0.5), Unsigned(u64::MAX)], "record 1 has an integer from 2^63 on"),
+        (vec![Int(-1), Unsigned(u64::MAX)], "record 1 has an integer from 2^63 on"),
+        (vec![Int(1), Scalar::Text("1")], "record 1 has a text"),
+        (vec![Scalar::Bool(true), Int(1)], "record 1 has an integer"),
+        (vec![decimal(10i128.pow(37), 0), decimal(1, 5)], "more or fewer digits"),
+        (vec![Naive(0), Moment { micros: 0, east: 0 }], "record 1 has a point in time"),
+    ] {
+        let told = asked(&scalars).unwrap_err();
+        assert!(told.to_string().contains(said), "{told}");
+    }
+    assert_eq!(asked(&[Int(1), Scalar::Text("1")]).unwrap_err().place(), (Some(1), Some("k")));
+}
+
+/// R2.2, R2.5: where a table was asked for keys stand in any order, and what is missing is null, within maps, too.
+#[test]
+fn keys_come_as_they_come_where_a_table_was_asked_for() {
+    let mut records = Records::for_table(4);
+    let rows: [&[(&str, Option<i64>)]; 5] = [
+        &[("a", Some(1)), ("b", Some(2))],
+        &[("b", Some(3)), ("c", None), ("a", Some(4))],
+        &[],
+        &[("c", Some(5))],
+        &[("b", None)],
+    ];
+    for row in rows {
+        records.begin();
+        let scalar = |value: Option<i64>| value.map_or(Scalar::Null, Scalar::Int);
+        row.iter().for_each(|&(key, value)| records.entry(key, scalar(value)).unwrap());
+        let mut map = records.place("m").unwrap().map().unwrap();
+        row.iter().for_each(|&(key, value)| map.entry(key).unwrap().push(scalar(value)).unwrap());
+        map.finish().unwrap();
+    }
+    let (schema, rows) = records.finish().unwrap();
+    let names: Vec<&str> = schema.fields().iter().map(|field| &**field.name()).collect();
+    assert_eq!(names, ["a", "b", "c", "m"]);
+    let int = |data: &arrow_data::ArrayData| -> Vec<Option<i64>> {
+        arrow_array::Int64Array::from(data.clone()).iter().collect()
+    };
+    let expected = [
+        vec![Some(1), Some(4), None, None, None],
+        vec![Some(2), Some(3), None, None, None],
+        vec![None, None, None, Some(5), None],
+    ];
+    for (number, expected) in expected.iter().enumerate() {
+        assert_eq!(int(&rows.columns[number]), *expected);
+        assert_eq!(int(&rows.columns[3].child_data()[number]), *expected);
+    }
+    rows.columns[3].validate_full().unwrap();
+    let fields = schema.fields();
+    let missing = |at: usize| fields[at].metadata().contains_key(slipring_codec::infer::MISSING);
+    assert!(missing(0) && !missing(2), "null and missing are the same there");
+    // A key that stands twice is none of a table, whoever asks.
+    let mut records = Records::for_table(1);
+    records.begin();
+    records.entry("a", Scalar::Int(1)).unwrap();
+    assert_eq!(records.entry("a", Scalar::Int(1)).unwrap_err().place(), (Some(0), None));
+    let mut map = records.place("m").unwrap().map().unwrap();
+    map.entry("a").unwrap().push(Scalar::Int(1)).unwrap();
+    assert!(map.entry("a").is_err());
+}

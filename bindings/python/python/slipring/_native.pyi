@@ -464,12 +464,15 @@ class Table:
     def column(self, name: str | int) -> Column: ...
     def batches(self) -> list[Table]:
         """Each batch as a table of its own, over the same memory. Iterating gives the same."""
+    def slice(self, offset: int = 0, length: int | None = None) -> Table:
+        """These rows, as far as there are so many, over the same memory: only null masks and booleans are copied, where the rows
+        begin within a byte of them, and the ends of runs."""
     def to_pylist(self) -> list[dict[str, Any]]:
-        """Each row as a dict. Needs no other package."""
+        """Each row as a dict. Needs no other package. Columns that share a name are a ``ValueError``, as one would be gone."""
     def to_pydict(self) -> dict[str, list[Any]]:
-        """Each column as a list. Needs no other package."""
+        """Each column as a list. Needs no other package. Columns that share a name are a ``ValueError``."""
     def to_numpy(self) -> dict[str, np.ndarray]:
-        """Each column as an array, in place; all must be numbers or times without nulls."""
+        """Each column as an array, in place; all must be numbers or times without nulls, with names of their own."""
     def to_pyarrow(self) -> Any:
         """A ``pyarrow.Table``, in place."""
     def to_polars(self) -> Any:
@@ -500,10 +503,18 @@ class Column:
     @property
     def null_count(self) -> int: ...
     def to_pylist(self) -> list[Any]: ...
+    def to_numpy(self, *, zero_copy_only: bool = True) -> np.ndarray:
+        """A view of numbers or times without nulls that lie in one batch. ``zero_copy_only=False`` gives copies of all else, too, as pyarrow
+        makes them: nulls of numbers are NaN, texts objects."""
     def to_pyarrow(self) -> Any:
         """A ``pyarrow.ChunkedArray``, in place."""
     def to_polars(self) -> Any:
         """A ``polars.Series``, in place."""
+    def to_pandas(self, **options: Any) -> Any:
+        """A ``pandas.Series`` as pyarrow makes it, whose options are taken, under the column's name; numbers without nulls lie in the
+        frame and are read-only."""
+    def __iter__(self) -> Iterator[Any]:
+        """The elements of ``to_pylist``."""
     def __len__(self) -> int: ...
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -583,7 +594,7 @@ class Frame:
         """The data's bytes, without what the format and the metadata add."""
     @property
     def format(self) -> str:
-        """``"raw"`` or ``"ndarray"``; other names for frames that this version can't decode."""
+        """``"raw"``, ``"ndarray"``, ``"value"``, ``"arrow"``, ``"pickle"`` or ``"json"``; ``"unknown"`` of what this version can't read."""
     @property
     def meta(self) -> dict[str, Any] | None: ...
     def describe(self) -> dict[str, Any]:

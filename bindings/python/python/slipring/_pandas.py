@@ -123,8 +123,9 @@ def _dictionary(categories: Any) -> Any:
     if isinstance(made, pyarrow.ChunkedArray):
         made = made.combine_chunks()
     if len(categories) <= 4096:
-        # They may lie in a frame, which is not to be kept.
-        own = pyarrow.array(made.to_pylist(), made.type)
+        # They may lie in a frame, which is not to be kept. Put together with nothing they are copied, but for what views refer to.
+        is_flat = pyarrow.types.is_primitive(made.type) or made.type in (pyarrow.string(), pyarrow.large_string())
+        own = pyarrow.concat_arrays([made, made[:0]]) if is_flat else pyarrow.array(made.to_pylist(), made.type)
         _keep(_dictionaries, id(categories), (weakref.ref(categories), own))
     return made
 
@@ -193,6 +194,10 @@ def made(plan: _Plan, index: Any, parts: list[Any], split: bool) -> Any:
     from pandas import Categorical
     from pandas.api.internals import create_dataframe_from_blocks
 
+    # What is not known is seen before anything is made.
+    dictionaries = {at: plan.categories.get((at, parts[at][1])) for at, way in enumerate(plan.ways) if way == "codes"}
+    if None in dictionaries.values():
+        return None
     blocks: list[tuple[Any, Any]] = []
     #: Arrays of a dtype share a block, unless they are to be split.
     shared: dict[Any, list[int]] = {}
@@ -203,11 +208,8 @@ def made(plan: _Plan, index: Any, parts: list[Any], split: bool) -> Any:
             else:
                 shared.setdefault(dtype, []).append(at)
         elif way == "codes":
-            codes, known_by = part
-            dtype = plan.categories.get((at, known_by))
-            if dtype is None:
-                return None
-            blocks.append((Categorical.from_codes(codes, dtype=dtype, validate=False), np.array([at])))
+            made = Categorical.from_codes(part[0], dtype=dictionaries[at], validate=False)
+            blocks.append((made, np.array([at])))
         else:
             blocks.append((dtype.__from_arrow__(part.to_pyarrow()), np.array([at])))
     for dtype, places in shared.items():
@@ -260,9 +262,10 @@ def learn(key: Any, kinds: tuple[str, ...], frame: Any, nulls: list[int], known_
     for at, (way, known) in enumerate(zip(plan.ways, known_by)):
         if way == "codes" and known is not None:
             dtype = _own(frame.dtypes.iloc[at], pandas)
-            if dtype is None:
+            # Tables of ever new categories are better left to pyarrow than looked at each time.
+            if dtype is None or len(plan.categories) >= _MOST:
                 return _keep(_plans, key, None)
-            _keep(plan.categories, (at, known), dtype)
+            plan.categories[at, known] = dtype
     return None
 
 

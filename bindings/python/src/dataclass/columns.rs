@@ -7,6 +7,7 @@ use super::unsuited;
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use slipring_codec::error::Segment;
 use std::collections::HashMap;
@@ -196,7 +197,13 @@ impl Columns {
         let mut columns = Self(Vec::new());
         match plan.bare(plan.root) {
             Node::Class(_) => columns.add(py, plan, plan.root, &mut Vec::new())?,
-            _ => return Err(unsuited("rows are objects of a class with fields")),
+            _ => {
+                let given = plan.target.bind(py);
+                let name = given.getattr(intern!(py, "__name__"));
+                let name = name.or_else(|_| given.repr().map(Bound::into_any))?;
+                let what = format!("rows are objects of a class with fields, not of {name}");
+                return Err(unsuited(&what));
+            }
         };
         Ok(columns)
     }

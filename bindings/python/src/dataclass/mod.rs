@@ -33,6 +33,7 @@ use crate::outgoing::Written;
 use crate::producer::Producer;
 use crate::table::Table;
 use crate::table::take::{self, Incoming};
+use crate::value::fault::type_name;
 use crate::value::sink::BytesSink;
 use crate::value::{Fault, Writer};
 use crate::{json, meta};
@@ -45,7 +46,7 @@ use plan::{Node, Plan, Temporal};
 use pyo3::exceptions::{PyException, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use rows::Rows;
 use slipring_codec::Format;
 use slipring_codec::error::Segment;
@@ -180,6 +181,27 @@ fn unsuited(what: &str) -> Box<Fail> {
     Fault::refused(what.to_owned(), "column".to_owned(), hint).into()
 }
 
+/// What is iterable as a list of objects; what is one itself, or a text, is none.
+fn several<'py>(objects: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let is_one = objects.is_instance_of::<PyType>()
+        || objects.is_instance_of::<PyString>()
+        || objects.is_instance_of::<PyBytes>()
+        || objects.is_instance_of::<PyDict>();
+    match objects.try_iter() {
+        Ok(items) if !is_one => PyList::new(objects.py(), items.collect::<PyResult<Vec<_>>>()?),
+        _ => {
+            let what = match objects.is_instance_of::<PyType>() {
+                true => "a class: to_arrow(cls, objects)".to_owned(),
+                false => type_name(objects),
+            };
+            let told = format!(
+                "to_arrow takes a list of objects of one class, or an iterator, not {what}"
+            );
+            Err(PyTypeError::new_err(told))
+        }
+    }
+}
+
 /// Objects as the rows of a table.
 fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
     let py = objects.py();
@@ -247,6 +269,19 @@ fn load_columns<'py>(
     match Loader::new(py, Plain { py }, options).of_columns(plan, class, &columns, table.rows()) {
         Ok(list) => Ok(Some(list.into_any())),
         Err(_) => Ok(None),
+    }
+}
+
+/// The objects of a table, in whichever way.
+fn from_table<'py>(
+    plan: &Plan,
+    table: &Table,
+    py: Python<'py>,
+    options: Options,
+) -> PyResult<Bound<'py, PyAny>> {
+    match load_columns(plan, table, py, options)? {
+        Some(made) => Ok(made),
+        None => load_rows(plan, &rows_of(py, table)?, options),
     }
 }
 
@@ -392,7 +427,7 @@ pub(crate) mod _dataclass {
     #[pyfunction]
     #[pyo3(signature = (tx, obj, cls=None, /, *, format="value", meta=None, timeout=None, drop_oldest=false))]
     fn to_frame<'py>(
-        tx: &Bound<'py, Producer>,
+        tx: &Bound<'py, PyAny>,
         obj: &Bound<'py, PyAny>,
         cls: Option<Bound<'py, PyAny>>,
         format: &str,
@@ -401,6 +436,10 @@ pub(crate) mod _dataclass {
         drop_oldest: bool,
     ) -> PyResult<()> {
         let py = obj.py();
+        let tx = tx.cast::<Producer>().map_err(|_| {
+            let what = type_name(tx);
+            PyTypeError::new_err(format!("to_frame takes a producer, then the object, not {what}"))
+        })?;
         let formats = [("value", Into::Value), ("json", Into::Json)];
         let into = json::choose(py, "format", format, "value or json", &formats)?;
         let (plan, object) = match cls {
@@ -451,10 +490,7 @@ pub(crate) mod _dataclass {
         };
         let objects = match objects.cast_into_exact::<PyList>() {
             Ok(list) => list,
-            Err(other) => {
-                let items = other.into_inner().try_iter()?.collect::<PyResult<Vec<_>>>()?;
-                PyList::new(py, items)?
-            }
+            Err(other) => several(&other.into_inner())?,
         };
         let plan = match (target, objects.len()) {
             (Some(target), _) => plans::of_type(&target)?,
@@ -481,14 +517,27 @@ pub(crate) mod _dataclass {
         unknown: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
+        if !take::shows(table)? {
+            let (what, hint) = match table.cast::<Frame>() {
+                Ok(frame) => {
+                    let format = frame.get().format(py);
+                    (format!("a frame of format {format}"), "from_frame takes any frame")
+                }
+                Err(_) => (type_name(table), "load takes lists of dicts"),
+            };
+            return Err(PyTypeError::new_err(format!(
+                "from_arrow takes a table, slipring's or of a library that shows it as Arrow, not {what}; {hint}"
+            )));
+        }
         let list = py.get_type::<PyList>().as_any().get_item(cls)?;
         let plan = plans::of_type(&list)?;
         let options = load_options(strict, unknown, py)?;
-        let table = Table::of(py, &take::whole(table)?)?;
-        if let Some(made) = load_columns(plan.get(), &table, py, options)? {
-            return Ok(made);
+        let plan = plan.get();
+        // One of ours is read where it lies.
+        match table.cast::<Table>() {
+            Ok(table) => from_table(plan, table.get(), py, options),
+            Err(_) => from_table(plan, &Table::of(py, &take::whole(table)?)?, py, options),
         }
-        load_rows(plan.get(), &rows_of(py, &table)?, options)
     }
 
     /// The object of type ``cls`` that a frame holds, whoever sent it: of values and JSON with nothing in between, of a table
@@ -499,11 +548,21 @@ pub(crate) mod _dataclass {
     #[pyo3(signature = (cls, frame, /, *, strict=true, unknown=None))]
     fn from_frame<'py>(
         cls: &Bound<'py, PyAny>,
-        frame: &Bound<'py, Frame>,
+        frame: &Bound<'py, PyAny>,
         strict: bool,
         unknown: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
+        let Ok(frame) = frame.cast::<Frame>() else {
+            let hint = match take::shows(frame)? {
+                true => "from_arrow takes tables",
+                false => "load takes what a frame has held",
+            };
+            let what = type_name(frame);
+            return Err(PyTypeError::new_err(format!(
+                "from_frame takes a frame, as recv() gives it, not {what}; {hint}"
+            )));
+        };
         let plan = plans::of_type(cls)?;
         let plan = plan.get();
         let options = load_options(strict, unknown, py)?;
@@ -523,10 +582,7 @@ pub(crate) mod _dataclass {
         }
         let value = frame.getattr(intern!(py, "value"))?;
         match value.cast::<Table>() {
-            Ok(table) => match load_columns(plan, table.get(), py, options)? {
-                Some(made) => Ok(made),
-                None => load_rows(plan, &rows_of(py, table.get())?, options),
-            },
+            Ok(table) => from_table(plan, table.get(), py, options),
             Err(_) => load(cls, &value, strict, unknown),
         }
     }

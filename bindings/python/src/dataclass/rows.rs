@@ -5,14 +5,14 @@ use super::columns::{Columns, Number, Values};
 use super::fail::{self, Outcome};
 use super::leaf;
 use super::target::Target;
+use crate::table::moments::{DAY, DAYS, days, of_day};
 use crate::value::encode::text;
 use crate::value::temporal;
 use crate::value::types::{Types, own_text};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess,
-    PyTzInfo, PyTzInfoAccess,
+    PyBytes, PyDate, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTzInfo, PyTzInfoAccess,
 };
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
@@ -23,10 +23,6 @@ pub(super) struct Rows {
     /// The column that the next part belongs to.
     pub(super) current: Number,
 }
-
-const DAY: i64 = 86_400_000_000;
-/// The first day of Python's calendar, and the last one.
-const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 impl Rows {
     /// A value has been put in, or `message` says why not.
@@ -137,7 +133,7 @@ impl<'py> Target<'py> for Rows {
                 let time = object.cast::<PyTime>().map_err(PyErr::from)?;
                 match time.get_tzinfo() {
                     None => {
-                        all.push(clock(&*time));
+                        all.push(of_day(&*time));
                         Ok(())
                     }
                     Some(_) => Err("A time with a zone has no column."),
@@ -147,7 +143,7 @@ impl<'py> Target<'py> for Rows {
                 temporal::exactly(&object, temporal::OR_ROUND)?;
                 let moment = object.cast::<PyDateTime>().map_err(PyErr::from)?;
                 let offset = offset(&moment)?;
-                let micros = days(&*moment) * DAY + clock(&*moment) - offset.unwrap_or(0);
+                let micros = days(&*moment) * DAY + of_day(&*moment) - offset.unwrap_or(0);
                 if *aware == Some(offset.is_none()) {
                     Err("With a zone among such without, or without among such with one.")
                 } else if !DAYS.contains(&micros.div_euclid(DAY)) {
@@ -251,22 +247,6 @@ impl<'py> Target<'py> for Rows {
         self.columns.end(map);
         Ok(())
     }
-}
-
-/// Days since 1970.
-fn days(day: &impl PyDateAccess) -> i64 {
-    let (year, month) = (i64::from(day.get_year()), i64::from(day.get_month()));
-    // Years begin in March, so that the odd day is the last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * month + 2) / 5 + i64::from(day.get_day()) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Microseconds of a day.
-fn clock(time: &impl PyTimeAccess) -> i64 {
-    let minutes = i64::from(time.get_hour()) * 60 + i64::from(time.get_minute());
-    (minutes * 60 + i64::from(time.get_second())) * 1_000_000 + i64::from(time.get_microsecond())
 }
 
 fn micros(delta: &Bound<'_, PyDelta>) -> i128 {

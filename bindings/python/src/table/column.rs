@@ -7,7 +7,7 @@ use crate::export::Layout;
 use arrow_schema::{DataType, TimeUnit};
 use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::format::arrow;
 use slipring_codec::format::ndarray::{
@@ -252,17 +252,17 @@ impl Column {
         let chunks: Vec<_> = column.chunks().collect();
         let array = match &chunks[..] {
             [only] => column.array_of(py, only, &element)?,
-            chunks if copy == Some(false) => {
-                return Err(PyValueError::new_err(format!(
-                    "the column lies in {} batches: an array of all is a copy",
-                    chunks.len()
-                )));
-            }
             [] => {
                 let empty = [];
                 let descriptor = Descriptor::new(element, Order::C, &[0])
                     .map_err(|refused| crate::error::encode(py, &refused, "ndarray"))?;
                 array::copied(py, &descriptor, &empty)?
+            }
+            chunks if copy == Some(false) => {
+                return Err(PyValueError::new_err(format!(
+                    "the column lies in {} batches: an array of all is a copy",
+                    chunks.len()
+                )));
             }
             chunks => {
                 let each: PyResult<Vec<_>> =
@@ -315,6 +315,34 @@ impl Column {
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let (py, name) = (slf.py(), slf.get().field().name());
         package(py, "polars", "to_polars")?.getattr(intern!(py, "Series"))?.call1((name, slf))
+    }
+
+    #[doc = doc!(Column.to_numpy)]
+    #[pyo3(signature = (*, zero_copy_only=true))]
+    fn to_numpy<'py>(slf: &Bound<'py, Self>, zero_copy_only: bool) -> PyResult<Bound<'py, PyAny>> {
+        let (py, column) = (slf.py(), slf.get());
+        if zero_copy_only || (column.null_count() == 0 && column.element().is_some()) {
+            return Self::__array__(slf, None, zero_copy_only.then_some(false));
+        }
+        let whole = Self::to_pyarrow(slf)?;
+        whole.call_method0(intern!(py, "to_numpy"))
+    }
+
+    #[doc = doc!(Column.to_pandas)]
+    #[pyo3(signature = (**options))]
+    fn to_pandas<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        package(slf.py(), "pandas", "to_pandas")?;
+        let whole = Self::to_pyarrow(slf)?;
+        let series = whole.call_method(intern!(slf.py(), "to_pandas"), (), options)?;
+        series.setattr(intern!(slf.py(), "name"), slf.get().field().name())?;
+        Ok(series)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.to_pylist(py)?.try_iter()?.into_any())
     }
 
     fn __len__(&self) -> usize {

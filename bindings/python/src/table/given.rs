@@ -5,7 +5,7 @@
 //! number, a float no integer, and a key that was not announced is refused.
 
 use super::moments;
-use super::records::{self, Exactly};
+use super::records;
 use crate::value::fault::type_name;
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
@@ -280,24 +280,14 @@ impl<'f, 'py> Column<'f, 'py> {
                 ends.push(items.len as i64);
             }
             values => {
-                let mut pushed = None;
-                let known =
-                    records::exactly(value, |scalar| pushed = Some(put(values, wants, scalar)));
-                match (known, pushed) {
-                    (Exactly::Scalar, Some(Ok(()))) => {}
-                    (Exactly::Scalar, Some(Err(why))) => return refused(why),
-                    (..) => {
-                        // A moment of a named zone, a subclass, an element of an array.
-                        let plain = match plain(value) {
-                            Some(plain) => plain,
-                            None => return refused(Why::Type),
-                        };
-                        let mut pushed = Err(Why::Type);
-                        records::exactly(&plain, |scalar| pushed = put(values, wants, scalar));
-                        if let Err(why) = pushed {
-                            return refused(why);
-                        }
-                    }
+                let mut pushed = records::exactly(value, |scalar| put(values, wants, scalar));
+                if pushed.is_none() {
+                    // A moment of a named zone, a subclass, an element of an array.
+                    let Some(plain) = plain(value) else { return refused(Why::Type) };
+                    pushed = records::exactly(&plain, |scalar| put(values, wants, scalar));
+                }
+                if let Err(why) = pushed.unwrap_or(Err(Why::Type)) {
+                    return refused(why);
                 }
             }
         }
@@ -397,10 +387,12 @@ fn odd(value: &Bound<'_, PyAny>, wants: &str, why: Why) -> Misplaced {
 
 /// What is no element itself as one that is: a moment in UTC, the text, number or bytes of a subclass, NumPy's elements as Python's.
 fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    moments::plain(value).or_else(|| scalar_of(value))
+}
+
+/// The text, number or bytes of a subclass, and NumPy's elements as Python's.
+pub(super) fn scalar_of<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = value.py();
-    if let Some(moment) = moments::plain(value) {
-        return Some(moment);
-    }
     if let Ok(text) = value.cast::<PyString>() {
         return Some(PyString::new(py, text.to_str().ok()?).into_any());
     }
@@ -408,7 +400,9 @@ fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         && let Ok(item) = item.call0()
         && !item.is(value)
     {
-        return Some(item);
+        // A time that Python has no type for comes as its count.
+        let is_count = item.is_exact_instance_of::<pyo3::types::PyInt>() && is_time(value);
+        return (!is_count).then_some(item);
     }
     if value.is_instance_of::<pyo3::types::PyFloat>() {
         return Some(value.extract::<f64>().ok()?.into_pyobject(py).ok()?.into_any());
@@ -422,6 +416,14 @@ fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         };
     }
     None
+}
+
+/// Whether it is a time or a length of time of NumPy's.
+fn is_time(value: &Bound<'_, PyAny>) -> bool {
+    let kind = value
+        .getattr(intern!(value.py(), "dtype"))
+        .and_then(|dtype| dtype.getattr(intern!(value.py(), "kind"))?.extract::<char>());
+    kind.is_ok_and(|kind| matches!(kind, 'm' | 'M'))
 }
 
 /// Puts an element behind the others.

@@ -4,9 +4,10 @@
 
 mod capsule;
 mod column;
+pub(crate) mod columns;
 mod give;
 mod given;
-mod moments;
+pub(crate) mod moments;
 mod objects;
 mod pandas;
 mod polars;
@@ -20,16 +21,17 @@ pub(crate) mod take;
 pub(crate) use column::Column;
 pub(crate) use give::Memory;
 
-use crate::error;
 use crate::frame::{Taking, other_version};
-use arrow_buffer::{Buffer, MutableBuffer};
+use crate::{error, size};
+use arrow_buffer::Buffer;
 use give::Received;
 use pandas::Made;
 use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use slipring_codec::format::arrow::{self, Batch, Checks, Parsed, Recent};
+use slipring_codec::evolution::{self, Unfit, laid_out};
+use slipring_codec::format::arrow::{self, Batch, Parsed, Recent};
 use slipring_codec::{Body, Content, DecodeError, FORMAT_VERSION};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -85,6 +87,18 @@ pub(crate) fn open(
     }
 }
 
+/// What is no fault of its columns' types, as it is raised: of what can't be sent, or was changed meanwhile.
+#[cold]
+fn unfitting(py: Python<'_>, unfit: Unfit) -> PyErr {
+    match unfit {
+        Unfit::Encode(refused) => error::encode(py, &refused, "arrow"),
+        Unfit::Decode(found) => error::decode(py, &found, "arrow"),
+        Unfit::Value(refused) => schema::beyond(py, &refused),
+        Unfit::Schema(found) => error::schema(py, &found.into()),
+        _ => unreachable!("the codec has no other"),
+    }
+}
+
 /// A column as a list, and its name.
 pub(crate) type Named<'py> = (String, Bound<'py, PyList>);
 
@@ -95,21 +109,10 @@ impl Table {
 
     /// A table in memory of its own, as it would lie in a frame.
     pub(crate) fn of(py: Python<'_>, table: &Incoming) -> PyResult<Self> {
-        let plan = send::planned(py, table, None)?;
-        let written = py.detach(|| {
-            let mut body = MutableBuffer::from_len_zeroed(plan.body_len());
-            plan.write(&mut body, None).map(|()| Buffer::from(body))
-        });
-        let body = written.map_err(|refused| error::encode(py, &refused, "arrow"))?;
-        let (format, flags) = (plan.format().code(), plan.flags());
-        let read = Body::open(format, flags, plan.type_code(), &body).and_then(|body| {
-            let Content::Arrow(headed) = body.content()? else {
-                unreachable!("it was planned as a table")
-            };
-            arrow::read(&headed, None, Checks::default())
-        });
-        let table = read.map_err(|found| error::decode(py, &found, "arrow"))?;
-        Ok(Self::new(Memory::Copy(body.clone()), Arc::new(table)))
+        match py.detach(|| laid_out(&table.schema, &table.batches)) {
+            Ok((memory, table)) => Ok(Self::new(Memory::Copy(memory), Arc::new(table))),
+            Err(unfit) => Err(unfitting(py, unfit)),
+        }
     }
 
     /// Its memory, and where in it the columns lie.
@@ -122,7 +125,11 @@ impl Table {
         // Records are made unasked. Some of their columns may take no bytes, but never all: one has a bit at least for each
         // row. A peer that claims more rows than that, or more elements than a reader makes, gets no list made.
         let paid = self.memory.size().saturating_mul(8);
-        if records::is_records(&self.table.schema) && self.rows() <= paid {
+        let fields = self.table.schema.fields();
+        if records::is_records(&self.table.schema)
+            && self.rows() <= paid
+            && objects::twice(fields).is_none()
+        {
             let reader = objects::Reader::new(py, &self.memory);
             match self.rows_by(&reader) {
                 Err(_) if reader.is_spent() => {}
@@ -166,6 +173,12 @@ impl Table {
                 fields.len()
             ))),
         }
+    }
+
+    /// Refuses a table that has no form as a dict.
+    fn one_of_each(&self) -> PyResult<()> {
+        let hint = "take each by its number, or to_pyarrow()";
+        objects::one_of_each(self.table.schema.fields(), "the table", hint)
     }
 
     fn columns(&self) -> impl Iterator<Item = Column> + '_ {
@@ -227,10 +240,8 @@ impl Table {
         wanted: impl Fn(&str) -> bool,
     ) -> PyResult<Option<Vec<Named<'py>>>> {
         let fields = self.table.schema.fields();
-        let mut names: Vec<&String> = fields.iter().map(|field| field.name()).collect();
-        names.sort_unstable();
-        let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
-        if twice || fields.iter().any(|field| records::is_missing(field)) {
+        if objects::twice(fields).is_some() || fields.iter().any(|field| records::is_missing(field))
+        {
             return Ok(None);
         }
         let reader = objects::Reader::new(py, &self.memory);
@@ -377,6 +388,38 @@ impl Table {
         self.table.batches.iter().map(one).collect()
     }
 
+    #[doc = doc!(Table.slice)]
+    #[pyo3(signature = (offset=None, length=None), text_signature = "(offset=0, length=None)")]
+    fn slice(
+        &self,
+        py: Python<'_>,
+        offset: Option<&Bound<'_, PyAny>>,
+        length: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Table> {
+        const ROWS: &str = "a whole number of rows from 0 on";
+        let count = |given: Option<&Bound<'_, PyAny>>, name, default| match given {
+            Some(given) => {
+                size::count(given, name, ROWS).map(|rows| usize::try_from(rows).unwrap_or(default))
+            }
+            None => Ok(default),
+        };
+        let from = count(offset, "offset", 0)?;
+        let rows = from..from.saturating_add(count(length, "length", usize::MAX)?);
+        let (memory, made) = match &self.memory {
+            Memory::Made(both) => (&both.0, Some(&both.1)),
+            memory => (memory, None),
+        };
+        let cut = py.detach(|| evolution::slice(&self.table, memory.bytes(), made, rows));
+        let Some(cut) = cut else {
+            return Err(PyValueError::new_err("the frame was changed while it was read"));
+        };
+        let memory = match cut.made.is_empty() {
+            true => memory.clone(),
+            false => Memory::Made(Arc::new((memory.clone(), cut.made))),
+        };
+        Ok(Table::new(memory, Arc::new(cut.table)))
+    }
+
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let batches = PyList::new(py, self.batches())?;
         Ok(batches.try_iter()?.into_any())
@@ -420,11 +463,13 @@ impl Table {
 
     #[doc = doc!(Table.to_pylist)]
     pub(crate) fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.one_of_each()?;
         self.rows_by(&objects::Reader::new(py, &self.memory))
     }
 
     #[doc = doc!(Table.to_pydict)]
     fn to_pydict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.one_of_each()?;
         let columns = PyDict::new(py);
         let reader = objects::Reader::new(py, &self.memory);
         for (field, column) in self.table.schema.fields().iter().zip(self.columns()) {
@@ -468,6 +513,7 @@ impl Table {
     #[doc = doc!(Table.to_numpy)]
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         let (py, table) = (slf.py(), slf.get());
+        table.one_of_each()?;
         let columns = PyDict::new(py);
         for (field, column) in table.table.schema.fields().iter().zip(table.columns()) {
             columns

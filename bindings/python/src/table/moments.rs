@@ -10,16 +10,16 @@ use pyo3::types::{
 use slipring_codec::infer::Scalar;
 
 const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
+pub(crate) const DAY: i64 = 86_400 * SECOND;
 /// Days of 400 years, after which the calendar repeats.
 const ERA: i64 = 146_097;
 /// From 0000-03-01 to 1970-01-01.
 const EPOCH: i64 = 719_468;
 /// The first day of Python's calendar, 0001-01-01, and the last one.
-const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
+pub(crate) const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 /// Days from 1970-01-01 to a day of Python's. Years begin in March here, so that a leap day is their last.
-fn days(day: &impl PyDateAccess) -> i64 {
+pub(crate) fn days(day: &impl PyDateAccess) -> i64 {
     let (year, month) = (i64::from(day.get_year()), i64::from(day.get_month()));
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -43,7 +43,7 @@ fn day(days: i64) -> Option<(i32, u8, u8)> {
 }
 
 /// Microseconds from midnight.
-fn of_day(time: &impl PyTimeAccess) -> i64 {
+pub(crate) fn of_day(time: &impl PyTimeAccess) -> i64 {
     let seconds = i64::from(time.get_hour()) * 3600
         + i64::from(time.get_minute()) * 60
         + i64::from(time.get_second());

@@ -55,6 +55,23 @@ const BYTES_PER_ELEMENT: usize = 8;
 /// What a dict, a list or a tuple takes, in elements.
 pub(super) const CONTAINER: usize = 4;
 
+/// Refuses fields that share a name: of a dict, which has each key once, one of them would be gone.
+pub(super) fn one_of_each(fields: &Fields, what: &str, hint: &str) -> PyResult<()> {
+    match twice(fields) {
+        None => Ok(()),
+        Some(name) => Err(PyValueError::new_err(format!(
+            "{what} has several columns named {name:?}, and a dict has each key once: {hint}"
+        ))),
+    }
+}
+
+/// A name that several fields have.
+pub(super) fn twice(fields: &Fields) -> Option<&str> {
+    let mut names: Vec<&str> = fields.iter().map(|field| &**field.name()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
 #[cold]
 fn changed() -> PyErr {
     PyValueError::new_err("the frame was changed while it was read")
@@ -255,7 +272,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     /// The names of the fields of a struct, as objects.
-    fn names(&self, fields: &Fields) -> Rc<[Bound<'py, PyString>]> {
+    fn names(&self, fields: &Fields) -> PyResult<Rc<[Bound<'py, PyString>]>> {
         // The table keeps its fields, which no others can have the place of.
         let place: *const () = std::ptr::from_ref(&**fields).cast();
         let mut all = self.names.borrow_mut();
@@ -264,13 +281,17 @@ impl<'a, 'py> Reader<'a, 'py> {
         let is_at = |at: &usize| all.get(*at).is_some_and(|(known, _)| *known == place);
         let at = [last, last + 1, 0].into_iter().find(is_at);
         let at = at.or_else(|| all.iter().position(|(known, _)| *known == place));
-        let at = at.unwrap_or_else(|| {
-            let names = fields.iter().map(|field| PyString::new(self.py, field.name()));
-            all.push((place, names.collect()));
-            all.len() - 1
-        });
+        let at = match at {
+            Some(at) => at,
+            None => {
+                one_of_each(fields, "a struct", "take to_pyarrow()")?;
+                let names = fields.iter().map(|field| PyString::new(self.py, field.name()));
+                all.push((place, names.collect()));
+                all.len() - 1
+            }
+        };
         self.last.set(at);
-        Rc::clone(&all[at].1)
+        Ok(Rc::clone(&all[at].1))
     }
 
     /// An element of a column of this field, which may say more of it than its type.
@@ -428,7 +449,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             Struct(fields) => {
                 self.spend(CONTAINER)?;
                 let dict = PyDict::new(py);
-                let names = self.names(fields);
+                let names = self.names(fields)?;
                 for ((name, field), child) in names.iter().zip(fields).zip(&column.children) {
                     dict.set_item(name, self.field(field, child, row)?)?;
                 }

@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use super::take::{self, Incoming};
-use super::{Table, loaded, records};
+use super::{Table, columns, loaded};
 use crate::array::{self, Candidate};
 use crate::value::types::warn_lossy;
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
@@ -28,7 +28,7 @@ fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(kind.name()? == "DataFrame" && kind.module()? == "pandas")
 }
 
-fn is_series(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+pub(super) fn is_series(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = object.py();
     match loaded(py, intern!(py, "pandas"), intern!(py, "Series"))? {
         Some(class) => object.is_instance(&class),
@@ -66,6 +66,39 @@ pub(super) fn warn_index(object: &Bound<'_, PyAny>) -> PyResult<()> {
         py,
         "the index of a pandas Series is not sent, only its values: send series.to_frame(), which keeps it",
     )
+}
+
+/// The table without the parts of its index that have no name, where they were not announced: `pyarrow.Table.from_pandas` leaves them
+/// out, too, where a schema is given. That is said.
+pub(super) fn without_index(
+    py: Python<'_>,
+    table: &Incoming,
+    announced: &Schema,
+) -> PyResult<Option<Incoming>> {
+    let Some(metadata) = table.schema.metadata().get(KEY) else { return Ok(None) };
+    // They stand in its list of columns that are the index, which comes first.
+    let indices = metadata.split("\"column_indexes\"").next().unwrap_or("");
+    let is_unnamed = |name: &str| {
+        let number = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+        number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+            && indices.contains(&format!("\"{name}\""))
+    };
+    let fields = table.schema.fields();
+    let stays = |field: &Field| {
+        !is_unnamed(field.name()) || announced.fields().find(field.name()).is_some()
+    };
+    let kept: Vec<usize> = (0..fields.len()).filter(|&at| stays(&fields[at])).collect();
+    if kept.len() == fields.len() {
+        return Ok(None);
+    }
+    warn_lossy(
+        py,
+        "the index of a pandas data frame is not sent, as the schema has no column for it: announce one, or send frame.reset_index(drop=True)",
+    )?;
+    let columns = |rows: &Rows| kept.iter().map(|&at| rows.columns[at].clone()).collect();
+    let batches = table.batches.iter().map(|rows| Rows { len: rows.len, columns: columns(rows) });
+    let schema = Schema::new(kept.iter().map(|&at| fields[at].clone()).collect::<Vec<_>>());
+    Ok(Some(Incoming { schema, batches: batches.collect(), inferred: table.inferred }))
 }
 
 /// The schema of a kind of frames.
@@ -119,7 +152,7 @@ fn column(part: &Bound<'_, PyAny>, field: &Field) -> PyResult<Option<ArrayData>>
         let same = found.data_type() == field.data_type() && found.metadata() == field.metadata();
         return Ok(same.then_some(data));
     };
-    let Some((found, buffer)) = records::primitive(part.py(), &array)?.ok() else {
+    let Some((found, buffer)) = columns::primitive(part.py(), &array)?.ok() else {
         return Ok(None);
     };
     let len = array.descriptor.shape().first().copied().unwrap_or(0) as usize;
@@ -149,7 +182,7 @@ fn built(
 }
 
 /// What stands for no value in pandas is null: NaN, and `NaT`.
-fn missing(data_type: &DataType, buffer: &Buffer) -> Option<NullBuffer> {
+pub(super) fn missing(data_type: &DataType, buffer: &Buffer) -> Option<NullBuffer> {
     fn none<const N: usize>(buffer: &Buffer, is: impl Fn([u8; N]) -> bool) -> Option<NullBuffer> {
         let (elements, _) = buffer.as_chunks::<N>();
         // Mostly there is none, which is seen faster without a branch for each.
@@ -197,7 +230,7 @@ fn categories(
     let py = codes.py();
     let DataType::Dictionary(index, values) = field.data_type() else { return Ok(None) };
     let Candidate::Array(array) = array::of_numpy(codes)? else { return Ok(None) };
-    let Some((found, buffer)) = records::primitive(py, &array)?.ok() else { return Ok(None) };
+    let Some((found, buffer)) = columns::primitive(py, &array)?.ok() else { return Ok(None) };
     let (values_field, dictionary) = take::array(dictionary)?;
     if found != **index || values_field.data_type() != &**values {
         return Ok(None);

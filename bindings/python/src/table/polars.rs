@@ -7,6 +7,15 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
+/// Whether it is a series.
+pub(super) fn is_series(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    match loaded(py, intern!(py, "polars"), intern!(py, "Series"))? {
+        Some(class) => object.is_instance(&class),
+        None => Ok(false),
+    }
+}
+
 /// Refuses a frame or series that has such a column, before polars is asked for its Arrow: of objects in lists or
 /// structs it ends the process then.
 pub(super) fn refuse_objects(object: &Bound<'_, PyAny>) -> PyResult<()> {

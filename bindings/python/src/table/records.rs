@@ -1,33 +1,25 @@
-//! Lists of dicts, and dicts of columns, as tables.
+//! Lists of dicts as tables.
 
-use super::moments;
-use super::take::{self, Incoming};
-use crate::array::{self, Candidate};
+use super::take::Incoming;
+use super::{columns, given, moments};
 use crate::error;
 use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
 use crate::value::types::{Exact, Types};
-use arrow_buffer::{Buffer, MutableBuffer};
-use arrow_data::ArrayData;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use pyo3::{ffi, intern};
-use slipring_codec::format::arrow::Rows;
-use slipring_codec::format::ndarray::{ByteOrder, Kind};
 use slipring_codec::infer::{self, Column, Misfit, Records, Scalar, Unfit};
-use std::panic::AssertUnwindSafe;
-use std::ptr::NonNull;
-use std::sync::Arc;
 
 pub(crate) use slipring_codec::infer::WORTH;
 
 /// What became of a look at records.
 pub(crate) enum Look {
     Table(Incoming),
-    /// They are none, and why.
-    Not(String),
+    /// They are none.
+    Not(Odd),
     /// It is no list of so many dicts.
     Other,
 }
@@ -45,21 +37,25 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
     {
         return Ok(Look::Other);
     }
-    let mut records = Records::with_capacity(list.len());
+    let mut records = match asked {
+        true => Records::for_table(list.len()),
+        false => Records::with_capacity(list.len()),
+    };
     // Those of the columns, which are mostly the same objects in each record.
     let mut keys = Vec::new();
     for (row, item) in list.iter().enumerate() {
         let Ok(dict) = item.cast_exact::<PyDict>() else {
-            return Ok(Look::Not(format!("record {row} is of type {}", type_name(&item))));
+            let what = format!("record {row} is of type {}", type_name(&item));
+            return Ok(Look::Not(Odd { what, path: format!("$[{row}]") }));
         };
         let taken = with_critical_section(dict, || take_in(&mut records, &mut keys, dict, asked));
-        if let Err(why) = taken {
-            return Ok(Look::Not(why.told(row)));
+        if let Err(inside) = taken {
+            return Ok(Look::Not(inside.told(row)));
         }
     }
     Ok(match records.finish() {
         Ok((schema, rows)) => Look::Table(Incoming { schema, batches: vec![rows], inferred: true }),
-        Err(misfit) => Look::Not(misfit.to_string()),
+        Err(misfit) => Look::Not(misfit.into()),
     })
 }
 
@@ -71,23 +67,44 @@ pub(crate) fn are_dataclasses(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     })
 }
 
+/// Why something is no table, and where that is.
+pub(crate) struct Odd {
+    pub(crate) what: String,
+    pub(super) path: String,
+}
+
+impl From<Misfit> for Odd {
+    #[cold]
+    fn from(misfit: Misfit) -> Self {
+        let (row, key) = misfit.place();
+        let row = row.map(|row| format!("[{row}]")).or_else(|| key.map(|_| "[]".to_owned()));
+        let key = key.map(|key| format!(".{key}"));
+        let path = format!("${}{}", row.unwrap_or_default(), key.unwrap_or_default());
+        Odd { what: misfit.to_string(), path }
+    }
+}
+
 /// Why a record can't be taken in.
-enum Odd {
+enum Taken {
     Key,
     /// What stands under this key is of a type that columns have not.
     Value(String, String),
     Misfit(Misfit),
 }
 
-impl Odd {
+impl Taken {
     #[cold]
-    fn told(self, row: usize) -> String {
+    fn told(self, row: usize) -> Odd {
         match self {
-            Odd::Key => format!("record {row} has a key that is no text"),
-            Odd::Value(key, kind) => {
-                format!("record {row} has an object of type {kind} under {key:?}")
-            }
-            Odd::Misfit(misfit) => misfit.to_string(),
+            Taken::Key => Odd {
+                what: format!("record {row} has a key that is no text"),
+                path: format!("$[{row}]"),
+            },
+            Taken::Value(key, kind) => Odd {
+                what: format!("record {row} has an object of type {kind} under {key:?}"),
+                path: format!("$[{row}].{key}"),
+            },
+            Taken::Misfit(misfit) => misfit.into(),
         }
     }
 }
@@ -98,7 +115,7 @@ fn take_in<'py>(
     keys: &mut Vec<Bound<'py, PyAny>>,
     dict: &Bound<'py, PyDict>,
     asked: bool,
-) -> Result<(), Odd> {
+) -> Result<(), Taken> {
     records.begin();
     let mut at = 0;
     let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -109,17 +126,17 @@ fn take_in<'py>(
             unsafe { (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)) };
         let known = keys.get(records.position()).is_some_and(|known| known.is(key));
         if known && let Some(scalar) = quick(&value) {
-            records.expected_entry(scalar).map_err(Odd::Misfit)?;
+            records.expected_entry(scalar).map_err(Taken::Misfit)?;
             continue;
         }
         // Such code may run from here on: an exception that is made and dropped may set off the garbage collector.
         let (key, value) = (key.to_owned(), value.to_owned());
-        let text = exact_text(&key).ok_or(Odd::Key)?;
-        let place = records.place(text).map_err(Odd::Misfit)?;
+        let text = exact_text(&key).ok_or(Taken::Key)?;
+        let place = records.place(text).map_err(Taken::Misfit)?;
         fill(place, &value, asked, DEPTH).map_err(|inside| match inside {
-            Inside::Key => Odd::Key,
-            Inside::Value(path, kind) => Odd::Value(format!("{text}{path}"), kind),
-            Inside::Unfit(unfit) => Odd::Misfit(records.misfit(unfit)),
+            Inside::Key => Taken::Key,
+            Inside::Value(path, kind) => Taken::Value(format!("{text}{path}"), kind),
+            Inside::Unfit(unfit) => Taken::Misfit(records.misfit(unfit)),
         })?;
         // A new column moves those behind it.
         let column = records.position() - 1;
@@ -132,10 +149,10 @@ fn take_in<'py>(
 }
 
 /// Lists and dicts that may stand inside each other under a key.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
 /// Why a value can't be taken in.
-enum Inside {
+pub(super) enum Inside {
     Key,
     /// Where it is of a type that columns have not, and which that is.
     Value(String, String),
@@ -162,7 +179,7 @@ impl Inside {
 }
 
 /// Takes in what stands under a key.
-fn fill(
+pub(super) fn fill(
     place: &mut Column,
     value: &Bound<'_, PyAny>,
     asked: bool,
@@ -184,11 +201,18 @@ fn fill(
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         return with_critical_section(dict, || fill_map(place, dict, asked, depth));
     }
-    // Its fields are all that comes back: only where that was asked for.
-    match asked.then(|| fields(value)).flatten() {
-        Some(dict) => fill_map(place, &dict, asked, depth),
-        None => Err(odd()),
+    if !asked {
+        return Err(odd());
     }
+    // Its fields are all that comes back, as of an array its elements, and of a number's subclass the number.
+    if let Some(dict) = fields(value) {
+        return fill_map(place, &dict, asked, depth);
+    }
+    if let Some(items) = columns::sequence(value) {
+        return fill(place, &items, asked, depth);
+    }
+    let plain = given::scalar_of(value).ok_or_else(odd)?;
+    Ok(place.push(scalar(&plain).ok_or_else(odd)?)?)
 }
 
 /// The same of what is mostly a scalar.
@@ -234,7 +258,7 @@ pub(super) fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDic
     module.call_method1(intern!(py, "fields"), (object,)).ok()?.cast_into().ok()
 }
 
-fn exact_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+pub(super) fn exact_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a str> {
     // A lone surrogate is no text: the value says so better.
     object.cast_exact::<PyString>().ok()?.to_str().ok()
 }
@@ -256,21 +280,14 @@ fn scalar<'a>(object: &'a Bound<'_, PyAny>) -> Option<Scalar<'a>> {
     })
 }
 
-/// Whether an object was an element by itself.
-pub(super) enum Exactly {
-    Scalar,
-    Other,
-}
-
-/// Gives the element that an object is, if it is of one of the types that columns have and of none derived from them.
+/// What is made of the element that an object is; `None` if it is of none of the types that columns have, or of one derived from them.
 #[inline]
-pub(super) fn exactly(object: &Bound<'_, PyAny>, give: impl FnOnce(Scalar<'_>)) -> Exactly {
+pub(super) fn exactly<R>(
+    object: &Bound<'_, PyAny>,
+    make: impl FnOnce(Scalar<'_>) -> R,
+) -> Option<R> {
     let known = object.as_borrowed();
-    match quick(&known).or_else(|| scalar(object)) {
-        Some(scalar) => give(scalar),
-        None => return Exactly::Other,
-    }
-    Exactly::Scalar
+    quick(&known).or_else(|| scalar(object)).map(make)
 }
 
 /// The same of types of the standard library.
@@ -353,13 +370,13 @@ pub(super) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
 pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     let py = object.py();
-    let refused = |what: String| {
+    let refused = |Odd { what, path }| {
         let hint = "give a data frame, a list of dicts with values of one type under each key, or a dict \
                     of columns of one length; format=\"value\" takes any of them as they are";
-        error::unsendable(py, &what, "$", &type_name(object), hint)
+        error::unsendable(py, &what, &path, &type_name(object), hint)
     };
     if let Ok(columns) = object.cast::<PyDict>() {
-        return of_columns(columns)?.map_err(refused);
+        return columns::of(columns)?.map_err(refused);
     }
     let object = match object.cast::<PyList>() {
         Ok(list) => py
@@ -371,162 +388,10 @@ pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         Look::Table(table) => Ok(table),
         Look::Not(why) => Err(refused(why)),
         Look::Other => {
-            Err(refused(format!("an object of type {} is no table", type_name(&object))))
+            let what = format!("an object of type {} is no table", type_name(&object));
+            Err(refused(Odd { what, path: "$".to_owned() }))
         }
     }
-}
-
-/// A dict of columns as a table; the inner error says why it is none.
-fn of_columns(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, String>> {
-    let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayData>::new());
-    for (name, column) in columns.iter() {
-        let Some(name) = exact_text(&name) else {
-            return Ok(Err("a column has a name that is no text".to_owned()));
-        };
-        let (field, data) = match one_column(name, &column)? {
-            Ok(found) => found,
-            Err(why) => return Ok(Err(why)),
-        };
-        if arrays.first().is_some_and(|first| first.len() != data.len()) {
-            let first = arrays.first().map_or(0, ArrayData::len);
-            return Ok(Err(format!(
-                "column {name:?} has {} elements, the first {first}",
-                data.len()
-            )));
-        }
-        fields.push(field);
-        arrays.push(data);
-    }
-    let len = arrays.first().map_or(0, ArrayData::len);
-    let batches = vec![Rows { len, columns: arrays }];
-    Ok(Ok(Incoming { schema: Schema::new(fields), batches, inferred: true }))
-}
-
-type One = Result<(Field, ArrayData), String>;
-
-fn one_column(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
-    if take::shows(column)? {
-        let Incoming { schema, mut batches, .. } = take::whole(column)?;
-        let marked = schema.metadata().get(take::COLUMN).is_some();
-        return Ok(match (batches.len(), marked) {
-            (1, true) => {
-                let field = schema.field(0).clone().with_name(name);
-                Ok((field, batches.remove(0).columns.remove(0)))
-            }
-            (_, true) => {
-                Err(format!("column {name:?} is in several pieces: put them together first"))
-            }
-            _ => Err(format!("column {name:?} is a table of its own")),
-        });
-    }
-    if let Candidate::Array(array) = array::look(column)? {
-        return numbers(name, column, &array);
-    }
-    let Ok(items) = column.cast::<PyList>() else {
-        return Ok(Err(format!("column {name:?} is of type {}", type_name(column))));
-    };
-    let mut records = Records::with_capacity(items.len());
-    for item in items.iter() {
-        records.begin();
-        let taken = match records.place(name) {
-            Ok(place) => fill(place, &item, true, DEPTH),
-            Err(misfit) => return Ok(Err(misfit.to_string())),
-        };
-        match taken {
-            Ok(()) => {}
-            Err(Inside::Unfit(unfit)) => return Ok(Err(records.misfit(unfit).to_string())),
-            Err(Inside::Key) => {
-                return Ok(Err(format!("column {name:?} has a key that is no text")));
-            }
-            Err(Inside::Value(_, kind)) => {
-                return Ok(Err(format!("column {name:?} has an object of type {kind}")));
-            }
-        }
-    }
-    if items.is_empty() {
-        return Ok(Ok((
-            Field::new(name, DataType::Null, true),
-            ArrayData::new_empty(&DataType::Null),
-        )));
-    }
-    Ok(match records.finish() {
-        Ok((schema, mut rows)) => Ok((schema.field(0).clone(), rows.columns.remove(0))),
-        Err(misfit) => Err(misfit.to_string()),
-    })
-}
-
-/// An array of numbers with one dimension, as a column.
-fn numbers(name: &str, object: &Bound<'_, PyAny>, array: &array::Array<'_>) -> PyResult<One> {
-    let (data_type, buffer) = match primitive(object.py(), array)? {
-        Ok(found) => found,
-        Err(Unlike::Dimensions(count)) => {
-            return Ok(Err(format!("column {name:?} has {count} dimensions")));
-        }
-        Err(Unlike::Element) => {
-            let element = array.descriptor.element();
-            return Ok(Err(format!("column {name:?} is an array of {element}")));
-        }
-    };
-    let len = array.descriptor.shape()[0] as usize;
-    let data = ArrayData::builder(data_type.clone()).len(len).add_buffer(buffer);
-    let data = data.align_buffers(true).build();
-    Ok(data
-        .map(|data| (Field::new(name, data_type, false), data))
-        .map_err(|error| error.to_string()))
-}
-
-/// Why an array is no column.
-pub(super) enum Unlike {
-    Dimensions(usize),
-    Element,
-}
-
-/// The elements of an array of numbers with one dimension, over NumPy's memory where they lie in one piece.
-pub(super) fn primitive(
-    py: Python<'_>,
-    array: &array::Array<'_>,
-) -> PyResult<Result<(DataType, Buffer), Unlike>> {
-    if array.descriptor.shape().len() != 1 {
-        return Ok(Err(Unlike::Dimensions(array.descriptor.shape().len())));
-    }
-    let Some(dtype) = array.descriptor.element().dtype() else { return Ok(Err(Unlike::Element)) };
-    let data_type = match (dtype.kind(), dtype.item_size()) {
-        (Kind::Int, 1) => DataType::Int8,
-        (Kind::Int, 2) => DataType::Int16,
-        (Kind::Int, 4) => DataType::Int32,
-        (Kind::Int, 8) => DataType::Int64,
-        (Kind::Uint, 1) => DataType::UInt8,
-        (Kind::Uint, 2) => DataType::UInt16,
-        (Kind::Uint, 4) => DataType::UInt32,
-        (Kind::Uint, 8) => DataType::UInt64,
-        (Kind::Float, 2) => DataType::Float16,
-        (Kind::Float, 4) => DataType::Float32,
-        (Kind::Float, 8) => DataType::Float64,
-        (Kind::Bool, _) => DataType::Boolean,
-        _ => return Ok(Err(Unlike::Element)),
-    };
-    if dtype.byte_order() == ByteOrder::Big {
-        return Ok(Err(Unlike::Element));
-    }
-    let whole = match array.bytes() {
-        Some(bytes) if !bytes.is_empty() => {
-            // Not the object, which may have made the array for us alone.
-            let owner = Arc::new(AssertUnwindSafe(array.object().clone().unbind()));
-            // SAFETY: the bytes are the array's, which is the owner; that nobody writes to them while they
-            // are sent is the caller's affair, as for every array that is sent.
-            unsafe { Buffer::from_custom_allocation(NonNull::from(&bytes[0]), bytes.len(), owner) }
-        }
-        _ => {
-            let mut bytes = MutableBuffer::from_len_zeroed(array.descriptor.byte_len());
-            array.copy_to(py, &mut bytes)?;
-            bytes.into()
-        }
-    };
-    let buffer = match data_type {
-        DataType::Boolean => whole.iter().map(|&byte| byte != 0).collect(),
-        _ => whole,
-    };
-    Ok(Ok((data_type, buffer)))
 }
 
 /// Whether a table was made of records.

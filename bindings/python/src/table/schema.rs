@@ -3,7 +3,7 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, given, records};
+use super::{Table, given, pandas, records};
 use crate::{error, inspection, size};
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use slipring::{Described, Frame, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
-    self, Between, Incompatible, Projection, Unfit, Version, defaults, fair, fit, laid_out, resolve,
+    self, ApplyError, Between, Incompatible, Projection, Version, defaults, fair, fit, resolve,
 };
 use slipring_codec::format::arrow::{self, Parsed, SchemaPlace};
 pub(crate) use slipring_frames::KIND;
@@ -151,25 +151,30 @@ impl Under {
     /// The table with its columns as they were announced, converted where that is exact; `None`, if that is what they are.
     pub(crate) fn arrange(&self, py: Python<'_>, table: &Incoming) -> PyResult<Option<Incoming>> {
         let Under(announced) = self;
+        let without = pandas::without_index(py, table, announced.columns())?;
+        let table = without.as_ref().unwrap_or(table);
         let suits = announced.suits(&table.schema, &table.batches);
         if suits.map_err(|e| error::typed(py, e))? {
-            return Ok(None);
+            return Ok(without);
         }
         let fitted = py.detach(|| announced.fit(&table.schema, &table.batches, table.inferred));
         let fitted = fitted.map_err(|refused| match refused {
-            slipring_frames::Error::Apply(refused) => {
-                let path = format!("$.columns.{}", refused.path);
-                let hint = "announce a type that holds it, or send other values";
-                let told = refused.to_string();
-                // The hint is for who reads.
-                let told = told.rsplit_once("; ").map_or(&*told, |(told, _)| told);
-                error::unsendable(py, told, &path, "arrow", hint)
-            }
+            slipring_frames::Error::Apply(refused) => beyond(py, &refused),
             refused => error::typed(py, refused),
         })?;
         let inferred = table.inferred;
-        Ok(fitted.map(|(schema, batches)| Incoming { schema, batches, inferred }))
+        Ok(fitted.map(|(schema, batches)| Incoming { schema, batches, inferred }).or(without))
     }
+}
+
+/// An element has no place in the type that its column is to be of.
+pub(super) fn beyond(py: Python<'_>, refused: &ApplyError) -> PyErr {
+    let path = format!("$.columns.{}", refused.path);
+    let hint = "announce a type that holds it, or send other values";
+    let told = refused.to_string();
+    // The hint is for who reads.
+    let told = told.rsplit_once("; ").map_or(&*told, |(told, _)| told);
+    error::unsendable(py, told, &path, "arrow", hint)
 }
 
 /// As what a consumer reads tables of one name.
@@ -428,11 +433,7 @@ impl Reading<'_> {
 
 /// A table that is anybody's, in memory of its own.
 fn absorbed(py: Python<'_>, table: &Incoming) -> PyResult<Found> {
-    match py.detach(|| laid_out(&table.schema, &table.batches)) {
-        Ok((memory, read)) => Ok(tightened((Memory::Copy(memory), Arc::new(read)))),
-        Err(Unfit::Encode(refused)) => Err(error::encode(py, &refused, "arrow")),
-        Err(_) => Err(PyValueError::new_err("its table can't be read")),
-    }
+    Ok(tightened(Table::of(py, table)?.parts()))
 }
 
 /// Most libraries say of each column that it may have nulls. Here is the data, which has some or not.

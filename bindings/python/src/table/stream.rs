@@ -7,7 +7,7 @@
 use super::give::{self, Memory, Source};
 use super::schema::Under;
 use super::take::{self, Batches, Incoming};
-use super::{Table, capsule, open, pandas, records, send};
+use super::{Table, capsule, open, pandas, records, send, unfitting};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
 use crate::error;
@@ -28,7 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The batches of an object on their way, in frames of at most so many rows.
 pub(crate) struct Pieces {
-    tables: Tables,
+    /// Tables that are still to be opened, and how many were.
+    tables: Option<(Py<PyIterator>, usize)>,
     /// The one whose batches come next.
     table: Option<Opened>,
     /// Columns of the first table, which those after it have too, where nothing was announced.
@@ -43,12 +44,6 @@ pub(crate) struct Pieces {
     ahead: VecDeque<Incoming>,
     first: u16,
     ended: bool,
-}
-
-/// Tables that are still to be opened.
-enum Tables {
-    None,
-    Each(Py<PyIterator>, usize),
 }
 
 /// A table whose batches are taken one after the other.
@@ -87,7 +82,7 @@ impl Pieces {
             None
         };
         let tables = match &table {
-            Some(_) => Tables::None,
+            Some(_) => None,
             None => {
                 let no = |_| {
                     let kind = type_name(object);
@@ -98,7 +93,7 @@ impl Pieces {
                 let text =
                     object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
                 let each = if text { Err(PyTypeError::new_err(())) } else { object.try_iter() };
-                Tables::Each(each.map_err(no)?.unbind(), 0)
+                Some((each.map_err(no)?.unbind(), 0))
             }
         };
         let (columns, next, flags, ahead) = (None, Incoming::empty(), None, VecDeque::new());
@@ -109,7 +104,7 @@ impl Pieces {
     /// The next piece, or several, of what comes next; `false` after the last one.
     fn pull(&mut self, py: Python<'_>) -> PyResult<bool> {
         let Some(table) = &mut self.table else {
-            let Tables::Each(tables, number) = &mut self.tables else { return Ok(false) };
+            let Some((tables, number)) = &mut self.tables else { return Ok(false) };
             let Some(object) = tables.bind(py).clone().next() else { return Ok(false) };
             *number += 1;
             self.table = Some(Opened::of(&object?, self.under.as_ref())?);
@@ -150,10 +145,7 @@ impl Pieces {
             return Ok(given);
         }
         let other = |why: String| {
-            let number = match &self.tables {
-                Tables::Each(_, number) => number - 1,
-                Tables::None => 0,
-            };
+            let number = self.tables.as_ref().map_or(0, |(_, number)| number - 1);
             let what = format!(
                 "the tables of a stream have the same columns, and this one has others than the first: {why}"
             );
@@ -161,13 +153,13 @@ impl Pieces {
             error::unsendable(py, &what, &format!("$[{number}]"), "arrow", hint)
         };
         let wanted = Version::new("", 1, first);
-        let fitted = fit(&given.schema, &given.batches, &wanted, given.inferred);
+        let fitted = py.detach(|| fit(&given.schema, &given.batches, &wanted, given.inferred));
         let (_, batches) = fitted.map_err(|unfit| match unfit {
             Unfit::Schema(found) => {
                 let faults = found.faults.iter().map(ToString::to_string);
                 other(faults.collect::<Vec<_>>().join("; "))
             }
-            unfit => other(format!("{unfit:?}")),
+            unfit => unfitting(py, unfit),
         })?;
         let columns = batches.iter().flat_map(|rows| rows.columns.iter().zip(first.fields()));
         for (column, field) in columns {

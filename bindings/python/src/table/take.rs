@@ -45,7 +45,8 @@ pub(crate) fn shows(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// The table of an object that [`shows`] one. That it can't be had in this form is an `EncodeError`, with the
 /// library's own exception as its cause.
 pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
-    if let Some(frame) = pandas::shown(object)? {
+    let refused = |cause| refusal(object, cause);
+    if let Some(frame) = pandas::shown(object).map_err(refused)? {
         return Ok(frame);
     }
     let batches = || {
@@ -56,7 +57,7 @@ pub(crate) fn whole(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         }
         Ok(Incoming { schema: batches.schema, batches: all, inferred: false })
     };
-    let table = batches().map_err(|cause| refusal(object, cause))?;
+    let table = batches().map_err(refused)?;
     pandas::warn_index(object)?;
     Ok(table)
 }
@@ -118,6 +119,7 @@ pub(crate) struct Batches {
     pub(crate) schema: arrow_schema::Schema,
     /// Of what the arrays are: of structs that are the rows, or a column.
     data_type: DataType,
+    is_rows: bool,
     from: From,
 }
 
@@ -149,8 +151,12 @@ impl Batches {
     fn new(object: &Bound<'_, PyAny>, field: Field, from: From) -> PyResult<Self> {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
+        // A series of structs is a column, too, and has a name.
+        let is_rows = matches!(data_type, DataType::Struct(_))
+            && !pandas::is_series(object)?
+            && !polars::is_series(object)?;
         let schema = match &data_type {
-            DataType::Struct(fields) => {
+            DataType::Struct(fields) if is_rows => {
                 arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)
             }
             _ => {
@@ -162,7 +168,7 @@ impl Batches {
                 arrow_schema::Schema::new_with_metadata(vec![field], mark)
             }
         };
-        Ok(Self { schema, data_type, from })
+        Ok(Self { schema, data_type, is_rows, from })
     }
 
     /// The next batch. The library works detached: it attaches itself where it needs the interpreter.
@@ -176,7 +182,7 @@ impl Batches {
             array.map(|array| import(array, data_type.clone())).transpose()
         });
         let Some(data) = next.map_err(|error| failed(&error))? else { return Ok(None) };
-        if !matches!(self.data_type, DataType::Struct(_)) {
+        if !self.is_rows {
             return Ok(Some(Rows { len: data.len(), columns: vec![data] }));
         }
         let rows = Rows::from_struct(&data);
@@ -252,9 +258,6 @@ fn has_null(data_type: &DataType) -> bool {
 /// # Safety
 /// The array is unreleased and the caller's alone, with all that it points to, as the interface says of a consumer's.
 unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
-    if !has_null(data_type) {
-        return;
-    }
     if *data_type == DataType::Null {
         let count = usize::try_from(array.n_buffers).unwrap_or(0);
         let buffers = match array.buffers.is_null() {
@@ -294,8 +297,10 @@ unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
 
 /// The array as arrow-rs has it, over the library's memory.
 fn import(mut array: Array, data_type: DataType) -> Result<ArrayData, String> {
-    // SAFETY: it was moved here out of its capsule or stream, and nobody has looked into it yet.
-    unsafe { without_buffers(&mut array, &data_type) };
+    if has_null(&data_type) {
+        // SAFETY: it was moved here out of its capsule or stream, and nobody has looked into it yet.
+        unsafe { without_buffers(&mut array, &data_type) };
+    }
     let mut array = std::mem::ManuallyDrop::new(array);
     // SAFETY: both are the interface's `struct ArrowArray`; what was moved out is not dropped here.
     let array = unsafe { FFI_ArrowArray::from_raw((&raw mut *array).cast()) };

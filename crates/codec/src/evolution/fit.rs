@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, Int64Array, PrimitiveArray};
-use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_array::{Array, Int64Array, PrimitiveArray, UInt64Array};
+use arrow_buffer::{Buffer, MutableBuffer, i256};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Schema};
 
@@ -45,8 +46,8 @@ impl From<DecodeError> for Unfit {
 }
 
 /// The columns as they were announced: in that order, and of those types. Columns of another type are converted where the rules do so
-/// exactly; the others are not touched. Of a table whose types were only `inferred` from elements, integers go into the type that
-/// was announced if all of them have a place there, and columns that may be null may be missing; so may all, where it has no rows.
+/// exactly; the others are not touched. Of a table whose types were only `inferred` from elements, integers go into the type of
+/// numbers that was announced if all of them have a place there, and columns that may be null may be missing; so may all, where it has no rows.
 ///
 /// A column that may have nulls suits one that may not as long as it has none, which is for the caller to see.
 ///
@@ -60,14 +61,7 @@ pub fn fit(
     inferred: bool,
 ) -> Result<(Schema, Vec<Rows>), Unfit> {
     let refused = match arrange(given, announced) {
-        Ok(order) => {
-            let fields = order.iter().map(|&at| Arc::clone(&given.fields()[at]));
-            let schema = Schema::new(fields.collect::<Vec<_>>());
-            let columns =
-                |rows: &Rows| order.iter().map(|&at| rows.columns[at].clone()).collect::<Vec<_>>();
-            let batches = batches.iter().map(|rows| Rows { len: rows.len, columns: columns(rows) });
-            return Ok((schema, batches.collect()));
-        }
+        Ok(order) => return Ok(in_order(given, batches, &order)),
         Err(refused) => refused,
     };
     let is_empty = batches.iter().all(|rows| rows.len == 0);
@@ -82,32 +76,18 @@ pub fn fit(
     if inferred && is_empty {
         return Ok((announced.schema.clone(), Vec::new()));
     }
-    let mut columns: Vec<Vec<ArrayData>> =
-        batches.iter().map(|rows| rows.columns.clone()).collect();
-    let mut fields = Vec::with_capacity(given.fields().len());
-    for (number, field) in given.fields().iter().enumerate() {
-        let wanted = announced.schema.fields().iter().find(|wanted| wanted.name() == field.name());
-        let mut field = Field::clone(field);
-        let of = |all: &[Vec<ArrayData>]| -> Vec<ArrayData> {
-            all.iter().map(|columns| columns[number].clone()).collect()
-        };
-        if inferred
-            && let Some(wanted) = wanted
-            && let Some(as_wanted) = integers(&of(&columns), wanted.data_type())
-        {
-            field.set_data_type(wanted.data_type().clone());
-            columns.iter_mut().zip(as_wanted).for_each(|(columns, data)| columns[number] = data);
-        }
-        // Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
-        let has_nulls = of(&columns).iter().any(|data| data.null_count() != 0);
-        fields.push(field.clone().with_nullable(field.is_nullable() && has_nulls));
-    }
-    let given = Schema::new(fields);
-    let batches: Vec<Rows> = batches
-        .iter()
-        .zip(columns)
-        .map(|(rows, columns)| Rows { len: rows.len, columns })
-        .collect();
+    let numbers = if inferred { integers(given, batches, announced) } else { None };
+    let (given, batches) = match &numbers {
+        Some((given, batches)) => match arrange(given, announced) {
+            Ok(order) => return Ok(in_order(given, batches, &order)),
+            Err(_) => (given, &batches[..]),
+        },
+        None => (given, batches),
+    };
+    // Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
+    let has_nulls =
+        |number: usize| batches.iter().any(|rows| rows.columns[number].null_count() != 0);
+    let given = tightened(given, has_nulls);
     let projection = resolve(&Version::new(announced.name, announced.version, &given), announced)
         .map_err(|found| Unfit::Schema(found.between(Between::Sent)))?;
     let whole = |source: &Source| match source {
@@ -117,7 +97,7 @@ pub fn fit(
     if !projection.columns.iter().all(whole) {
         return Err(Unfit::Schema(refused));
     }
-    let (body, table) = laid_out(&given, &batches)?;
+    let (body, table) = laid_out(&given, batches)?;
     // It is the caller's own, and as large as its own rows.
     let limit = isize::MAX as usize;
     let projected = projection.apply(&table, &body, limit).map_err(Unfit::Value)?;
@@ -125,6 +105,15 @@ pub fn fit(
     // Only what the caller has changed meanwhile is no table any more.
     let made = made.map_err(|_| Unfit::Value(super::ApplyErrorKind::Changed.into()))?;
     Ok((Schema::clone(&projected.table.schema), made.iter().map(Rows::from).collect()))
+}
+
+/// The columns in this order, untouched.
+fn in_order(given: &Schema, batches: &[Rows], order: &[usize]) -> (Schema, Vec<Rows>) {
+    let fields = order.iter().map(|&at| Arc::clone(&given.fields()[at]));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    let columns = |rows: &Rows| order.iter().map(|&at| rows.columns[at].clone()).collect();
+    let batches = batches.iter().map(|rows| Rows { len: rows.len, columns: columns(rows) });
+    (schema, batches.collect())
 }
 
 /// Rows that lie anywhere, in memory as that of a frame's body, and where in it.
@@ -178,41 +167,112 @@ fn is_whole(step: &Step) -> bool {
     }
 }
 
-/// Integers of 64 bits as a type of numbers, if each has a place there.
-fn integers(pieces: &[ArrayData], wants: &DataType) -> Option<Vec<ArrayData>> {
+/// The table with its columns of integers in the types of numbers that were announced, where each has a place there; `None` where
+/// that changes nothing.
+fn integers(
+    given: &Schema,
+    batches: &[Rows],
+    announced: &Version<'_>,
+) -> Option<(Schema, Vec<Rows>)> {
+    let (mut fields, mut all) = (given.fields().to_vec(), None);
+    for (number, field) in given.fields().iter().enumerate() {
+        let mut wanted = announced.schema.fields().iter();
+        let Some(wanted) = wanted.find(|wanted| wanted.name() == field.name()) else { continue };
+        let pieces: Vec<_> = batches.iter().map(|rows| &rows.columns[number]).collect();
+        let Some(made) = numbers(&pieces, field.data_type(), wanted.data_type()) else { continue };
+        fields[number] = Arc::new(Field::clone(field).with_data_type(wanted.data_type().clone()));
+        let all = all.get_or_insert_with(|| batches.to_vec());
+        all.iter_mut().zip(made).for_each(|(rows, made)| rows.columns[number] = made);
+    }
+    all.map(|all| (Schema::new_with_metadata(fields, given.metadata().clone()), all))
+}
+
+/// Integers of 64 bits as another type of numbers, if each has a place there.
+fn numbers(pieces: &[&ArrayData], was: &DataType, wants: &DataType) -> Option<Vec<ArrayData>> {
     fn each<T: ArrowPrimitiveType>(
-        pieces: &[ArrayData],
-        to: impl Fn(i64) -> Option<T::Native>,
+        pieces: &[&ArrayData],
+        wants: &DataType,
+        to: impl Fn(i128) -> Option<T::Native>,
     ) -> Option<Vec<ArrayData>> {
-        let one = |piece: &ArrayData| {
-            let from = Int64Array::from(piece.clone());
-            let all: Option<Vec<_>> = from
-                .iter()
-                .map(|value| value.map_or(Some(None), |value| to(value).map(Some)))
-                .collect();
-            Some(PrimitiveArray::<T>::from_iter(all?).into_data())
+        let put = |value: Option<i128>| value.map_or(Some(None), |value| to(value).map(Some));
+        let one = |&piece: &&ArrayData| {
+            let all: Option<Vec<_>> = match piece.data_type() {
+                DataType::Int64 => {
+                    let from = Int64Array::from(piece.clone());
+                    from.iter().map(|value| put(value.map(i128::from))).collect()
+                }
+                _ => {
+                    let from = UInt64Array::from(piece.clone());
+                    from.iter().map(|value| put(value.map(i128::from))).collect()
+                }
+            };
+            Some(PrimitiveArray::<T>::from_iter(all?).with_data_type(wants.clone()).into_data())
         };
         pieces.iter().map(one).collect()
     }
-    if pieces.iter().any(|piece| *piece.data_type() != DataType::Int64) {
+    if was == wants || !matches!(was, DataType::Int64 | DataType::UInt64) {
         return None;
     }
     // Up to here each integer is a float of its own.
-    let within = |value: i64, bits: u32| value.unsigned_abs() <= 1 << bits;
+    let within = |value: i128, bits: u32| value.unsigned_abs() <= 1 << bits;
+    macro_rules! ints {
+        ($kind:ty) => {
+            each::<$kind>(pieces, wants, |value| value.try_into().ok())
+        };
+    }
+    macro_rules! decimals {
+        ($kind:ty, $precision:expr, $scale:expr) => {
+            each::<$kind>(pieces, wants, |value| {
+                scaled(value, *$precision, *$scale)?.try_into().ok()
+            })
+        };
+    }
     match wants {
-        DataType::Int8 => each::<Int8Type>(pieces, |value| value.try_into().ok()),
-        DataType::Int16 => each::<Int16Type>(pieces, |value| value.try_into().ok()),
-        DataType::Int32 => each::<Int32Type>(pieces, |value| value.try_into().ok()),
-        DataType::UInt8 => each::<UInt8Type>(pieces, |value| value.try_into().ok()),
-        DataType::UInt16 => each::<UInt16Type>(pieces, |value| value.try_into().ok()),
-        DataType::UInt32 => each::<UInt32Type>(pieces, |value| value.try_into().ok()),
-        DataType::UInt64 => each::<UInt64Type>(pieces, |value| value.try_into().ok()),
+        DataType::Int8 => ints!(Int8Type),
+        DataType::Int16 => ints!(Int16Type),
+        DataType::Int32 => ints!(Int32Type),
+        DataType::Int64 => ints!(Int64Type),
+        DataType::UInt8 => ints!(UInt8Type),
+        DataType::UInt16 => ints!(UInt16Type),
+        DataType::UInt32 => ints!(UInt32Type),
+        DataType::UInt64 => ints!(UInt64Type),
+        DataType::Float16 => each::<Float16Type>(pieces, wants, |value| {
+            let half = <Float16Type as ArrowPrimitiveType>::Native::from_f64(value as f64);
+            within(value, 11).then_some(half)
+        }),
         DataType::Float32 => {
-            each::<Float32Type>(pieces, |value| within(value, 24).then_some(value as f32))
+            each::<Float32Type>(pieces, wants, |value| within(value, 24).then_some(value as f32))
         }
         DataType::Float64 => {
-            each::<Float64Type>(pieces, |value| within(value, 53).then_some(value as f64))
+            each::<Float64Type>(pieces, wants, |value| within(value, 53).then_some(value as f64))
         }
+        DataType::Decimal32(precision, scale) => decimals!(Decimal32Type, precision, scale),
+        DataType::Decimal64(precision, scale) => decimals!(Decimal64Type, precision, scale),
+        DataType::Decimal128(precision, scale) => decimals!(Decimal128Type, precision, scale),
+        DataType::Decimal256(precision, scale) => each::<Decimal256Type>(pieces, wants, |value| {
+            let value = i256::from_i128(value);
+            let factor = i256::from_i128(10).checked_pow(scale.unsigned_abs().into())?;
+            let digits = match scale {
+                0.. => value.checked_mul(factor)?,
+                _ if value.checked_rem(factor)? == i256::ZERO => value.checked_div(factor)?,
+                _ => return None,
+            };
+            let most = i256::from_i128(10).checked_pow((*precision).into())?;
+            (digits < most && digits > most.wrapping_neg()).then_some(digits)
+        }),
         _ => None,
     }
+}
+
+/// The digits of an integer as a decimal has them: no more than its precision, and none lost.
+fn scaled(value: i128, precision: u8, scale: i8) -> Option<i128> {
+    let factor = 10i128.checked_pow(scale.unsigned_abs().into());
+    let digits = match factor {
+        _ if value == 0 => 0,
+        Some(factor) if scale >= 0 => value.checked_mul(factor)?,
+        Some(factor) if value % factor == 0 => value / factor,
+        _ => return None,
+    };
+    let most = 10u128.checked_pow(precision.into()).unwrap_or(u128::MAX);
+    (digits.unsigned_abs() < most).then_some(digits)
 }

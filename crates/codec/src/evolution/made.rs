@@ -111,7 +111,7 @@ impl Made {
         }))
     }
 
-    fn add(&mut self, buffer: Buffer) -> Range<usize> {
+    pub(super) fn add(&mut self, buffer: Buffer) -> Range<usize> {
         if buffer.is_empty() {
             return 0..0;
         }

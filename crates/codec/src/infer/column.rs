@@ -85,6 +85,33 @@ impl Steps {
         })
     }
 
+    /// These and one of another fineness, or at another offset, as what holds them all; `None` of what is no such time, or
+    /// beyond the years that microseconds count.
+    fn join(&mut self, found: Steps, counts: &mut Vec<i64>, count: i64) -> Option<()> {
+        let is_fine = |steps| match steps {
+            Steps::Time { fine } | Steps::Naive { fine } | Steps::Moment { fine, .. } => fine,
+            Steps::Duration => true,
+        };
+        let fine = is_fine(*self) || is_fine(found);
+        let joined = match (*self, found) {
+            (Steps::Time { .. }, Steps::Time { .. }) => Steps::Time { fine },
+            (Steps::Naive { .. }, Steps::Naive { .. }) => Steps::Naive { fine },
+            (Steps::Moment { east, .. }, Steps::Moment { east: other, .. }) => {
+                Steps::Moment { fine, east: if east == other { east } else { 0 } }
+            }
+            _ => return None,
+        };
+        let factor = |steps| if fine && !is_fine(steps) { SECOND } else { 1 };
+        let count = count.checked_mul(factor(found))?;
+        if factor(*self) != 1 {
+            let all = counts.iter().map(|count| count.checked_mul(SECOND));
+            *counts = all.collect::<Option<_>>()?;
+        }
+        counts.push(count);
+        *self = joined;
+        Some(())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Steps::Time { fine: false } => "a time of whole seconds",
@@ -112,6 +139,33 @@ impl Steps {
             Steps::Duration => DataType::Duration(TimeUnit::Microsecond),
         }
     }
+}
+
+/// What stands where no float of 64 bits holds an integer.
+const INEXACT: &str = "an integer that no float holds exactly";
+
+/// The float that an integer is, as all up to there are.
+fn exact(value: i64) -> Option<f64> {
+    (value.unsigned_abs() <= 1 << 53).then_some(value as f64)
+}
+
+/// Decimals and one more with as many digits after the point as any of them has; `None` where they are too many.
+fn joined(places: &mut i8, values: &mut Vec<i128>, digits: i128, scale: i8) -> Option<()> {
+    let most = scale.max(*places);
+    let widened = |digits: i128, scale: i8| {
+        let more = u32::from(most.abs_diff(scale));
+        let widened =
+            if digits == 0 { 0 } else { digits.checked_mul(10i128.checked_pow(more)?)? };
+        (widened.unsigned_abs() < 10u128.pow(DIGITS)).then_some(widened)
+    };
+    let digits = widened(digits, scale)?;
+    if most != *places {
+        let all = values.iter().map(|&digits| widened(digits, *places));
+        *values = all.collect::<Option<_>>()?;
+    }
+    values.push(digits);
+    *places = most;
+    Some(())
 }
 
 #[derive(Debug)]
@@ -181,17 +235,15 @@ pub struct Column {
     pub(super) null: bool,
     /// Elements that are likely to come.
     room: usize,
+    /// What is here comes together in one type, whatever comes back of it: [`super::Records::for_table`].
+    asked: bool,
 }
 
 impl Column {
-    pub(super) fn new() -> Self {
-        Column::with_room(0)
-    }
-
     /// A column of so many elements, more or less.
-    pub(super) fn with_room(room: usize) -> Self {
+    pub(super) fn with_room(room: usize, asked: bool) -> Self {
         let (values, validity) = (Values::Unknown, None);
-        Column { values, len: 0, validity, missing: false, null: false, room }
+        Column { values, len: 0, validity, missing: false, null: false, room, asked }
     }
 
     /// Fills up what has no value: the element, and a zero for it.
@@ -308,11 +360,23 @@ impl Column {
             (Values::Days(values), Scalar::Date(value)) => values.push(value),
             (Values::Uuid(values), Scalar::Uuid(value)) => values.push(value),
             (Values::Decimal(places, values), Scalar::Decimal { high, low, scale }) => {
-                if *places != scale {
+                let digits = (i128::from(high) << 64) | i128::from(low);
+                if *places == scale {
+                    values.push(digits);
+                } else if !self.asked || joined(places, values, digits, scale).is_none() {
                     let found = "one with more or fewer digits after the point";
                     return Err(Unfit::new(Why::Mixed("a decimal", found)));
                 }
-                values.push((i128::from(high) << 64) | i128::from(low));
+            }
+            (Values::Float(values), Scalar::Int(value)) if self.asked => {
+                let float = exact(value).ok_or(Unfit::new(Why::Mixed("a float", INEXACT)))?;
+                values.push(float);
+            }
+            (Values::Int(values), Scalar::Float(value)) if self.asked => {
+                let wider: Option<Vec<f64>> = values.iter().map(|&one| exact(one)).collect();
+                let mut wider = wider.ok_or(Unfit::new(Why::Mixed(INEXACT, "a float")))?;
+                wider.push(value);
+                self.values = Values::Float(wider);
             }
             (values, scalar) => {
                 let mixed = Unfit::new(Why::Mixed(values.name(), name_of(&scalar)));
@@ -323,6 +387,7 @@ impl Column {
                 };
                 match (*steps, found) {
                     (steps, found) if steps == found => counts.push(count),
+                    (_, found) if self.asked && steps.join(found, counts, count).is_some() => {}
                     (Steps::Moment { east, .. }, Steps::Moment { east: other, .. })
                         if east != other =>
                     {
@@ -352,7 +417,8 @@ impl Column {
     /// As for [`push`](Self::push).
     pub fn list(&mut self) -> Result<Items<'_>, Unfit> {
         if let Values::Unknown = self.values {
-            self.values = Values::List(vec![0; self.len], Box::new(Column::new()));
+            let items = Column::with_room(0, self.asked);
+            self.values = Values::List(vec![0; self.len], Box::new(items));
         }
         self.count();
         match &mut self.values {
@@ -361,7 +427,7 @@ impl Column {
         }
     }
 
-    /// Takes a map in, whose entries follow: they have the same keys in each, in the same order.
+    /// Takes a map in, whose entries follow: they have the same keys in each, in the same order, unless a table was asked for.
     ///
     /// # Errors
     ///
@@ -374,7 +440,7 @@ impl Column {
         self.count();
         match &mut self.values {
             Values::Map(columns) => {
-                Ok(Entries { columns, next: 0, first: is_first.then_some(ahead) })
+                Ok(Entries { columns, next: 0, ahead, is_first, asked: self.asked })
             }
             other => Err(Unfit::new(Why::Mixed(other.name(), "a map"))),
         }
@@ -520,8 +586,11 @@ impl Items<'_> {
 pub struct Entries<'a> {
     columns: &'a mut Vec<(String, Column)>,
     next: usize,
-    /// Of the first one, the elements ahead, which are null: it says which keys there are.
-    first: Option<usize>,
+    /// Elements of the column ahead of it.
+    ahead: usize,
+    /// It says which keys there are: all elements ahead are null.
+    is_first: bool,
+    asked: bool,
 }
 
 impl Entries<'_> {
@@ -531,21 +600,30 @@ impl Entries<'_> {
     ///
     /// Where the maps ahead have another key in this place.
     pub fn entry(&mut self, key: &str) -> Result<&mut Column, Unfit> {
-        if let Some(ahead) = self.first {
-            if self.columns.len() == super::MAX_KEYS
-                || self.columns.iter().any(|(name, _)| name == key)
-            {
-                return Err(Unfit::new(Why::Keys));
-            }
-            let mut column = Column::new();
-            column.nulls(ahead);
-            self.columns.push((key.to_owned(), column));
+        let expected = self.columns.get(self.next).is_some_and(|(name, _)| name == key);
+        if !expected && (self.is_first || self.asked) {
+            self.next = self.find(key)?;
         }
         self.next += 1;
         match self.columns.get_mut(self.next - 1) {
-            Some((name, column)) if name == key => Ok(column),
+            Some((name, column)) if name == key && column.len == self.ahead => Ok(column),
             _ => Err(Unfit::new(Why::Keys)),
         }
+    }
+
+    /// The column of a key that is not the expected one, which may be a new one.
+    #[cold]
+    fn find(&mut self, key: &str) -> Result<usize, Unfit> {
+        if let Some(found) = self.columns.iter().position(|(name, _)| name == key) {
+            return Ok(found);
+        }
+        if self.columns.len() == super::MAX_KEYS {
+            return Err(Unfit::new(Why::Keys));
+        }
+        let mut column = Column::with_room(0, self.asked);
+        column.nulls(self.ahead);
+        self.columns.insert(self.next, (key.to_owned(), column));
+        Ok(self.next)
     }
 
     /// Those were all.
@@ -554,6 +632,11 @@ impl Entries<'_> {
     ///
     /// Where the maps ahead have more keys, or where there is none.
     pub fn finish(self) -> Result<(), Unfit> {
+        if self.asked {
+            let missing = self.columns.iter_mut().filter(|(_, column)| column.len == self.ahead);
+            missing.for_each(|(_, column)| column.nulls(1));
+            return Ok(());
+        }
         match self.next == self.columns.len() && self.next > 0 {
             true => Ok(()),
             false => Err(Unfit::new(Why::Keys)),
