@@ -13,6 +13,7 @@ import sys
 import time
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -133,3 +134,64 @@ def test_floats_may_become_decimals():
     assert list(map(str, got)) == ["1.10", "1", "1E+3", "-0.0"] and type(got[1]) is int
     with pytest.raises(slipring.DecodeError, match="Decimal"):
         json.loads("1e9999999999999999999999", floats="decimal")
+
+
+#: Truth values in no order that one could foretell.
+TRUTH = [bool(random.Random(n).getrandbits(1)) for n in range(3000)]
+
+
+@pytest.mark.parametrize("behind", [[], [None], [1, True], ["x", False, False], [[True]], [2**80]], ids=repr)
+def test_rows_of_truth_values_end_anywhere(behind):
+    """J1: a list that begins with them, of any length, wherever the memory is full, and whatever follows."""
+    for size in [*range(40), 150, 170, 200, 600, 3000]:
+        row = TRUTH[:size] + behind
+        theirs = std.dumps(row, separators=(",", ":"))
+        for before in (0, 880, 890, 900, 910, 920, 4000):
+            assert json.dumps(["x" * before, row, tuple(row)], text=True) == f'["{"x" * before}",{theirs},{theirs}]'
+        assert json.dumps(row, text=True, indent=1) == std.dumps(row, indent=1)
+
+
+#: The widest numbers of each kind, and how they are written.
+WIDEST = {
+    "?": {True: "true", False: "false"},
+    "f": {-1.1754944e-38: "-1.1754944e-38", 0.0: "0.0", 3.4028235e38: "3.4028235e+38"},
+    "d": {-2.2250738585072014e-308: "-2.2250738585072014e-308", 0.5: "0.5"},
+    **{kind: {n: str(n) for n in (np.iinfo(kind).min, np.iinfo(kind).max, 7)} for kind in "bBhHiIqQ"},
+}
+
+
+@pytest.mark.parametrize("kind", WIDEST)
+def test_arrays_end_anywhere(kind):
+    """J1: arrays of one and more dimensions, wherever the memory is full."""
+    numbers = random.Random(3).choices(list(WIDEST[kind]), k=3000)
+    for size in [*range(40), 150, 600, 3000]:
+        row = np.array(numbers[:size], kind)
+        theirs = f"[{','.join(WIDEST[kind][n] for n in numbers[:size])}]"
+        assert json.dumps(row, text=True) == theirs
+        for before in (880, 900, 920, 4000):
+            made = json.dumps(["x" * before, np.stack([row, row])], text=True)
+            assert made == f'["{"x" * before}",[{theirs},{theirs}]]'
+        assert "".join(json.dumps(row, indent=2, text=True).split()) == theirs
+
+
+def test_rows_go_straight_into_a_frame():
+    """J1, R14.1: what does not fit a frame's room is counted, and then written, as in bytes of one's own."""
+    ring = slipring.create(anonymous=True, capacity="4 MiB")
+    tx, rx = ring.producer(), ring.consumer()
+    for size in [*range(0, 400, 7), 3000]:
+        for row in (TRUTH[:size], np.array(TRUTH[:size]), np.arange(size) - 2**63, np.arange(size, dtype="f4") / 3):
+            tx.send([row, row], format="json")
+            with rx.recv(0) as frame:
+                assert bytes(frame.view) == json.dumps([row, row])
+
+
+def test_an_array_s_number_that_is_none_is_told_by_its_place():
+    """J1: behind many others, in lines and without."""
+    array = np.ones((300, 2), "f4")
+    array[299] = [np.nan, -np.inf]
+    for indent in (None, 1):
+        assert json.loads(json.dumps(array, nan="null", indent=indent))[-2:] == [[1.0, 1.0], [None, None]]
+        assert json.dumps(array, nan="constants", indent=indent).split()[-1].endswith(b"NaN,-Infinity]]" if indent is None else b"]")
+        with pytest.raises(slipring.EncodeError) as caught:
+            json.dumps({"a": array}, indent=indent)
+        assert caught.value.path == "$.a[299][0]"

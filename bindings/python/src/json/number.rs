@@ -42,10 +42,12 @@ pub(super) unsafe fn write_int(n: i64, to: *mut u8) -> usize {
     sign + unsafe { write_uint(n.unsigned_abs(), to.add(sign)) }
 }
 
+/// The same for one without sign.
+///
 /// # Safety
 /// [`LONGEST`] bytes, less the sign, can be written at `to`.
 #[inline(always)]
-unsafe fn write_uint(n: u64, to: *mut u8) -> usize {
+pub(super) unsafe fn write_uint(n: u64, to: *mut u8) -> usize {
     const E8: u64 = 100_000_000;
     const E16: u64 = E8 * E8;
     // The first part, below 10^8, without its leading zeros; the last digit stays if all are.

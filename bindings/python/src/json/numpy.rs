@@ -1,7 +1,7 @@
 //! NumPy's arrays and scalars, as lists and numbers.
 
 use super::out::Lend;
-use super::write::{Writer, unsupported};
+use super::write::{Number, Place, Writer, unsupported};
 use crate::array::{self, Role};
 use crate::buffer::Buffer;
 use crate::value::fault::{Fault, Outcome};
@@ -26,7 +26,7 @@ pub(super) fn write<'py, S: Lend, const PLAIN: bool>(
     let masked = role == Role::Array && object.get_type().hasattr(intern!(py, "mask"))?;
     match (letter, size, role) {
         _ if masked => writer.by_default(object, depth)?,
-        ('f', 2 | 4, Role::Scalar) => writer.short_float(object.extract()?)?,
+        ('f', 2 | 4, Role::Scalar) => writer.one_number(Number::Short(object.extract()?))?,
         ('b' | 'i' | 'u' | 'f', 1..=8, Role::Scalar) => {
             let item = object.call_method0(intern!(py, "item"))?;
             writer.write(item.as_borrowed(), depth)?;
@@ -109,37 +109,64 @@ fn numbers<'py, S: Lend, const PLAIN: bool>(
         return Err(unsupported(writer.options, object));
     };
     match (letter, size) {
-        ('b', _) => nested(writer, bytes, &shape, depth, |w, [b]: [u8; 1]| w.bool(b != 0)),
-        ('i', 1) => nested(writer, bytes, &shape, depth, |w, b| w.number(i8::from_ne_bytes(b))),
-        ('i', 2) => nested(writer, bytes, &shape, depth, |w, b| w.number(i16::from_ne_bytes(b))),
-        ('i', 4) => nested(writer, bytes, &shape, depth, |w, b| w.number(i32::from_ne_bytes(b))),
-        ('i', _) => nested(writer, bytes, &shape, depth, |w, b| w.number(i64::from_ne_bytes(b))),
-        ('u', 1) => nested(writer, bytes, &shape, depth, |w, b| w.number(u8::from_ne_bytes(b))),
-        ('u', 2) => nested(writer, bytes, &shape, depth, |w, b| w.number(u16::from_ne_bytes(b))),
-        ('u', 4) => nested(writer, bytes, &shape, depth, |w, b| w.number(u32::from_ne_bytes(b))),
-        ('u', _) => nested(writer, bytes, &shape, depth, |w, b| w.unsigned(u64::from_ne_bytes(b))),
-        ('f', 8) => nested(writer, bytes, &shape, depth, |w, b| w.float(f64::from_ne_bytes(b))),
-        _ => nested(writer, bytes, &shape, depth, |w, b| w.short_float(f32::from_ne_bytes(b))),
+        ('b', _) => all(writer, bytes, &shape, depth, |[b]: [u8; 1]| Number::Bool(b != 0)),
+        ('i', 1) => all(writer, bytes, &shape, depth, |b| int(i8::from_ne_bytes(b))),
+        ('i', 2) => all(writer, bytes, &shape, depth, |b| int(i16::from_ne_bytes(b))),
+        ('i', 4) => all(writer, bytes, &shape, depth, |b| int(i32::from_ne_bytes(b))),
+        ('i', _) => all(writer, bytes, &shape, depth, |b| int(i64::from_ne_bytes(b))),
+        ('u', 1) => all(writer, bytes, &shape, depth, |b| int(u8::from_ne_bytes(b))),
+        ('u', 2) => all(writer, bytes, &shape, depth, |b| int(u16::from_ne_bytes(b))),
+        ('u', 4) => all(writer, bytes, &shape, depth, |b| int(u32::from_ne_bytes(b))),
+        ('u', _) => all(writer, bytes, &shape, depth, |b| Number::Unsigned(u64::from_ne_bytes(b))),
+        ('f', 8) => all(writer, bytes, &shape, depth, |b| Number::Float(f64::from_ne_bytes(b))),
+        _ => all(writer, bytes, &shape, depth, |b| Number::Short(f32::from_ne_bytes(b))),
     }
 }
 
+fn int(n: impl Into<i64>) -> Number {
+    Number::Int(n.into())
+}
+
 /// The items of N bytes each, in lists as deep as there are dimensions.
-fn nested<'py, S: Lend, const PLAIN: bool, const N: usize>(
+fn all<'py, S: Lend, const PLAIN: bool, const N: usize>(
     writer: &mut Writer<'py, '_, S, PLAIN>,
     bytes: &[u8],
     shape: &[usize],
     depth: usize,
-    write: impl Fn(&mut Writer<'py, '_, S, PLAIN>, [u8; N]) -> Outcome + Copy,
+    number: impl Fn([u8; N]) -> Number + Copy,
 ) -> Outcome {
     let (items, _) = bytes.as_chunks::<N>();
-    match shape {
-        [] => items.first().map_or(Ok(()), |item| write(writer, *item)),
-        [_] => writer.each(items.iter(), depth, |writer, item| write(writer, *item)),
-        [rows, inner @ ..] => {
-            let len: usize = inner.iter().product::<usize>() * N;
-            writer.each(0..*rows, depth, |writer, row| {
-                nested(writer, &bytes[row * len..][..len], inner, depth + 1, write)
-            })
+    if shape.is_empty() {
+        return items.first().map_or(Ok(()), |item| writer.one_number(number(*item)));
+    }
+    // SAFETY: `nested` gets a place with room, and gives the one behind the lists.
+    unsafe { writer.placed(|writer, at| nested(writer, at, items, shape, depth, number)) }
+}
+
+/// The items of one dimension or more.
+///
+/// # Safety
+/// As for [`Writer::each`].
+unsafe fn nested<'py, S: Lend, const PLAIN: bool, const N: usize>(
+    writer: &mut Writer<'py, '_, S, PLAIN>,
+    at: *mut u8,
+    items: &[[u8; N]],
+    shape: &[usize],
+    depth: usize,
+    number: impl Fn([u8; N]) -> Number + Copy,
+) -> Place {
+    // SAFETY: by the caller's word, and by that of `each` for each item.
+    unsafe {
+        match shape {
+            [] | [_] => writer.each(at, items.iter(), depth, |writer, at, item| {
+                writer.number_at(at, number(*item))
+            }),
+            [rows, inner @ ..] => {
+                let len = inner.iter().product::<usize>();
+                writer.each(at, 0..*rows, depth, |writer, at, row| {
+                    nested(writer, at, &items[row * len..][..len], inner, depth + 1, number)
+                })
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //!    before the item; what is long looks for room by itself, and leaves some for the short item that may follow.
 
 mod escape;
+mod numbers;
 mod texts;
 
 use super::float::{self, write_float};
@@ -21,6 +22,8 @@ use crate::value::types::{Exact, Types, own_text};
 use crate::value::{registry, stack, temporal};
 pub(super) use escape::quote;
 use escape::{escaped, escaped_behind_block};
+pub(super) use numbers::Number;
+use numbers::truth_value;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{
@@ -70,7 +73,7 @@ const _: () = assert!(LONGEST + LITTLE <= SHORT && float::ROOM + LITTLE <= SHORT
 const _: () = assert!(SHORT + 4 <= MARGIN && 2 * BLOCK + 4 <= MARGIN);
 
 /// Where the next byte goes.
-type Place = Result<*mut u8, Box<Fault>>;
+pub(super) type Place = Result<*mut u8, Box<Fault>>;
 
 /// Results of `default` that may stand inside each other.
 const DEFAULTS: usize = 256;
@@ -93,15 +96,29 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
 
     /// Writes one object, which `depth` others enclose.
     pub(crate) fn write(&mut self, object: Borrowed<'_, 'py, PyAny>, depth: usize) -> Outcome {
-        // SAFETY: the place is that of `self.out`, with room behind it.
+        // SAFETY: the place is that of `self.out`, with room behind it; both give the one behind what they write.
         unsafe {
-            let at = self.out.room(self.out.at(), 0);
-            let at = match self.quick(at, object) {
-                Some(at) => at.as_ptr(),
-                None => self.larger(at, &object.to_owned(), depth)?,
-            };
-            self.out.set(at);
+            self.placed(|writer, at| match writer.quick(at, object) {
+                Some(at) => Ok(at.as_ptr()),
+                None => writer.larger(at, &object.to_owned(), depth),
+            })
         }
+    }
+
+    /// Has `write` write where the next byte goes, at a place as [`quick`](Self::quick) wants it, and goes on behind that.
+    ///
+    /// # Safety
+    /// `write` gives the place behind all that it has written, from the one on that it gets, within what is reserved.
+    #[inline(always)]
+    pub(super) unsafe fn placed(
+        &mut self,
+        write: impl FnOnce(&mut Self, *mut u8) -> Place,
+    ) -> Outcome {
+        // SAFETY: the place is that of `self.out`.
+        let at = unsafe { self.out.room(self.out.at(), 0) };
+        let at = write(self, at)?;
+        // SAFETY: by the caller's word.
+        unsafe { self.out.set(at) };
         Ok(())
     }
 
@@ -126,13 +143,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
                     }
                     write_float(x, at)
                 }
-                Exact::Bool => {
-                    let truth = object.as_ptr() == ffi::Py_True();
-                    // Both are at hand, without a look at memory.
-                    let name = if truth { *b"true\0\0\0\0" } else { *b"false\0\0\0" };
-                    at.cast::<u64>().write_unaligned(u64::from_ne_bytes(name));
-                    at.add(5 - usize::from(truth))
-                }
+                Exact::Bool => truth_value(at, object.as_ptr() == ffi::Py_True()).sub(1),
                 Exact::None => {
                     at.cast::<[u8; 4]>().write(*b"null");
                     at.add(4)
@@ -187,27 +198,9 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    pub(super) fn short_float(&mut self, x: f32) -> Outcome {
-        if !x.is_finite() {
-            return self.not_finite(x.into());
-        }
-        self.out.reserve(SHORT);
-        // SAFETY: reserved.
-        unsafe {
-            let at = float::write_short_float(x, self.out.at());
-            self.out.set(at);
-        }
-        Ok(())
-    }
-
     #[cold]
     fn not_finite(&mut self, x: f64) -> Outcome {
         self.out.put(not_finite(self.options, x)?.as_bytes());
-        Ok(())
-    }
-
-    pub(super) fn bool(&mut self, truth: bool) -> Outcome {
-        self.out.put(if truth { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -233,14 +226,6 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         Ok(())
     }
 
-    pub(super) fn unsigned(&mut self, n: u64) -> Outcome {
-        match i64::try_from(n) {
-            Ok(n) => return self.number(n),
-            Err(_) => self.out.put(n.to_string().as_bytes()),
-        }
-        Ok(())
-    }
-
     pub(super) fn has_default(&self) -> bool {
         self.options.default.is_some()
     }
@@ -255,7 +240,7 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     #[cold]
     fn too_deep(&self, depth: usize, object: &Bound<'py, PyAny>) -> Outcome {
         if depth < DEPTH {
-            return Err(Fault::refused(stack::WHAT.to_owned(), type_name(object), stack::HINT));
+            return Err(Fault::short_of_stack(type_name(object)));
         }
         let what = format!("more than {DEPTH} containers inside each other");
         let hint = "flatten it, or look for one that contains itself";
@@ -329,29 +314,31 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
         usize::from(!PLAIN && self.options.indent.is_some())
     }
 
-    /// Items that are there; `len` and `item` are asked again and again, since code of others may change what they tell.
+    /// Items that are there: `places` tells where the first one stands and how many there are, and is asked again and
+    /// again, since code of others may change both.
     ///
     /// # Safety
-    /// As for [`quick`](Self::quick). What `item` gives for what is below `len` is alive until code of others runs.
+    /// As for [`quick`](Self::quick). What `places` tells of are objects that are alive until code of others runs, or null.
     #[inline(always)]
-    unsafe fn items<'b>(
+    unsafe fn items(
         &mut self,
         mut at: *mut u8,
         depth: usize,
-        len: impl Fn() -> usize,
-        item: impl Fn(usize) -> Borrowed<'b, 'py, PyAny>,
-    ) -> Place
-    where
-        'py: 'b,
-    {
+        places: impl Fn() -> (*const *mut ffi::PyObject, usize),
+    ) -> Place {
         // SAFETY: each gets the place that the one before gave, behind which there is room for a mark, and `before`
         // makes more. `larger` gets a reference of its own.
         unsafe {
             at.write(b'[');
             at = at.add(1);
             let mut index = 0;
-            while index < len() {
-                let item = item(index);
+            // An empty list has no place.
+            if PLAIN && let (first, len @ 1..) = places() {
+                let objects = std::slice::from_raw_parts(first, len);
+                (at, index) = self.truth_values(at, objects);
+            }
+            while index < places().1 {
+                let item = Borrowed::from_ptr(self.py, *places().0.add(index));
                 at = self.before(at, depth + 1);
                 at = match self.quick(at, item) {
                     Some(at) => at.as_ptr(),
@@ -370,16 +357,14 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     /// A list; else as for [`quick`](Self::quick).
     unsafe fn list(&mut self, at: *mut u8, list: &Bound<'py, PyAny>, depth: usize) -> Place {
         self.enter(depth, list)?;
-        let py = self.py;
         with_critical_section(list, || {
-            // SAFETY: a list, which the caller holds.
-            let len = || unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) } as usize;
-            // SAFETY: the list has that many items now; one is alive until code of others runs.
-            let item = |index: usize| unsafe {
-                Borrowed::from_ptr(py, ffi::PyList_GET_ITEM(list.as_ptr(), index as _))
+            // SAFETY: a list, which the caller holds, and its items as they are now.
+            let places = || unsafe {
+                let list = list.as_ptr().cast::<ffi::PyListObject>();
+                ((*list).ob_item.cast_const(), (*list).ob_base.ob_size as usize)
             };
             // SAFETY: by the caller's word.
-            unsafe { self.items(at, depth, len, item) }
+            unsafe { self.items(at, depth, places) }
         })
     }
 
@@ -387,34 +372,13 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     /// A tuple; else as for [`quick`](Self::quick).
     unsafe fn tuple(&mut self, at: *mut u8, tuple: &Bound<'py, PyAny>, depth: usize) -> Place {
         self.enter(depth, tuple)?;
-        let py = self.py;
-        // SAFETY: a tuple, which the caller holds.
-        let len = || unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) } as usize;
-        // SAFETY: the tuple has and holds that many items.
-        let item = |index: usize| unsafe {
-            Borrowed::from_ptr(py, ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as _))
+        // SAFETY: a tuple, which the caller holds, and which has and holds its items.
+        let places = || unsafe {
+            let tuple = tuple.as_ptr().cast::<ffi::PyTupleObject>();
+            ((&raw const (*tuple).ob_item).cast(), (*tuple).ob_base.ob_size as usize)
         };
         // SAFETY: by the caller's word.
-        unsafe { self.items(at, depth, len, item) }
-    }
-
-    /// Items that are made while they are written.
-    #[inline(always)]
-    pub(super) fn each<T>(
-        &mut self,
-        items: impl Iterator<Item = T>,
-        depth: usize,
-        mut write: impl FnMut(&mut Self, T) -> Outcome,
-    ) -> Outcome {
-        self.out.put(b"[");
-        let mut count = 0;
-        for item in items {
-            self.separate(count == 0, depth);
-            write(self, item).map_err(|fault| fault.within(Segment::Index(count)))?;
-            count += 1;
-        }
-        self.close(b"]", count == 0, depth);
-        Ok(())
+        unsafe { self.items(at, depth, places) }
     }
 
     /// The comma before an item that is not the first one.
@@ -640,12 +604,8 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
             let items: Vec<_> = object.try_iter()?.collect::<PyResult<_>>()?;
             self.write(PyList::new(self.py, items)?.as_any().as_borrowed(), depth)?;
         } else if object.is_instance_of::<PyTuple>() {
-            // SAFETY: a tuple, which the caller holds; the place is that of `self.out`, with room behind it.
-            unsafe {
-                let at = self.out.room(self.out.at(), 0);
-                let at = self.tuple(at, object, depth)?;
-                self.out.set(at);
-            }
+            // SAFETY: a tuple, which the caller holds; it gives the place behind what it writes.
+            unsafe { self.placed(|writer, at| writer.tuple(at, object, depth))? };
         } else {
             return Ok(false);
         }
