@@ -1,7 +1,7 @@
 //! Columns as arrow-rs has them: to be sent, and to be put together.
 
 use super::build::binary;
-use super::column::{self, Array, Bytes, Parts, Wrong, children_of, signed, values_field};
+use super::column::{self, Array, Bytes, Parts, Wrong, signed, values_field};
 use super::names as n;
 use crate::error::Fault;
 use crate::schema::Under;
@@ -14,7 +14,7 @@ use rustler::Env;
 use slipring_codec::EncodeError;
 use slipring_codec::error::Segment as Step;
 use slipring_codec::evolution::{Version, fit};
-use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace};
+use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace, children_of};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
