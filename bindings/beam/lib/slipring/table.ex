@@ -604,44 +604,42 @@ defmodule Slipring.Table do
     parts = tables |> tables() |> Stream.flat_map(&parts(&1, most)) |> Stream.concat([:last])
 
     outcome =
-      Enum.reduce_while(parts, {nil, 0}, fn
-        part, {nil, 0} ->
-          {:cont, {part, 0}}
+      Enum.reduce_while(parts, nil, fn
+        part, nil ->
+          {:cont, {part, held_to(part, options), 0}}
 
-        next, {part, sent} ->
+        next, {part, columns, sent} ->
           flags = Sending.stream(sent == 0, next == :last)
+          coming = held_to(next, options)
 
-          with :ok <- alike(part, next, producer, options),
+          with :ok <- if(coming in [nil, columns], do: :ok, else: unlike(part, next, producer)),
                meta = if(sent == 0, do: meta),
                :ok <- Sending.one(producer, under.(part), meta, flags, timeout) do
-            {:cont, {next, sent + 1}}
+            {:cont, {next, coming, sent + 1}}
           else
             {:error, error} -> {:halt, {:error, %{error | sent: sent}}}
           end
       end)
 
     case outcome do
-      {:last, sent} -> {:ok, sent}
+      {:last, _columns, sent} -> {:ok, sent}
       error -> error
     end
   end
 
   # A stream is of one schema. Under one that was announced each table is held against that.
-  defp alike(part, next, %{ring: ring}, %{schema: nil}) when next != :last do
-    if schema(part) == schema(next) do
-      :ok
-    else
-      hint = "send them as streams of their own, or under a schema"
+  defp held_to(%__MODULE__{} = table, %{schema: nil}), do: schema(table)
+  defp held_to(_part, _options), do: nil
 
-      told =
-        "the tables of a stream have the same columns: #{shown(next)} came after #{shown(part)}; #{hint}"
+  defp unlike(part, next, %{ring: ring}) do
+    hint = "send them as streams of their own, or under a schema"
 
-      fault = {:encode, told, "$", nil, "Slipring.Table", hint, nil}
-      {:error, Error.new(fault, :send_batches, ring)}
-    end
+    told =
+      "the tables of a stream have the same columns: #{shown(next)} came after #{shown(part)}; #{hint}"
+
+    fault = {:encode, told, "$", nil, "Slipring.Table", hint, nil}
+    {:error, Error.new(fault, :send_batches, ring)}
   end
-
-  defp alike(_part, _next, _producer, _options), do: :ok
 
   defp schema(%{fields: fields}),
     do: Enum.map(fields, &{&1.name, &1.type, &1.nullable, &1.metadata})
