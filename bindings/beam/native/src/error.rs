@@ -308,6 +308,16 @@ impl From<EncodeError> for Fault {
     }
 }
 
+impl Fault {
+    /// What is no JSON, with what to do about it in Elixir.
+    pub(crate) fn no_json(error: DecodeError, hint: &'static str) -> Self {
+        let told = error.to_string().replace(error.hint(), hint);
+        let mut fault = Self::from(error).hint(hint);
+        fault.0.message = told;
+        fault
+    }
+}
+
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Self {
         Self::new(reasons::decode(), error.to_string())

@@ -20,7 +20,7 @@ use super::names;
 use super::terms::{self, Gathered, Word};
 use crate::atoms;
 use crate::error::Fault;
-use rustler::Env;
+use rustler::{Atom, Env};
 use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::value::{BYTES_OUT_OF_LINE, Tables};
 use slipring_codec::token::check_depth;
@@ -374,12 +374,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             return Err(Stop::refused(format!("a float that is {value}"), hint, start));
         }
         self.notes |= notes::FLOAT;
-        let atom = match value {
-            f64::INFINITY => atoms::infinity(),
-            f64::NEG_INFINITY => atoms::neg_infinity(),
-            _ => atoms::nan(),
-        };
-        Ok(atom.into())
+        Ok(not_finite(value).into())
     }
 
     /// Gathers the items of an array. Answers where among the gathered they begin.
@@ -535,6 +530,15 @@ impl Shape<'_> {
         if self.places.is_sorted() {
             self.places.clear();
         }
+    }
+}
+
+/// What stands for a float that the BEAM can't hold.
+pub(crate) fn not_finite(value: f64) -> Atom {
+    match value {
+        f64::INFINITY => atoms::infinity(),
+        f64::NEG_INFINITY => atoms::neg_infinity(),
+        _ => atoms::nan(),
     }
 }
 
