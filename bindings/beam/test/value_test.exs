@@ -924,6 +924,60 @@ defmodule Slipring.ValueTest do
 
       assert hd(Slipring.explain(%{"f" => &is_map/1}).candidates).reason =~ "$.f"
     end
+
+    test "names a table where format: :arrow makes one, and only there (R1.5)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      record = &%{"a" => &1, "b" => %{"x" => &1}}
+
+      for {term, why} <- [
+            {%{"a" => [1, 2, 3], b: [1.5, nil, 2.5]}, nil},
+            {[a: [1, 2], b: ["x", "y"]], nil},
+            {%{}, nil},
+            {Enum.map(1..200, record), ~s(record 0 has a term of type map under "b")},
+            {[%{"a" => 1}], "1 records: a table is worth it"},
+            {Enum.map(1..200, &%{a: &1}), "no text"},
+            {Enum.map(1..200, &%{"a" => [&1]}), "type list"}
+          ] do
+        explained = Slipring.explain(term)
+        assert explained.format == :value
+        assert [%{fits: true, measured: false} = table] = of(explained, :arrow)
+        assert table.reason =~ "only where it is asked for"
+        if why, do: assert(table.reason =~ why)
+        assert Enum.all?(Enum.take_while(explained.candidates, &(&1 != table)), & &1.fits)
+
+        :ok = Slipring.send(tx, term, format: :arrow)
+        frame = Slipring.recv!(rx, 1_000)
+        assert %{kind: :table} = Frame.describe(frame)
+        # What is measured is the body, in which the table stands alone.
+        assert table.size > 0 and is_number(table.time)
+      end
+
+      for term <- [
+            %{"a" => 1},
+            %{"a" => [1], "b" => [1, 2]},
+            %{"a" => [1, "x"]},
+            [1, 2],
+            [%{"a" => 1}, 2],
+            [{1, 2}],
+            []
+          ] do
+        explained = Slipring.explain(term)
+        assert explained.format == :value
+        assert {term, Enum.filter(of(explained, :arrow), & &1.fits)} == {term, []}
+        assert {:error, %Error{} = error} = Slipring.send(tx, term, format: :arrow)
+        assert Exception.message(error) =~ error.hint
+      end
+
+      for term <- [[1 | 2], [%{"a" => 1} | 2], [{:a, [1]} | 2]] do
+        assert Slipring.explain(term).format == nil
+        assert {:error, %Error{}} = Slipring.send(tx, term, format: :arrow)
+      end
+
+      # A table by itself already.
+      assert Slipring.explain(Enum.map(1..200, &%{"a" => &1})).format == :arrow
+    end
+
+    defp of(explained, format), do: Enum.filter(explained.candidates, &(&1.format == format))
   end
 
   describe "in frames" do
