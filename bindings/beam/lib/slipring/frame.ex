@@ -284,6 +284,8 @@ defmodule Slipring.Frame do
     with {:error, _} = error <- Native.release(lease), do: settled(error, :release)
   end
 
+  def release(other), do: wrong!("release/1", other)
+
   @doc """
   Whether the value lies in the segment itself, by the address of its bytes; of a term that is decoded,
   whether it is decoded from there.

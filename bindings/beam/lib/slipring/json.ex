@@ -71,7 +71,11 @@ defmodule Slipring.JSON do
       [:nan, :neg_infinity]
   """
   @spec decode(binary, keyword) :: {:ok, term} | {:error, Error.t()}
-  def decode(text, options \\ []) when is_binary(text), do: Value.json_decode(text, options)
+  def decode(text, options \\ [])
+  def decode(text, options) when is_binary(text), do: Value.json_decode(text, options)
+
+  def decode(other, _options),
+    do: raise(ArgumentError, "Slipring.JSON.decode/2 takes a binary, not #{inspect(other)}")
 
   @doc "As `encode/2`, or raises."
   @spec encode!(term, keyword) :: String.t()

@@ -124,7 +124,11 @@ defmodule Slipring.Table do
           other ->
             raise ArgumentError,
                   "a table is made of columns with names, {name, elements}, not of " <>
-                    inspect(other, limit: 5)
+                    inspect(other, limit: 5) <>
+                    if(is_map(other),
+                      do: "; of maps Slipring.Table.from_maps/2 makes one",
+                      else: ""
+                    )
         end
       end
 
@@ -165,7 +169,7 @@ defmodule Slipring.Table do
   @spec from_maps([map], keyword) :: {:ok, t} | {:error, Error.t()}
   def from_maps(maps, options \\ []) do
     %{types: types, metadata: metadata} = Options.check!(options, @new)
-    maps = Enum.to_list(maps)
+    maps = rows!(maps)
 
     answer =
       with :large <- Native.table_build(maps, types),
@@ -177,6 +181,21 @@ defmodule Slipring.Table do
       {:ok, columns} -> {:ok, of_columns(columns, metadata)}
       error -> error
     end
+  end
+
+  defp rows!(maps) when is_list(maps), do: maps
+
+  defp rows!(maps) do
+    columns? = is_map(maps) and not is_struct(maps)
+
+    if Enumerable.impl_for(maps) == nil or columns? do
+      instead = if columns?, do: "; of columns Slipring.Table.new/2 makes one"
+
+      raise ArgumentError,
+            "Slipring.Table.from_maps/2 takes a list of maps, not #{inspect(maps, limit: 5)}#{instead}"
+    end
+
+    Enum.to_list(maps)
   end
 
   defp of_rows(0, metadata), do: %__MODULE__{metadata: metadata}
@@ -196,14 +215,18 @@ defmodule Slipring.Table do
   @doc false
   # What `format: :arrow` makes of a term.
   def asked(%__MODULE__{} = table), do: {:ok, table}
-  def asked([first | _] = maps) when is_map(first), do: from_maps(maps)
+
+  def asked([first | _] = maps) when is_map(first) do
+    with {:error, error} <- from_maps(maps), do: {:error, %{error | operation: :send}}
+  end
 
   def asked(columns) when is_map(columns) and not is_struct(columns), do: columns_asked(columns)
 
   def asked(columns) when is_list(columns) do
-    if columns != [] and Enum.all?(columns, &match?({_name, _elements}, &1)),
-      do: columns_asked(columns),
-      else: no_table(columns)
+    if columns != [] and not List.improper?(columns) and
+         Enum.all?(columns, &match?({_name, _elements}, &1)),
+       do: columns_asked(columns),
+       else: no_table(columns)
   end
 
   def asked(other), do: no_table(other)
