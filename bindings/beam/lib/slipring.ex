@@ -538,7 +538,12 @@ defmodule Slipring do
     %{timeout: timeout} = options = checked(options, @send_many)
     how = Sending.how(options)
 
-    with {:ok, terms} <- Schemas.all_asked(Enum.to_list(terms), producer, options),
+    terms =
+      if Enumerable.impl_for(terms),
+        do: Enum.to_list(terms),
+        else: wrong!("send_many/3", "a list, or another Enumerable, of what is sent", terms)
+
+    with {:ok, terms} <- Schemas.all_asked(terms, producer, options),
          {:ok, terms} <- Sending.checked(producer, terms, how) do
       Sending.many(producer, terms, how, timeout)
     else
@@ -1073,11 +1078,28 @@ defmodule Slipring do
     do: {false, IO.chardata_to_string(path)}
 
   defp address(other) do
-    raise ArgumentError, "give a ring's name, {:path, path} or a handle, not #{inspect(other)}"
+    raise ArgumentError,
+          "give a ring's name, {:path, path} or a handle, not #{inspect(other)}#{as_name(other)}"
   end
+
+  defp as_name(name) when is_atom(name) and name != nil, do: as_name(Atom.to_charlist(name))
+
+  defp as_name([_ | _] = name) do
+    if List.ascii_printable?(name), do: "; a name is a binary, #{inspect(List.to_string(name))}"
+  end
+
+  defp as_name(_other), do: nil
 
   @spec wrong!(String.t(), String.t(), term) :: no_return
   defp wrong!(function, expected, got) do
-    raise ArgumentError, "Slipring.#{function} takes #{expected}, not #{inspect(got)}"
+    raise ArgumentError,
+          "Slipring.#{function} takes #{expected}, not #{inspect(got)}#{instead(expected, got)}"
   end
+
+  defp instead("a Slipring." <> kind, {:ok, _handle}),
+    do: "; match {:ok, #{String.downcase(kind)}} first, or call the function with a bang"
+
+  defp instead("a Slipring.Producer", _got), do: "; Slipring.producer!/2 makes one of a ring"
+  defp instead("a Slipring.Consumer", _got), do: "; Slipring.consumer!/2 makes one of a ring"
+  defp instead(_expected, _got), do: nil
 end

@@ -123,7 +123,7 @@ defmodule Slipring.AnnounceTest do
       got = Frame.value(frame)
       assert Table.names(got) == ["id", "temp"]
       assert Table.to_columns(got) == Table.to_columns(table)
-      assert %{columns: [{"id", {:s, 32}}, {"temp", {:f, 32}}]} = Frame.describe(frame)
+      assert %{columns: [{"id", {:s, 32}, _}, {"temp", {:f, 32}, _}]} = Frame.describe(frame)
 
       both = Table.concat([table, weather(2)])
       :ok = Slipring.send(tx, both, schema: one)

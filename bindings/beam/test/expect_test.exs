@@ -114,7 +114,7 @@ defmodule Slipring.ExpectTest do
           assert Enum.map(got.fields, facts) == Enum.map(wanted_fields, facts)
 
           # What it was written as is still told.
-          names = for {name, _type} <- Frame.describe(frame).columns, do: name
+          names = for {name, _type, _nullable} <- Frame.describe(frame).columns, do: name
           assert names == Enum.map(written_fields, & &1.name)
 
         column ->

@@ -220,6 +220,60 @@ defmodule Slipring.JSONTest do
       assert_raise ArgumentError, ~r/:decimals/, fn -> JSON.decode("1", floats: :exact) end
     end
 
+    test "say what becomes of numbers that are none (R6.3, R9.1)", %{name: name} do
+      texts = [
+        {"NaN", :nan},
+        {"[1,Infinity]", [1, :infinity]},
+        {~s({"a":[-Infinity,NaN,-1]}), %{"a" => [:neg_infinity, :nan, -1]}},
+        {"[1e400,-1E+999]", [:infinity, :neg_infinity]}
+      ]
+
+      {_ring, tx, rx} = pair(name)
+
+      for {text, term} <- texts do
+        assert JSON.decode!(text, nan: :atoms) === term
+        :ok = Slipring.send(tx, %JSON.Raw{data: text})
+        frame = Slipring.recv!(rx, 1_000)
+        assert Frame.value(frame, nan: :atoms) === term
+
+        for options <- [[], [nan: :error]] do
+          assert {:error, %{reason: :decode} = error} = JSON.decode(text, options)
+          assert Exception.message(error) =~ error.hint
+          if text =~ ~r/N|I/, do: assert(error.hint =~ "nan: :atoms")
+          assert_raise Slipring.Error, fn -> Frame.value(frame, options) end
+        end
+      end
+
+      assert JSON.decode!(~s(["NaN"])) == ["NaN"]
+
+      # Decimals have no end.
+      assert [:nan, %Decimal{exp: 400}] =
+               JSON.decode!("[NaN,1e400]", nan: :atoms, floats: :decimals)
+
+      for text <- ["Na", "NaNs", "-Inf", "Infinit", "--Infinity", "-NaN"],
+          do: assert({:error, %{reason: :decode}} = JSON.decode(text, nan: :atoms))
+
+      assert_raise ArgumentError, ~r/:atoms or :error/, fn -> JSON.decode("1", nan: :null) end
+
+      term = %{"x" => [1.5, :nan, :infinity, :neg_infinity], :nan => :other}
+      written = &~s({"nan":"other","x":[1.5,#{&1}]})
+      assert JSON.encode!(term) == written.(~s("nan","infinity","neg_infinity"))
+      assert JSON.encode!(term, nan: :text) == JSON.encode!(term)
+      assert JSON.encode!(term, nan: :null) == written.("null,null,null")
+      constants = JSON.encode!(term, nan: :constants)
+      assert constants == written.("NaN,Infinity,-Infinity")
+      back = JSON.decode!(constants, nan: :atoms)
+      assert back == %{"x" => term["x"], "nan" => "other"}
+      assert {:error, error} = JSON.encode(term, nan: :error)
+      assert {error.reason, error.path, error.got} == {:encode, "$.x[1]", "atom"}
+      assert Exception.message(error) =~ "NaN" and error.hint =~ "nan: :null"
+      # And of what Elixir prepares first.
+      assert JSON.encode!([%Point{x: 1, y: :nan}], nan: :null) =~ ~s("y":null)
+      assert_raise ArgumentError, ~r/:constants/, fn -> JSON.encode(1, nan: :atoms) end
+      Slipring.send!(tx, [:nan], format: :json)
+      assert Frame.value(Slipring.recv!(rx, 1_000)) == ["nan"]
+    end
+
     test "of objects with many keys keep the last of each" do
       pairs = Enum.map_join(1..100, ",", &~s("k#{rem(&1, 50)}":#{&1}))
       assert JSON.decode!("{#{pairs}}") == Map.new(1..100, &{"k#{rem(&1, 50)}", &1})

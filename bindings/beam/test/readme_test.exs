@@ -16,6 +16,32 @@ defmodule Slipring.ReadmeTest do
         String.replace(code, ~s("#{from}"), ~s("#{to}"))
       end)
 
+  test "its first frames go from one process to another (R6.1)", %{name: name} do
+    first = named(block("Slipring.create!(\"camera\""), [{"camera", name}])
+    image = Tensor.new(<<1, 2, 3>>, {3}, {:u, 8})
+    {_done, sent} = Code.eval_string(first, image: image, a: 1, b: "two", c: {:three})
+    second = named(block("wait: 5_000)\n{:ok, frame}"), [{"camera", name}])
+    test = self()
+
+    receiving =
+      Task.async(fn ->
+        printed =
+          ExUnit.CaptureIO.capture_io(fn ->
+            Kernel.send(test, {:read, elem(Code.eval_string(second), 1)})
+          end)
+
+        {printed, self()}
+      end)
+
+    assert wait_for(fn -> Slipring.info!(name).waiting == 0 end)
+    Slipring.finish(sent[:ring])
+    {printed, _pid} = Task.await(receiving)
+    assert printed == ~s(1\n"two"\n{:three}\n)
+    assert_received {:read, bindings}
+    assert Frame.value(bindings[:frame]) == image
+    assert bindings[:frame].meta == %{"site" => 4}
+  end
+
   test "its arrays are what it says" do
     bindings = [pixels: :binary.copy(<<7>>, 480 * 640 * 3)]
     assert {1.5, bindings} = Code.eval_string(block("Tensor.from_list"), bindings)
@@ -32,6 +58,50 @@ defmodule Slipring.ReadmeTest do
              %{"month" => 1, "days" => 2, "mean" => 1.5},
              %{"month" => 2, "days" => 1, "mean" => 5.5}
            ]
+  end
+
+  test "its records become tables by themselves, or where that is asked for (R2.2)", %{
+    name: name
+  } do
+    {_ring, tx, rx} = pair(name)
+
+    arrived = fn term, options ->
+      :ok = Slipring.send(tx, term, options)
+      frame = Slipring.recv!(rx, 1_000)
+      {frame.format, Frame.value(frame)}
+    end
+
+    plain = for n <- 1..128, do: %{"id" => n, "name" => "n#{n}"}
+    assert arrived.(plain, []) == {:arrow, plain}
+    nested = for n <- 1..128, do: %{id: n, at: %{x: n, tags: [:a]}}
+    assert arrived.(nested, []) == {:value, nested}
+
+    assert {:arrow, %Slipring.Table{} = table} = arrived.(nested, format: :arrow)
+    assert table["at"].type == {:struct, [{"tags", {:list, :string}}, {"x", {:s, 64}}]}
+    assert hd(Slipring.Table.to_maps(table)) == %{"id" => 1, "at" => %{"x" => 1, "tags" => ["a"]}}
+
+    rows = [%{"a" => %{"x" => 1}}, %{"a" => %{"y" => 2.5}, "b" => [1, 2.5]}, %{}]
+    {:arrow, table} = arrived.(rows, format: :arrow)
+
+    assert Slipring.Table.to_maps(table) == [
+             %{"a" => %{"x" => 1, "y" => nil}, "b" => nil},
+             %{"a" => %{"x" => nil, "y" => 2.5}, "b" => [1.0, 2.5]},
+             %{"a" => nil, "b" => nil}
+           ]
+
+    for {term, path, kind} <- [
+          {{1, 2}, "$[1].a.x", "tuple"},
+          {MapSet.new(), "$[1].a.x", "MapSet"},
+          {[x: 1], "$[1].a.x[0]", "tuple"},
+          {2 ** 70, "$[1].a.x", "integer"},
+          {[1, "two"], "$[1].a.x[1]", "binary"}
+        ] do
+      rows = [%{"a" => nil}, %{"a" => %{"x" => term}}]
+      assert {:error, error} = Slipring.send(tx, rows, format: :arrow)
+      assert {error.path, error.got, error.operation} == {path, kind, :send}
+      if kind in ["tuple", "MapSet"], do: assert(error.message =~ "of type #{kind} has no type")
+      assert {:value, ^rows} = arrived.(rows, [])
+    end
   end
 
   test "its consumer reads an older table as it expects (R2.4, R5.2)", %{name: name} do

@@ -206,6 +206,38 @@ defmodule SlipringTest do
     end
   end
 
+  describe "what is easily mistaken" do
+    test "is told with what to do instead (R9.1)", %{name: name} do
+      {ring, tx, rx} = pair(name)
+
+      for {call, told} <- [
+            {fn -> Slipring.send(ring, 1) end, ~r/Slipring.producer!\/2 makes one/},
+            {fn -> Slipring.send(name, 1) end, ~r/Slipring.producer!\/2 makes one/},
+            {fn -> Slipring.send({:ok, tx}, 1) end, ~r/match {:ok, producer} first/},
+            {fn -> Slipring.recv({:ok, rx}) end, ~r/match {:ok, consumer} first/},
+            {fn -> Slipring.recv(name) end, ~r/Slipring.consumer!\/2 makes one/},
+            {fn -> Slipring.stream(ring) end, ~r/Slipring.consumer!\/2 makes one/},
+            {fn -> Slipring.producer(:camera) end, ~r/a name is a binary, "camera"/},
+            {fn -> Slipring.create('camera') end, ~r/a name is a binary, "camera"/},
+            {fn -> Slipring.create(5) end, ~r/give a ring's name, .* not 5$/},
+            {fn -> Slipring.send_many(tx, %URI{}) end, ~r/a list, or another Enumerable/},
+            {fn -> Slipring.send_many(tx, "ab") end, ~r/a list, or another Enumerable/},
+            {fn -> Slipring.JSON.decode('{}') end, ~r/decode\/2 takes a binary/},
+            {fn -> Slipring.JSON.decode!(nil) end, ~r/decode\/2 takes a binary/},
+            {fn -> Frame.release({:ok, 1}) end, ~r/as recv gives it/},
+            {fn -> Slipring.Table.new([%{a: 1}]) end, ~r/Slipring.Table.from_maps\/2/},
+            {fn -> Slipring.Table.from_maps(%{a: [1]}) end, ~r/Slipring.Table.new\/2/},
+            {fn -> Slipring.Table.from_maps(5) end, ~r/takes a list of maps/},
+            {fn -> Tensor.from_list([[1], [2]], {2, 1}, {:u, 8}) end, ~r/List.flatten\/1/}
+          ] do
+        assert_raise ArgumentError, told, call
+      end
+
+      assert Slipring.Table.from_maps!(Stream.map([1, 2], &%{a: &1})).rows == 2
+      assert {:ok, 2} = Slipring.send_many(tx, MapSet.new([1, 2]))
+    end
+  end
+
   describe "frames" do
     test "carry bytes of any length, in order (P3, R3.1)", %{name: name} do
       {_ring, tx, rx} = pair(name, capacity: {16, :mib})

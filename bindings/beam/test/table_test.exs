@@ -553,10 +553,7 @@ defmodule Slipring.TableTest do
         assert explained.format == :value
 
         assert [reason] =
-                 for(
-                   %{format: :arrow, fits: false, reason: reason} <- explained.candidates,
-                   do: reason
-                 )
+                 for(%{format: :arrow, reason: reason} <- explained.candidates, do: reason)
 
         assert reason =~ ~r/record|missing/
         Slipring.send!(tx, maps)

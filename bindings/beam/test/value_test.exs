@@ -182,6 +182,80 @@ defmodule Slipring.ValueTest do
       end
     end
 
+    test "have the shortest head for a list of each length, wherever it is written (R4.1)", %{
+      name: name
+    } do
+      {_ring, tx, rx} = pair(name, capacity: {16, :mib}, slots: 64)
+
+      for length <- [0, 23, 24, 254, 255, 256, 257, 65_535, 65_536, 65_537, 70_000] do
+        list = Enum.map(1..length//1, &rem(&1, 3))
+
+        head =
+          cond do
+            length < 24 -> <<0x80 + length>>
+            length < 256 -> <<0x98, length>>
+            length < 65_536 -> <<0x99, length::16>>
+            true -> <<0x9A, length::32>>
+          end
+
+        written = head <> :binary.list_to_bin(list)
+        assert {length, Slipring.encode!(list)} == {length, written}
+        # With something around it, and text before.
+        outer = ["a", list, list, 1]
+        around = <<0x84, 0x61, ?a>> <> written <> written <> <<1>>
+        assert {length, Slipring.encode!(outer)} == {length, around}
+
+        # Into the segment, where there is too little room at first, and enough then.
+        for _ <- 1..2 do
+          Slipring.send!(tx, outer)
+          frame = Slipring.recv!(rx, 1_000)
+          assert Frame.value(frame) === outer
+          Frame.release(frame)
+        end
+
+        meta = %{"list" => {Enum.take(list, 300)}}
+        Slipring.send!(tx, 1, meta: meta)
+        assert Slipring.recv!(rx, 1_000).meta === meta
+      end
+
+      for length <- [1, 254, 255, 256, 70_000] do
+        improper = Enum.to_list(1..length) ++ :end
+        assert {:error, %Error{got: "improper list", path: "$[0]"}} = Slipring.encode([improper])
+        late = Enum.to_list(1..length) ++ [self()]
+        path = "$[#{length}]"
+        assert {:error, %Error{got: "pid", path: ^path}} = Slipring.encode(late)
+      end
+    end
+
+    test "are read from maps of one shape whose keys come in any order (R6.1)" do
+      head = fn n -> if n < 24, do: <<0xA0 + n>>, else: <<0xB8, n>> end
+
+      written = fn pairs ->
+        [
+          head.(length(pairs))
+          | for({k, v} <- pairs, do: [Slipring.encode!(k), Slipring.encode!(v)])
+        ]
+      end
+
+      for count <- [1, 2, 6, 31, 32, 33, 40] do
+        keys = for n <- 1..count, do: "key #{rem(n * 7, 41)}"
+        rows = for n <- 1..5, do: Enum.map(keys, &{&1, "#{&1} of #{n}"})
+        # Another shape between them, the same keys in another order, and maps within.
+        odd = Enum.reverse(hd(rows))
+        other = [{"b", 1}, {"a", [%{"y" => 1, "x" => 2}]}]
+        all = Enum.take(rows, 3) ++ [other, other, odd, odd, odd] ++ rows
+        bytes = IO.iodata_to_binary([<<0x98, length(all)>> | Enum.map(all, written)])
+        assert Slipring.decode!(bytes) === Enum.map(all, &Map.new/1)
+        # A key that stands twice is found wherever it comes.
+        twice = [hd(rows), hd(rows), hd(rows) |> Enum.map(fn {_k, v} -> {"key 7", v} end)]
+
+        if count > 1 do
+          bytes = IO.iodata_to_binary([<<0x83>> | Enum.map(twice, written)])
+          assert {:error, %Error{path: ~s($[2]["key 7"])}} = Slipring.decode(bytes)
+        end
+      end
+    end
+
     test "keep keys apart that are, also where maps of other shapes follow (R6.1)" do
       maps = for n <- 1..50, do: Map.new(1..rem(n * 7, 40)//1, &{"key #{rem(&1 * n, 45)}", n})
       nested = for m <- maps, do: %{"a" => m, "b" => [m], :a => %{a: m}, "key 1" => 1}
@@ -850,6 +924,60 @@ defmodule Slipring.ValueTest do
 
       assert hd(Slipring.explain(%{"f" => &is_map/1}).candidates).reason =~ "$.f"
     end
+
+    test "names a table where format: :arrow makes one, and only there (R1.5)", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      record = &%{"a" => &1, "b" => %{"x" => &1}}
+
+      for {term, why} <- [
+            {%{"a" => [1, 2, 3], b: [1.5, nil, 2.5]}, nil},
+            {[a: [1, 2], b: ["x", "y"]], nil},
+            {%{}, nil},
+            {Enum.map(1..200, record), ~s(record 0 has a term of type map under "b")},
+            {[%{"a" => 1}], "1 records: a table is worth it"},
+            {Enum.map(1..200, &%{a: &1}), "no text"},
+            {Enum.map(1..200, &%{"a" => [&1]}), "type list"}
+          ] do
+        explained = Slipring.explain(term)
+        assert explained.format == :value
+        assert [%{fits: true, measured: false} = table] = of(explained, :arrow)
+        assert table.reason =~ "only where it is asked for"
+        if why, do: assert(table.reason =~ why)
+        assert Enum.all?(Enum.take_while(explained.candidates, &(&1 != table)), & &1.fits)
+
+        :ok = Slipring.send(tx, term, format: :arrow)
+        frame = Slipring.recv!(rx, 1_000)
+        assert %{kind: :table} = Frame.describe(frame)
+        # What is measured is the body, in which the table stands alone.
+        assert table.size > 0 and is_number(table.time)
+      end
+
+      for term <- [
+            %{"a" => 1},
+            %{"a" => [1], "b" => [1, 2]},
+            %{"a" => [1, "x"]},
+            [1, 2],
+            [%{"a" => 1}, 2],
+            [{1, 2}],
+            []
+          ] do
+        explained = Slipring.explain(term)
+        assert explained.format == :value
+        assert {term, Enum.filter(of(explained, :arrow), & &1.fits)} == {term, []}
+        assert {:error, %Error{} = error} = Slipring.send(tx, term, format: :arrow)
+        assert Exception.message(error) =~ error.hint
+      end
+
+      for term <- [[1 | 2], [%{"a" => 1} | 2], [{:a, [1]} | 2]] do
+        assert Slipring.explain(term).format == nil
+        assert {:error, %Error{}} = Slipring.send(tx, term, format: :arrow)
+      end
+
+      # A table by itself already.
+      assert Slipring.explain(Enum.map(1..200, &%{"a" => &1})).format == :arrow
+    end
+
+    defp of(explained, format), do: Enum.filter(explained.candidates, &(&1.format == format))
   end
 
   describe "in frames" do

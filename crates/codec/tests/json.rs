@@ -96,7 +96,8 @@ fn depth_has_a_limit() {
 /// J1: decimals are given as they stand there, and the reader is where it says.
 #[test]
 fn decimals_are_exact() {
-    let mut reader = Reader::new(b" [1.10, 1e-400]", Options { decimals: true });
+    let mut reader =
+        Reader::new(b" [1.10, 1e-400]", Options { decimals: true, ..Options::default() });
     assert_eq!(reader.item(0).unwrap(), Item::Array);
     assert!(reader.first(Close::Array).unwrap());
     assert_eq!(reader.item(1).unwrap(), Item::Decimal("1.10"));
@@ -168,4 +169,30 @@ proptest! {
             prop_assert_eq!(x.to_bits(), expected.to_bits());
         }
     }
+}
+
+/// R6.3: what is no JSON is read where that is asked for, and nothing else is.
+#[test]
+fn constants_are_read_where_they_are_asked_for() {
+    let read = |text: &'static [u8]| {
+        let mut reader = Reader::new(text, Options { constants: true, ..Options::default() });
+        match reader.item(0) {
+            Ok(Item::Float(x)) => reader.finish().ok().map(|()| x),
+            _ => None,
+        }
+    };
+    assert!(read(b" NaN ").is_some_and(f64::is_nan));
+    for (text, x) in [
+        (&b"Infinity"[..], f64::INFINITY),
+        (b"-Infinity", -f64::INFINITY),
+        (b"-1e400", -f64::INFINITY),
+    ] {
+        assert_eq!(read(text), Some(x));
+        let mut strict = Reader::new(text, Options::default());
+        assert!(strict.item(0).is_err(), "{text:?}");
+    }
+    for text in [&b"nan"[..], b"-NaN", b"NaN1", b"Inf", b"--Infinity", b"-", b"-1e"] {
+        assert_eq!(read(text), None, "{text:?}");
+    }
+    assert!(Reader::new(b"NaN", Options::default()).item(0).is_err());
 }

@@ -8,14 +8,13 @@ pub use error::{SchemaError, SchemaErrorKind};
 pub use expect::{Expectation, Expects, Migrated};
 
 use crate::error::Error;
-use crate::send::{Outgoing, Planned, What, header};
+use crate::send::{Outgoing, Planned};
 use crate::table::Table;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use slipring::{Producer, Schemas, Segment};
 use slipring_codec::evolution::{Between, Unfit, Version, arrange, compatible, defaults, fit};
 use slipring_codec::format::arrow::{self, Parsed, Rows, SchemaPlace};
-use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use slipring_codec::{EncodeError, Format};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -322,8 +321,6 @@ impl Outgoing for Under<'_> {
     fn plan<'a>(&'a self, meta: Option<&'a [u8]>) -> Result<Planned<'a>, EncodeError> {
         let Under { stored, columns, rows } = self;
         let plan = arrow::plan(columns, rows, SchemaPlace::Table, meta.map(<[u8]>::len))?;
-        let flags = plan.flags() | STREAM_FIRST | STREAM_LAST;
-        let header = header(plan.format(), flags, plan.type_code()).with_schema(stored);
-        Ok(Planned { header, what: What::Table { plan, meta, under: Some(stored) } })
+        Ok(Planned::table(plan, meta, Some(stored)))
     }
 }

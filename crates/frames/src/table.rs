@@ -203,7 +203,7 @@ impl Outgoing for RecordBatch {
             SchemaPlace::Frame,
             meta.map(<[u8]>::len),
         );
-        Ok(Planned::table(plan?, meta))
+        Ok(Planned::table(plan?, meta, None))
     }
 }
 
@@ -211,7 +211,7 @@ impl Outgoing for Table {
     fn plan<'a>(&'a self, meta: Option<&'a [u8]>) -> Result<Planned<'a>, EncodeError> {
         let rows: Vec<Rows> = self.batches.iter().map(Rows::from).collect();
         let plan = arrow::plan(&self.schema, &rows, SchemaPlace::Frame, meta.map(<[u8]>::len))?;
-        Ok(Planned::table(plan, meta))
+        Ok(Planned::table(plan, meta, None))
     }
 }
 
@@ -261,10 +261,16 @@ impl Table {
 }
 
 impl<'a> Planned<'a> {
-    fn table(plan: arrow::Plan, meta: Option<&'a [u8]>) -> Self {
+    /// Of a table, under a schema of the ring or with its own.
+    pub(crate) fn table(
+        plan: arrow::Plan,
+        meta: Option<&'a [u8]>,
+        under: Option<&'a slipring::Schema>,
+    ) -> Self {
         // Sent by itself it is a stream of one, and no piece of a longer one.
         let flags = plan.flags() | STREAM_FIRST | STREAM_LAST;
-        let header = header(plan.format(), flags, plan.type_code());
-        Planned { header, what: What::Table { plan, meta, under: None } }
+        let plain = header(plan.format(), flags, plan.type_code());
+        let header = under.map_or(plain, |stored| plain.with_schema(stored));
+        Planned { header, what: What::Table { plan, meta, under } }
     }
 }

@@ -7,6 +7,8 @@ defmodule Slipring.Explanation do
     * `candidates` - all formats, the one that is taken first: maps of `format`, `fits`, `reason` and, for
       those that hold the term, `size` in bytes and `time` in microseconds; `measured` says that it was written once to
       find that out. What is only copied is not: its time is what such frames took before
+
+  A map of columns, and a list of maps that is no table unasked, name `:arrow` among the formats that fit: what `format: :arrow` would send.
   """
 
   alias Slipring.{Error, Native, Table, Tensor}
@@ -52,7 +54,24 @@ defmodule Slipring.Explanation do
 
     table = with {:ok, bytes} <- records, do: bytes, else: (_ -> 0)
     sizes = {plain(term), size(value), size(json), table}
-    first(term, nature, refused, sizes, {value, json})
+    explained = first(term, nature, refused, sizes, {value, json})
+    if nature == "value", do: with_table(explained, term), else: explained
+  end
+
+  # What is a table where that is asked for.
+  defp with_table(%{candidates: candidates} = explained, term) do
+    with {:ok, table} <- Table.asked(term),
+         size when is_integer(size) <- Native.table_size(table) do
+      %{candidates: [as_table | _]} = first(table, "table", {nil, nil, nil}, {0, 0, 0, size}, nil)
+
+      {refused, others} = Enum.split_with(candidates, &(&1.format == :arrow))
+      {fitting, unfit} = Enum.split_with(others, & &1.fits)
+      why = Enum.map_join(refused, &": #{&1.reason}")
+      reason = "holds it too, as a table, and is taken only where it is asked for#{why}"
+      %{explained | candidates: fitting ++ [%{as_table | reason: reason}] ++ unfit}
+    else
+      _none -> explained
+    end
   end
 
   defp first(term, nature, refused, sizes, written) do

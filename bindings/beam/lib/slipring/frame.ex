@@ -65,7 +65,7 @@ defmodule Slipring.Frame do
     * `:keys` - keys of maps that are text: `:strings`, the default, or `:existing_atoms`, where there is
       such an atom
     * `:nan` - what becomes of floats that the BEAM can't hold: `:atoms`, the default, for `:nan`,
-      `:infinity` and `:neg_infinity`, or `:error`
+      `:infinity` and `:neg_infinity`, or `:error`. JSON has none: there `:error` is the default, and `:atoms` reads what is none
     * `:uuid` - `:struct`, the default, for `Slipring.UUID`, or `:string`
     * `:floats` - of JSON, what numbers with a point or an exponent become: `:floats`, the default, or `:decimals`, which keep
       all their digits (`Decimal` where that library is loaded, else `Slipring.Decimal`)
@@ -178,7 +178,8 @@ defmodule Slipring.Frame do
     * `:length` - of bytes, text and JSON in bytes, of lists, tuples, sets and maps in items
     * `:keys` - of maps and objects, up to 64 of them
     * `:shape`, `:type`, `:order`, `:byte_order` - of tensors
-    * `:rows`, `:columns` - of tables as they were written, whatever is expected, the second as `{name, type}` each
+    * `:rows`, `:columns` - of tables as they were written, whatever is expected, the second as `{name, type, nullable}` each:
+      `nullable` says whether the column may have nulls
     * `:name`, `:version` - of objects; `:number` of tags
     * `:buffers` - of values, how many pieces lie out of line
 
@@ -189,11 +190,16 @@ defmodule Slipring.Frame do
       iex> {:ok, frame} = Slipring.recv(Slipring.consumer!(ring))
       iex> Slipring.Frame.describe(frame)
       %{format: :value, kind: :map, length: 2, keys: ["id", "tags"], buffers: 0}
+
+      iex> ring = Slipring.create!("describe-table-doc")
+      iex> :ok = Slipring.send(Slipring.producer!(ring), Slipring.Table.new(id: [1, 2], name: ["a", nil]))
+      iex> Slipring.consumer!(ring) |> Slipring.recv!() |> Slipring.Frame.describe()
+      %{format: :arrow, kind: :table, rows: 2, columns: [{"id", {:s, 64}, true}, {"name", :string, true}]}
   """
   @spec describe(t) :: map
   def describe(%__MODULE__{format: :arrow} = frame) do
     table = read(frame, true)
-    columns = for field <- table.fields, do: {field.name, field.type}
+    columns = for field <- table.fields, do: {field.name, field.type, field.nullable}
     %{format: :arrow, kind: :table, rows: table.rows, columns: columns}
   end
 
@@ -277,6 +283,8 @@ defmodule Slipring.Frame do
   def release(%__MODULE__{lease: lease}) do
     with {:error, _} = error <- Native.release(lease), do: settled(error, :release)
   end
+
+  def release(other), do: wrong!("release/1", other)
 
   @doc """
   Whether the value lies in the segment itself, by the address of its bytes; of a term that is decoded,

@@ -109,8 +109,8 @@ defmodule Slipring.Native do
   def describe_frame(_format, _content, _forms), do: not_loaded()
   def describe_lease(_lease, _forms), do: not_loaded()
 
-  def json_encode(_term, _registry, _prepared), do: not_loaded()
-  def json_encode_large(_term, _registry, _prepared), do: not_loaded()
+  def json_encode(_term, _nan, _registry, _prepared), do: not_loaded()
+  def json_encode_large(_term, _nan, _registry, _prepared), do: not_loaded()
   def json_decode(_text, _options, _forms), do: not_loaded()
   def json_decode_large(_text, _options, _forms), do: not_loaded()
 

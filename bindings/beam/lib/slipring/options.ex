@@ -123,6 +123,9 @@ defmodule Slipring.Options do
   def nan(nan) when nan in [:atoms, :error], do: {:ok, nan}
   def nan(_value), do: {:error, ":atoms or :error"}
 
+  def json_nan(nan) when nan in [:text, :null, :constants, :error], do: {:ok, nan}
+  def json_nan(_value), do: {:error, ":text, :null, :constants or :error"}
+
   def floats(floats) when floats in [:floats, :decimals], do: {:ok, floats}
   def floats(_value), do: {:error, ":floats or :decimals"}
 

@@ -124,7 +124,11 @@ defmodule Slipring.Table do
           other ->
             raise ArgumentError,
                   "a table is made of columns with names, {name, elements}, not of " <>
-                    inspect(other, limit: 5)
+                    inspect(other, limit: 5) <>
+                    if(is_map(other),
+                      do: "; of maps Slipring.Table.from_maps/2 makes one",
+                      else: ""
+                    )
         end
       end
 
@@ -165,7 +169,7 @@ defmodule Slipring.Table do
   @spec from_maps([map], keyword) :: {:ok, t} | {:error, Error.t()}
   def from_maps(maps, options \\ []) do
     %{types: types, metadata: metadata} = Options.check!(options, @new)
-    maps = Enum.to_list(maps)
+    maps = rows!(maps)
 
     answer =
       with :large <- Native.table_build(maps, types),
@@ -177,6 +181,21 @@ defmodule Slipring.Table do
       {:ok, columns} -> {:ok, of_columns(columns, metadata)}
       error -> error
     end
+  end
+
+  defp rows!(maps) when is_list(maps), do: maps
+
+  defp rows!(maps) do
+    columns? = is_map(maps) and not is_struct(maps)
+
+    if Enumerable.impl_for(maps) == nil or columns? do
+      instead = if columns?, do: "; of columns Slipring.Table.new/2 makes one"
+
+      raise ArgumentError,
+            "Slipring.Table.from_maps/2 takes a list of maps, not #{inspect(maps, limit: 5)}#{instead}"
+    end
+
+    Enum.to_list(maps)
   end
 
   defp of_rows(0, metadata), do: %__MODULE__{metadata: metadata}
@@ -196,14 +215,18 @@ defmodule Slipring.Table do
   @doc false
   # What `format: :arrow` makes of a term.
   def asked(%__MODULE__{} = table), do: {:ok, table}
-  def asked([first | _] = maps) when is_map(first), do: from_maps(maps)
+
+  def asked([first | _] = maps) when is_map(first) do
+    with {:error, error} <- from_maps(maps), do: {:error, %{error | operation: :send}}
+  end
 
   def asked(columns) when is_map(columns) and not is_struct(columns), do: columns_asked(columns)
 
   def asked(columns) when is_list(columns) do
-    if columns != [] and Enum.all?(columns, &match?({_name, _elements}, &1)),
-      do: columns_asked(columns),
-      else: no_table(columns)
+    if columns != [] and not List.improper?(columns) and
+         Enum.all?(columns, &match?({_name, _elements}, &1)),
+       do: columns_asked(columns),
+       else: no_table(columns)
   end
 
   def asked(other), do: no_table(other)
@@ -604,44 +627,42 @@ defmodule Slipring.Table do
     parts = tables |> tables() |> Stream.flat_map(&parts(&1, most)) |> Stream.concat([:last])
 
     outcome =
-      Enum.reduce_while(parts, {nil, 0}, fn
-        part, {nil, 0} ->
-          {:cont, {part, 0}}
+      Enum.reduce_while(parts, nil, fn
+        part, nil ->
+          {:cont, {part, held_to(part, options), 0}}
 
-        next, {part, sent} ->
+        next, {part, columns, sent} ->
           flags = Sending.stream(sent == 0, next == :last)
+          coming = held_to(next, options)
 
-          with :ok <- alike(part, next, producer, options),
+          with :ok <- if(coming in [nil, columns], do: :ok, else: unlike(part, next, producer)),
                meta = if(sent == 0, do: meta),
                :ok <- Sending.one(producer, under.(part), meta, flags, timeout) do
-            {:cont, {next, sent + 1}}
+            {:cont, {next, coming, sent + 1}}
           else
             {:error, error} -> {:halt, {:error, %{error | sent: sent}}}
           end
       end)
 
     case outcome do
-      {:last, sent} -> {:ok, sent}
+      {:last, _columns, sent} -> {:ok, sent}
       error -> error
     end
   end
 
   # A stream is of one schema. Under one that was announced each table is held against that.
-  defp alike(part, next, %{ring: ring}, %{schema: nil}) when next != :last do
-    if schema(part) == schema(next) do
-      :ok
-    else
-      hint = "send them as streams of their own, or under a schema"
+  defp held_to(%__MODULE__{} = table, %{schema: nil}), do: schema(table)
+  defp held_to(_part, _options), do: nil
 
-      told =
-        "the tables of a stream have the same columns: #{shown(next)} came after #{shown(part)}; #{hint}"
+  defp unlike(part, next, %{ring: ring}) do
+    hint = "send them as streams of their own, or under a schema"
 
-      fault = {:encode, told, "$", nil, "Slipring.Table", hint, nil}
-      {:error, Error.new(fault, :send_batches, ring)}
-    end
+    told =
+      "the tables of a stream have the same columns: #{shown(next)} came after #{shown(part)}; #{hint}"
+
+    fault = {:encode, told, "$", nil, "Slipring.Table", hint, nil}
+    {:error, Error.new(fault, :send_batches, ring)}
   end
-
-  defp alike(_part, _next, _producer, _options), do: :ok
 
   defp schema(%{fields: fields}),
     do: Enum.map(fields, &{&1.name, &1.type, &1.nullable, &1.metadata})

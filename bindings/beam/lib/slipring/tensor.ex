@@ -170,7 +170,8 @@ defmodule Slipring.Tensor do
       end
 
     raise ArgumentError,
-          "#{inspect(n)} at index #{index} is no #{inspect(type)}, which is #{range}"
+          "#{inspect(n)} at index #{index} is no #{inspect(type)}, which is #{range}" <>
+            if(is_list(n), do: "; give all elements in one list: List.flatten/1", else: "")
   end
 
   defp float_range(bits) do

@@ -9,7 +9,7 @@ defmodule Slipring.Value do
   @encode [binaries: {:auto, &Options.binaries/1}]
   @decode [
     keys: {:strings, &Options.keys/1},
-    nan: {:atoms, &Options.nan/1},
+    nan: {nil, &Options.nan/1},
     uuid: {:struct, &Options.uuid/1},
     floats: {:floats, &Options.floats/1},
     structs: {true, &Options.boolean/1}
@@ -23,7 +23,7 @@ defmodule Slipring.Value do
 
     bit(options.keys == :existing_atoms, 1) ||| bit(options.nan == :error, 2) |||
       bit(options.uuid == :string, 4) ||| bit(not options.structs, 8) |||
-      bit(options.floats == :decimals, 16)
+      bit(options.floats == :decimals, 16) ||| bit(options.nan == :atoms, 32)
   end
 
   defp bit(true, bit), do: bit
@@ -52,16 +52,26 @@ defmodule Slipring.Value do
     end
   end
 
-  def json_encode(term, prepared \\ []) do
+  # How the native part names what becomes of the atoms that stand for NaN and the infinities.
+  @json_nan %{text: 0, null: 1, constants: 2, error: 3}
+
+  def json_encode(term, []), do: json_encode(term, 0, [])
+
+  def json_encode(term, options) do
+    options = Options.check!(options, nan: {:text, &Options.json_nan/1})
+    json_encode(term, Map.fetch!(@json_nan, options.nan), [])
+  end
+
+  defp json_encode(term, nan, prepared) do
     registry = Structs.registry()
 
     answer =
-      with :large <- Native.json_encode(term, registry, prepared),
-           do: Native.json_encode_large(term, registry, prepared)
+      with :large <- Native.json_encode(term, nan, registry, prepared),
+           do: Native.json_encode_large(term, nan, registry, prepared)
 
     case answer do
       text when is_binary(text) -> {:ok, text}
-      {:need, met} -> json_encode(term, Structs.prepare(met, prepared))
+      {:need, met} -> json_encode(term, nan, Structs.prepare(met, prepared))
       {:error, fault} -> {:error, Error.new(fault, :encode, nil)}
     end
   end

@@ -240,12 +240,18 @@ impl Fault {
 
     /// What keeps a table from its schema, in Elixir's words.
     pub(crate) fn of_schema(error: &SchemaError) -> Self {
+        let written = error.written;
         let told = match &error.kind {
             SchemaErrorKind::Breaking { found, .. } => format!("{found}, and say breaking: true"),
+            SchemaErrorKind::TooOld { oldest, .. } => format!(
+                "{:?} of version {written} came, and {oldest} is the oldest that is read here; \
+                 expect it with oldest: {written}, or have a newer version sent",
+                error.name
+            ),
             _ => error.to_string(),
         };
         let hint = told.rsplit_once("; ").map_or("", |(_, hint)| hint).to_owned();
-        let versions = (error.written, error.wanted);
+        let versions = (written, error.wanted);
         Self::schema(told, error.column().unwrap_or_default(), versions, hint)
     }
 
@@ -299,6 +305,16 @@ impl From<SchemaError> for Fault {
 impl From<EncodeError> for Fault {
     fn from(error: EncodeError) -> Self {
         Self::new(reasons::encode(), error.to_string()).path(error.path()).hint(error.hint())
+    }
+}
+
+impl Fault {
+    /// What is no JSON, with what to do about it in Elixir.
+    pub(crate) fn no_json(error: DecodeError, hint: &'static str) -> Self {
+        let told = error.to_string().replace(error.hint(), hint);
+        let mut fault = Self::from(error).hint(hint);
+        fault.0.message = told;
+        fault
     }
 }
 

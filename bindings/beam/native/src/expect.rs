@@ -25,7 +25,7 @@ use slipring::{Frame, Schema, SchemaId, Want};
 use slipring_codec::evolution::{
     self, ApplyErrorKind, Between, Incompatible, Projection, Version, defaults, fair, resolve,
 };
-use slipring_codec::format::arrow::{self, Checks};
+use slipring_codec::format::arrow::{self, Checks, SchemaPlace};
 use slipring_codec::{Body, Content, Format};
 use slipring_frames::SchemaError;
 use std::collections::{BTreeSet, HashMap};
@@ -159,7 +159,8 @@ impl Route {
         let expected = &*route.expected;
         let version = at.unwrap_or(route.written);
         if at.is_none() && version < expected.oldest {
-            return Err(route.too_old());
+            let versions = (version.into(), expected.version.into());
+            return Err(SchemaError::too_old(&expected.name, versions, expected.oldest).into());
         }
         let next = expected.from.range(version..).next().copied();
         let projected = match next {
@@ -252,22 +253,9 @@ impl Route {
         })
     }
 
-    fn too_old(&self) -> Fault {
-        let (expected, written) = (&*self.expected, self.written);
-        let hint = format!("expect it with oldest: {written}, or have a newer version sent");
-        let told = format!(
-            "{:?} of version {written} came, and {} is the oldest that is read here; {hint}",
-            expected.name, expected.oldest
-        );
-        Fault::schema(told, "", (written.into(), expected.version.into()), hint)
-    }
-
     /// The refusal, with the first step between announced versions that the rules don't allow.
     fn refusal(&self, refused: Incompatible) -> SchemaError {
-        let announced = |version: u32| self.announced(u16::try_from(version).ok()?).ok()?;
-        let is_older = refused.written < refused.wanted;
-        let migration = is_older.then(|| refused.broken(announced));
-        SchemaError::needing(refused, migration)
+        SchemaError::refusing(refused, |version| self.announced(version).ok()?)
     }
 }
 
@@ -290,6 +278,8 @@ fn expect<'a>(
         Err(fault) => return answer(env, Err(fault)),
     };
     rx.answer(env, |live| {
+        // Whether its types can be sent at all.
+        arrow::plan(&schema, &[], SchemaPlace::Frame, None)?;
         defaults(&Version::new(name, version.into(), &schema)).map_err(SchemaError::from)?;
         let want = live.hold.segment.schemas().want(KIND, name, oldest..=version)?;
         let functions = OwnedEnv::new();

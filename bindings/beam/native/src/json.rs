@@ -9,6 +9,7 @@ use crate::value::encode::Rules;
 use crate::value::terms::{self, Word};
 use crate::value::{DECODE_MOST, ITEM_COSTS, ITEMS_MOST, Most, kept};
 use crate::{atoms, charge};
+use encode::NotFinite;
 use rustler::{Encoder as _, Env, Term};
 use slipring_codec::json::Writer;
 
@@ -17,32 +18,36 @@ use slipring_codec::json::Writer;
 fn json_encode<'a>(
     env: Env<'a>,
     term: Term<'a>,
+    nan: u8,
     registry: Term<'a>,
     prepared: Term<'a>,
 ) -> Term<'a> {
-    encoded(env, term, registry, prepared, Most::Normal)
+    encoded(env, term, nan, registry, prepared, Most::Normal)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn json_encode_large<'a>(
     env: Env<'a>,
     term: Term<'a>,
+    nan: u8,
     registry: Term<'a>,
     prepared: Term<'a>,
 ) -> Term<'a> {
-    encoded(env, term, registry, prepared, Most::All)
+    encoded(env, term, nan, registry, prepared, Most::All)
 }
 
 fn encoded<'a>(
     env: Env<'a>,
     term: Term<'a>,
+    nan: u8,
     registry: Term<'a>,
     prepared: Term<'a>,
     most: Most,
 ) -> Term<'a> {
     let rules = Rules { bytes: false, registry: registry.into(), prepared: prepared.into() };
+    let nan = NotFinite::of(nan);
     kept(env, most, |place, most| {
-        let written = encode::encode(env, term.into(), rules, Writer::new(place), most)?;
+        let written = encode::encode(env, term.into(), rules, Writer::new(place), most, nan)?;
         Ok((written.out.into_sink(), written.needs, written.left))
     })
 }

@@ -44,7 +44,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, nil,
         // outcomes
-        told, migrate, first, rest, feeder, crowded, held, empty, full, busy, active, large, last, detached, ready, deferred, copy, meta, cbor, spent,
+        told, migrate, first, rest, feeder, crowded, held, empty, full, busy, large, last, detached, ready, deferred, copy, meta, cbor, spent,
         // formats and tensors
         raw, ndarray, value, arrow, pickle, json, unknown,
         c, fortran, little, big, bool_ = "bool", s, u, f,

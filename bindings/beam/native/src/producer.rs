@@ -11,7 +11,6 @@ use crate::counts::Tally;
 use crate::end::{self, End, Live};
 use crate::error::{Fault, answer};
 use crate::meta::Meta;
-use crate::schema::Under;
 use crate::value::encode::Rules;
 use crate::value::{ENCODE_MOST, UNIT_COSTS};
 use crate::waiter::{self, News};
@@ -20,7 +19,8 @@ pub(crate) use payload::needs;
 use payload::{How, Payload, Sent};
 use rustler::{Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use slipring::{Error, Grant, Header, Inspection, Producer, Rejected};
-use std::sync::{Arc, Mutex};
+use slipring_frames::Announced;
+use std::sync::Mutex;
 use value::Room;
 
 type Sender = ResourceArc<End<Writer>>;
@@ -49,7 +49,7 @@ pub(crate) struct Writer {
     /// Frames that it was given, of which some are timed.
     given: u64,
     /// The schema that the last table was sent under, if any was.
-    under: Option<Arc<Under>>,
+    under: Option<Announced>,
 }
 
 impl Writer {

@@ -14,11 +14,11 @@ use crate::value::Most;
 use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use slipring::{Frame, Schema, SchemaId, Schemas};
-use slipring_codec::format::arrow::{self, Rows, SchemaPlace};
+use slipring_codec::format::arrow;
 use slipring_frames::Announced;
 pub(crate) use slipring_frames::KIND;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// The longest schema that a call on a normal scheduler reads, in bytes.
 pub(crate) const READ_MOST: usize = 64 << 10;
@@ -126,10 +126,7 @@ fn look_up(frame: &Frame, id: SchemaId) -> Result<Schema, Fault> {
 
 /// The schema that the columns of a table have. What is said of the table as a whole is of that table alone.
 pub(crate) fn columns_of<'a>(env: Env<'a>, table: Term<'a>) -> Result<Arrow, Fault> {
-    let schema = Arrow::new(arrays::fields(env, table.into())?);
-    // Whether its types can be sent at all.
-    arrow::plan(&schema, &[], SchemaPlace::Frame, None)?;
-    Ok(schema)
+    Ok(Arrow::new(arrays::fields(env, table.into())?))
 }
 
 /// `{:ok, schema}`: the version of the schema, as `schemas` describes it, is in the ring.
@@ -191,6 +188,25 @@ impl Asked {
             Fault::no_schema(name, told)
         })
     }
+
+    /// What was announced, by way of what was asked for last. `None`: reading it is for a dirty scheduler.
+    pub(crate) fn announced(
+        &self,
+        schemas: &Schemas,
+        last: &mut Option<Announced>,
+        most: Most,
+    ) -> Result<Option<Announced>, Fault> {
+        let stored = self.find(schemas)?;
+        if let Some(last) = last.as_ref().filter(|last| last.stored().id() == stored.id()) {
+            return Ok(Some(last.clone()));
+        }
+        if most == Most::Normal && stored.len() > READ_MOST {
+            return Ok(None);
+        }
+        let announced = Announced::of(stored)?;
+        *last = Some(announced.clone());
+        Ok(Some(announced))
+    }
 }
 
 /// `{:ok, {id, name, version}}` of the schema that is asked for, which all these tables suit, and whose frames the ring can carry;
@@ -205,7 +221,7 @@ fn suits<'a>(
     let found = || {
         let asked = Asked::parse(asked).ok_or_else(Fault::other_library)?;
         let hold = tx.hold()?;
-        let under = Under::find(&asked, &hold.segment.schemas(), &mut None, Most::All)?;
+        let under = asked.announced(&hold.segment.schemas(), &mut None, Most::All)?;
         Ok((under.ok_or_else(Fault::other_library)?, hold.segment.max_body()))
     };
     let (under, limit) = match found() {
@@ -227,43 +243,4 @@ fn suits<'a>(
     }
     let found = under.stored();
     (atoms::ok(), (found.id().get(), found.name(), found.version())).encode(env)
-}
-
-/// A schema that tables are sent under.
-pub(crate) struct Under(Announced);
-
-impl Under {
-    /// The schema that was asked for, by way of the one that was used last. `None`: reading it is for a dirty scheduler.
-    pub(crate) fn find(
-        asked: &Asked,
-        schemas: &Schemas,
-        last: &mut Option<Arc<Under>>,
-        most: Most,
-    ) -> Result<Option<Arc<Under>>, Fault> {
-        let stored = asked.find(schemas)?;
-        if let Some(last) = last.as_ref().filter(|last| last.stored().id() == stored.id()) {
-            return Ok(Some(last.clone()));
-        }
-        if most == Most::Normal && stored.len() > READ_MOST {
-            return Ok(None);
-        }
-        let under = Arc::new(Self(Announced::of(stored)?));
-        *last = Some(under.clone());
-        Ok(Some(under))
-    }
-
-    /// What the ring has of it.
-    pub(crate) fn stored(&self) -> &Schema {
-        self.0.stored()
-    }
-
-    /// The columns as they were announced, converted where that is exact; `None`: as they are.
-    pub(crate) fn fit(
-        &self,
-        given: &Arrow,
-        batches: &[Rows],
-        inferred: bool,
-    ) -> Result<Option<(Arrow, Vec<Rows>)>, Fault> {
-        Ok(self.0.fit(given, batches, inferred)?)
-    }
 }

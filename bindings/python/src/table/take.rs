@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field};
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use slipring_codec::format::arrow::Rows;
+use slipring_codec::format::arrow::{Rows, children_of};
 use std::ffi::CStr;
 
 /// In the metadata of a schema: the table is one column, sent alone.
@@ -228,28 +228,12 @@ fn next_of(stream: &mut Stream) -> Result<Option<Array>, String> {
     }
 }
 
-/// The types of an array's children, in their order.
-fn children(data_type: &DataType) -> Vec<&DataType> {
-    match data_type {
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _)
-        | DataType::Map(field, _) => vec![field.data_type()],
-        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
-        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
-        DataType::RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
-        _ => Vec::new(),
-    }
-}
-
 /// Whether a type is the null type, or has it in it.
 fn has_null(data_type: &DataType) -> bool {
     match data_type {
         DataType::Null => true,
         DataType::Dictionary(_, values) => has_null(values),
-        other => children(other).into_iter().any(has_null),
+        other => children_of(other).into_iter().any(|field| has_null(field.data_type())),
     }
 }
 
@@ -279,18 +263,18 @@ unsafe fn without_buffers(array: &mut Array, data_type: &DataType) {
         }
         return;
     }
-    let types = children(data_type);
-    if array.children.is_null() || usize::try_from(array.n_children) != Ok(types.len()) {
+    let fields = children_of(data_type);
+    if array.children.is_null() || usize::try_from(array.n_children) != Ok(fields.len()) {
         // What is made of that is said where it is imported.
         return;
     }
     // SAFETY: the interface: so many pointers are there.
-    let each = unsafe { std::slice::from_raw_parts(array.children, types.len()) };
-    for (child, data_type) in each.iter().zip(types) {
+    let each = unsafe { std::slice::from_raw_parts(array.children, fields.len()) };
+    for (child, field) in each.iter().zip(fields) {
         // SAFETY: null, or an array that is the caller's, who may even move it out and so writes to it.
         if let Some(child) = unsafe { child.as_mut() } {
             // SAFETY: as above.
-            unsafe { without_buffers(child, data_type) };
+            unsafe { without_buffers(child, field.data_type()) };
         }
     }
 }

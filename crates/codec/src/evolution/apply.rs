@@ -15,7 +15,7 @@ use super::constant::Constant;
 use super::made::{Bytes, Maker, Projected};
 use super::resolve::{Projection, Source, Step};
 use super::widen::{OutOfRange, Widening};
-use crate::format::arrow::{Batch, Column, Table, View};
+use crate::format::arrow::{Batch, Column, Table, View, children_of};
 
 /// A table that could not be read as what is expected, though its schema can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,26 +174,12 @@ fn has_bitmap(data_type: &DataType) -> bool {
 
 /// The same array, of a type that lies alike.
 fn retyped(mut column: Column, to: &DataType) -> Column {
-    use DataType::*;
     if column.data_type == *to {
         return column;
     }
-    let inner: Vec<&DataType> = match to {
-        List(field)
-        | LargeList(field)
-        | ListView(field)
-        | LargeListView(field)
-        | FixedSizeList(field, _)
-        | Map(field, _) => vec![field.data_type()],
-        Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
-        Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
-        RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
-        _ => Vec::new(),
-    };
-    let children = std::mem::take(&mut column.children);
-    column.children =
-        children.into_iter().zip(inner).map(|(child, to)| retyped(child, to)).collect();
-    if let (Dictionary(_, values), Some(dictionary)) = (to, &mut column.dictionary)
+    let children = std::mem::take(&mut column.children).into_iter().zip(children_of(to));
+    column.children = children.map(|(child, to)| retyped(child, to.data_type())).collect();
+    if let (DataType::Dictionary(_, values), Some(dictionary)) = (to, &mut column.dictionary)
         && dictionary.data_type != **values
     {
         *dictionary = Arc::new(retyped((**dictionary).clone(), values));

@@ -51,6 +51,8 @@ mod read;
 mod rust;
 mod schema;
 
+use arrow_schema::{DataType, Field};
+
 pub(crate) use copy::View;
 pub use message::schema_message;
 pub use plan::{Plan, Rows, SchemaPlace, plan};
@@ -58,6 +60,23 @@ pub use read::{
     Batch, Checks, Column, Parsed, Recent, Table, read, read_as, read_recalling, read_schema,
     read_within,
 };
+
+/// The fields of the arrays within an array of this type, in their order. The values of a dictionary are no field.
+pub fn children_of(data_type: &DataType) -> Vec<&Field> {
+    use DataType::*;
+    match data_type {
+        List(field)
+        | LargeList(field)
+        | ListView(field)
+        | LargeListView(field)
+        | FixedSizeList(field, _)
+        | Map(field, _) => vec![field],
+        Struct(fields) => fields.iter().map(|field| &**field).collect(),
+        Union(fields, _) => fields.iter().map(|(_, field)| &**field).collect(),
+        RunEndEncoded(ends, values) => vec![ends, values],
+        _ => Vec::new(),
+    }
+}
 
 /// Types that may enclose each other.
 pub const MAX_NESTING: usize = 64;

@@ -9,6 +9,8 @@ use crate::error::{DecodeError, DecodeErrorKind as Kind, Segment};
 pub struct Options {
     /// Those with a point or an exponent are [`Item::Decimal`] and not [`Item::Float`].
     pub decimals: bool,
+    /// `NaN`, `Infinity` and `-Infinity`, which are no JSON, are [`Item::Float`], and numbers beyond a double infinite.
+    pub constants: bool,
 }
 
 /// A value, or the beginning of one.
@@ -22,7 +24,7 @@ pub enum Item<'r> {
     Int(i64),
     /// A longer one: a minus if there is one, and its digits.
     Big(&'r str),
-    /// The nearest double; finite.
+    /// The nearest double; finite, unless [`constants`](Options::constants) are read.
     Float(f64),
     /// A number with a point or an exponent, as it stands there.
     Decimal(&'r str),
@@ -179,13 +181,22 @@ impl<'a> Reader<'a> {
         Ok(item)
     }
 
+    fn constant(&mut self, len: usize, x: f64) -> Outcome<Item<'_>> {
+        self.at += len;
+        Ok(Item::Float(x))
+    }
+
     #[cold]
-    fn no_value(&self) -> Outcome<Item<'_>> {
+    fn no_value(&mut self) -> Outcome<Item<'_>> {
         let rest = self.input.get(self.at..).unwrap_or_default();
         self.wrong(match rest {
             [] => Fault::ValueMissing,
+            [b'N', b'a', b'N', ..] if self.options.constants => return self.constant(3, f64::NAN),
             [b'N', b'a', b'N', ..] => Fault::NaN,
             [b'I', b'n', b'f', b'i', b'n', b'i', b't', b'y', ..] => {
+                if self.options.constants {
+                    return self.constant(8, f64::INFINITY);
+                }
                 Fault::Infinity { negative: false }
             }
             [0xef, 0xbb, 0xbf, ..] => Fault::ByteOrderMark,
@@ -369,6 +380,9 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let Some(scanned) = number::scan(self.input, start) else {
             let (fault, at) = number::fault(self.input, start);
+            if self.options.constants && matches!(fault, Fault::Infinity { .. }) {
+                return self.constant(9, f64::NEG_INFINITY);
+            }
             return self.wrong_at(fault, at);
         };
         self.at = scanned.end;
@@ -387,7 +401,7 @@ impl<'a> Reader<'a> {
         }
         // Numbers for which the short way does not do.
         match self.number_text(start).parse::<f64>() {
-            Ok(x) if x.is_finite() => Ok(Item::Float(x)),
+            Ok(x) if x.is_finite() || self.options.constants => Ok(Item::Float(x)),
             _ => self.wrong_at(Fault::FloatRange, start),
         }
     }

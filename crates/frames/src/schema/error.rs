@@ -1,5 +1,6 @@
 //! What keeps a table from a schema, the same in all languages.
 
+use arrow_schema::SchemaRef;
 use slipring_codec::evolution::{Between, Fault, Incompatible};
 use std::error::Error as StdError;
 use std::fmt;
@@ -85,6 +86,14 @@ impl SchemaError {
         let (name, written, wanted) = (found.name.clone(), found.written, found.wanted);
         let kind = SchemaErrorKind::Incompatible { found, migration };
         SchemaError { name, written, wanted, kind }
+    }
+
+    /// What is incompatible, with the first step between announced versions that the rules don't allow.
+    pub fn refusing(found: Incompatible, announced: impl Fn(u16) -> Option<SchemaRef>) -> Self {
+        let is_older = found.written < found.wanted;
+        let announced = |version| announced(u16::try_from(version).ok()?);
+        let migration = is_older.then(|| found.broken(announced));
+        Self::needing(found, migration)
     }
 
     /// What stands in the way, column by column, where that is what is wrong.

@@ -248,10 +248,7 @@ impl Reading<'_> {
 
     /// The refusal, with the first step between announced versions that the rules don't allow.
     fn refusal(&self, found: Incompatible) -> SchemaError {
-        let (written, wanted) = (found.written, found.wanted);
-        let announced = |version| self.announced(u16::try_from(version).ok()?).ok()?;
-        let migration = (written < wanted).then(|| found.broken(announced));
-        SchemaError::needing(found, migration)
+        SchemaError::refusing(found, |version| self.announced(version).ok()?)
     }
 
     /// What a migration gave, read on by the rules.

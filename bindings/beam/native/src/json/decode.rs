@@ -7,7 +7,7 @@
 use crate::atoms;
 use crate::error::Fault;
 use crate::value::big::Big;
-use crate::value::decode::{Forms, form};
+use crate::value::decode::{Forms, form, not_finite};
 use crate::value::names;
 use crate::value::terms::{self, Gathered, Word};
 use rustler::Env;
@@ -25,6 +25,8 @@ const DIGITS: usize = 1_000_000;
 const ATOM_KEYS: u32 = 1;
 /// Numbers with a point or an exponent are decimals.
 const DECIMALS: u32 = 16;
+/// NaN and the infinities are atoms.
+const CONSTANTS: u32 = 32;
 
 /// Why reading stopped.
 pub(crate) enum Stop {
@@ -82,7 +84,10 @@ pub(crate) fn decode<'a>(
         keys: Gathered::new(),
         known: Default::default(),
     };
-    let mut reader = Reader::new(text, json::Options { decimals: options & DECIMALS != 0 });
+    let mut reader = Reader::new(
+        text,
+        json::Options { decimals: options & DECIMALS != 0, constants: options & CONSTANTS != 0 },
+    );
     loop {
         *left = left.checked_sub(1).ok_or(Stop::Large)?;
         let at = reader.offset();
@@ -212,7 +217,8 @@ impl<'a> Walk<'a> {
         Ok(Ok(match item {
             Item::Text(text) => terms::make_binary(env, text),
             Item::Int(n) => terms::make_int(env, n),
-            Item::Float(x) => terms::make_float(env, x),
+            Item::Float(x) if x.is_finite() => terms::make_float(env, x),
+            Item::Float(x) => not_finite(x).into(),
             Item::Bool(true) => names::true_().into(),
             Item::Bool(false) => names::false_().into(),
             Item::Big(digits) => return self.big(digits),
@@ -277,6 +283,10 @@ impl<'a> Walk<'a> {
             })
         });
         Stop::Refused(match error.kind() {
+            Kind::Json {
+                line, column, fault: JsonFault::NaN | JsonFault::Infinity { .. }, ..
+            } => Fault::no_json(error, "read it with nan: :atoms, or have null sent")
+                .place(line, column),
             Kind::Json { line, column, .. } => Fault::from(error).place(line, column),
             _ => Fault::from(error),
         })

@@ -58,6 +58,30 @@ struct Walk<'a, S> {
     values: Gathered<'a>,
     left: usize,
     most: usize,
+    nan: NotFinite,
+}
+
+/// What the atoms become that stand for NaN and the infinities, which are no JSON.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum NotFinite {
+    /// Text, as all other atoms.
+    Text,
+    Null,
+    /// `NaN`, `Infinity` and `-Infinity`, as many readers and writers take them.
+    Constants,
+    Refused,
+}
+
+impl NotFinite {
+    /// By the number that Elixir gives.
+    pub(crate) fn of(number: u8) -> Self {
+        match number {
+            1 => Self::Null,
+            2 => Self::Constants,
+            3 => Self::Refused,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// Writes a term. About `most` units of work are done at most.
@@ -67,6 +91,7 @@ pub(crate) fn encode<'a, S: Sink>(
     rules: Rules<'a>,
     out: Writer<S>,
     most: usize,
+    nan: NotFinite,
 ) -> Result<Written<'a, S>, Stop> {
     let mut walk = Walk {
         env,
@@ -81,6 +106,7 @@ pub(crate) fn encode<'a, S: Sink>(
         values: Gathered::new(),
         left: most,
         most,
+        nan,
     };
     match walk.all(term) {
         Ok(()) => {
@@ -93,6 +119,16 @@ pub(crate) fn encode<'a, S: Sink>(
 
 fn is(word: Word<'_>, atom: Atom) -> bool {
     word == Word::from(atom)
+}
+
+/// The number that an atom stands for, if it is one that the BEAM can't hold.
+fn constant(term: Word<'_>) -> Option<&'static str> {
+    let all = [
+        (atoms::nan(), "NaN"),
+        (atoms::infinity(), "Infinity"),
+        (atoms::neg_infinity(), "-Infinity"),
+    ];
+    all.into_iter().find(|&(atom, _)| is(term, atom)).map(|(_, constant)| constant)
 }
 
 const TEXTS: &str = "send a text: Base.encode64/1 makes one of any bytes";
@@ -200,7 +236,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                 // The BEAM has no others.
                 let _ = self.out.float(terms::float(env, term).unwrap_or_default());
             }
-            Kind::Atom => self.atom(term),
+            Kind::Atom => self.atom(term)?,
             Kind::List => {
                 self.enter(Open::List { rest: term, index: 0 }, Kind::List)?;
                 self.out.put(b"[");
@@ -248,17 +284,30 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(big.digits())
     }
 
-    fn atom(&mut self, term: Word<'a>) {
+    fn atom(&mut self, term: Word<'a>) -> Result<(), Stop> {
         if is(term, atoms::nil()) {
             self.out.null();
         } else if is(term, names::true_()) {
             self.out.bool(true);
         } else if is(term, names::false_()) {
             self.out.bool(false);
+        } else if self.nan != NotFinite::Text
+            && let Some(constant) = constant(term)
+        {
+            match self.nan {
+                NotFinite::Null => self.out.null(),
+                NotFinite::Constants => self.out.put(constant.as_bytes()),
+                _ => {
+                    let what = format!("{constant} is no number in JSON");
+                    let hint = "give nan: :null, or nan: :constants for NaN and Infinity, which are no JSON";
+                    return Err(Stop::refused(what, "atom", hint));
+                }
+            }
         } else {
             let out = &mut self.out;
             terms::with_atom(self.env, term, |text| out.text(text));
         }
+        Ok(())
     }
 
     fn key(&mut self, key: Word<'a>) -> Result<(), Stop> {

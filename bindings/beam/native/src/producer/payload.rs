@@ -5,7 +5,7 @@ use super::{COPY_MOST, ENTRY_COSTS, Pending, TABLE_COSTS, Writer};
 use crate::attachment::Hold;
 use crate::counts::Tally;
 use crate::error::Fault;
-use crate::schema::{Asked, Under};
+use crate::schema::Asked;
 use crate::table::arrays::{self, Outgoing, Parsed};
 use crate::table::records::{self, Look};
 use crate::tensor::Tensor;
@@ -21,7 +21,7 @@ use slipring_codec::format::{ndarray, raw};
 use slipring_codec::frame::flags;
 use slipring_codec::infer::WORTH;
 use slipring_codec::{Format, Plan};
-use slipring_frames::header;
+use slipring_frames::{Announced, header};
 use std::cell::Cell;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -248,7 +248,7 @@ impl<'a> Payload<'a> {
             }
             Self::Under(table, asked) => {
                 let all = if *most <= ENCODE_MOST { Most::Normal } else { Most::All };
-                let Some(under) = Under::find(asked, &tx.segment().schemas(), under, all)? else {
+                let Some(under) = asked.announced(&tx.segment().schemas(), under, all)? else {
                     return Ok(Sent::Done(atoms::large()));
                 };
                 let table = table.outgoing()?.arranged(&under)?;
@@ -321,7 +321,7 @@ fn send_table<'a>(
     tx: &mut Producer,
     tally: &mut Tally,
     table: &Outgoing<'a>,
-    under: Option<&Under>,
+    under: Option<&Announced>,
     meta: Option<&[u8]>,
     how: How,
 ) -> Result<Sent<'a>, Fault> {

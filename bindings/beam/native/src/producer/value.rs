@@ -11,6 +11,7 @@
 use super::payload::Sent;
 use super::{COPY_MOST, Writer};
 use crate::error::Fault;
+use crate::json::encode::NotFinite;
 use crate::value::ENCODE_MOST;
 use crate::value::encode::{self, Piece, Rules, Stop, Tables};
 use crate::value::terms::{Place, Word};
@@ -116,8 +117,14 @@ impl<'a> Value<'a, '_> {
         place: Place<'_>,
         most: &mut usize,
     ) -> Result<Result<Written<'a>, Sent<'a>>, Fault> {
-        let written =
-            json::encode::encode(self.env, self.term, self.rules, Json::new(place), *most);
+        let written = json::encode::encode(
+            self.env,
+            self.term,
+            self.rules,
+            Json::new(place),
+            *most,
+            NotFinite::Text,
+        );
         let written = match written {
             Ok(written) => written,
             Err(Stop::Large) => {

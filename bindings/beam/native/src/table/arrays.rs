@@ -1,10 +1,9 @@
 //! Columns as arrow-rs has them: to be sent, and to be put together.
 
 use super::build::binary;
-use super::column::{self, Array, Bytes, Parts, Wrong, children_of, signed, values_field};
+use super::column::{self, Array, Bytes, Parts, Wrong, signed, values_field};
 use super::names as n;
 use crate::error::Fault;
-use crate::schema::Under;
 use crate::value::terms::{self, Word};
 use arrow_array::{ArrayRef, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
@@ -14,7 +13,8 @@ use rustler::Env;
 use slipring_codec::EncodeError;
 use slipring_codec::error::Segment as Step;
 use slipring_codec::evolution::{Version, fit};
-use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace};
+use slipring_codec::format::arrow::{self, Plan, Rows, SchemaPlace, children_of};
+use slipring_frames::Announced;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -268,7 +268,7 @@ impl Outgoing<'_> {
     }
 
     /// Its columns as they were announced.
-    pub(crate) fn arranged(mut self, under: &Under) -> Result<Self, Fault> {
+    pub(crate) fn arranged(mut self, under: &Announced) -> Result<Self, Fault> {
         let inferred = self.is_inferred();
         if let Some(fitted) = under.fit(&self.schema, &self.batches.0, inferred)? {
             (self.schema, self.batches.0) = fitted;

@@ -11,7 +11,7 @@ pub(crate) mod quick;
 
 pub(crate) use infer::infer;
 
-use super::column::{Parts, children_of, values_field};
+use super::column::{Parts, values_field};
 use super::names as n;
 use crate::atoms;
 use crate::error::Fault;
@@ -21,6 +21,7 @@ use crate::value::terms::{self, Kind, Pairs, Word};
 use arrow_schema::{DataType, Field, Fields};
 use rustler::{Env, Resource, ResourceArc};
 use slipring_codec::error::{Path, Segment as Step};
+use slipring_codec::format::arrow::children_of;
 use std::collections::HashMap;
 
 /// Buffers of so many bytes become binaries as they are; shorter ones are copied.

@@ -12,7 +12,7 @@ use crate::value::terms::{self, Word};
 use arrow_schema::{DataType, Field, UnionMode};
 use rustler::{Encoder, Env, Term};
 use slipring_codec::error::{Path, Segment as Step};
-use slipring_codec::format::arrow;
+use slipring_codec::format::arrow::{self, children_of};
 use slipring_codec::infer;
 use std::ops::Range;
 
@@ -435,23 +435,6 @@ pub(crate) fn of_frame<'a>(
         parts.dictionary = of_frame(env, &values_field(of), values, view);
     }
     parts.column(env, field)
-}
-
-/// The fields of the arrays within an array.
-pub(crate) fn children_of(data_type: &DataType) -> Vec<&Field> {
-    use DataType::*;
-    match data_type {
-        List(field)
-        | LargeList(field)
-        | ListView(field)
-        | LargeListView(field)
-        | FixedSizeList(field, _)
-        | Map(field, _) => vec![field],
-        Struct(fields) => fields.iter().map(|field| &**field).collect(),
-        Union(fields, _) => fields.iter().map(|(_, field)| &**field).collect(),
-        RunEndEncoded(ends, values) => vec![ends, values],
-        _ => Vec::new(),
-    }
 }
 
 /// What the values of a dictionary are called, which are no field.

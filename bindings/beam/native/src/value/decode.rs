@@ -20,7 +20,7 @@ use super::names;
 use super::terms::{self, Gathered, Word};
 use crate::atoms;
 use crate::error::Fault;
-use rustler::Env;
+use rustler::{Atom, Env};
 use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::value::{BYTES_OUT_OF_LINE, Tables};
 use slipring_codec::token::check_depth;
@@ -185,7 +185,24 @@ struct Reader<'a, 'b, 'c> {
     notes: u32,
     /// The keys that stood at these places of other maps, and their terms.
     known: [Option<(&'b [u8], Word<'a>)>; KEYS],
+    /// The keys of the last map at each depth within others.
+    shapes: Vec<Shape<'a>>,
 }
+
+/// The keys of a map, as they came. Maps up to [`SORTED`] keys have them in the order of terms, into which the BEAM brings each
+/// map's: where the next map has the same ones, it gets them in that order.
+#[derive(Default)]
+struct Shape<'a> {
+    keys: Vec<Word<'a>>,
+    /// In the order of terms; none until a second map had these keys.
+    sorted: Vec<Word<'a>>,
+    /// Where they came; none if they came in that order.
+    places: Vec<usize>,
+}
+
+/// Keys of a map whose order is looked at, and depths at which it is.
+const SORTED: usize = 32;
+const SHAPES: usize = 8;
 
 /// How many keys are known by their places, in which those of nested maps have others: the maps of a list
 /// mostly have the same ones, which so take their memory once.
@@ -218,6 +235,7 @@ pub(crate) fn decode<'a>(
         left: most,
         notes: 0,
         known: [None; KEYS],
+        shapes: Vec::new(),
     };
     let read = reader.item(0).and_then(|term| {
         reader.input.finish()?;
@@ -356,12 +374,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             return Err(Stop::refused(format!("a float that is {value}"), hint, start));
         }
         self.notes |= notes::FLOAT;
-        let atom = match value {
-            f64::INFINITY => atoms::infinity(),
-            f64::NEG_INFINITY => atoms::neg_infinity(),
-            _ => atoms::nan(),
-        };
-        Ok(atom.into())
+        Ok(not_finite(value).into())
     }
 
     /// Gathers the items of an array. Answers where among the gathered they begin.
@@ -407,10 +420,19 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             self.items.push(value);
             entry += 1;
         }
-        let (keys, values) = (&self.keys[first_key..], &self.items[first..]);
-        let Some(map) = terms::make_map(self.env, keys, values) else {
-            return Err(self.repeated(first_key, start));
+        let keys = &self.keys[first_key..];
+        let map = match sorted(&mut self.shapes, keys, depth) {
+            None => terms::make_map(self.env, keys, &self.items[first..]),
+            Some(shape) => {
+                let behind = self.items.len();
+                for &place in &shape.places {
+                    let value = self.items[first + place];
+                    self.items.push(value);
+                }
+                terms::make_map(self.env, &shape.sorted, &self.items[behind..])
+            }
         };
+        let Some(map) = map else { return Err(self.repeated(first_key, start)) };
         self.keys.truncate(first_key);
         self.items.truncate(first);
         Ok(map)
@@ -469,6 +491,54 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             self.known[place] = Some((text, term));
         }
         Ok(term)
+    }
+}
+
+/// How the keys of a map are brought into the order of terms; `None`: as they are.
+#[inline]
+fn sorted<'s, 'a>(
+    shapes: &'s mut Vec<Shape<'a>>,
+    keys: &[Word<'a>],
+    depth: usize,
+) -> Option<&'s Shape<'a>> {
+    if !(1..=SHAPES).contains(&depth) || !(2..=SORTED).contains(&keys.len()) {
+        return None;
+    }
+    if shapes.len() < depth {
+        shapes.resize_with(depth, Shape::default);
+    }
+    let shape = &mut shapes[depth - 1];
+    if shape.keys != keys {
+        shape.keys.clear();
+        shape.keys.extend_from_slice(keys);
+        shape.sorted.clear();
+        return None;
+    }
+    if shape.sorted.is_empty() {
+        shape.sort();
+    }
+    (!shape.places.is_empty()).then_some(shape)
+}
+
+impl Shape<'_> {
+    #[cold]
+    fn sort(&mut self) {
+        let keys = &self.keys;
+        self.places = (0..keys.len()).collect();
+        self.places.sort_by(|&a, &b| terms::compare(keys[a], keys[b]));
+        self.sorted = self.places.iter().map(|&place| keys[place]).collect();
+        if self.places.is_sorted() {
+            self.places.clear();
+        }
+    }
+}
+
+/// What stands for a float that the BEAM can't hold.
+pub(crate) fn not_finite(value: f64) -> Atom {
+    match value {
+        f64::INFINITY => atoms::infinity(),
+        f64::NEG_INFINITY => atoms::neg_infinity(),
+        _ => atoms::nan(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Terms to CBOR, straight into the memory that keeps it.
 //!
-//! 1. A walk looks at each term once and writes it. The items of a list are gathered first, since CBOR
+//! 1. A walk looks at each term once and writes it. The first items of a list are gathered before, since CBOR
 //!    says their number ahead of them.
 //! 2. It stops with [`Stop::Large`] when it has done as much as its caller allows: a dirty scheduler
 //!    begins anew.
@@ -13,7 +13,7 @@ mod structs;
 
 use super::big::Big;
 use super::names;
-use super::terms::{self, Gathered, Kind, Pairs, Word};
+use super::terms::{self, Draft, Gathered, Kind, Pairs, Word};
 use crate::atoms;
 use crate::error::Fault;
 use crate::table::arrays::Planned;
@@ -23,7 +23,7 @@ use slipring_codec::Encoder;
 use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::value::BYTES_OUT_OF_LINE;
 use slipring_codec::tag;
-use slipring_codec::token::{MAX_DEPTH, Sink};
+use slipring_codec::token::MAX_DEPTH;
 use std::rc::Rc;
 
 /// What a term takes of the work that a walk may do, beside a unit for each byte of a binary.
@@ -33,6 +33,10 @@ const BUFFERS: usize = 65_533;
 
 /// Binaries up to so many bytes are looked at in place.
 const SHORT: usize = 64;
+/// Items of a list that are gathered before its length is written: as many as a head of two bytes can say.
+const AHEAD: usize = u8::MAX as usize;
+/// The length that longer ones have at first: few have one whose head takes other bytes than this one's.
+const LONG: usize = u16::MAX as usize;
 
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
 
@@ -235,7 +239,7 @@ fn short_atom(text: &[u8]) -> Option<([u8; 16], u8)> {
 /// Writes `term`, which stands at `depth`. With `buffers`, which are the tables of an earlier walk, large data
 /// goes out of line. About `most` units of work are done at
 /// most: one for each byte of a binary, [`TERM`] for each term.
-pub(crate) fn encode<'a, S: Sink>(
+pub(crate) fn encode<'a, S: Draft>(
     env: Env<'a>,
     term: Word<'a>,
     rules: Rules<'a>,
@@ -276,7 +280,7 @@ pub(crate) fn module_name(env: Env<'_>, module: Word<'_>) -> String {
     terms::with_atom(env, module, |name| name.strip_prefix("Elixir.").unwrap_or(name).to_owned())
 }
 
-impl<'a, S: Sink> Walk<'a, S> {
+impl<'a, S: Draft> Walk<'a, S> {
     #[inline]
     fn spend(&mut self, units: usize) -> Result<(), Stop> {
         self.left = self.left.checked_sub(units).ok_or(Stop::Large)?;
@@ -403,34 +407,49 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok(())
     }
 
+    /// The length stands ahead of the items, and is known behind them: of a long list it is written anew then, so that its cells
+    /// are waited for while items are written.
     #[inline(never)]
     fn list(&mut self, list: Word<'a>, depth: usize) -> Result<(), Stop> {
         self.enter(depth, Kind::List)?;
         let first = self.items.len();
-        let most = self.left / TERM;
         let mut rest = list;
-        while let Some((head, tail)) = terms::cell(self.env, rest) {
-            if self.items.len() - first == most {
-                return Err(Stop::Large);
-            }
+        while self.items.len() - first < AHEAD
+            && let Some((head, tail)) = terms::cell(self.env, rest)
+        {
             self.items.push(head);
             rest = tail;
         }
-        let len = self.items.len() - first;
-        if !terms::is_nil_list(self.env, rest) {
-            let hint = "give a list that ends with [], or a tuple";
-            return Err(Stop::refused("an improper list has no form", "improper list", hint));
-        }
-        self.spend(TERM * len)?;
-        self.out.array(len);
+        let ahead = self.items.len() - first;
+        let mut next = terms::cell(self.env, rest).filter(|_| ahead == AHEAD);
+        self.spend(TERM * ahead)?;
+        let start = self.out.len();
+        self.out.array(if next.is_some() { LONG } else { ahead });
+        let behind = self.out.len();
         // Most items are of the kind of the one before.
         let mut before = Kind::Other;
-        for index in 0..len {
+        for index in 0..ahead {
             let item = self.items[first + index];
             let kind = self.like(item, before, depth + 1);
             before = kind.map_err(|stop| stop.within(|| Step::Index(index)))?;
         }
         self.items.truncate(first);
+        let mut len = ahead;
+        while let Some((item, tail)) = next {
+            self.spend(TERM)?;
+            let kind = self.like(item, before, depth + 1);
+            before = kind.map_err(|stop| stop.within(|| Step::Index(len)))?;
+            (len, rest) = (len + 1, tail);
+            next = terms::cell(self.env, tail);
+        }
+        if !terms::is_nil_list(self.env, rest) {
+            let hint = "give a list that ends with [], or a tuple";
+            return Err(Stop::refused("an improper list has no form", "improper list", hint));
+        }
+        if len > ahead {
+            let head = Encoder::new().array(len).sink_mut().clone();
+            self.out.sink_mut().replace(start..behind, &head);
+        }
         Ok(())
     }
 

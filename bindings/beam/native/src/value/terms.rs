@@ -9,7 +9,7 @@ use slipring_codec::token::Sink;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 /// A term of the environment `'a`, in one machine word. As in rustler's `Env`, the lifetime is invariant.
 #[derive(Clone, Copy)]
@@ -509,6 +509,29 @@ unsafe fn write_16(bytes: [u8; 16], to: *mut u8) {
     }
 }
 
+/// A sink in which what was put can still be changed.
+pub(crate) trait Draft: Sink {
+    /// Puts others in the place of these bytes, no fewer; what follows moves.
+    fn replace(&mut self, these: Range<usize>, with: &[u8]);
+}
+
+/// Of memory whose last bytes, as many as `with` has more, are free.
+fn replace(memory: &mut [u8], these: Range<usize>, with: &[u8]) {
+    let more = with.len() - these.len();
+    if more > 0 {
+        let end = memory.len() - more;
+        memory.copy_within(these.end..end, these.end + more);
+    }
+    memory[these.start..][..with.len()].copy_from_slice(with);
+}
+
+impl Draft for Vec<u8> {
+    fn replace(&mut self, these: Range<usize>, with: &[u8]) {
+        self.resize(self.len() + with.len() - these.len(), 0);
+        replace(self, these, with);
+    }
+}
+
 /// Memory that a value is written into. Once it is full it only counts.
 ///
 /// 1. From `data` on there are `capacity` bytes, borrowed for the lifetime.
@@ -559,6 +582,18 @@ impl Sink for Place<'_> {
     #[inline]
     fn len(&self) -> usize {
         self.len
+    }
+}
+
+impl Draft for Place<'_> {
+    fn replace(&mut self, these: Range<usize>, with: &[u8]) {
+        self.len = self.len.saturating_add(with.len() - these.len());
+        // What did not fit is written again as a whole.
+        if self.fitted() {
+            // SAFETY: rule 1, and no more than the capacity.
+            let written = unsafe { std::slice::from_raw_parts_mut(self.data, self.len) };
+            replace(written, these, with);
+        }
     }
 }
 
@@ -616,6 +651,16 @@ impl Sink for Growing {
     #[inline]
     fn len(&self) -> usize {
         self.len
+    }
+}
+
+impl Draft for Growing {
+    fn replace(&mut self, these: Range<usize>, with: &[u8]) {
+        self.len += with.len() - these.len();
+        if self.len > self.memory.len() {
+            self.grow(self.len);
+        }
+        replace(&mut self.memory[..self.len], these, with);
     }
 }
 

@@ -131,7 +131,10 @@ pub(crate) fn infer<'a>(
         if is_nil(word) {
             continue;
         }
-        let no_form = || Stop::unfit(row, "this has no type in a table", kind_of(env, word));
+        let no_form = || {
+            let kind = kind_of(env, word);
+            Stop::unfit(row, format!("a term of type {kind} has no type in a table"), kind)
+        };
         let next = class(env, word).ok_or_else(no_form)?;
         so_far = match (so_far, next) {
             (Class::Nothing, next) => next,

@@ -3,11 +3,10 @@
 //! A map that holds a key twice is refused by every reader, so none is written.
 
 use super::{NEVER, SEEN, Stop, Walk};
-use crate::value::terms::{self, Gathered, Kind, Pairs, Word};
+use crate::value::terms::{self, Draft, Gathered, Kind, Pairs, Word};
 use rustler::Env;
 use slipring_codec::Encoder;
 use slipring_codec::error::Segment as Step;
-use slipring_codec::token::Sink;
 use std::collections::HashMap;
 
 /// A key that another one may be written like: its place, and as it was written.
@@ -42,7 +41,7 @@ fn is_plain_within<'a>(env: Env<'a>, key: Word<'a>, levels: usize) -> bool {
     }
 }
 
-impl<'a, S: Sink> Walk<'a, S> {
+impl<'a, S: Draft> Walk<'a, S> {
     /// Writes a key to memory of its own, by a walk that goes on where this one is.
     fn apart(&mut self, key: Word<'a>, depth: usize) -> Result<Vec<u8>, Stop> {
         let mut walk = self.beside();

@@ -3,11 +3,10 @@
 use super::{STRUCT, Stop, Walk, is};
 use crate::value::calendar::{self, Date, Time};
 use crate::value::names;
-use crate::value::terms::{self, Kind, Word};
+use crate::value::terms::{self, Draft, Kind, Word};
 use slipring_codec::tag;
-use slipring_codec::token::Sink;
 
-impl<'a, S: Sink> Walk<'a, S> {
+impl<'a, S: Draft> Walk<'a, S> {
     fn calendar(&self, map: Word<'a>) -> Result<(), Stop> {
         if is(self.field(map, names::calendar())?, names::all().iso) {
             return Ok(());

@@ -6,7 +6,7 @@ use crate::error::Fault;
 use crate::table::arrays::Parsed;
 use crate::tensor::Tensor;
 use crate::value::big::Big;
-use crate::value::terms::{self, Kind, Pairs, Word};
+use crate::value::terms::{self, Draft, Kind, Pairs, Word};
 use crate::value::{OBJECT_PARTS, names};
 use rustler::Atom;
 use slipring_codec::error::Segment as Step;
@@ -14,10 +14,9 @@ use slipring_codec::format::value::{
     ARRAY_OUT_OF_LINE, BYTES_OUT_OF_LINE, write_array, write_table,
 };
 use slipring_codec::tag;
-use slipring_codec::token::Sink;
 use std::rc::Rc;
 
-impl<'a, S: Sink> Walk<'a, S> {
+impl<'a, S: Draft> Walk<'a, S> {
     /// A field of a struct, which every one of its kind has that was not tampered with.
     pub(super) fn field(&self, map: Word<'a>, name: Atom) -> Result<Word<'a>, Stop> {
         terms::get(self.env, map, name.into()).ok_or_else(|| {
