@@ -195,7 +195,9 @@ impl<'py> Target<'py> for Objects<'py> {
         if self.keeps {
             return Ok(object.to_owned());
         }
-        if let Some(fault) = crate::json::class_itself(&object, "plain form") {
+        if let Some(fault) =
+            crate::json::class_itself(&object, "plain form", "give an object of it")
+        {
             return Err(fault.into());
         }
         let kind = crate::value::fault::type_name(&object);

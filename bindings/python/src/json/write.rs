@@ -773,16 +773,24 @@ fn no_unicode(options: &Options<'_>, fault: Box<Fault>) -> Box<Fault> {
 
 /// What is said of a class that is given where an object of it is meant.
 #[cold]
-pub(crate) fn class_itself(object: &Bound<'_, PyAny>, form: &str) -> Option<Box<Fault>> {
+pub(crate) fn class_itself(
+    object: &Bound<'_, PyAny>,
+    form: &str,
+    hint: &str,
+) -> Option<Box<Fault>> {
     let name = object.cast::<PyType>().ok()?.qualname().ok()?;
     let what = format!("the class {name} itself has no {form}");
-    Some(Fault::refused(what, type_name(object), "give an object of it, or its name"))
+    Some(Fault::refused(what, type_name(object), hint))
 }
 
 #[cold]
 pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> Box<Fault> {
     let kind = type_name(object);
-    if let Some(fault) = class_itself(object, "form in JSON") {
+    let instead = match options.are_offered {
+        true => "give an object of it, or default=, a function that makes something else of it",
+        false => "give an object of it",
+    };
+    if let Some(fault) = class_itself(object, "form in JSON", instead) {
         return fault;
     }
     let hint = match kind.as_str() {
