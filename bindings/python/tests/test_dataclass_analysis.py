@@ -15,7 +15,7 @@ import uuid
 import pytest
 
 import slipring
-from slipring import dataclass
+from slipring import dataclass, json
 from slipring.dataclass import _analyse
 
 D = decimal.Decimal
@@ -127,6 +127,26 @@ class Order:
 @dataclasses.dataclass(frozen=True)
 class Frozen:
     id: int
+
+
+def test_likely_mistakes_are_told_apart():
+    """R9, D3: a list of the type, the class instead of an object, and JSON where an object is expected."""
+    for call in (dataclass.load, dataclass.dump):
+        with pytest.raises(TypeError, match=r"^\[<class .*Order'>\] is a list and no type: give list\[...\] for many$"):
+            call([Order], [{"id": 1}])
+    for call, form in ((dataclass.dump, "plain form"), (dataclass.dump_to_bytes, "form in JSON"), (json.dumps, "form in JSON")):
+        for given, path in ((Order, "$"), ({"a": [Order]}, "$.a[0]")):
+            with pytest.raises(slipring.EncodeError, match=f"^the class Order itself has no {form}, at .*give an object") as caught:
+                call(given)
+            assert caught.value.path == path
+    for given in ('{"id": 1}', b' [{"id": 1}]'):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.load(Order, given)
+        assert caught.value.__notes__ == [f"a {type(given).__name__} was given that looks like JSON: load_from_bytes reads it"]
+    for given in ("id", b"", 5, None, {"id": "5"}):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.load(Order, given)
+        assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize("given", [Order(1), Frozen(1), {"id": 1}, [1], 5, 1.5, b"{}", '{"id": 1}', ({"id": 1},)])

@@ -313,3 +313,17 @@ def test_a_newer_python_knows_type_aliases():
     exec("type Ints = list[int]\ntype Pairs[T] = list[tuple[T, T]]", space)
     assert dataclass.load(space["Ints"], [1]) == [1]
     assert dataclass.load(space["Pairs"][int], [[1, 2]]) == [(1, 2)]
+
+
+@pytest.mark.parametrize("format", ["iso", "rfc", "timestamp", ""])
+def test_a_format_is_strftime_s(format):
+    """D2, R9: what other libraries call formats is no text to write in place of each date."""
+    with pytest.raises(ValueError, match=f"^format is '{format}': give strftime's.*without one .* RFC 3339"):
+        meta(format=format)
+
+
+def test_wrong_validators_are_named():
+    """R9."""
+    for wrong in (5, True, 1.5):
+        with pytest.raises(TypeError, match=f"^validate must be a function, or several, not {type(wrong).__name__}$"):
+            meta(validate=wrong)

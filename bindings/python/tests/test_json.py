@@ -440,6 +440,14 @@ def test_registered_types_are_written_as_their_fields(registered):
 # --- options ---
 
 
+@pytest.mark.parametrize("wrong", [5, "sorted", ()])
+def test_a_default_that_is_no_function_is_told_at_once(wrong):
+    """R9: whether or not there is something to call it for."""
+    for value in (1, {1, 2}):
+        with pytest.raises(TypeError, match=f"^default must be a function of one object, not {type(wrong).__name__}$"):
+            json.dumps(value, default=wrong)
+
+
 def test_default_makes_what_has_no_form():
     """J1: its result is written, again by `default` if need be; what it raises comes out."""
     assert json.dumps([{1}, b"x", 1j, range(2)], default=lambda o: list(o) if not isinstance(o, complex) else Point(1)) == (

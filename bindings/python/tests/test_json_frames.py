@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import json as std
 import pathlib
 import time
@@ -172,3 +173,61 @@ def test_who_writes_meanwhile_breaks_no_text(name, meddling, length, key, read):
                     frame = rx.recv(0)
                     time.sleep(0.001)  # So that there is another who writes.
     assert outcomes == {True, "error"}, "or nobody meddled"
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Size(enum.IntEnum):
+    BIG = 3
+
+
+class Unit(enum.StrEnum):
+    METRE = "m"
+
+
+class Mode(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize("member", [Colour.RED, Mode.READ | Mode.WRITE], ids=repr)
+def test_members_go_as_docs_types_says(member):
+    """R1, R9: with no form as a value and in a table; in a pickle unasked; as JSON their value."""
+    ring = slipring.create(anonymous=True)
+    tx, rx = ring.producer(), ring.consumer(pickle=True)
+    for sent in (member, {"a": member}, {member: 1}, [{"a": member}] * 200):
+        tx.send(sent)
+        frame = rx.recv(0)
+        assert (frame.format, frame.value) == ("pickle", sent)
+        for format in ("value", "arrow"):
+            with pytest.raises(slipring.EncodeError):
+                tx.send(sent, format=format)
+    tx.send([member], format="json")
+    assert rx.recv(0).value == [member.value]
+
+
+@pytest.mark.parametrize("member", [Size.BIG, Unit.METRE], ids=repr)
+def test_members_that_are_numbers_or_texts_go_as_such(member):
+    """R1, R9: in a value with a warning, which a table would not be without; as JSON their value."""
+    ring = slipring.create(anonymous=True)
+    tx, rx = ring.producer(), ring.consumer()
+    for sent in (member, {"a": member}, {member: 1}, [{"a": member}] * 200):
+        with pytest.warns(slipring.LossyWarning, match=type(member).__name__):
+            tx.send(sent)
+        frame = rx.recv(0)
+        assert (frame.format, frame.value) == ("value", sent) and member.name not in repr(frame.value)
+    with pytest.raises(slipring.EncodeError):
+        tx.send([{"a": member}] * 200, format="arrow")
+    tx.send([member], format="json")
+    assert rx.recv(0).value == [member.value]
+
+
+def test_members_as_keys_of_json(ends):
+    """R1, J1: their value, where that is text."""
+    tx, rx = ends
+    tx.send({Colour.RED: 1, Unit.METRE: 2}, format="json")
+    assert rx.recv(0).value == {"red": 1, "m": 2}
+    with pytest.raises(slipring.EncodeError, match="a key of type int is no text"):
+        tx.send({Size.BIG: 1}, format="json")

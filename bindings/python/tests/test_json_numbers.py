@@ -179,7 +179,7 @@ def test_rows_go_straight_into_a_frame():
     ring = slipring.create(anonymous=True, capacity="4 MiB")
     tx, rx = ring.producer(), ring.consumer()
     for size in [*range(0, 400, 7), 3000]:
-        for row in (TRUTH[:size], np.array(TRUTH[:size]), np.arange(size) - 2**63, np.arange(size, dtype="f4") / 3):
+        for row in (TRUTH[:size], np.array(TRUTH[:size]), np.arange(size) - 2**62, np.arange(size, dtype="f4") / 3):
             tx.send([row, row], format="json")
             with rx.recv(0) as frame:
                 assert bytes(frame.view) == json.dumps([row, row])

@@ -120,27 +120,25 @@ impl Writer {
     }
 }
 
-const SIGN: u32 = 1 << 31;
-
 /// A mean of samples: nanoseconds in the upper half, bytes in the lower one, both as `f32`. 0 is none. The sign of the bytes says
 /// that another process has measured it.
 struct Cell(AtomicU64);
 
 impl Cell {
-    fn get(&self) -> Option<(f32, f32)> {
+    /// Both halves, the second one with its sign.
+    fn word(&self) -> Option<(f32, f32)> {
         // Relaxed, here and below: both halves are one word, and nothing else hangs on it.
         let word = self.0.load(Ordering::Relaxed);
-        (word != 0)
-            .then(|| (f32::from_bits((word >> 32) as u32), f32::from_bits(word as u32 & !SIGN)))
+        (word != 0).then(|| (f32::from_bits((word >> 32) as u32), f32::from_bits(word as u32)))
     }
 
-    fn is_adopted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) as u32 & SIGN != 0
+    fn get(&self) -> Option<(f32, f32)> {
+        self.word().map(|(nanoseconds, bytes)| (nanoseconds, bytes.abs()))
     }
 
-    fn adopt(&self, nanoseconds: f32, bytes: f32) {
-        let word = u64::from(nanoseconds.to_bits()) << 32 | u64::from(bytes.to_bits() | SIGN);
-        self.0.store(word, Ordering::Relaxed);
+    /// What this process has measured.
+    fn own(&self) -> Option<(f32, f32)> {
+        self.word().filter(|(_, bytes)| bytes.is_sign_positive())
     }
 
     fn set(&self, nanoseconds: f32, bytes: f32) {
@@ -191,7 +189,7 @@ impl Model {
         let (code, band) = (usize::from(format.code()), band(bytes));
         let cell = &self.cells.get(code)?[class as usize][band];
         let (new, len) = (nanoseconds.max(1) as f32, bytes as f32);
-        match cell.get().filter(|_| !cell.is_adopted()) {
+        match cell.own() {
             // What is measured here is believed more than what is told.
             None => cell.set(new, len),
             // Who was stopped in between took long, and says nothing of the format.
@@ -223,7 +221,7 @@ impl Model {
         let believed =
             (1.0..=1e12).contains(&mean) && (0.0..=MOST).contains(&len) && mean >= len / 1_000.0;
         if believed && band(len as usize) == figure % BANDS {
-            cell.adopt(mean, len);
+            cell.set(mean, -len);
         }
     }
 

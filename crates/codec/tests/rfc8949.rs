@@ -340,7 +340,7 @@ fn appendix_f_is_refused() {
     }
 }
 
-/// The short ways to an unsigned integer and a float take what the token is, or leave it where it is.
+/// The short ways to an integer, a float and a truth value take what the token is, or leave it where it is.
 #[test]
 fn short_ways_take_what_the_token_is() {
     use slipring_codec::{Encoder, Token};
@@ -350,6 +350,15 @@ fn short_ways_take_what_the_token_is() {
         encoder.uint(n);
         firsts.push(encoder.into_vec());
     }
+    for n in [-1, -24, -25, -256, -257, -65_536, -65_537, -1 << 32, i64::MAX, i64::MIN] {
+        let mut encoder = Encoder::new();
+        encoder.int(n);
+        firsts.push(encoder.into_vec());
+    }
+    // Beyond 64 bits with their sign.
+    firsts.extend([vec![0x3b, 0x80, 0, 0, 0, 0, 0, 0, 0], vec![0x3b; 9]]);
+    // Longer than they must be.
+    firsts.extend([vec![0x18, 5], vec![0x38, 5], vec![0x3b, 0, 0, 0, 0, 0, 0, 0, 1]]);
     for x in [0.0, -0.0, 1.5, f64::INFINITY, f64::MIN_POSITIVE] {
         let mut encoder = Encoder::new();
         encoder.float(x);
@@ -370,6 +379,28 @@ fn short_ways_take_what_the_token_is() {
                 None => {
                     assert_eq!(unsigned.offset(), 0);
                     assert!(input.len() < 9 || !matches!(token, Ok(Token::Unsigned(_))));
+                }
+            }
+            let mut integer = Decoder::new(&input);
+            let expected = token.as_ref().ok().and_then(Token::as_integer);
+            let expected = expected.and_then(|n| i64::try_from(n).ok());
+            match integer.integer() {
+                Some(n) => {
+                    assert_eq!((Some(n), integer.offset()), (expected, whole.offset()));
+                }
+                None => assert_eq!(
+                    (integer.offset(), input.len() >= 9 && expected.is_some()),
+                    (0, false)
+                ),
+            }
+            let mut truth = Decoder::new(&input);
+            match (truth.truth(), &token) {
+                (Some(found), Ok(Token::Bool(told))) => {
+                    assert_eq!((found, truth.offset()), (*told, whole.offset()));
+                }
+                (found, told) => {
+                    assert!(found.is_none() && !matches!(told, Ok(Token::Bool(_))), "{input:02x?}");
+                    assert_eq!(truth.offset(), 0);
                 }
             }
             match float.float64() {

@@ -831,8 +831,7 @@ pub(super) fn wrong_length<T>(required: usize, len: usize) -> Outcome<T> {
 #[cold]
 fn too_deep<T>(object: Any<'_, '_>, depth: usize, limit: usize) -> Outcome<T> {
     if depth < limit {
-        let kind = type_name(&object);
-        return Err(Fault::refused(stack::WHAT.to_owned(), kind, stack::HINT).into());
+        return Err(Fault::short_of_stack(type_name(&object)).into());
     }
     let what = format!("more than {limit} objects and containers inside each other");
     let hint = "flatten it, or look for one that contains itself";

@@ -801,7 +801,7 @@ fn unhashable<T>(py: Python<'_>, message: &'static str) -> Outcome<T> {
 #[cold]
 fn too_deep<T>(depth: usize) -> Outcome<T> {
     if depth < DEPTH {
-        return Err(Fault::refused(stack::WHAT.to_owned(), "dict".into(), stack::HINT).into());
+        return Err(Fault::short_of_stack("dict".into()).into());
     }
     let what = format!("more than {DEPTH} objects and containers inside each other");
     Err(Fault::refused(what, "dict".into(), "flatten it").into())

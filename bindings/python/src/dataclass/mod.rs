@@ -137,6 +137,25 @@ fn finished<T>(
     })
 }
 
+/// To what is said of a text that is no such object, but looks like one in JSON.
+#[cold]
+fn note_json(data: &Bound<'_, PyAny>, error: &PyErr) {
+    let py = data.py();
+    let bytes = match (data.cast::<PyString>(), data.cast::<PyBytes>()) {
+        (Ok(text), _) => text.to_str().unwrap_or_default().as_bytes(),
+        (_, Ok(bytes)) => bytes.as_bytes(),
+        _ => return,
+    };
+    if error.is_instance_of::<PyException>(py)
+        && matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+        && let Ok(kind) = data.get_type().name()
+    {
+        let note = format!("a {kind} was given that looks like JSON: load_from_bytes reads it");
+        // Without it the error is the same.
+        let _ = error.value(py).call_method1(intern!(py, "add_note"), (note,));
+    }
+}
+
 /// How an object goes into a frame.
 #[derive(Clone, Copy)]
 enum Into {
@@ -388,8 +407,8 @@ pub(crate) mod _dataclass {
         let item = unsafe { NonNull::new_unchecked(data.as_ptr()) };
         let made = loader.node(plan, plan.root, item, 0);
         drop(pause);
-        let made = finished(made, plan.target.bind(py), false, no_json)?;
-        Ok(class::owned(py, made))
+        let made = finished(made, plan.target.bind(py), false, no_json);
+        Ok(class::owned(py, made.inspect_err(|error| note_json(data, error))?))
     }
 
     /// The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a

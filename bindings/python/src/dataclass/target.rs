@@ -195,6 +195,11 @@ impl<'py> Target<'py> for Objects<'py> {
         if self.keeps {
             return Ok(object.to_owned());
         }
+        if let Some(fault) =
+            crate::json::class_itself(&object, "plain form", "give an object of it")
+        {
+            return Err(fault.into());
+        }
         let kind = crate::value::fault::type_name(&object);
         let what = format!("an object of type {kind} has no plain form");
         let hint = "make it a dataclass, or a dict, a list, a str or a number";

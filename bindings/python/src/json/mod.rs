@@ -15,6 +15,7 @@ pub(crate) use out::Lend;
 pub(crate) use raw::Raw;
 pub(crate) use read::{Failed, Reader};
 pub(crate) use text::make_ascii;
+pub(crate) use write::class_itself;
 
 use crate::buffer::Buffer;
 use crate::size;
@@ -252,6 +253,11 @@ pub(crate) mod _json {
         surrogates: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = obj.py();
+        if let Some(default) = default.as_ref().filter(|default| !default.is_callable()) {
+            let kind = default.get_type().name()?;
+            let message = format!("default must be a function of one object, not {kind}");
+            return Err(PyTypeError::new_err(message));
+        }
         let of_nan = [
             ("error", NotFinite::Error),
             ("null", NotFinite::Null),

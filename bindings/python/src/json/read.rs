@@ -14,9 +14,7 @@ use super::{DEPTH, scan};
 use crate::error;
 use crate::garbage::Pause;
 use crate::value::decode::_PyDict_NewPresized;
-#[cfg(not(Py_3_13))]
-use crate::value::decode::_PyDict_SetItem_KnownHash;
-use crate::value::keys;
+use crate::value::keys::{self, set_item};
 use crate::value::stack;
 use crate::value::types::Types;
 use pyo3::exceptions::{PyArithmeticError, PyValueError};
@@ -26,7 +24,6 @@ use pyo3::{IntoPyObjectExt, ffi};
 use slipring_codec::error::{Path, Segment};
 use slipring_codec::json::{JsonFault, number};
 use std::cell::Cell;
-use std::ffi::c_int;
 use std::fmt::Display;
 use std::ptr::NonNull;
 
@@ -125,28 +122,6 @@ pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) is_ascii: bool,
-}
-
-/// `PyDict_SetItem` of a key that is a str, whose hash is mostly known.
-///
-/// # Safety
-/// A dict, a str and an object, which are alive; attached.
-#[inline(always)]
-unsafe fn set_item(
-    dict: *mut ffi::PyObject,
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> c_int {
-    #[cfg(not(Py_3_13))]
-    // SAFETY: by the caller's word; a str keeps its hash, or -1.
-    unsafe {
-        let hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
-        if hash != -1 {
-            return _PyDict_SetItem_KnownHash(dict, key, value, hash);
-        }
-    }
-    // SAFETY: by the caller's word.
-    unsafe { ffi::PyDict_SetItem(dict, key, value) }
 }
 
 impl<'a, 'py> Reader<'a, 'py> {

@@ -83,18 +83,7 @@ pub(super) fn ends_of_either(one: Block, other: Block) -> u32 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn marked(bytes: std::arch::x86_64::__m128i) -> std::arch::x86_64::__m128i {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_min_epu8, _mm_or_si128, _mm_set1_epi8, _mm_xor_si128,
-    };
-    // SAFETY: SSE2, which every x86-64 has.
-    #[allow(unused_unsafe, reason = "newer compilers know that these are safe")]
-    unsafe {
-        // With this bit turned round controls stay controls, and the quote, and nothing else, is the one behind them.
-        let turned = _mm_xor_si128(bytes, _mm_set1_epi8(2));
-        let low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(0x20)), turned);
-        let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        _mm_or_si128(low, slash)
-    }
+    marked_in_either(bytes, bytes)
 }
 
 /// All bits of a byte that ends a run in one of two blocks.
@@ -110,7 +99,8 @@ fn marked_in_either(
     // SAFETY: SSE2, which every x86-64 has.
     #[allow(unused_unsafe, reason = "newer compilers know that these are safe")]
     unsafe {
-        // As in `marked`: the lower one of two is low if either is.
+        // With this bit turned round controls stay controls, and the quote, and nothing else, is the one behind them. The
+        // lower one of two is low if either is.
         let bit = _mm_set1_epi8(2);
         let turned = _mm_min_epu8(_mm_xor_si128(one, bit), _mm_xor_si128(other, bit));
         let low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(0x20)), turned);

@@ -28,6 +28,7 @@ use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{
     PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTime, PyTuple,
+    PyType,
 };
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
@@ -770,9 +771,28 @@ fn no_unicode(options: &Options<'_>, fault: Box<Fault>) -> Box<Fault> {
     })
 }
 
+/// What is said of a class that is given where an object of it is meant.
+#[cold]
+pub(crate) fn class_itself(
+    object: &Bound<'_, PyAny>,
+    form: &str,
+    hint: &str,
+) -> Option<Box<Fault>> {
+    let name = object.cast::<PyType>().ok()?.qualname().ok()?;
+    let what = format!("the class {name} itself has no {form}");
+    Some(Fault::refused(what, type_name(object), hint))
+}
+
 #[cold]
 pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> Box<Fault> {
     let kind = type_name(object);
+    let instead = match options.are_offered {
+        true => "give an object of it, or default=, a function that makes something else of it",
+        false => "give an object of it",
+    };
+    if let Some(fault) = class_itself(object, "form in JSON", instead) {
+        return fault;
+    }
     let hint = match kind.as_str() {
         "bytes" | "bytearray" | "memoryview" if !options.are_offered => {
             "make it text: base64.b64encode(data).decode()"

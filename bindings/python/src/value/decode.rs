@@ -7,7 +7,7 @@
 use super::fault::Fault;
 use super::key::Hashes;
 use super::text::new_text;
-use super::types::{Types, warn_lossy};
+use super::types::{Exact, Types, warn_lossy};
 use super::{keys, registry, stack, temporal};
 use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
@@ -51,6 +51,7 @@ pub(crate) struct Reader<'a, 'py> {
     /// Whether pickles among it may be loaded.
     trusted: bool,
     tables: Tables,
+    keys: keys::Borrowed,
 }
 
 /// What `fill` makes.
@@ -71,7 +72,8 @@ impl<'a, 'py> Reader<'a, 'py> {
         place: Place<'a, 'py>,
         trusted: bool,
     ) -> Self {
-        Self { py, decoder: Decoder::new(input), place, trusted, tables: Tables::default() }
+        let (decoder, keys) = (Decoder::new(input), keys::Borrowed::new());
+        Self { py, decoder, place, trusted, tables: Tables::default(), keys }
     }
 
     /// The one item that the input is.
@@ -107,6 +109,21 @@ impl<'a, 'py> Reader<'a, 'py> {
                 Some(text) => Ok(text),
                 None => Err(self.not_text(start)),
             };
+        }
+        // What comes in rows, one like the other but for what a branch can't foretell: the sign, which truth.
+        if let Some(n) = self.decoder.integer() {
+            // SAFETY: gives a new reference or raises.
+            return Ok(unsafe { owned(py, ffi::PyLong_FromLongLong(n))? });
+        }
+        if let Some(x) = self.decoder.float64() {
+            // SAFETY: as above.
+            return Ok(unsafe { owned(py, ffi::PyFloat_FromDouble(x))? });
+        }
+        if let Some(truth) = self.decoder.truth() {
+            // SAFETY: both are borrowed references to objects that are always there.
+            let objects = unsafe { [ffi::Py_False(), ffi::Py_True()] };
+            // SAFETY: as above; a reference of its own is taken.
+            return Ok(unsafe { Bound::from_borrowed_ptr(py, objects[usize::from(truth)]) });
         }
         Ok(match self.decoder.token()? {
             Token::Text(text) => {
@@ -286,8 +303,14 @@ impl<'a, 'py> Reader<'a, 'py> {
             let value_owed = below(&mut rest);
             let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
             hashes.note(key.as_borrowed()).map_err(|fault| fault.within(Segment::KeyOf(entry)))?;
-            // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
-            if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
+            let (of, pair) = (dict.as_ptr(), [key.as_ptr(), value.as_ptr()]);
+            let set = match Exact::of(key.as_borrowed()) {
+                // SAFETY: a dict that is ours, and two objects; the dict takes references of its own.
+                Exact::Str => unsafe { keys::set_item(of, pair[0], pair[1]) },
+                // SAFETY: as above.
+                _ => unsafe { ffi::PyDict_SetItem(of, pair[0], pair[1]) },
+            };
+            if set != 0 {
                 return Err(no_key(PyErr::fetch(py), py).within(Segment::KeyOf(entry)));
             }
             entry += 1;
@@ -303,7 +326,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn key(&mut self, depth: usize, owed: usize, entry: usize) -> Made<'py> {
         let start = self.decoder.offset();
         if let Some(text) = self.decoder.text_bytes() {
-            let key = keys::get(self.py, text);
+            let (input, end) = (self.decoder.input(), self.decoder.offset());
+            let key = self.keys.get(self.py, input, end - text.len(), end);
             return key.ok_or_else(|| self.not_text(start).within(Segment::KeyOf(entry)));
         }
         self.read(depth, owed, Use::Key).map_err(|fault| fault.within(Segment::KeyOf(entry)))
@@ -619,21 +643,13 @@ impl<'a, 'py> Reader<'a, 'py> {
             Place::Passing => None,
         });
         let (descriptor, bytes) = found?;
+        let data = self.bytes_of(bytes, self.decoder.offset())?;
         match (bytes, &self.place) {
-            (Bytes::Inline(bytes), _) => Ok(array::copied(py, &descriptor, bytes)?),
-            (Bytes::Buffer(number), Place::Frame { lease, copy, .. }) => {
-                // Its length was compared by `read_array`.
-                let range = self.buffer_range(number).unwrap_or_default();
-                let data = &lease.get().body()[range];
-                if *copy {
-                    return Ok(array::copied(py, &descriptor, data)?);
-                }
+            (Bytes::Buffer(_), Place::Frame { lease, copy: false, .. }) => {
                 let base = (*lease).clone().into_any();
                 Ok(array::received(&descriptor, data, base)?)
             }
-            (Bytes::Buffer(number), Place::Passing) => {
-                Err(DecodeError::buffer_unknown(number, self.decoder.offset()).into())
-            }
+            _ => Ok(array::copied(py, &descriptor, data)?),
         }
     }
 }
@@ -647,15 +663,6 @@ const PRESIZED: usize = 1024;
 unsafe extern "C" {
     /// Not among PyO3's declarations; exported by every CPython so far.
     pub(crate) fn _PyDict_NewPresized(len: ffi::Py_ssize_t) -> *mut ffi::PyObject;
-
-    /// As `PyDict_SetItem`, for a key whose hash is known.
-    #[cfg(not(Py_3_13))]
-    pub(crate) fn _PyDict_SetItem_KnownHash(
-        dict: *mut ffi::PyObject,
-        key: *mut ffi::PyObject,
-        value: *mut ffi::PyObject,
-        hash: ffi::Py_hash_t,
-    ) -> std::ffi::c_int;
 }
 
 /// # Safety

@@ -48,7 +48,8 @@ const ALIKE: usize = 64;
 #[derive(Default)]
 pub(crate) struct Hashes {
     looked_at: usize,
-    found: HashMap<ffi::Py_hash_t, usize>,
+    /// None until there are many: to make it takes as long as a small dict's pair.
+    found: Option<HashMap<ffi::Py_hash_t, usize>>,
 }
 
 impl Hashes {
@@ -71,7 +72,7 @@ impl Hashes {
         }
         // What has no hash is told by who uses it.
         let Ok(hash) = key.hash() else { return Ok(()) };
-        let alike = self.found.entry(hash as _).or_default();
+        let alike = self.found.get_or_insert_default().entry(hash as _).or_default();
         *alike += 1;
         if *alike <= ALIKE {
             return Ok(());

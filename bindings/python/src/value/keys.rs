@@ -2,8 +2,10 @@
 //! hashes are known.
 
 use super::text::new_text;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::ffi::c_int;
 
 /// Longer keys are made anew.
 const LONGEST: usize = 32;
@@ -24,31 +26,22 @@ struct Key {
     object: Option<Py<PyAny>>,
 }
 
-/// None until one is asked for.
+/// None until one is asked for, and while they are taken.
 type Keys = Option<Box<[Key; PLACES]>>;
 
 thread_local! {
-    static KEYS: RefCell<Keys> = const { RefCell::new(None) };
+    static KEYS: Cell<Keys> = const { Cell::new(None) };
 }
 
-/// The str of these bytes; `None` with an exception set if they are not UTF-8, or there is no memory.
-#[inline]
-pub(super) fn get<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
-    if text.len() > LONGEST {
-        return new_text(py, text);
-    }
-    KEYS.with_borrow_mut(|keys| find(keys, py, text.len(), words(text)))
-}
-
-/// The thread's keys, for one who asks for many. Whoever asks meanwhile begins anew.
+/// The thread's keys, taken with the first one that is asked for. Whoever asks meanwhile begins anew.
 pub(crate) struct Borrowed(Keys);
 
 impl Borrowed {
     pub(crate) fn new() -> Self {
-        Self(KEYS.with_borrow_mut(std::mem::take))
+        Self(None)
     }
 
-    /// As [`get`], for a part of an input.
+    /// The str of a part of an input; `None` with an exception set if it is not UTF-8, or there is no memory.
     #[inline(always)]
     pub(crate) fn get<'py>(
         &mut self,
@@ -76,6 +69,39 @@ impl Borrowed {
     }
 }
 
+#[cfg(not(Py_3_13))]
+unsafe extern "C" {
+    /// Not among PyO3's declarations. As `PyDict_SetItem`, for a key whose hash is known.
+    pub(crate) fn _PyDict_SetItem_KnownHash(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        hash: ffi::Py_hash_t,
+    ) -> c_int;
+}
+
+/// `PyDict_SetItem` of a key that is an exact str, whose hash is mostly known.
+///
+/// # Safety
+/// A dict, a str and an object, which are alive; attached.
+#[inline(always)]
+pub(crate) unsafe fn set_item(
+    dict: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    #[cfg(not(Py_3_13))]
+    // SAFETY: by the caller's word; a str keeps its hash, or -1.
+    unsafe {
+        let hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
+        if hash != -1 {
+            return _PyDict_SetItem_KnownHash(dict, key, value, hash);
+        }
+    }
+    // SAFETY: by the caller's word.
+    unsafe { ffi::PyDict_SetItem(dict, key, value) }
+}
+
 /// The first `len` bytes, padded with zeros.
 #[inline(always)]
 fn cut(whole: &[u8; LONGEST], len: usize) -> Words {
@@ -95,8 +121,9 @@ fn cut(whole: &[u8; LONGEST], len: usize) -> Words {
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
+        let Some(keys) = self.0.take() else { return };
         // At a thread's end there is nowhere to put them.
-        let _ = KEYS.try_with(|keys| keys.replace(std::mem::take(&mut self.0)));
+        let _ = KEYS.try_with(|kept| kept.set(Some(keys)));
     }
 }
 
@@ -119,7 +146,7 @@ fn find<'py>(
     let place = (mixed >> (64 - PLACES.ilog2())) as usize;
     let keys = match keys {
         Some(keys) => keys,
-        None => keys.insert(no_keys()),
+        None => keys.insert(taken()),
     };
     let key = &mut keys[place % PLACES];
     // In registers, without a call.
@@ -162,7 +189,10 @@ fn learn<'py>(
 
 #[cold]
 #[inline(never)]
-fn no_keys() -> Box<[Key; PLACES]> {
+fn taken() -> Box<[Key; PLACES]> {
+    if let Ok(Some(keys)) = KEYS.try_with(Cell::take) {
+        return keys;
+    }
     let none = || Key { words: [0; LONGEST / 8], len: 0, patience: 0, object: None };
     let keys: Vec<Key> = std::iter::repeat_with(none).take(PLACES).collect();
     match keys.try_into() {

@@ -14,7 +14,7 @@
 //! for each exponent and each such place, and try all of them.
 //!
 //! Nothing but a choice between point and exponent branches by what the number is: where numbers differ a branch is foretold
-//! wrongly, and that costs as much as half a conversion.
+//! wrongly, and that costs more than what it saves.
 
 use super::powers::{FIVES, SMALLEST};
 use std::hint::{black_box, select_unpredictable};
@@ -183,7 +183,7 @@ struct Quotient {
 #[inline(always)]
 fn divide(c: u64, power: i32, shift: u8) -> Quotient {
     // The compiler shall not see where the address comes from: it would leave the sum to both of the loads, and a load
-    // from a sum waits on some processors (AMD's Zen 3 and 4) until all places that are written before are known.
+    // from a sum waits on some processors (seen on AMD's Zen 3) until all places that are written before are known.
     let five = *black_box(&FIVES[(-power - 1 - SMALLEST) as usize]);
     let (high, low) = ((five >> 64) as u64, five as u64);
     let c = c << (shift & 63);

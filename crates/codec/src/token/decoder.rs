@@ -133,6 +133,26 @@ impl<'a> Decoder<'a> {
         Some(u64::from_be_bytes(*argument) >> (64 - 8 * width))
     }
 
+    /// The same for an integer of either sign that 64 bits hold, sign included.
+    #[inline(always)]
+    pub fn integer(&mut self) -> Option<i64> {
+        let &[initial, ref argument @ ..] = self.input[self.at..].first_chunk::<9>()?;
+        // -1 for a negative one, of which the argument says all bits turned round.
+        let sign = -i64::from(initial >> 5);
+        let info = initial & 31;
+        if initial >> 5 > NEGATIVE || info > EIGHT_BYTES {
+            return None;
+        }
+        if info < ONE_BYTE {
+            self.at += 1;
+            return Some(i64::from(info) ^ sign);
+        }
+        let width = 1 << (info - ONE_BYTE);
+        let n = i64::try_from(u64::from_be_bytes(*argument) >> (64 - 8 * width)).ok()?;
+        self.at += 1 + width;
+        Some(n ^ sign)
+    }
+
     /// The same for a float of 64 bits.
     #[inline(always)]
     pub fn float64(&mut self) -> Option<f64> {
@@ -141,6 +161,23 @@ impl<'a> Decoder<'a> {
         };
         self.at += 9;
         Some(f64::from_be_bytes(*bits))
+    }
+
+    /// If a truth value is next, takes it, which one ever. Otherwise stays where it is.
+    #[inline(always)]
+    pub fn truth(&mut self) -> Option<bool> {
+        let initial = self.peek()?;
+        if initial & !1 != FALSE {
+            return None;
+        }
+        self.at += 1;
+        Some(initial == TRUE)
+    }
+
+    /// The whole input.
+    #[inline(always)]
+    pub fn input(&self) -> &'a [u8] {
+        self.input
     }
 
     /// The first byte of the next token, left where it is.

@@ -113,6 +113,8 @@ def _keep(book: dict[Any, Any], key: Any, found: Any) -> None:
 
 def _compile(tp: Any) -> Any:
     if not _types.is_type(tp):
+        if type(tp) is list and len(tp) == 1 and _types.is_type(tp[0]):
+            raise TypeError(f"{tp!r} is a list and no type: give list[...] for many")
         raise TypeError(
             f"an object of type {type(tp).__qualname__} is no type that can be dumped and loaded; "
             "give the type first: load(type, data), dump(type, obj), but last: to_frame(tx, obj, type)"

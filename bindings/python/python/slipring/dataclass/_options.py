@@ -53,6 +53,10 @@ class Meta:
             raise ValueError(f"places is {self.places!r}: give 0 to 1000 digits behind the point")
         if self.rounding is not None and self.rounding not in _ROUNDINGS:
             raise ValueError(f"rounding is {self.rounding!r}: give one of decimal's, such as decimal.ROUND_HALF_UP")
+        if self.format is not None and "%" not in self.format:
+            raise ValueError(
+                f"format is {self.format!r}: give strftime's, such as '%d.%m.%Y'; without one dates and times are RFC 3339's"
+            )
         if self.by not in (None, "value", "name"):
             raise ValueError(f'by is {self.by!r}: give "value" or "name"')
         object.__setattr__(self, "validate", _validators(self.validate))
@@ -74,6 +78,8 @@ def _validators(given: Any) -> tuple[tuple[Callable[[Any], Any], str | None], ..
     if callable(given) or (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str)):
         given = [given]
     made = []
+    if not isinstance(given, Iterable):
+        raise TypeError(f"validate must be a function, or several, not {type(given).__name__}")
     for one in given:
         function, message = one if isinstance(one, tuple) else (one, None)
         if not callable(function) or not (message is None or isinstance(message, str)):
