@@ -1,7 +1,7 @@
 //! Dicts of columns as tables.
 
 use super::pandas;
-use super::records::{DEPTH, Inside, Odd, exact_text, fill};
+use super::records::{DEPTH, Inside, Odd, exact_text, fill_quickly};
 use super::take::{self, Incoming};
 use crate::array::{self, Candidate, Role};
 use crate::value::fault::type_name;
@@ -131,13 +131,13 @@ fn one(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
 
 /// A column of these elements, of the type that holds them all.
 fn elements(name: &str, items: &Bound<'_, PyAny>) -> PyResult<One> {
-    let len = items.len()?;
+    let items = items.cast::<PyList>()?;
+    let len = items.len();
     let mut records = Records::for_table(len);
-    for (row, item) in items.try_iter()?.enumerate() {
+    for (row, item) in items.iter().enumerate() {
         records.begin();
-        let item = item?;
         let filled = match records.place(name) {
-            Ok(place) => fill(place, &item, true, DEPTH),
+            Ok(place) => fill_quickly(place, &item, true, DEPTH),
             Err(misfit) => return Ok(Err(of_row(name, &misfit))),
         };
         let why = match filled {

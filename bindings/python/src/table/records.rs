@@ -179,7 +179,7 @@ impl Inside {
 }
 
 /// Takes in what stands under a key.
-pub(super) fn fill(
+fn fill(
     place: &mut Column,
     value: &Bound<'_, PyAny>,
     asked: bool,
@@ -217,7 +217,7 @@ pub(super) fn fill(
 
 /// The same of what is mostly a scalar.
 #[inline]
-fn fill_quickly(
+pub(super) fn fill_quickly(
     place: &mut Column,
     value: &Bound<'_, PyAny>,
     asked: bool,
