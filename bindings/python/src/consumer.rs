@@ -35,8 +35,8 @@ impl Consumer {
     }
 
     #[inline]
-    fn frame(&self, frame: slipring::Frame) -> Frame {
-        Frame::new(frame, self.taking())
+    fn frame(&self, py: Python<'_>, frame: slipring::Frame) -> PyResult<Frame> {
+        Frame::new(py, frame, self.taking())
     }
 
     /// A frame as the ring has it.
@@ -55,7 +55,7 @@ impl Consumer {
 
     #[inline]
     fn take(&self, py: Python<'_>, timeout: Timeout) -> PyResult<Frame> {
-        self.receive(py, timeout).map(|frame| self.frame(frame))
+        self.receive(py, timeout).and_then(|frame| self.frame(py, frame))
     }
 
     /// Keeps a frame for whoever takes one next. One of a consumer that was closed meanwhile goes as all it has not given out.
@@ -122,11 +122,11 @@ impl Consumer {
     #[doc = doc!(Consumer.try_recv)]
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         if let Some(kept) = self.kept() {
-            return Ok(Some(self.frame(kept)));
+            return self.frame(py, kept).map(Some);
         }
         // Said by value, so that polling makes no exception.
         match self.end.attempt(py, Timeout::Now, |rx, wait| rx.recv(wait)) {
-            Ok(frame) => Ok(Some(self.frame(frame))),
+            Ok(frame) => self.frame(py, frame).map(Some),
             Err(stop) if stop.is_outcome() => Ok(None),
             Err(stop) => Err(self.end.raise(py, stop)),
         }
@@ -146,19 +146,19 @@ impl Consumer {
         }
         let timeout = Timeout::parse(timeout)?;
         if let Some(kept) = self.kept() {
-            return PyList::new(py, [Py::new(py, self.frame(kept))?]);
+            return PyList::new(py, [Py::new(py, self.frame(py, kept)?)?]);
         }
         let mut frames = Vec::with_capacity(n.min(ROOM));
         self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
         let frames: PyResult<Vec<Py<Frame>>> =
-            frames.into_iter().map(|frame| Py::new(py, self.frame(frame))).collect();
+            frames.into_iter().map(|frame| Py::new(py, self.frame(py, frame)?)).collect();
         PyList::new(py, frames?)
     }
 
     #[doc = doc!(Consumer.recv_dead)]
     fn recv_dead(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         let letter = self.end.run(py, Timeout::Now, |rx, _| rx.recv_dead())?;
-        Ok(letter.map(|frame| self.frame(frame)))
+        letter.map(|frame| self.frame(py, frame)).transpose()
     }
 
     #[doc = doc!(Consumer.recv_async)]

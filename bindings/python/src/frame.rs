@@ -71,7 +71,7 @@ impl Header {
 }
 
 /// Owns a frame in the segment and lends its data, read-only.
-#[pyclass(frozen, freelist = 64, module = "slipring._native")]
+#[pyclass(frozen, freelist = 256, module = "slipring._native")]
 pub(crate) struct Lease {
     frame: Held,
     content: Result<Found, DecodeError>,
@@ -295,7 +295,6 @@ pub(crate) enum Encoded<'a, 'py> {
 }
 
 enum State {
-    Taken(slipring::Frame),
     Leased {
         lease: Py<Lease>,
         value: Option<Py<PyAny>>,
@@ -326,7 +325,6 @@ impl Settled {
 impl State {
     fn settled(&self) -> Settled {
         match self {
-            Self::Taken(frame) => Settled::of(frame),
             Self::Leased { lease, .. } => Settled::of(&lease.get().frame),
             Self::Released(settled) => *settled,
         }
@@ -345,14 +343,11 @@ pub(crate) struct Frame {
 
 impl Frame {
     #[inline]
-    pub(crate) fn new(frame: slipring::Frame, taking: Taking) -> Self {
-        Self {
-            header: *frame.header(),
-            taking,
-            redeliveries: frame.redeliveries(),
-            forks: fork::count(),
-            state: Mutex::new(State::Taken(frame)),
-        }
+    pub(crate) fn new(py: Python<'_>, frame: slipring::Frame, taking: Taking) -> PyResult<Self> {
+        let (header, redeliveries, forks) = (*frame.header(), frame.redeliveries(), fork::count());
+        let lease = Py::new(py, Lease::new(frame))?;
+        let state = Mutex::new(State::Leased { lease, value: None });
+        Ok(Self { header, taking, redeliveries, forks, state })
     }
 
     /// The lease, and the value if it was decoded already.
@@ -360,18 +355,11 @@ impl Frame {
         if self.forks != fork::count() {
             return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
         }
-        let mut state = self.lock(py);
-        if let State::Leased { lease, value } = &*state {
-            return Ok((lease.clone_ref(py), value.as_ref().map(|value| value.clone_ref(py))));
-        }
-        let released = State::Released(state.settled());
-        match std::mem::replace(&mut *state, released) {
-            State::Taken(frame) => {
-                let lease = Py::new(py, Lease::new(frame))?;
-                *state = State::Leased { lease: lease.clone_ref(py), value: None };
-                Ok((lease, None))
+        match &*self.lock(py) {
+            State::Leased { lease, value } => {
+                Ok((lease.clone_ref(py), value.as_ref().map(|value| value.clone_ref(py))))
             }
-            State::Leased { .. } | State::Released(_) => Err(error::released(py)),
+            State::Released(_) => Err(error::released(py)),
         }
     }
 
@@ -478,7 +466,6 @@ impl Frame {
             return Err(error::raise(py, Error::Forked { pid: std::process::id() }));
         }
         let settled = match &*self.lock(py) {
-            State::Taken(frame) => how(frame),
             State::Leased { lease, .. } => how(&lease.get().frame),
             State::Released(Settled::Automatic | Settled::Acknowledged) if acks => Ok(()),
             State::Released(Settled::GivenBack) if acks => Err(Error::GivenBack),
