@@ -422,6 +422,27 @@ def test_numpy_is_written():
         assert json.dumps([other], default=lambda o: str(type(o).__name__)).startswith(b'["')
 
 
+def test_moments_of_numpy_are_those_of_the_rfc():
+    """J1: dates and times in full, whatever steps they are counted in; what is neither is told by its place."""
+    for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "25m", "7D"):
+        for text in ("1969-07-20T20:17:40.5", "0002-01-01", "2026-11-21", "9999-12-31"):
+            if unit == "ns" and text[:2] not in ("19", "20"):
+                continue
+            moment = np.datetime64(text, "us").astype(f"M8[{unit}]")
+            for written in (json.loads(json.dumps(moment)), json.loads(json.dumps(np.array([moment])))[0]):
+                read = (dt.datetime if "T" in written else dt.date).fromisoformat(written)
+                assert np.datetime64(read) == moment, (unit, written)
+                assert ("T" in written) == (unit[-1] not in "YMWD")
+    for wrong, told, path in (
+        (np.datetime64("NaT"), "NaT", "$"), (np.datetime64("NaT", "s"), "NaT", "$"), (np.array([["2026", "NaT"]], "M8[ns]"), "NaT", "$[0][1]"),
+        (np.array(["-0001-01-01"], "M8[D]"), "0 to 9999", "$[0]"), (np.datetime64("10000-01-01T00"), "0 to 9999", "$"), (np.datetime64(2**62, "Y"), "0 to 9999", "$"),
+    ):  # fmt: skip
+        with pytest.raises(slipring.EncodeError, match=told) as caught:
+            json.dumps({"a": wrong})
+        assert caught.value.path == "$.a" + path[1:] and "default=" in caught.value.hint
+        assert json.dumps({"a": wrong}, default=lambda _: None) == b'{"a":null}'
+
+
 class Plain:
     def __init__(self):
         self.a, self.b = 1, [2]
@@ -493,6 +514,8 @@ def test_keys_are_converted_on_request():
         uuid.UUID(int=1): 0, dt.date(2026, 1, 2): 1, dt.datetime(2026, 1, 2, tzinfo=UTC): 2, dt.time(1): 3, Colour.RED: 4, Name.A: 5,
         D("1.10"): 6, np.float64(1.5): 7,
     }  # fmt: skip
+    scalars = {np.int64(-3): 0, np.uint64(2**64 - 1): 1, np.float32(0.1): 2, np.float16(0.5): 3, np.bool_(True): 4, np.str_("s"): 5}
+    assert json.dumps(scalars, keys="convert") == b'{"-3":0,"18446744073709551615":1,"0.1":2,"0.5":3,"true":4,"s":5}'
     assert json.dumps(more, keys="convert", text=True) == (
         '{"00000000-0000-0000-0000-000000000001":0,"2026-01-02":1,"2026-01-02T00:00:00+00:00":2,"01:00:00":3,"1":4,"a":5,"1.10":6,"1.5":7}'
     )
@@ -503,7 +526,7 @@ def test_keys_are_converted_on_request():
             with pytest.raises(slipring.EncodeError, match='keys="convert"') as caught:
                 json.dumps({"a": {"b": 1, key: 2}}, **options)
             assert caught.value.path == "$.a.<key 1>"
-    for key in ((1,), b"x", frozenset(), object(), math.inf):
+    for key in ((1,), b"x", frozenset(), object(), math.inf, np.float32("inf"), np.complex64(1), np.datetime64("2026-01-02")):
         with pytest.raises(slipring.EncodeError):
             json.dumps({key: 1}, keys="convert")
 

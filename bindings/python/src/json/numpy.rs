@@ -6,8 +6,9 @@ use crate::array::{self, Role};
 use crate::buffer::Buffer;
 use crate::value::fault::{Fault, Outcome};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use pyo3::{IntoPyObjectExt, intern};
+use slipring_codec::error::Segment;
 
 /// Writes an array or a scalar; `false` if the object is none.
 pub(super) fn write<'py, S: Lend, const PLAIN: bool>(
@@ -34,16 +35,7 @@ pub(super) fn write<'py, S: Lend, const PLAIN: bool>(
         ('b' | 'i' | 'u', ..) | ('f', 2 | 4 | 8, _) => {
             numbers(writer, object, letter, size, depth)?
         }
-        ('M', ..) => {
-            let numpy = py.import(intern!(py, "numpy"))?;
-            let texts = numpy.call_method1(intern!(py, "datetime_as_string"), (object,))?;
-            let item = texts.call_method0(intern!(py, "tolist"))?;
-            if not_a_time(&item)? {
-                writer.by_default(object, depth)?;
-            } else {
-                writer.write(item.as_borrowed(), depth)?;
-            }
-        }
+        ('M', ..) => moments(writer, object, &dtype, depth)?,
         ('U' | 'T' | 'O', _, Role::Array) => {
             let items = object.call_method0(intern!(py, "tolist"))?;
             writer.write(items.as_borrowed(), depth)?;
@@ -66,17 +58,77 @@ pub(super) fn write<'py, S: Lend, const PLAIN: bool>(
     Ok(true)
 }
 
-/// Whether there is a NaT among the texts.
-fn not_a_time(item: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if let Ok(items) = item.cast::<pyo3::types::PyList>() {
-        for item in items {
-            if not_a_time(&item)? {
-                return Ok(true);
+/// A scalar that is a truth value or a number as Python's; the short floats with the digits that they are written with.
+#[cold]
+pub(super) fn number<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    if array::role(object)? != Role::Scalar {
+        return Ok(None);
+    }
+    let dtype = object.getattr(intern!(py, "dtype"))?;
+    let letter: char = dtype.getattr(intern!(py, "kind"))?.extract()?;
+    let size: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
+    match (letter, size) {
+        ('b' | 'i' | 'u', _) => object.call_method0(intern!(py, "item")).map(Some),
+        ('f', 2 | 4) => {
+            let short: f32 = object.extract()?;
+            Ok(Some(short.to_string().parse::<f64>().unwrap_or(f64::NAN).into_bound_py_any(py)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Moments as RFC 3339 writes them, of whole days as dates.
+fn moments<'py, S: Lend, const PLAIN: bool>(
+    writer: &mut Writer<'py, '_, S, PLAIN>,
+    object: &Bound<'py, PyAny>,
+    dtype: &Bound<'py, PyAny>,
+    depth: usize,
+) -> Outcome {
+    let py = object.py();
+    let numpy = py.import(intern!(py, "numpy"))?;
+    let (unit, _): (String, usize) =
+        numpy.call_method1(intern!(py, "datetime_data"), (dtype,))?.extract()?;
+    // What is coarser would be text that is neither a date nor a time: `2026-11` and `2026-11-21T10`.
+    let told = match unit.as_str() {
+        "Y" | "M" | "W" => "D",
+        "h" | "m" => "s",
+        // Of a NaT that has none.
+        "generic" => "auto",
+        unit => unit,
+    };
+    let texts = numpy.call_method1(intern!(py, "datetime_as_string"), (object, told))?;
+    let items = texts.call_method0(intern!(py, "tolist"))?;
+    let default = if writer.options.are_offered { "give default=, or " } else { "give " };
+    match no_moment(&items, default)? {
+        None => writer.write(items.as_borrowed(), depth),
+        Some(_) if writer.has_default() => writer.by_default(object, depth),
+        Some(fault) => Err(fault),
+    }
+}
+
+/// What is wrong with the first of these texts that RFC 3339 has not: NaT, and years of other than four digits.
+fn no_moment(item: &Bound<'_, PyAny>, default: &str) -> PyResult<Option<Box<Fault>>> {
+    if let Ok(items) = item.cast::<PyList>() {
+        for (index, item) in items.iter().enumerate() {
+            if let Some(fault) = no_moment(&item, default)? {
+                return Ok(Some(fault.within(Segment::Index(index))));
             }
         }
-        return Ok(false);
+        return Ok(None);
     }
-    item.eq("NaT")
+    let text: String = item.extract()?;
+    let kind = || "numpy.datetime64".to_owned();
+    let year = text.split('-').next().unwrap_or_default();
+    Ok(if text == "NaT" {
+        let what = "a datetime64 that is NaT has no form in JSON".to_owned();
+        Some(Fault::refused(what, kind(), &format!("{default}None where there is no time")))
+    } else if year.len() != 4 {
+        let what = format!("the datetime64 {text} is in no year from 0 to 9999");
+        Some(Fault::refused(what, kind(), &format!("{default}a text or a number instead")))
+    } else {
+        None
+    })
 }
 
 /// An array of numbers or truth values.

@@ -692,6 +692,9 @@ pub(super) fn key_text(
         if let Some(text) = standard_text(key, types)? {
             return Ok(text);
         }
+        if let Some(number) = numpy::number(key)? {
+            return key_text(options, &number);
+        }
     }
     let kind = type_name(key);
     let what = format!("a key of type {kind} is no text");
