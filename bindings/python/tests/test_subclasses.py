@@ -9,7 +9,9 @@ import typing
 import uuid
 import warnings
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import slipring
@@ -120,3 +122,44 @@ def test_decimals_of_a_context_without_capitals():
     with decimal.localcontext(decimal.Context(capitals=0)):
         assert dataclass.to_arrow([row(D("1E+3"))]).to_pylist() == [{"d": D(1000)}]
         assert json.loads(json.dumps(D("1E+3"))) == 1000
+
+
+class Noon(dt.time):
+    """A subclass of the one type of times that pandas derives nothing from."""
+
+
+def test_pandas_moments_in_records_are_moments():
+    """R1.1, R2.2: what to_dict("records") gives is a table where one is asked for or announced; NaT is null."""
+    frame = pd.DataFrame({
+        "at": pd.to_datetime(["2026-01-02T03:04:05.123456", None, "1969-12-31T23:59:59.5"]),
+        "utc": pd.to_datetime(["2026-01-02", "2026-01-03", None], utc=True),
+        "took": pd.to_timedelta([-1.5, 0, None], unit="s"),
+    })  # fmt: skip
+    rows = [{**row, "noon": Noon(12), "day": frame["at"][0].date()} for row in frame.to_dict("records")]
+    assert isinstance(rows[0]["at"], pd.Timestamp) and rows[1]["at"] is pd.NaT
+    plain = {pd.Timestamp: pd.Timestamp.to_pydatetime, pd.Timedelta: pd.Timedelta.to_pytimedelta, type(pd.NaT): lambda _: None}
+    expected = [{key: plain.get(type(value), lambda x: x)(value) for key, value in row.items()} for row in rows]
+    kinds = {"at": pa.timestamp("us"), "utc": pa.timestamp("ns", "UTC"), "took": pa.duration("ms"), "noon": pa.time32("s"), "day": pa.date32()}
+    with slipring.create(anonymous=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        schema = ring.announce("moments", pa.schema(kinds.items()), version=1)
+        zoned = ring.announce("zoned", pa.schema([pa.field("at", pa.timestamp("us", "UTC"), nullable=False)]), version=1)
+        for options in ({"format": "arrow"}, {"schema": schema}):
+            tx.send(rows, timeout=1, **options)
+            assert rx.recv(1).table.to_pylist() == expected, options
+        tx.send({"at": [row["at"] for row in rows]}, format="arrow", timeout=1)
+        assert rx.recv(1).value["at"].to_pylist() == [row["at"] for row in expected]
+        oslo = pd.Timestamp("2026-10-25T01:30", tz="UTC").tz_convert("Europe/Oslo")  # the second of two that are told alike
+        tx.send([{"at": oslo}], schema=zoned, timeout=1)
+        assert rx.recv(1).table.to_pylist() == [{"at": dt.datetime(2026, 10, 25, 1, 30, tzinfo=dt.timezone.utc)}]
+        fine = pd.Timestamp("2026-01-02T03:04:05.123456789")
+        for row, options, error in (
+            ({"at": fine}, {"format": "arrow"}, slipring.EncodeError), ({"at": fine}, {"schema": schema}, slipring.SchemaError),
+            ({"took": pd.Timedelta(1, "ns")}, {"schema": schema}, slipring.SchemaError), ({"at": pd.NaT}, {"schema": zoned}, slipring.SchemaError),
+            ({"at": np.datetime64("NaT")}, {"schema": zoned}, slipring.SchemaError), ({"day": fine.floor("us")}, {"schema": schema}, slipring.SchemaError),
+        ):  # fmt: skip
+            with pytest.raises(error) as caught:
+                tx.send([row], timeout=1, **options)
+            assert caught.value.path == f"$[0].{next(iter(row))}"
+        tx.send([{"at": np.datetime64("NaT")}], schema=schema, timeout=1)
+        assert rx.recv(1).table.to_pylist()[0]["at"] is None

@@ -13,7 +13,7 @@ use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDateTime, PyDict, PyList, PyString, PyTimeAccess, PyTuple, PyTzInfoAccess};
 use pyo3::{ffi, intern};
 use slipring_codec::evolution::{Constant, default_of};
 use slipring_codec::format::arrow::Rows;
@@ -284,6 +284,10 @@ impl<'f, 'py> Column<'f, 'py> {
                 if pushed.is_none() {
                     // A moment of a named zone, a subclass, an element of an array.
                     let Some(plain) = plain(value) else { return refused(Why::Type) };
+                    // NaT, of NumPy's or of pandas'.
+                    if plain.is_none() {
+                        return self.push(&plain);
+                    }
                     pushed = records::exactly(&plain, |scalar| put(values, wants, scalar));
                 }
                 if let Err(why) = pushed.unwrap_or(Err(Why::Type)) {
@@ -385,14 +389,25 @@ fn odd(value: &Bound<'_, PyAny>, wants: &str, why: Why) -> Misplaced {
     Misplaced { path: String::new(), was: Some(was), wants: Some(wants.to_owned()), why }
 }
 
-/// What is no element itself as one that is: a moment in UTC, the text, number or bytes of a subclass, NumPy's elements as Python's.
+/// What is no element itself as one that is: a moment in UTC, the text, number, bytes or time of a subclass, NumPy's elements as Python's.
 fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    moments::plain(value).or_else(|| scalar_of(value))
+    if let Some(plain) = moments::plain(value) {
+        return Some(plain);
+    }
+    let plain = scalar_of(value)?;
+    let told = plain.cast_exact::<PyDateTime>();
+    match told.is_ok_and(|moment| moment.get_tzinfo().is_some() || moment.get_fold()) {
+        true => moments::plain(&plain),
+        false => Some(plain),
+    }
 }
 
-/// The text, number or bytes of a subclass, and NumPy's elements as Python's.
+/// The text, number, bytes or time of a subclass, and NumPy's elements as Python's.
 pub(super) fn scalar_of<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = value.py();
+    if let Some(time) = moments::standard(value) {
+        return Some(time);
+    }
     if let Ok(text) = value.cast::<PyString>() {
         return Some(PyString::new(py, text.to_str().ok()?).into_any());
     }

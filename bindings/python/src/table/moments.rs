@@ -83,6 +83,46 @@ pub(super) fn plain<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>
     object.call_method1(intern!(object.py(), "astimezone"), (&*utc,)).ok()
 }
 
+/// What derives from the standard library's date, time, datetime or timedelta as one of these, such as pandas' moments; pandas' NaT as
+/// None. `None` of anything else, and of what is finer than microseconds.
+pub(super) fn standard<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = object.py();
+    let (date, delta) = (object.cast::<PyDate>(), object.cast::<PyDelta>());
+    if let Ok(time) = object.cast::<PyTime>() {
+        let (hour, minute, second) = (time.get_hour(), time.get_minute(), time.get_second());
+        let (rest, zone, fold) = (time.get_microsecond(), time.get_tzinfo(), time.get_fold());
+        let made = PyTime::new_with_fold(py, hour, minute, second, rest, zone.as_ref(), fold);
+        return Some(made.ok()?.into_any());
+    }
+    if date.is_err() && delta.is_err() {
+        return None;
+    }
+    if object.ne(object).ok()? {
+        return Some(py.None().into_bound(py));
+    }
+    for name in [intern!(py, "nanosecond"), intern!(py, "nanoseconds")] {
+        if object.getattr(name).is_ok_and(|finer| !finer.eq(0).unwrap_or(false)) {
+            return None;
+        }
+    }
+    if let Ok(delta) = delta {
+        let (days, seconds, rest) =
+            (delta.get_days(), delta.get_seconds(), delta.get_microseconds());
+        return Some(PyDelta::new(py, days, seconds, rest, false).ok()?.into_any());
+    }
+    let date = date.ok()?;
+    let (year, month, day) = (date.get_year(), date.get_month(), date.get_day());
+    let Ok(moment) = object.cast::<PyDateTime>() else {
+        return Some(PyDate::new(py, year, month, day).ok()?.into_any());
+    };
+    let (hour, minute, second) = (moment.get_hour(), moment.get_minute(), moment.get_second());
+    let (rest, zone, fold) = (moment.get_microsecond(), moment.get_tzinfo(), moment.get_fold());
+    let zone = zone.as_ref();
+    let made =
+        PyDateTime::new_with_fold(py, year, month, day, hour, minute, second, rest, zone, fold);
+    Some(made.ok()?.into_any())
+}
+
 /// What comes back as the same: of the types themselves, and with nothing that columns have no place for.
 pub(super) fn scalar(object: &Bound<'_, PyAny>) -> Option<Scalar<'static>> {
     if let Ok(moment) = object.cast_exact::<PyDateTime>() {
