@@ -276,6 +276,30 @@ def test_what_is_asked_to_be_a_table(both):
             both[0].send(wrong, format="arrow", timeout=1)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (2**64, "int beyond 64 bits"),
+        (-(2**63) - 1, "int beyond 64 bits"),
+        ("\ud800", "str with a lone surrogate"),
+        (decimal.Decimal("-0"), "decimal.Decimal that is -0, no number or beyond 38 digits"),
+        (datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Oslo")), "datetime.datetime with a fold or a zone that is no mere offset"),
+        (datetime.time(2, fold=1), "datetime.time with a fold or a zone that is no mere offset"),
+        (1j, "complex"),
+    ],
+)
+def test_what_columns_have_no_place_for_is_told(both, value, told):
+    """R2.3, R5.5: not only its type, where columns have that type."""
+    rows = [{"a": None}] * 128 + [{"a": value}]
+    if value != "\ud800":  # only a pickle holds that
+        (arrow,) = [one for one in slipring.explain(rows).candidates if one.format == "arrow"]
+        assert not arrow.fits and arrow.reason == f'record 128 has an object of type {told} under "a"'
+    with pytest.raises(slipring.EncodeError, match=f"record 1 has an object of type {told} under"):
+        both[0].send([{"a": None}, {"a": value}], format="arrow", timeout=1)
+    with pytest.raises(slipring.EncodeError, match=f'row 1 of column "a" has an object of type {told}'):
+        both[0].send({"a": [None, value]}, format="arrow", timeout=1)
+
+
 def test_records_that_are_asked_to_be_a_table_come_together(both):
     """R2.2: what pyarrow takes without loss: numbers of two kinds, keys in any order and missing within, times of any fineness."""
     tx = both[0]

@@ -178,6 +178,22 @@ impl Inside {
     }
 }
 
+/// The type of a value that can't be taken in; where columns have that type, with what is not in them of it.
+#[cold]
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    let kind = type_name(value);
+    let more = match (Exact::of(value.as_borrowed()), kind.as_str()) {
+        (Exact::Int, _) => " beyond 64 bits",
+        (Exact::Str, _) => " with a lone surrogate",
+        (_, "decimal.Decimal") => " that is -0, no number or beyond 38 digits",
+        (_, "datetime.datetime" | "datetime.time") => {
+            " with a fold or a zone that is no mere offset"
+        }
+        _ => "",
+    };
+    kind + more
+}
+
 /// Takes in what stands under a key.
 fn fill(
     place: &mut Column,
@@ -188,7 +204,7 @@ fn fill(
     if let Some(scalar) = scalar(value) {
         return Ok(place.push(scalar)?);
     }
-    let odd = || Inside::Value(String::new(), type_name(value));
+    let odd = || Inside::Value(String::new(), shown(value));
     let depth = depth.checked_sub(1).ok_or_else(odd)?;
     if let Ok(list) = value.cast_exact::<PyList>() {
         let mut items = place.list()?;
