@@ -300,6 +300,26 @@ def test_what_columns_have_no_place_for_is_told(both, value, told):
         both[0].send({"a": [None, value]}, format="arrow", timeout=1)
 
 
+def test_tables_that_are_asked_for_may_hold_nulls_alone(both):
+    """R1.1, R2.2: as pyarrow has it, any number of them; without a key there is no table."""
+    for records in ([{"a": None}] * 3, [{"a": None}, {"b": None}], [{"a": {"b": None}}], [{"a": [None]}, {"a": []}]):
+        frame = there_and_back(both, records, format="arrow")
+        names = sorted({name for record in records for name in record})
+        got = pa.table(frame.table)
+        got.validate(full=True)
+        assert got.to_pylist() == [{name: record.get(name) for name in names} for record in records]
+        assert names != ["a"] or got.schema.types == pa.Table.from_pylist(records).schema.types
+        assert frame.value == [{name: record.get(name) for name in names} for record in records]
+    columns = {"a": [1, 2], "b": [None, None], "c": (None, None), "d": np.array([None, None], object)}
+    got, expected = pa.table(there_and_back(both, columns, format="arrow").value), pa.table({name: list(column) for name, column in columns.items()})
+    assert (got.to_pydict(), got.schema.types) == (expected.to_pydict(), expected.schema.types)
+    many = 5_000_000
+    assert there_and_back(both, {"a": [None] * many}, format="arrow").value["a"].null_count == many
+    for nothing in ([{}, {}], [{}]):
+        with pytest.raises(slipring.EncodeError, match="no record has a value"):
+            both[0].send(nothing, format="arrow", timeout=1)
+
+
 def test_records_that_are_asked_to_be_a_table_come_together(both):
     """R2.2: what pyarrow takes without loss: numbers of two kinds, keys in any order and missing within, times of any fineness."""
     tx = both[0]

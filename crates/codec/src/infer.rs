@@ -379,7 +379,9 @@ impl Records {
                 column.missing = false;
             }
         }
-        if self.columns.iter().all(|(_, column)| column.is_nothing()) {
+        // A table that was asked for may have nothing but nulls; one that nobody asked for would gain nothing.
+        let may_be_null = self.asked && !self.columns.is_empty();
+        if !may_be_null && self.columns.iter().all(|(_, column)| column.is_nothing()) {
             return Err(Misfit::Nothing);
         }
         let (mut elements, mut bits) = (CONTAINER * len, 0);

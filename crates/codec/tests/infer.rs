@@ -132,6 +132,8 @@ fn values_of_several_kinds_come_together_where_a_table_was_asked_for() {
     let decimal = |digits, scale| Scalar::decimal(digits, scale).unwrap();
     let micros =
         |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    assert_eq!(asked(&[Null, Null]).unwrap(), (DataType::Null, 0), "nulls without a mask");
+    assert_eq!(Records::for_table(1).finish().unwrap_err(), Misfit::Nothing);
     let most = 1 << 53;
     for (scalars, expected) in [
         (vec![Int(1), Null, Float(0.5), Int(-most)], DataType::Float64),

@@ -149,11 +149,10 @@ fn elements(name: &str, items: &Bound<'_, PyAny>) -> PyResult<One> {
         let what = format!("row {row} of column {name:?} has {why}");
         return Ok(Err(Odd { what, path: format!("$.{name}[{row}]") }));
     }
-    if len == 0 {
-        return Ok(Ok((
-            Field::new(name, DataType::Null, true),
-            ArrayData::new_empty(&DataType::Null),
-        )));
+    // None at all, or nothing else: however many, in no bytes.
+    if items.iter().all(|item| item.is_none()) {
+        let nulls = ArrayData::new_null(&DataType::Null, len);
+        return Ok(Ok((Field::new(name, DataType::Null, true), nulls)));
     }
     Ok(match records.finish() {
         Ok((schema, mut rows)) => Ok((schema.field(0).clone(), rows.columns.remove(0))),

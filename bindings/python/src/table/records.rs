@@ -9,7 +9,7 @@ use crate::value::types::{Exact, Types};
 use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDateTime, PyDelta, PyDict, PyList, PyString};
 use pyo3::{ffi, intern};
 use slipring_codec::infer::{self, Column, Misfit, Records, Scalar, Unfit};
 
@@ -180,7 +180,7 @@ impl Inside {
 
 /// The type of a value that can't be taken in; where columns have that type, with what is not in them of it.
 #[cold]
-fn shown(value: &Bound<'_, PyAny>) -> String {
+fn shown(value: &Bound<'_, PyAny>, asked: bool) -> String {
     let kind = type_name(value);
     let more = match (Exact::of(value.as_borrowed()), kind.as_str()) {
         (Exact::Int, _) => " beyond 64 bits",
@@ -188,6 +188,12 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
         (_, "decimal.Decimal") => " that is -0, no number or beyond 38 digits",
         (_, "datetime.datetime" | "datetime.time") => {
             " with a fold or a zone that is no mere offset"
+        }
+        // Unasked it is none for its class.
+        _ if asked
+            && (value.is_instance_of::<PyDateTime>() || value.is_instance_of::<PyDelta>()) =>
+        {
+            " finer than microseconds"
         }
         _ => "",
     };
@@ -204,7 +210,7 @@ fn fill(
     if let Some(scalar) = scalar(value) {
         return Ok(place.push(scalar)?);
     }
-    let odd = || Inside::Value(String::new(), shown(value));
+    let odd = || Inside::Value(String::new(), shown(value, asked));
     let depth = depth.checked_sub(1).ok_or_else(odd)?;
     if let Ok(list) = value.cast_exact::<PyList>() {
         let mut items = place.list()?;
