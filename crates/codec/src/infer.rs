@@ -294,7 +294,7 @@ impl Records {
     /// If none is expected.
     #[inline]
     pub fn expected_entry(&mut self, scalar: Scalar<'_>) -> Result<(), Misfit> {
-        self.expected_place().push(scalar).map_err(|unfit| self.misfit(unfit))
+        self.expected_place()?.push(scalar).map_err(|unfit| self.misfit(unfit))
     }
 
     /// Where the value under a key goes, be it a scalar, a list or a map: it takes one.
@@ -306,19 +306,23 @@ impl Records {
         if self.expected() != Some(key) {
             self.next = self.find(key)?;
         }
-        Ok(self.expected_place())
+        self.expected_place()
     }
 
     #[inline]
-    fn expected_place(&mut self) -> &mut Column {
+    fn expected_place(&mut self) -> Result<&mut Column, Misfit> {
         let row = self.rows - 1;
         let (_, column) = &mut self.columns[self.next];
-        if column.len < row {
+        if column.len != row {
+            // After a key from further ahead one comes here that the record has had already.
+            if column.len > row {
+                return Err(Misfit::Order { row });
+            }
             column.missing = true;
             column.nulls(row - column.len);
         }
         self.next += 1;
-        column
+        Ok(column)
     }
 
     /// Why records are no table of which the last entry's value did not go into its place.

@@ -221,3 +221,27 @@ fn keys_come_as_they_come_where_a_table_was_asked_for() {
     map.entry("a").unwrap().push(Scalar::Int(1)).unwrap();
     assert!(map.entry("a").is_err());
 }
+
+/// R2.2: a key that stands twice in a record is refused, wherever the records before had it.
+#[test]
+fn a_key_that_comes_again_in_another_place_is_refused() {
+    for again in ["a", "b"] {
+        let mut records = Records::for_table(2);
+        let mut one = |keys: &[&str]| {
+            records.begin();
+            keys.iter().try_for_each(|key| records.entry(key, Scalar::Int(1)))
+        };
+        one(&["a", "b"]).unwrap();
+        let told = one(&["b", "a", again]).unwrap_err();
+        assert!(matches!(told, Misfit::Order { row: 1, .. }), "{again}: {told}");
+    }
+    // By who knows that it is the expected one, too.
+    let mut records = Records::for_table(2);
+    for keys in [["a", "b"], ["b", "a"]] {
+        records.begin();
+        keys.iter().for_each(|key| records.entry(key, Scalar::Int(1)).unwrap());
+    }
+    assert_eq!(records.expected(), Some("b"));
+    let told = records.expected_entry(Scalar::Int(1)).unwrap_err();
+    assert!(matches!(told, Misfit::Order { row: 1, .. }), "{told}");
+}
