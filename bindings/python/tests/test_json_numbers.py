@@ -195,3 +195,20 @@ def test_an_array_s_number_that_is_none_is_told_by_its_place():
         with pytest.raises(slipring.EncodeError) as caught:
             json.dumps({"a": array}, indent=indent)
         assert caught.value.path == "$.a[299][0]"
+
+
+@pytest.mark.parametrize("told", ["i1", "i8"])
+def test_an_array_that_says_something_else_of_itself_is_refused(told):
+    """J1: a class below NumPy's may say what it likes of its items, and something else the next time."""
+
+    class Liar(np.ndarray):
+        asked = 0
+
+        @property
+        def dtype(self):
+            self.asked += 1
+            return np.dtype(told if self.asked == 1 else "i4")
+
+    for shape in ((24,), (2, 3, 4)):
+        with pytest.raises(slipring.EncodeError, match="Liar"):
+            json.dumps(np.arange(24).reshape(shape).view(Liar))

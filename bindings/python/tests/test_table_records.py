@@ -481,3 +481,23 @@ def test_a_record_that_changes_while_it_is_taken_in_moves_no_rows(ends):
     with pytest.raises(slipring.EncodeError, match="one of them twice|in another order"):
         tx.send(records, format="arrow")
     assert rx.try_recv() is None
+
+
+@pytest.mark.parametrize("change", [lambda columns: columns.update(d=[1, 2]), dict.clear, dict.popitem])
+def test_columns_that_change_while_they_are_taken_in_go_as_they_were(ends, change):
+    """R2.2: code of others, run for one column, changes the dict that it stands in."""
+    tx, rx = ends
+
+    class Shown:
+        def __arrow_c_array__(self, requested_schema=None):
+            change(columns)
+            return pa.array([1, 2]).__arrow_c_array__(requested_schema)
+
+        def __len__(self):
+            return 2
+
+    columns: dict[str, object] = {"a": Shown(), "b": [3, 4], "c": ["x", "y"]}
+    tx.send(columns, format="arrow")
+    assert rx.recv(1).table.to_pydict() == {"a": [1, 2], "b": [3, 4], "c": ["x", "y"]}
+    columns.update(a=Shown(), b=[3, 4], c=["x", "y"])
+    assert slipring.explain(columns).format

@@ -9,8 +9,8 @@ use arrow_array::types::{Int8Type, Int16Type};
 use arrow_array::*;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use slipring_codec::evolution::{
-    ALIASES, ApplyErrorKind, DEFAULT, Incompatible, Unfit, Version, defaults, fit, laid_out,
-    tightened,
+    ALIASES, ApplyErrorKind, DEFAULT, Incompatible, Projected, Unfit, Version, defaults, fit,
+    laid_out, slice, tightened,
 };
 use slipring_codec::format::arrow::Rows;
 
@@ -709,4 +709,37 @@ fn defaults_within_columns_are_found() {
     let refused = defaults(&Version::new("d", 1, &all)).unwrap_err();
     assert_eq!(reasons(&refused), [("a", "default"), ("s.x", "default"), ("b", "default")]);
     assert_eq!(defaults(&Version::new("d", 1, &Schema::empty())), Ok(()));
+}
+
+/// R2.3: who goes through a table by slices of slices has made no more than what the last one needs.
+#[test]
+fn slices_of_slices_hold_nothing_of_those_before() {
+    let truths = || (0..4000).map(|row| row % 3 == 0).collect::<BooleanArray>();
+    let words = StringArray::from(vec![Some("a"), None]);
+    let picks = (0..4000).map(|row| (row % 5 != 0).then_some((row % 2) as i8)).collect();
+    let picks = DictionaryArray::<Int8Type>::new(picks, Arc::new(words));
+    let within = StructArray::from(vec![(
+        Arc::new(field("truth", DataType::Boolean, false)),
+        Arc::new(truths()) as ArrayRef,
+    )]);
+    let given = table([
+        ("truth", Arc::new(truths()) as ArrayRef),
+        ("picks", Arc::new(picks)),
+        ("within", Arc::new(within)),
+    ]);
+    let (body, read) = laid_out(&given.schema(), &[Rows::from(&given)]).unwrap();
+    let mut part: Option<Projected> = None;
+    for step in 1..100usize {
+        let (table, made) =
+            part.as_ref().map_or((&read, None), |part| (&part.table, Some(&part.made)));
+        let next = slice(table, &body, made, 1..4000).unwrap();
+        let bits = (4000 - step).div_ceil(8);
+        let most = if step % 8 == 0 { 3 * (bits + 1) } else { 3 * bits };
+        assert!(next.made.len() <= most, "{step}: {} bytes", next.made.len());
+        let batches = next.record_batches(&body).unwrap();
+        assert_eq!(batches, [given.slice(step, 4000 - step)], "{step}");
+        part = Some(next);
+    }
+    let part = part.expect("there were some");
+    assert!(slice(&part.table, &body, Some(&part.made), 5..5).unwrap().made.is_empty());
 }

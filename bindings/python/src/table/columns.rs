@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// A dict of columns as a table; the inner error says why it is none.
 pub(super) fn of(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, Odd>> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayData>::new());
-    for (name, column) in columns.iter() {
+    for (name, column) in pairs(columns) {
         let Some(name) = exact_text(&name) else {
             let what = "a column has a name that is no text".to_owned();
             return Ok(Err(Odd { what, path: "$".to_owned() }));
@@ -43,6 +43,11 @@ pub(super) fn of(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, Odd>>
     Ok(Ok(Incoming { schema: Schema::new(fields), batches, inferred: true }))
 }
 
+/// The columns as they are now: code of others, which may change the dict, runs while they are taken in.
+fn pairs<'py>(columns: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    columns.iter().collect()
+}
+
 /// Elements that are gone through only to see whether they are columns.
 const FEW: usize = 1 << 12;
 
@@ -51,7 +56,7 @@ const FEW: usize = 1 << 12;
 pub(crate) fn are(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let Ok(columns) = object.cast::<PyDict>() else { return Ok(false) };
     let mut len = None;
-    for (_, column) in columns.iter() {
+    for (_, column) in pairs(columns) {
         let is_column =
             is_list(&column) || array::role(&column)? == Role::Array || take::shows(&column)?;
         match column.len() {

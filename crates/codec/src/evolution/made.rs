@@ -111,6 +111,14 @@ impl Made {
         }))
     }
 
+    /// Lets go of the buffers in which none of these places, in ascending order, is. The others stay where they are.
+    pub(super) fn keep(&mut self, starts: &[usize]) {
+        self.buffers.retain(|(start, buffer)| {
+            let first = starts.partition_point(|place| place < start);
+            starts.get(first).is_some_and(|place| *place < start + buffer.len())
+        });
+    }
+
     pub(super) fn add(&mut self, buffer: Buffer) -> Range<usize> {
         if buffer.is_empty() {
             return 0..0;

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, UnionMode};
 use super::made::{Made, Projected};
 use crate::format::arrow::{Batch, Column, Table};
 
-/// These rows of a table over `body` and what was `made` beside it, which is then made of what comes back, too. Rows that there are not are left out.
+/// These rows of a table over `body` and what was `made` beside it, of which what comes back holds what it needs. Rows that there are not are left out.
 /// `None` where the table is of another body, or that was changed meanwhile.
 ///
 /// Nothing is copied but bits (null masks and booleans), where the rows don't begin with a byte of them, and the ends of runs.
@@ -37,9 +37,29 @@ pub fn slice(
         }
         batches.push(part);
     }
+    let mut made = cut.made;
+    if !made.is_empty() {
+        let mut starts = Vec::new();
+        batches
+            .iter()
+            .flat_map(|batch| &batch.columns)
+            .for_each(|column| places(column, &mut starts));
+        starts.sort_unstable();
+        made.keep(&starts);
+    }
     let mut table = Table::clone(table);
     table.batches = batches;
-    Some(Projected { table, made: cut.made })
+    Some(Projected { table, made })
+}
+
+/// Where the buffers of a column begin, and of all within it.
+fn places(column: &Column, starts: &mut Vec<usize>) {
+    starts.extend(column.validity.iter().chain(&column.buffers).map(|place| place.start));
+    column
+        .children
+        .iter()
+        .chain(column.dictionary.as_deref())
+        .for_each(|part| places(part, starts));
 }
 
 struct Cut<'b> {
