@@ -122,7 +122,7 @@ fuzz-if-possible: setup
 # What goes through raw calls of the interpreter, and what reads tables that others may change; those left out look at memory,
 # start processes, have a stack that the sanitizer's frames don't fit, or take minutes under it to say no more than others.
 checked_files := values registered selection dtypes json json_numbers json_floats json_frames dataclass dataclass_classes dataclass_options \
-  dataclass_errors dataclass_whole dataclass_frames dataclass_tables tables table_records table_streams table_hostile table_given table_nested pandas arrow_shapes dataclass_tags schemas evolution
+  dataclass_errors dataclass_whole dataclass_frames dataclass_tables tables table_parts table_records table_streams table_hostile table_given table_nested pandas arrow_shapes dataclass_tags schemas evolution
 checked_less := twice leaks small_stack depth_has paid nothing_do honest interrupted every_type any_records
 checked := $(checked_files:%=bindings/python/tests/test_%.py) -k 'not ($(subst $(space), or ,$(checked_less)))'
 
