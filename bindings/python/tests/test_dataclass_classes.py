@@ -322,7 +322,46 @@ def test_attrs_classes():
     assert dataclass.dump(AttrChecked(1)) == {"n": 1, "other": "r"}
     with pytest.raises(dataclass.ValidationError) as caught:
         dataclass.load(list[AttrChecked], [{"n": 1}, {"n": 0}])
-    assert list(caught.value.messages) == ["1"] and "> 0" in caught.value.messages["1"]["_schema"][0]
+    assert list(caught.value.messages) == ["1"] and "> 0" in caught.value.messages["1"]["n"][0]
+
+
+@attrs.define
+class AttrRules:
+    small: int = attrs.field(validator=[attrs.validators.gt(0), attrs.validators.lt(10)])
+    name: str = attrs.field(validator=attrs.validators.matches_re("[a-z]+"), metadata=meta(alias="Name"))
+    of: str = attrs.field(default="a", validator=attrs.validators.in_(["a", "b"]))
+    whole: list[int] = attrs.field(factory=list, validator=attrs.validators.deep_iterable(attrs.validators.le(3)))
+    maybe: typing.Optional[int] = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    made: int = attrs.field(default=1, converter=lambda n: n * 2, validator=attrs.validators.lt(10))
+    own: int = attrs.field(default=0)
+
+    @own.validator
+    def _check_own(self, attribute, value):
+        if value > self.small:
+            raise ValueError("more than small")
+
+
+def test_attrs_tells_each_field_that_it_refuses():
+    """D3, D5: all faults that attrs' own validators find are told, each at its field; others as ``__init__`` tells them."""
+    good = {"small": 5, "Name": "ab", "of": "b", "whole": [1], "maybe": 2, "made": 4, "own": 5}
+    want = AttrRules(5, "ab", "b", [1], 2, 4, 5)
+    assert dataclass.load(AttrRules, good) == want
+    assert dataclass.load_from_bytes(AttrRules, json.dumps(good)) == want
+    bad = {"small": 0, "Name": "1", "of": "c", "whole": [1, 4], "maybe": 0}
+    for load in (dataclass.load, lambda cls, data: dataclass.load_from_bytes(cls, json.dumps(data))):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            load(AttrRules, bad)
+        messages = caught.value.messages
+        assert list(messages) == ["small", "Name", "of", "whole", "maybe"]
+        assert "must be > 0" in messages["small"][0] and "must match" in messages["Name"][0]
+        assert "must be in" in messages["of"][0] and "must be <= 3" in messages["whole"][0]
+        assert "must be >= 1" in messages["maybe"][0]
+        for odd, said in ({"own": 6}, "more than small"), ({"made": 5}, "must be < 10"):
+            with pytest.raises(dataclass.ValidationError, match=said) as caught:
+                load(AttrRules, good | odd)
+            assert list(caught.value.messages) == ["_schema"]
+    with attrs.validators.disabled():
+        assert dataclass.load(AttrRules, bad).small == 0
 
 
 class Partial(Movie, total=False):

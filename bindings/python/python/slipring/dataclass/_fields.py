@@ -181,15 +181,54 @@ def _of_attrs(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[An
         hint, env = known.get(field.name, (field.type or Any, {}))
         # What has a default is left to __init__: a factory may want the object itself.
         has_default = field.default is not attr.NOTHING
+        meta = _meta(field.metadata)
+        # What a converter makes of the value, and who wants the object, is left to __init__ as well.
+        if field.init and field.converter is None and _is_of_attrs(field.validator):
+            meta = Meta(validate=_checking(field)).over(meta)
         yield Field(
             field.name,
             getattr(field, "alias", None) or field.name.lstrip("_"),
             hint,
-            _meta(field.metadata),
+            meta,
             init=field.init,
             set=False,
             required=field.init and not has_default,
         ), env
+
+
+#: What validators of attrs that are made of others hold them as.
+_PARTS = (
+    *("_validators", "validators", "validator"),
+    *("member_validator", "iterable_validator"),
+    *("key_validator", "value_validator", "mapping_validator"),
+)
+
+
+def _is_of_attrs(validator: Any) -> bool:
+    """Whether it is one of ``attrs.validators``, all through: these look at the value alone."""
+    if isinstance(validator, (tuple, list)):
+        return all(map(_is_of_attrs, validator))
+    kind = type(validator)
+    if kind.__module__ not in ("attr.validators", "attr._make"):
+        return False
+    parts = (getattr(validator, name, None) for name in _PARTS)
+    return all(_is_of_attrs(part) for part in parts if part is not None)
+
+
+def _checking(field: Any) -> Any:
+    """What attrs checks in ``__init__`` as a validator of the field, so that each field's faults are told, and told there."""
+    attr = sys.modules["attr"]
+
+    def check(value: Any) -> None:
+        if not attr.get_run_validators():
+            return
+        try:
+            field.validator(None, field, value)
+        except (TypeError, ValueError) as error:
+            # Behind the message stand the field and what was expected.
+            raise ValueError(error.args[0] if error.args else str(error)) from error
+
+    return check
 
 
 def _of_typeddict(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[Any, Any]]]:
