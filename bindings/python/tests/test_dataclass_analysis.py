@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import itertools
+import pathlib
 import sys
 import threading
 import typing
@@ -399,3 +400,19 @@ def test_objects_of_the_very_class_are_taken_as_they_are():
     for tp, given in [(checked, Order(2)), (Order, Sub(1)), (Order, Frozen(1)), (list[Order], [1])]:
         with pytest.raises(dataclass.ValidationError):
             dataclass.load(tp, given)
+
+
+def test_what_is_no_type_is_told_with_its_field():
+    """D2, D5."""
+    inner = dataclasses.make_dataclass("Inner", [("where", pathlib.Path)])
+    outer = dataclasses.make_dataclass("Outer", [("ok", int), ("all", list[inner])])
+    for tp in (inner, outer, dict[str, outer]):
+        with pytest.raises(TypeError, match=r"^Inner\.where: Path is no type"):
+            dataclass.load(tp, {})
+
+
+def test_a_fields_metadata_is_not_taken_for_what_annotated_takes():
+    """D3: its validators would be passed over without a word."""
+    for odd in (meta(validate=lambda n: n > 3), Meta):
+        with pytest.raises(TypeError, match=r"Annotated takes Meta\(\.\.\.\)"):
+            dataclass.load(typing.Annotated[int, odd], 1)

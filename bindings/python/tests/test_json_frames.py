@@ -14,8 +14,8 @@ import slipring
 from slipring import json
 
 
-def test_json_is_read_from_a_frame_in_place(ends):
-    """J1: from its bytes, without a copy."""
+def test_json_is_read_from_a_frames_bytes(ends):
+    """J1: as they stand in the segment; a peer may change them, so the text is copied before it is looked at."""
     tx, rx = ends
     value = {"users": [{"id": n, "name": f"n{n}é"} for n in range(100)]}
     tx.send(json.dumps(value))

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from .. import _native
 from . import _choices, _fields, _types
-from ._options import Meta, of, renamed
+from ._options import KEY, Meta, of, renamed
 
 #: Plans are kept under this name on their class.
 PLAN = "__slipring_plan__"
@@ -150,6 +150,8 @@ class Nodes:
                 if isinstance(extra, Meta):
                     meta = meta.over(extra)
                     said |= _said(extra)
+                elif extra is Meta or (type(extra) is dict and KEY in extra):
+                    raise TypeError(f"{tp!r}: Annotated takes Meta(...); meta(...) is for a field's metadata")
             outer, self.used = self.used, set()
             place = self.add(inner, env, meta)
             self.check_used(said, tp)
@@ -197,6 +199,17 @@ class Nodes:
         self.check_used(_said(meta), where)
         self.used = outer
         return place
+
+    def of_field(self, field: Any, env: dict[Any, Any], where: str) -> int:
+        try:
+            return self.part(field.type, env, field.meta, where)
+        except TypeError as error:
+            # Where it stands is told once, and nearest to it.
+            if hasattr(error, "where") or str(error).startswith(where):
+                raise
+            told = TypeError(f"{where}: {error}")
+            told.where = where  # type: ignore[attr-defined]
+            raise told from error
 
     def check_used(self, said: set[str], where: Any) -> None:
         """All that is said must be about something."""
@@ -374,6 +387,7 @@ class Nodes:
     def discriminator(self, items: tuple[int, ...], declared: str | None) -> Any:
         """The name of the field that tells the classes of a union apart, with the class for each of its values."""
         records = [item for item in items if self.made[self.bare(item)][0] == "class"]
+        self.check_tags(records)
         if len(records) < 2:
             if declared is not None:
                 raise TypeError(f"discriminator={declared!r} is for a union of at least two classes")
@@ -404,6 +418,18 @@ class Nodes:
                 f"discriminator={declared!r} names no field that tells the classes apart: give each a Literal of its own there"
             )
         return declared, tuple((tag, item) for (_, tag), item in found[declared].items())
+
+    def check_tags(self, records: list[int]) -> None:
+        """No tag stands for two classes, of which the second would come back as the first."""
+        tagged: dict[Any, type] = {}
+        for _, cls, _, _, fields, *_ in (self.made[self.bare(item)] for item in records):
+            for _, key, node, _, _, _, (*_, is_tag), *_ in fields:
+                if is_tag:
+                    ((_, tag),) = self.made[self.bare(node)][2]
+                    other = tagged.setdefault((key, type(tag), tag), cls)
+                    if other is not cls:
+                        names = f"{other.__qualname__} and {cls.__qualname__}"
+                        raise TypeError(f"{names} have the tag {tag!r} in one union: give each one of its own")
 
     def form(self, cls: type, args: tuple[Any, ...]) -> tuple[int, bool]:
         """The place of a class in one of its forms, and whether it is known there: it may contain itself."""
@@ -440,7 +466,7 @@ class Nodes:
                 (
                     sys.intern(field.name),
                     sys.intern(key_outside),
-                    self.part(field.type, owner | own, field.meta, f"{cls.__qualname__}.{field.name}"),
+                    self.of_field(field, owner | own, f"{cls.__qualname__}.{field.name}"),
                     *field.default,
                     sys.intern(field.argument),
                     (field.init, field.set, field.stored, field.required, field.tag),
