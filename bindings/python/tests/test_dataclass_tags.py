@@ -270,3 +270,19 @@ def test_two_of_a_tag_are_refused():
             dataclass.dump(union, None)
     assert dataclass.load(One | Elsewhere, {"type": "same", "x": 1}) == One(1)
     assert dataclass.load(One | None, {"type": "same", "x": 1}) == One(1)
+
+
+def test_a_namedtuple_has_no_names_outside():
+    """D3: what is said of names is about nothing there."""
+    for said in ({"rename": "camelCase"}, {"omit_none": True}, {"tag": "a"}):
+
+        @options(**said)
+        class Named(typing.NamedTuple):
+            an_int: int
+
+        with pytest.raises(TypeError, match=f"has no {next(iter(said))}: make it a dataclass"):
+            dataclass.load(Named, [1])
+    for meta in (Meta(alias="x"), Meta(required="Give it.")):
+        named = typing.NamedTuple("Named", [("an_int", Annotated[int, meta])])
+        with pytest.raises(TypeError, match=r"^Named\.an_int: a NamedTuple is a list outside"):
+            dataclass.load(list[named], [[1]])

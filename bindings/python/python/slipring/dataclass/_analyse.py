@@ -313,8 +313,10 @@ class Nodes:
 
     def named(self, cls: type, args: tuple[Any, ...]) -> int:
         """A NamedTuple."""
-        if of(cls).tag is not None:
-            raise TypeError(f"{cls.__qualname__}: a NamedTuple, which is a list outside, has no tag: make it a dataclass")
+        said = of(cls)
+        for option in ("tag", "rename", "omit_none"):
+            if getattr(said, option):
+                raise TypeError(f"{cls.__qualname__}: a NamedTuple, which is a list outside, has no {option}: make it a dataclass")
         place, known = self.form(cls, args)
         if known:
             return place
@@ -324,6 +326,10 @@ class Nodes:
         items = []
         for name in names:
             hint, env = hints.get(name, (Any, {}))
+            for option, given in (("alias", _types.alias(hint)), ("required", _types.required(_EMPTY, hint))):
+                if given is not None:
+                    where = f"{cls.__qualname__}.{name}"
+                    raise TypeError(f"{where}: a NamedTuple is a list outside, without names, so there is nothing for {option}=")
             items.append(self.part(hint, env | own))
         required = len(names) - len(cls._field_defaults)  # type: ignore[attr-defined]
         self.made[place] = ("tuple", tuple(items), cls, required)
