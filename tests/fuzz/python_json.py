@@ -213,7 +213,8 @@ def prepare(folder):
     golden = json.loads((mutations.ROOT / "tests/golden/json.json").read_text())
     # Long ones of one kind are written and read in ways of their own.
     rows = [[n * 7919**3 - 10 for n in range(300)], [n / 7 for n in range(300)], [n % 3 == 0 for n in range(300)]]
-    documents = texts + [one["text"].encode() for one in golden] + [json.dumps(row) for row in rows]
+    documents = texts + [json.dumps(row).encode() for row in rows]
+    documents += [one["text"].encode() if "text" in one else bytes.fromhex(one["hex"]) for one in golden]
     heads = [slipring.encode(dataclass.dump(one, native=True)) for one in orders]
     for one, text in zip(orders, texts):
         assert dataclass.load_from_bytes(Order, text) == one
