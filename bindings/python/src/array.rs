@@ -13,7 +13,7 @@ use numpy::npyffi::{
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use pyo3::{ffi, intern};
 use slipring_codec::format::ndarray::{
     ByteOrder, Descriptor, Dtype, Element, Kind, MAX_NDIM, Order,
@@ -39,16 +39,30 @@ pub(crate) struct Array<'py> {
     texts: Option<Vec<u8>>,
 }
 
+/// A package that somebody has imported; nothing is imported for it.
+pub(crate) fn imported<'py>(
+    py: Python<'py>,
+    package: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: a str that is alive; the call gives a new reference, or null, with an exception or without.
+    let found = unsafe {
+        let found = ffi::PyImport_GetModule(package.as_ptr());
+        Bound::from_owned_ptr_or_opt(py, found)
+    };
+    match found {
+        // `None` stands there where its import is forbidden.
+        Some(module) => Ok((!module.is_none()).then_some(module)),
+        None => PyErr::take(py).map_or(Ok(None), Err),
+    }
+}
+
 /// Whether NumPy has been imported by anybody.
 fn numpy_is_there(py: Python<'_>) -> PyResult<bool> {
     static THERE: PyOnceLock<()> = PyOnceLock::new();
     if THERE.get(py).is_some() {
         return Ok(true);
     }
-    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
-    let numpy = modules.cast::<PyDict>()?.get_item(intern!(py, "numpy"))?;
-    // `None` stands there where its import is forbidden.
-    let there = numpy.is_some_and(|numpy| !numpy.is_none());
+    let there = imported(py, intern!(py, "numpy"))?.is_some();
     if there {
         need_numpy(py)?;
         let _ = THERE.set(py, ());

@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyRange, PyTuple};
 use slipring_codec::format::arrow::Rows;
-use slipring_codec::format::ndarray::{ByteOrder, Kind};
+use slipring_codec::format::ndarray::{ByteOrder, Element, Kind, TimeUnit as Unit};
 use slipring_codec::infer::{Misfit, Records};
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
@@ -193,23 +193,18 @@ fn of_numpy(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
         true => column.clone(),
         false => column.call_method1(intern!(py, "astype"), (&native,))?,
     };
-    if !matches!(kind, 'M' | 'm') {
-        return match array::of_numpy(&column)? {
-            Candidate::Array(array) => numbers(name, &column, &array),
-            _ => Ok(Err(odd(name, format!("column {name:?} is an array of {dtype}")))),
-        };
-    }
-    let numpy = py.import(intern!(py, "numpy"))?;
-    let (unit, steps): (String, usize) =
-        numpy.call_method1(intern!(py, "datetime_data"), (&dtype,))?.extract()?;
-    let data_type = match (kind, &*unit, steps) {
-        ('M', "D", 1) => DataType::Date32,
-        (_, unit, 1) => match (kind, time_unit(unit)) {
-            ('M', Some(unit)) => DataType::Timestamp(unit, None),
-            (_, Some(unit)) => DataType::Duration(unit),
-            _ => return Ok(Err(steps_of(name, &dtype))),
-        },
-        _ => return Ok(Err(steps_of(name, &dtype))),
+    let Candidate::Array(array) = array::of_numpy(&column)? else {
+        return Ok(Err(odd(name, format!("column {name:?} is an array of {dtype}"))));
+    };
+    let &Element::Time { since_1970, unit, count, .. } = array.descriptor.element() else {
+        return numbers(name, &column, &array);
+    };
+    let data_type = match (since_1970, unit, time_unit(unit)) {
+        _ if count != 1 => return Ok(Err(steps_of(name, &dtype))),
+        (true, Unit::Day, _) => DataType::Date32,
+        (true, _, Some(unit)) => DataType::Timestamp(unit, None),
+        (false, _, Some(unit)) => DataType::Duration(unit),
+        (_, _, None) => return Ok(Err(steps_of(name, &dtype))),
     };
     let counts = column.call_method1(intern!(py, "view"), ("i8",))?;
     let Candidate::Array(counts) = array::of_numpy(&counts)? else {
@@ -239,12 +234,12 @@ fn of_numpy(name: &str, column: &Bound<'_, PyAny>) -> PyResult<One> {
     }))
 }
 
-fn time_unit(unit: &str) -> Option<TimeUnit> {
+fn time_unit(unit: Unit) -> Option<TimeUnit> {
     Some(match unit {
-        "s" => TimeUnit::Second,
-        "ms" => TimeUnit::Millisecond,
-        "us" => TimeUnit::Microsecond,
-        "ns" => TimeUnit::Nanosecond,
+        Unit::Second => TimeUnit::Second,
+        Unit::Milli => TimeUnit::Millisecond,
+        Unit::Micro => TimeUnit::Microsecond,
+        Unit::Nano => TimeUnit::Nanosecond,
         _ => return None,
     })
 }

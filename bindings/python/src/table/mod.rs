@@ -21,6 +21,7 @@ pub(crate) mod take;
 pub(crate) use column::Column;
 pub(crate) use give::Memory;
 
+use crate::array::imported;
 use crate::frame::{Taking, other_version};
 use crate::{error, size};
 use arrow_buffer::Buffer;
@@ -305,9 +306,7 @@ fn loaded<'py>(
     package: &Bound<'py, PyString>,
     class: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
-    let Ok(modules) = modules.cast::<PyDict>() else { return Ok(None) };
-    let Some(package) = modules.get_item(package)? else { return Ok(None) };
+    let Some(package) = imported(py, package)? else { return Ok(None) };
     // One that is just being imported may not have it yet.
     package.getattr_opt(class)
 }

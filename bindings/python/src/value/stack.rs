@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 /// What stays for who is called at the bottom: what is raised, other people's methods.
 const KEPT: usize = 48 << 10;
-/// So deep every thread's stack goes, with 2 KiB a step; most of what is walked is no deeper, and is not slowed down.
+/// So deep every thread's stack goes; most of what is walked is no deeper, and is not slowed down.
 const FREE: usize = 8;
 /// Not looked at yet.
 const UNKNOWN: usize = usize::MAX;

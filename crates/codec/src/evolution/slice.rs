@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use arrow_buffer::Buffer;
-use arrow_buffer::bit_util::get_bit;
+use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
 use arrow_schema::{DataType, UnionMode};
 
 use super::made::{Made, Projected};
@@ -81,7 +81,7 @@ impl Cut<'_> {
             if (from + count).div_ceil(8) > bits.len() {
                 return None;
             }
-            part.null_count = (from..from + count).filter(|&row| !get_bit(bits, row)).count();
+            part.null_count = count - UnalignedBitChunk::new(bits, from, count).count_ones();
             part.validity = match part.null_count {
                 0 => None,
                 _ => Some(self.bits(validity, from, count)?),

@@ -14,7 +14,7 @@
 //! for each exponent and each such place, and try all of them.
 //!
 //! Nothing but a choice between point and exponent branches by what the number is: where numbers differ a branch is foretold
-//! wrongly, and that costs more than what it saves.
+//! wrongly.
 
 use super::powers::{FIVES, SMALLEST};
 use std::hint::{black_box, select_unpredictable};
