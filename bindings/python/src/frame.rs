@@ -290,8 +290,7 @@ fn raise(py: Python<'_>, frame: &slipring::Frame, error: &DecodeError) -> PyErr 
 /// What encodes an object.
 pub(crate) enum Encoded<'a, 'py> {
     Value(Reader<'a, 'py>),
-    /// Of which nobody else has seen the bytes.
-    Json(&'a [u8]),
+    Json(json::Input<'a>),
 }
 
 enum State {
@@ -381,11 +380,7 @@ impl Frame {
                 let place = Place::Frame { lease, buffers, copy, checks };
                 read(Encoded::Value(Reader::new(py, head, place, self.taking.pickle)))?
             }
-            // A peer may change it between a look and the next.
-            Some(Format::Json) => {
-                let own = shared.to_vec();
-                read(Encoded::Json(&own))?
-            }
+            Some(Format::Json) => read(Encoded::Json(json::Input::shared(shared)))?,
             _ => return Ok(None),
         };
         counts::decoded(self.header.format, self.header.body_len);
@@ -500,7 +495,9 @@ fn decode<'py>(lease: &Bound<'py, Lease>, taking: &Taking) -> PyResult<Bound<'py
             let read = Reader::new(py, head, place, taking.pickle).read_all();
             return read.map_err(|fault| fault.decoding(py));
         }
-        Some(Format::Json) => return json::read_shared(py, lease.get().data(py)?),
+        Some(Format::Json) => {
+            return json::read_frame(py, json::Input::shared(lease.get().data(py)?));
+        }
         Some(Format::Pickle) => {
             let parts = [&found.data].into_iter().chain(found.buffers());
             let part = |range: &Range<usize>| match taking.copy {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
+import decimal
 import enum
 import json as std
 import pathlib
@@ -11,11 +14,11 @@ import time
 import pytest
 
 import slipring
-from slipring import json
+from slipring import dataclass, json
 
 
 def test_json_is_read_from_a_frames_bytes(ends):
-    """J1: as they stand in the segment; a peer may change them, so the text is copied before it is looked at."""
+    """J1: as they stand in the segment."""
     tx, rx = ends
     value = {"users": [{"id": n, "name": f"n{n}é"} for n in range(100)]}
     tx.send(json.dumps(value))
@@ -172,6 +175,58 @@ def test_who_writes_meanwhile_breaks_no_text(name, meddling, length, key, read):
                     frame.nack()
                     frame = rx.recv(0)
                     time.sleep(0.001)  # So that there is another who writes.
+    assert outcomes == {True, "error"}, "or nobody meddled"
+
+
+@pytest.mark.parametrize("other", ['"', "\\", "x", "."])
+@pytest.mark.parametrize("length", [12, 700])
+def test_who_writes_to_numbers_meanwhile_gets_numbers_or_errors(name, meddling, length, other):
+    """P9, J1: whatever a digit becomes while it is read."""
+    number = "7" * length
+    with slipring.create(name) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send(json.Raw(f'[{number}, "{number}"]'))
+        frame = rx.recv(0)
+        outcomes, deadline = set(), time.monotonic() + 0.5
+        with meddling(ring, number, ord(other)):
+            while time.monotonic() < deadline:
+                try:
+                    got = json.loads(frame.view, floats="decimal")
+                    assert isinstance(got[0], (int, decimal.Decimal)) and got[1] == number
+                    outcomes.add(got[0] == int(number))
+                except slipring.DecodeError:
+                    outcomes.add("error")
+    assert outcomes > {True} or outcomes == {True, "error"}, "or nobody meddled"
+
+
+@pytest.mark.parametrize("read", ["text", "key", "moment", "named"])
+def test_who_writes_to_a_dataclass_meanwhile_breaks_no_text(name, meddling, read):
+    """P9, D3: fields by their names and of their types, or errors."""
+
+    @dataclasses.dataclass
+    class Reading:
+        text: str
+        table: dict[str, int]
+        moment: datetime.datetime
+        named: Colour
+
+    sent = Reading("qzktext", {"qzkkey": 1}, datetime.datetime(2026, 1, 2, 3, 4, 5), Colour.RED)
+    found = {"text": "qzktext", "key": "qzkkey", "moment": "2026", "named": '"red"'}[read]
+    with slipring.create(name, max_deliveries=255) as ring:
+        tx, rx = ring.producer(), ring.consumer(ack="manual")
+        dataclass.to_frame(tx, sent, format="json")
+        frame = rx.recv(0)
+        with meddling(ring, found, 0xE9):
+            outcomes, deadline = set(), time.monotonic() + 0.5
+            while time.monotonic() < deadline and frame.redeliveries < 255:
+                try:
+                    got = dataclass.from_frame(Reading, frame)
+                    outcomes.add(got == sent and got.text.isascii() and all(key.isascii() for key in got.table))
+                except (slipring.DecodeError, slipring.ValidationError):
+                    outcomes.add("error")
+                frame.nack()
+                frame = rx.recv(0)
+                time.sleep(0.001)
     assert outcomes == {True, "error"}, "or nobody meddled"
 
 

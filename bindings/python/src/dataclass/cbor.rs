@@ -11,6 +11,7 @@ use super::plan::{Node, Temporal};
 use super::source::{Kind, Source};
 use super::target::{Objects, Target};
 use crate::value::encode::{small_int, text};
+use crate::value::text::with_own;
 use crate::value::types::Types;
 use crate::value::{Reader, Writer, registry};
 use pyo3::prelude::*;
@@ -237,25 +238,6 @@ impl<'a, 'py> Value<'a, 'py> {
             None => (walk.owed, walk.depth),
         };
         left.is_some()
-    }
-}
-
-/// Text of so many bytes is looked at where nobody allocates.
-const TEXT: usize = 64;
-
-/// For a text that a peer may change between a look and the next.
-#[inline(always)]
-fn with_own<R>(text: &[u8], use_it: impl FnOnce(&[u8]) -> R) -> R {
-    let mut own = [0; TEXT];
-    match own.get_mut(..text.len()) {
-        Some(own) => {
-            own.copy_from_slice(text);
-            use_it(own)
-        }
-        None => {
-            let own = text.to_vec();
-            use_it(&own)
-        }
     }
 }
 

@@ -322,14 +322,13 @@ fn load_rows<'py>(
 fn load_json<'py>(
     py: Python<'py>,
     plan: &Plan,
-    bytes: &[u8],
+    input: json::Input<'_>,
     options: Options,
-    is_text: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut loader = Loader::new(py, json::reader(py, bytes, options.unique_keys), options);
+    let mut loader = Loader::new(py, json::reader(py, input, options.unique_keys), options);
     loader.source.skip_space();
     let made = ended(read(plan, &mut loader, ()), || Ok(loader.source.expect_end()?));
-    let malformed = || loader.source.raise(is_text);
+    let malformed = || loader.source.raise();
     finished(made, plan.target.bind(py), false, malformed)
 }
 
@@ -432,9 +431,7 @@ pub(crate) mod _dataclass {
         options.unique_keys =
             json::choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?;
         let plan = plan.get();
-        json::with_bytes(data, "load_from_bytes", |bytes, is_text| {
-            load_json(py, plan, bytes, options, is_text)
-        })
+        json::with_input(data, "load_from_bytes", |input| load_json(py, plan, input, options))
     }
 
     /// Sends an object through a producer with nothing in between: as a value, a map of its fields by their names outside,
@@ -594,7 +591,7 @@ pub(crate) mod _dataclass {
                 });
                 finished(made, plan.target.bind(py), false, no_json)
             }
-            Encoded::Json(bytes) => load_json(py, plan, bytes, options, false),
+            Encoded::Json(input) => load_json(py, plan, input, options),
         })?;
         if let Some(made) = read {
             return Ok(made);

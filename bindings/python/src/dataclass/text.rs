@@ -3,8 +3,9 @@
 use super::class::{Class, Object};
 use super::fail::{Fail, Outcome};
 use super::source::{Kind, Source};
-use crate::json::{Failed, Reader};
+use crate::json::{Failed, Reader, Span};
 use crate::value::encode::text;
+use crate::value::text::with_own;
 use pyo3::prelude::*;
 use slipring_codec::error::Segment;
 
@@ -62,6 +63,16 @@ impl<'py> Reader<'_, 'py> {
         Ok(())
     }
 
+    /// The bytes between a string's quotes, as nobody changes them.
+    #[inline(always)]
+    fn with_span<R>(&self, span: Span, use_it: impl FnOnce(&[u8]) -> R) -> R {
+        let bytes = &self.input[span.start..span.end];
+        match self.is_shared {
+            true => with_own(bytes, use_it),
+            false => use_it(bytes),
+        }
+    }
+
     fn owned(&self, object: Object) -> Bound<'py, PyAny> {
         super::class::owned(self.py, object)
     }
@@ -114,7 +125,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
         if let Some(span) = self.span()?
             && span.is_ascii
         {
-            return Ok(use_it(&self.input[span.start..span.end]));
+            return Ok(self.with_span(span, use_it));
         }
         self.at = begin;
         let object = self.string()?;
@@ -240,7 +251,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
                 && let Some(value) = self.span()?
                 && value.is_ascii
             {
-                found = Some(use_it(&self.input[value.start..value.end]));
+                found = Some(self.with_span(value, use_it));
             }
         }
         self.at = begin;

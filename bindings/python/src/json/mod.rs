@@ -13,7 +13,7 @@ mod write;
 
 pub(crate) use out::Lend;
 pub(crate) use raw::Raw;
-pub(crate) use read::{Failed, Reader};
+pub(crate) use read::{Failed, Input, Reader, Span};
 pub(crate) use text::make_ascii;
 pub(crate) use write::class_itself;
 
@@ -26,6 +26,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
 use pyo3::{ffi, intern};
 use slipring_codec::token::{Fixed, Sink};
+use std::borrow::Cow;
 use write::{NotFinite, Writer};
 
 /// Containers that may stand inside each other, both ways: more than documents have, and less than a thread's stack
@@ -98,44 +99,24 @@ pub(crate) fn write_into(object: &Bound<'_, PyAny>, out: &mut [u8]) -> Result<us
 }
 
 /// The object that a frame's text says, as `loads` reads it without options.
-pub(crate) fn read_shared<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let options = read::Options {
-        unique_keys: false,
-        decimals: false,
-        nan: false,
-        keep_surrogates: false,
-        max_digits: usize::MAX,
-        are_offered: false,
-    };
-    // A peer may change it between a look and the next.
-    let own = text.to_vec();
-    read(py, &own, options, false)
+pub(crate) fn read_frame<'py>(py: Python<'py>, input: Input<'_>) -> PyResult<Bound<'py, PyAny>> {
+    reader(py, input, false).read_all()
 }
 
-/// Reads bytes that nobody changes meanwhile.
-fn read<'py>(
-    py: Python<'py>,
-    bytes: &[u8],
-    options: read::Options,
-    is_text: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    read::Reader::new(py, bytes, options).read_all(is_text)
-}
-
-/// The bytes of a str or of anything that has bytes, and whether they are a str's.
-pub(crate) fn with_bytes<'py, T>(
+/// What a str says, or anything that has bytes.
+pub(crate) fn with_input<'py, T>(
     data: &Bound<'py, PyAny>,
     call: &str,
-    use_them: impl FnOnce(&[u8], bool) -> PyResult<T>,
+    use_it: impl FnOnce(Input<'_>) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = data.py();
     if let Ok(bytes) = data.cast::<PyBytes>() {
-        return use_them(bytes.as_bytes(), false);
+        return use_it(Input::of_bytes(bytes.as_bytes()));
     }
     if let Ok(text) = data.cast::<PyString>() {
         // SAFETY: a str; of one that is compact and ASCII nothing is made.
         if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(text.as_ptr()) } != 0 {
-            return use_them(text.to_str()?.as_bytes(), true);
+            return use_it(Input::of_str(text.to_str()?.as_bytes()));
         }
         // Not the UTF-8 that the str would keep.
         let encoded = match text.encode_utf8() {
@@ -144,22 +125,17 @@ pub(crate) fn with_bytes<'py, T>(
                 .cast_into::<PyBytes>()?,
             encoded => encoded?,
         };
-        return use_them(encoded.as_bytes(), true);
+        return use_it(Input::of_str(encoded.as_bytes()));
     }
     let Some(buffer) = Buffer::of(data)? else {
         let kind = data.get_type().name()?;
         return Err(PyTypeError::new_err(format!("{call} takes str or bytes, not {kind}")));
     };
-    // Its owner, or a peer where it is a frame's, may change it between a look and the next.
-    let own = match buffer.bytes() {
-        Some(bytes) => bytes.to_vec(),
-        None => {
-            let mut own = vec![0; buffer.len()];
-            buffer.copy_to(py, &mut own)?;
-            own
-        }
-    };
-    use_them(&own, false)
+    match buffer.in_one_piece(py)? {
+        // Its owner may write to it, or a peer where it is a frame's.
+        Cow::Borrowed(shared) => use_it(Input::shared(shared)),
+        Cow::Owned(own) => use_it(Input::of_bytes(&own)),
+    }
 }
 
 /// How one who writes JSON by himself writes what stands in it.
@@ -191,7 +167,7 @@ pub(crate) fn writer<'py, 'o, S: Lend>(
 /// Reads what a walk asks it for.
 pub(crate) fn reader<'a, 'py>(
     py: Python<'py>,
-    input: &'a [u8],
+    input: Input<'a>,
     unique_keys: bool,
 ) -> Reader<'a, 'py> {
     let max_digits = usize::MAX;
@@ -326,6 +302,6 @@ pub(crate) mod _json {
             max_digits,
             are_offered: true,
         };
-        with_bytes(data, "loads", |bytes, is_text| read(py, bytes, options, is_text))
+        with_input(data, "loads", |input| Reader::new(py, input, options).read_all())
     }
 }

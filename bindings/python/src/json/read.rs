@@ -3,13 +3,14 @@
 //! 1. Items of containers that are still open wait on one stack; a container is made when its end is there, so that
 //!    its length is known, and takes them over.
 //! 2. The bytes may be those of a frame, which a broken peer can change meanwhile. Nothing that was seen of
-//!    them is relied on where they are read again: what is written is bounded by what was allocated.
+//!    them is relied on where they are read again: what is written is bounded by what was allocated, and what a str
+//!    must be is looked at where nobody else writes.
 //! 3. Nothing is allocated that the input has not paid for.
 
 mod numbers;
 mod strings;
 
-use super::text::{make_ascii, make_text};
+use super::text::{is_ascii, make_ascii, make_text};
 use super::{DEPTH, scan};
 use crate::error;
 use crate::garbage::Pause;
@@ -42,6 +43,33 @@ pub(super) struct Options {
     pub(super) max_digits: usize,
     /// The caller has been offered these, so that hints name them.
     pub(super) are_offered: bool,
+}
+
+/// JSON that is to be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    bytes: &'a [u8],
+    /// It came as a str: places count characters.
+    is_str: bool,
+    /// Others may write to it while it is read.
+    is_shared: bool,
+}
+
+impl<'a> Input<'a> {
+    /// Bytes that nobody changes.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { bytes, is_str: false, is_shared: false }
+    }
+
+    /// The UTF-8 of a str.
+    pub(crate) fn of_str(bytes: &'a [u8]) -> Self {
+        Self { is_str: true, ..Self::of_bytes(bytes) }
+    }
+
+    /// Bytes that others may change meanwhile: those of a frame lie in shared memory.
+    pub(crate) fn shared(bytes: &'a [u8]) -> Self {
+        Self { is_shared: true, ..Self::of_bytes(bytes) }
+    }
 }
 
 /// Why reading ended; [`Reader::failure`] says it.
@@ -107,6 +135,8 @@ pub(crate) struct Reader<'a, 'py> {
     pub(crate) py: Python<'py>,
     pub(crate) input: &'a [u8],
     pub(crate) at: usize,
+    is_str: bool,
+    pub(crate) is_shared: bool,
     stack: Stack,
     /// Where the keys begin that wait on the stack, if each may stand once only.
     keys_at: Vec<usize>,
@@ -125,11 +155,13 @@ pub(crate) struct Span {
 }
 
 impl<'a, 'py> Reader<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, input: &'a [u8], options: Options) -> Self {
+    pub(super) fn new(py: Python<'py>, input: Input<'a>, options: Options) -> Self {
         Self {
             py,
-            input,
+            input: input.bytes,
             at: 0,
+            is_str: input.is_str,
+            is_shared: input.is_shared,
             stack: Stack::new(),
             keys_at: Vec::new(),
             keys: keys::Borrowed::new(),
@@ -139,15 +171,15 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
     }
 
-    /// The one value that the input is. `is_text` says that positions count characters.
-    pub(super) fn read_all(mut self, is_text: bool) -> PyResult<Bound<'py, PyAny>> {
+    /// The one value that the input is.
+    pub(super) fn read_all(mut self) -> PyResult<Bound<'py, PyAny>> {
         let pause = Pause::new();
         let made = self.document();
         drop(pause);
         match made {
             // SAFETY: a new reference.
             Ok(object) => Ok(unsafe { Bound::from_owned_ptr(self.py, object.as_ptr()) }),
-            Err(Failed) => Err(self.raise(is_text)),
+            Err(Failed) => Err(self.raise()),
         }
     }
 
@@ -558,7 +590,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[cold]
-    pub(crate) fn raise(&mut self, is_text: bool) -> PyErr {
+    pub(crate) fn raise(&mut self) -> PyErr {
         let Some(failure) = self.failure.take() else {
             return PyValueError::new_err("no JSON");
         };
@@ -572,7 +604,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         let place = error::Place {
             line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
             column: 1 + characters(&before[line_at..]),
-            offset: if is_text { characters(before) } else { at },
+            offset: if self.is_str { characters(before) } else { at },
         };
         error::malformed(self.py, &what, &failure.path.to_string(), place, hint)
     }

@@ -28,6 +28,18 @@ pub(crate) fn make_ascii(text: &[u8]) -> *mut ffi::PyObject {
     new
 }
 
+/// Whether all characters of a str that [`make_ascii`] gave are ASCII; so is null.
+#[inline(always)]
+pub(super) fn is_ascii(made: *mut ffi::PyObject) -> bool {
+    if made.is_null() {
+        return true;
+    }
+    let str = made.cast::<ffi::PyASCIIObject>();
+    // SAFETY: a compact str that is said to be ASCII, whose characters stand behind its fixed fields.
+    unsafe { std::slice::from_raw_parts(str.add(1).cast::<u8>(), (*str).length as usize) }
+        .is_ascii()
+}
+
 /// Copies more than 32 bytes, without a call.
 ///
 /// # Safety

@@ -88,6 +88,25 @@ fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
     }
 }
 
+/// Text of so many bytes is looked at where nobody allocates.
+const TEXT: usize = 64;
+
+/// For a text that a peer may change between a look and the next.
+#[inline(always)]
+pub(crate) fn with_own<R>(text: &[u8], use_it: impl FnOnce(&[u8]) -> R) -> R {
+    let mut own = [0; TEXT];
+    match own.get_mut(..text.len()) {
+        Some(own) => {
+            own.copy_from_slice(text);
+            use_it(own)
+        }
+        None => {
+            let own = text.to_vec();
+            use_it(&own)
+        }
+    }
+}
+
 /// A new str of so many ASCII characters, two or more, and the place where they are to be written.
 ///
 /// # Safety

@@ -47,9 +47,9 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
     }
 
-    /// The number from `start` on, whose bytes are checked.
-    fn number_text(&self, start: usize) -> &'a str {
-        std::str::from_utf8(&self.input[start..self.at]).unwrap_or_default()
+    /// The number from `start` on, as nobody changes it any more.
+    fn number_text(&self, start: usize) -> String {
+        String::from_utf8(self.input[start..self.at].to_vec()).unwrap_or_default()
     }
 
     /// Numbers for which the short ways don't do.
@@ -77,7 +77,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     #[cold]
     fn decimal(&mut self, start: usize, digits: usize) -> Made {
         self.check_digits(start, digits)?;
-        let make = || Types::get(self.py)?.decimal.bind(self.py).call1((self.number_text(start),));
+        let text = self.number_text(start);
+        let make = || Types::get(self.py)?.decimal.bind(self.py).call1((text,));
         match make() {
             Ok(decimal) => self.made(decimal.into_ptr()),
             Err(e) if e.is_instance_of::<PyArithmeticError>(self.py) => {
@@ -94,6 +95,13 @@ impl<'a, 'py> Reader<'a, 'py> {
         let text = self.number_text(start);
         let unsigned = text.trim_start_matches('-');
         self.check_digits(start, unsigned.len())?;
+        if !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.at = start;
+            return self.wrong_with(
+                "a number was changed while it was read",
+                "write to nothing that was sent",
+            );
+        }
         match big_int(self.py, unsigned, unsigned.len() < text.len()) {
             Ok(int) => self.made(int.into_ptr()),
             Err(error) => self.python(error),

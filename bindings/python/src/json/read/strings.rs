@@ -1,6 +1,7 @@
 //! Strings, and the escapes in them.
 
 use super::*;
+use crate::value::text::with_own;
 
 impl<'a, 'py> Reader<'a, 'py> {
     /// The string that begins here, up to its end; `None` if it has escapes.
@@ -95,14 +96,24 @@ impl<'a, 'py> Reader<'a, 'py> {
         let bytes = &self.input[span.start..span.end];
         if span.is_ascii {
             let made = make_ascii(bytes);
-            return self.made(made);
+            if !self.is_shared || is_ascii(made) {
+                return self.made(made);
+            }
+            // SAFETY: a reference of ours, of a str that nobody else has seen.
+            unsafe { ffi::Py_DECREF(made) };
         }
-        self.beyond_ascii(begin, span.start, span.end)
+        self.other_string(begin, span)
     }
 
-    fn beyond_ascii(&mut self, begin: usize, start: usize, end: usize) -> Made {
+    /// A string that is not ASCII, or is not any more.
+    fn other_string(&mut self, begin: usize, Span { start, end, .. }: Span) -> Made {
         let keep = self.options.keep_surrogates;
-        match make_text(self.py, &self.input[start..end], keep) {
+        let bytes = &self.input[start..end];
+        let made = match self.is_shared {
+            true => with_own(bytes, |own| make_text(self.py, own, keep)),
+            false => make_text(self.py, bytes, keep),
+        };
+        match made {
             Ok(object) => self.made(object),
             Err(offset) => {
                 self.at = start + offset;
@@ -127,10 +138,13 @@ impl<'a, 'py> Reader<'a, 'py> {
         let begin = self.at;
         let Some(span) = self.span()? else { return self.escaped_string() };
         if span.is_ascii {
-            let key = self.keys.get(self.py, self.input, span.start, span.end);
-            return self.made(key.map_or(std::ptr::null_mut(), Bound::into_ptr));
+            if let Some(key) = self.keys.get(self.py, self.input, span.start, span.end) {
+                return self.made(key.into_ptr());
+            }
+            // It was changed, or there is no memory: who tries again finds both.
+            drop(PyErr::take(self.py));
         }
-        self.beyond_ascii(begin, span.start, span.end)
+        self.other_string(begin, span)
     }
 
     /// A string with escapes, from its first quote on.
