@@ -239,12 +239,19 @@ def table_cases():
         with pa.ipc.new_stream(pa.FixedSizeBufferWriter(pa.py_buffer(memory)), what.schema) as writer:
             writer.write_table(what)
 
+    def growing(what):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, what.schema) as writer:
+            writer.write_table(what)
+        return sink.getvalue()
+
     def memcpy():
         memory[: len(data)] = data
 
     yield "table/1Mx5/write", {
         "slipring": lambda: send(table),
         "pyarrow IPC": lambda: ipc(table),
+        "pyarrow IPC, growing": lambda: growing(table),
         "memcpy": memcpy,
     }
     frame = table.to_pandas()
@@ -261,10 +268,7 @@ def table_cases():
             at += raw.nbytes
 
     yield "table/1Mx5/write-pandas", {"slipring": lambda: send(frame), "pickle5 + memcpy": pickled}
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    stream = sink.getvalue()
+    stream = growing(table)
 
     # A frame is opened anew by each call, and so checked each time.
     tx.send(table)
