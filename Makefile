@@ -124,9 +124,9 @@ checked_files := values registered selection dtypes json json_alike json_reading
   tables table_parts table_records table_streams table_hostile table_given table_nested pandas arrow_shapes schemas evolution
 # Those left out fill a stack, which the sanitizer's frames don't fit, ...
 checked_less := small_stack or (test_dataclass_whole and depth_has)
-# ... count blocks of memory, of which Python's own allocator alone keeps a book, ...
+# ... look at the process' memory, in which the sanitizer keeps what was freed, ...
 checked_less += or (test_values and nothing_leaks)
-# ... or take ten seconds each, to make much of little or to compute what one in eight of them has the same code for.
+# ... or take seven to twenty seconds each: to make much of little, or to compute by the same code as one in eight of them.
 checked_less += or elements_that_nobody_paid_for or columns_of_nothing or honest_columns or can_be_interrupted or (hard_doubles and not [0])
 checked := -m pytest -q -p no:cacheprovider $(checked_files:%=bindings/python/tests/test_%.py) -k 'not ($(checked_less))'
 checked_fuzz := tests/fuzz/python_json.py $(FUZZ_SECONDS) target/fuzz/found $(if $(SLIPRING_RANDOM),,--seed 1)
