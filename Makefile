@@ -36,8 +36,6 @@ export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
 crates := -p slipring -p slipring-codec -p slipring-frames -p slipring-benches -p slipring-storm
 # A test that hangs says where, and ends.
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
-# A single space, to put words together.
-space := $(subst ,, )
 say = @printf '\n== %s\n'
 
 .PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker embed-host leaks fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
@@ -119,12 +117,19 @@ fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@SEED=$${SEED-$(if $(SLIPRING_RANDOM),,1)} scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
 
-# What goes through raw calls of the interpreter, and what reads tables that others may change; those left out look at memory,
-# start processes, have a stack that the sanitizer's frames don't fit, or take minutes under it to say no more than others.
-checked_files := values registered selection dtypes json json_numbers json_floats json_frames dataclass dataclass_classes dataclass_options \
-  dataclass_errors dataclass_whole dataclass_frames dataclass_tables tables table_parts table_records table_streams table_hostile table_given table_nested pandas arrow_shapes dataclass_tags schemas evolution
-checked_less := twice leaks small_stack depth_has paid nothing_do honest interrupted every_type any_records
-checked := $(checked_files:%=bindings/python/tests/test_%.py) -k 'not ($(subst $(space), or ,$(checked_less)))'
+# What goes through raw calls of the interpreter, and what reads tables that others may change.
+checked_files := values registered selection dtypes json json_alike json_reading json_writing json_suite json_numbers json_floats json_frames \
+  dataclass dataclass_analysis dataclass_classes dataclass_errors dataclass_frames dataclass_numbers dataclass_options dataclass_oracles \
+  dataclass_tables dataclass_tags dataclass_untyped dataclass_whole \
+  tables table_parts table_records table_streams table_hostile table_given table_nested pandas arrow_shapes schemas evolution
+# Those left out fill a stack, which the sanitizer's frames don't fit, ...
+checked_less := small_stack or (test_dataclass_whole and depth_has)
+# ... look at the process' memory, in which the sanitizer keeps what was freed, ...
+checked_less += or (test_values and nothing_leaks)
+# ... or take seven to twenty seconds each: to make much of little, or to compute by the same code as one in eight of them.
+checked_less += or elements_that_nobody_paid_for or columns_of_nothing or honest_columns or can_be_interrupted or (hard_doubles and not [0])
+checked := -m pytest -q -p no:cacheprovider $(checked_files:%=bindings/python/tests/test_%.py) -k 'not ($(checked_less))'
+checked_fuzz := tests/fuzz/python_json.py $(FUZZ_SECONDS) target/fuzz/found $(if $(SLIPRING_RANDOM),,--seed 1)
 
 asan: setup ## the crates and both bindings' codecs under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
@@ -135,6 +140,7 @@ asan: setup ## the crates and both bindings' codecs under the address sanitizer 
 	  cargo +nightly test -p slipring-frames --test frames --test tables --test schemas \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 	@scripts/asan-python $(checked)
+	@scripts/asan-python $(checked_fuzz)
 	@scripts/asan-beam
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
@@ -143,7 +149,7 @@ asan-if-possible: setup
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
-	  scripts/asan-python $(checked) && scripts/asan-beam; \
+	  scripts/asan-python $(checked) && scripts/asan-python $(checked_fuzz) && scripts/asan-beam; \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/

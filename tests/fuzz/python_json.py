@@ -1,7 +1,7 @@
 """Has hostile JSON, structures and frames read by `slipring.json` and `slipring.dataclass`, for a while: see walk.py.
 
 What is promised of any bytes (J1, D4, D6, M5, P9): an object or an error of slipring's. What JSON is to `loads` is that to Python's
-own module, too, and the same, and is written and read again as it was. An object is loaded of JSON, or refused with the same
+own module, too, and the same, and is written and read again as it was; so are rows of numbers, see rows.py. An object is loaded of JSON, or refused with the same
 messages, as it is of the structure that the JSON says; and of a frame, as of the frame's value.
 """
 
@@ -20,6 +20,7 @@ import slipring
 from slipring import dataclass
 
 import mutations
+import rows
 import walk
 
 #: What numbers, texts and their like are broken with.
@@ -212,8 +213,10 @@ def prepare(folder):
     texts += [text.replace(b",", b" ,\n").replace(b":", b": ") for text in texts]
     golden = json.loads((mutations.ROOT / "tests/golden/json.json").read_text())
     # Long ones of one kind are written and read in ways of their own.
-    rows = [[n * 7919**3 - 10 for n in range(300)], [n / 7 for n in range(300)], [n % 3 == 0 for n in range(300)]]
-    documents = texts + [json.dumps(row).encode() for row in rows]
+    long = [[n * 7919**3 - 10 for n in range(300)], [n / 7 for n in range(300)], [n % 3 == 0 for n in range(300)]]
+    documents = texts + [json.dumps(row).encode() for row in long]
+    suite = [path.read_bytes() for path in sorted((mutations.ROOT / "tests/data/json_test_suite/test_parsing").iterdir())]
+    documents += [text for text in suite if len(text) <= 1000]
     documents += [one["text"].encode() if "text" in one else bytes.fromhex(one["hex"]) for one in golden]
     heads = [slipring.encode(dataclass.dump(one, native=True)) for one in orders]
     for one, text in zip(orders, texts):
@@ -221,16 +224,21 @@ def prepare(folder):
     value, as_json = mutations.FORMATS.index("value"), mutations.FORMATS.index("json")
 
     def draw(chance):
-        kind = chance.choice(("json", "load", "frame"))
+        kind = chance.choice(("json", "load", "frame", "rows"))
+        if kind == "rows":
+            return walk.Input(kind, *rows.drawn(chance))
         if kind == "json":
             return walk.Input(kind, (0, 0, 0, 0), broken(chance, chance.choice(documents), documents))
         if kind == "load":
-            return walk.Input(kind, (0, 0, 0, 0), broken(chance, chance.choice(texts), texts))
+            text = chance.choice(texts)
+            return walk.Input(kind, (0, 0, 0, 0), text if chance.random() < 0.05 else broken(chance, text, texts))
         if chance.random() < 0.3:
             return walk.Input(kind, (as_json, 1, 0, 0), broken(chance, chance.choice(texts), texts) or b"\0")
         return walk.Input(kind, (value, 1, 0, 0), mutations.mutate(chance, chance.choice(heads), heads) or b"\0")
 
     def tried(given):
+        if given.kind == "rows":
+            return rows.tried(frames, given.fields, given.data)
         if given.kind == "json":
             return read_json(given.data)
         return read_object(given.data) if given.kind == "load" else read_frame(frames, given.fields, given.data)

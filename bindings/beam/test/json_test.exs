@@ -6,6 +6,8 @@ defmodule Slipring.JSONTest do
 
   @golden JSON.decode!(File.read!(Path.join(__DIR__, "../../../tests/golden/json.json")))
 
+  @suite Path.join(__DIR__, "../../../tests/data/json_test_suite")
+
   defp data(%{"hex" => hex}), do: Base.decode16!(hex, case: :lower)
   defp data(%{"text" => text}), do: text
 
@@ -56,6 +58,58 @@ defmodule Slipring.JSONTest do
           end
 
           Frame.release(frame)
+        end
+      end
+    end
+  end
+
+  describe "JSONTestSuite" do
+    defp documents do
+      files = Path.wildcard(Path.join(@suite, "test_parsing/*.json"))
+      Map.new(files, &{Path.basename(&1, ".json"), File.read!(&1)})
+    end
+
+    # What is said of a text, and where, which has to be true.
+    defp refused(name, text) do
+      assert {^name, {:error, error}} = {name, JSON.decode(text)}
+      assert error.reason == :decode and is_binary(error.hint)
+      before = String.split(binary_part(text, 0, error.offset), "\n")
+      place = {length(before), length(String.codepoints(List.last(before))) + 1}
+      assert {name, {error.line, error.column}} == {name, place}
+      error
+    end
+
+    test "is read where it must be, and refused where it must not (J1)" do
+      groups = Enum.group_by(documents(), fn {name, _} -> String.first(name) end)
+      assert %{"y" => 95, "n" => 188} = Map.new(groups, fn {key, all} -> {key, length(all)} end)
+
+      for {name, text} <- groups["y"] do
+        assert {^name, {:ok, term}} = {name, JSON.decode(text)}
+        assert {name, JSON.decode!(JSON.encode!(term))} === {name, term}
+      end
+
+      for {name, text} <- groups["n"], do: refused(name, text)
+    end
+
+    test "is judged as decided where it may be either (J1, R9.1)" do
+      documents = documents()
+      rows = JSON.decode!(File.read!(Path.join(@suite, "decisions.json")))
+      names = Enum.flat_map(rows, & &1["documents"])
+      assert Enum.sort(names) == for({"i_" <> _ = name, _} <- documents, do: name) |> Enum.sort()
+
+      for row <- rows, name <- row["documents"], text = documents[name] do
+        case row do
+          %{"error" => what, "path" => path} ->
+            error = refused(name, text)
+            assert {name, error.path} == {name, path}
+            assert String.starts_with?(error.message, what <> ": line ")
+
+          %{"depth" => levels} ->
+            assert JSON.encode!(JSON.decode!(text)) == deep(levels)
+
+          %{"cbor" => hex} ->
+            expected = Slipring.decode!(Base.decode16!(hex, case: :lower))
+            assert {name, JSON.decode!(text)} === {name, expected}
         end
       end
     end

@@ -1,5 +1,8 @@
 //! JSON: the texts that all languages share, and any others.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 use slipring_codec::json::{self, Close, Item, JsonFault, Options, Reader, number};
 use slipring_codec::token::MAX_DEPTH;
@@ -53,6 +56,96 @@ fn golden_texts_are_read() {
             (got, error) => panic!("{name}: {got:?}, {error:?}"),
         }
     }
+}
+
+/// The documents of JSONTestSuite by their names, and what is decided of those that may be judged either way.
+fn suite() -> (BTreeMap<String, Vec<u8>>, Vec<Value>) {
+    let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/json_test_suite");
+    let read = |path: PathBuf| std::fs::read(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+    let folder = format!("{home}/test_parsing");
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let documents = files.map(|file| {
+        let path = file.unwrap().path();
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), read(path))
+    });
+    let rows = json::from_slice(&read(format!("{home}/decisions.json").into())).unwrap();
+    let Value::Array(rows) = rows else { panic!("a list") };
+    (documents.collect(), rows)
+}
+
+/// What is wrong with a text, and the path to it; that line, column and offset say the same is checked.
+fn refused(name: &str, data: &[u8]) -> (JsonFault, String) {
+    let error = json::from_slice(data).expect_err(name);
+    let Kind::Json { fault, line, column, .. } = error.kind() else { panic!("{name}: {error}") };
+    let head = std::str::from_utf8(&data[..error.offset()]).expect("it is good up to there");
+    let last = head.rsplit('\n').next().unwrap_or_default();
+    let place = (head.matches('\n').count() + 1, last.chars().count() + 1);
+    assert_eq!((line, column), place, "{name}: {error}");
+    (fault, error.path().to_string())
+}
+
+/// How deep the first of all items is, by the reader that has no tree.
+fn depth(data: &[u8]) -> usize {
+    let mut reader = Reader::new(data, Options::default());
+    let mut depth = 0;
+    while reader.item(depth).unwrap() == Item::Array {
+        depth += 1;
+        if !reader.first(Close::Array).unwrap() {
+            break;
+        }
+    }
+    (1..depth).for_each(|_| assert!(!reader.more(Close::Array).unwrap()));
+    reader.finish().unwrap();
+    depth
+}
+
+/// J1: each document of JSONTestSuite is read where it must be, refused where it must not, and what is decided otherwise.
+#[test]
+fn the_test_suite_is_judged_right() {
+    let (documents, rows) = suite();
+    let (must, must_not) = (95, 188);
+    let mut count = [0; 2];
+    for (name, data) in &documents {
+        match name.split_once('_').unwrap().0 {
+            "y" => {
+                let value = json::from_slice(data).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let written = json::to_vec(&value).unwrap();
+                assert_eq!(json::from_slice(&written).unwrap(), value, "{name}");
+                count[0] += 1;
+            }
+            "n" => {
+                refused(name, data);
+                count[1] += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(count, [must, must_not]);
+    let mut decided = 0;
+    for row in &rows {
+        let Some(Value::Array(names)) = row.get("documents") else { panic!("{row:?}") };
+        for name in names {
+            let Value::Text(name) = name else { panic!("{name:?}") };
+            let data = &documents[name];
+            if let Some(error) = text(row, "error") {
+                let (fault, path) = refused(name, data);
+                assert_eq!(
+                    (&*fault.to_string(), &*path),
+                    (error, text(row, "path").unwrap()),
+                    "{name}"
+                );
+            } else if let Some(&Value::Int(levels)) = row.get("depth") {
+                assert_eq!(depth(data) as i128, levels, "{name}");
+                // A `Value` has fewer levels.
+                assert_eq!(refused(name, data).0, JsonFault::TooDeep { limit: MAX_DEPTH });
+            } else {
+                let value = json::from_slice(data).unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert_eq!(value.to_vec().unwrap(), unhex(text(row, "cbor").unwrap()), "{name}");
+            }
+            decided += 1;
+        }
+    }
+    assert_eq!(decided, documents.len() - must - must_not);
 }
 
 /// J1: what has no form in JSON is named with its path; depth has a limit both ways.
