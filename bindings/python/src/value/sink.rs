@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use slipring_codec::token::Sink;
 use slipring_codec::{Encoder, tag};
+use std::cell::Cell;
 
 unsafe extern "C" {
     /// Not among PyO3's declarations, but a stable part of CPython's interface.
@@ -35,8 +36,20 @@ const SLACK: usize = 16;
 /// Up to here what is lent grows fourfold.
 const SMALL: usize = 1 << 17;
 
+/// What is begun with at most, however long the last one was.
+const LONGEST: usize = 1 << 20;
+
+thread_local! {
+    /// How long the thread's last object was, or half of that of the one before: the next one is mostly like it, and one that
+    /// has not to grow is neither copied nor cut, and gets memory that is at hand.
+    static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
 impl BytesSink {
+    /// For an object of at least `capacity` bytes, and not many more than the last one had.
     pub(crate) fn new(capacity: usize) -> Self {
+        let last = LAST.get().min(LONGEST);
+        let capacity = capacity.max(last + last / 16);
         // SAFETY: the interpreter is attached by the caller's Writer; null is rule 1.
         let object =
             unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), (capacity + SLACK) as _) };
@@ -72,6 +85,7 @@ impl BytesSink {
 
     /// The object, cut to what was written.
     pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+        LAST.set(self.len.max(LAST.get() / 2));
         if !self.object.is_null() && self.capacity + SLACK - self.len <= self.len / 2 {
             // The little that is left stays: an allocator that gets back as much as it gave keeps large pieces at hand, and
             // one that is cut is given back to the system.
