@@ -229,6 +229,90 @@ def test_other_types_on_request():
         assert list(caught.value.messages) == ["n", "x", "b", "s", "d"]
 
 
+@pytest.mark.parametrize(
+    "tp, given, want",
+    [
+        (typing.Literal[1], "1", 1),
+        (typing.Literal[1], 1.0, 1),
+        (typing.Literal["1"], 1, "1"),
+        (typing.Literal[True], "yes", True),
+        (typing.Literal[True, 1], " 1 ", 1),
+        (typing.Literal["1", 1], "1", "1"),
+        (typing.Literal["1", 1], 1, 1),
+        (Level, str(Level(1).value), Level(1)),
+        (Color | int, "12", 12),
+        (int | None, "3", 3),
+        (int | dt.date, "3", 3),
+        (int | dt.date, "2026-11-21", dt.date(2026, 11, 21)),
+        (int | float, "3.5", 3.5),
+        (int | float, "3", 3),
+        (int | str, "3", "3"),
+        (bool | int, "1", 1),
+        (bool | int, "yes", True),
+        (int | typing.Literal["a"], "7", 7),
+        (typing.Literal[7] | dt.date, "7", 7),
+        (list[int] | list[str], ["1"], ["1"]),
+        (list[int] | dict[str, int], ["1"], [1]),
+        (list[int | bool], ["1", "no"], [1, False]),
+    ],
+)
+def test_other_types_on_request_where_a_choice_tells(tp, given, want):
+    """D2: in unions, Literals and Enums as well; what is of a type as it stands is that."""
+    for made in (
+        dataclass.load(tp, given, strict=False),
+        dataclass.load_from_bytes(tp, json.dumps(given), strict=False),
+    ):
+        assert made == want and type(made) is type(want)
+
+
+def test_other_types_on_request_in_flags_and_tags():
+    """D2: several flags at once, values that a class finds by itself, and fields that tell classes apart."""
+
+    class Rights(enum.Flag):
+        READ, WRITE = 1, 2
+
+    class Found(enum.Enum):
+        A = 1
+
+        @classmethod
+        def _missing_(cls, value):
+            return cls.A if value == "first" else None
+
+    @dataclasses.dataclass
+    class One:
+        kind: typing.Literal[1]
+        n: int
+
+    @dataclasses.dataclass
+    class Two:
+        kind: typing.Literal[2]
+        n: str
+
+    @dataclasses.dataclass
+    class Number:
+        n: int
+
+    @dataclasses.dataclass
+    class Text:
+        n: str
+
+    def load(tp, given):
+        made = dataclass.load(tp, given, strict=False)
+        assert made == dataclass.load_from_bytes(tp, json.dumps(given), strict=False)
+        return made
+
+    assert load(Rights, "3") == Rights.READ | Rights.WRITE and load(Rights, "2") is Rights.WRITE
+    assert load(Found, "first") is load(Found, "1") is Found.A
+    assert load(One | Two, {"kind": "1", "n": "5"}) == One(1, 5) and load(One | Two, {"kind": "2", "n": "5"}) == Two(2, "5")
+    assert load(Number | Text, {"n": "5"}) == Text("5")
+    for tp, given in [(Rights, "x"), (Found, "second"), (typing.Literal[1], "1.5"), (One | Two, {"kind": "3"}), (int | bool, "x")]:
+        with pytest.raises(dataclass.ValidationError):
+            load(tp, given)
+    for tp, given in [(Rights, "3"), (Found, "1"), (typing.Literal[1], "1"), (One | Two, {"kind": "1", "n": 5})]:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, given)
+
+
 def test_booleans_are_no_numbers():
     """D2."""
     for tp, given in [(int, True), (float, False), (D, True), (bool, 1), (str, 1), (int, 1.0), (typing.Literal[1], True), (Level, True)]:

@@ -130,7 +130,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 let made = self.source.text(item, |text| leaf::datetime(py, text))??;
                 made.map_or_else(|| fail::invalid("Not a valid datetime."), Ok)
             }
-            (Node::Choice(choice), Kind::Str) if !choice.asks => {
+            (Node::Choice(choice), Kind::Str) if !choice.asks && !self.options.coerce => {
                 let found = self.source.text(item, |text| choice.of_text(text))?;
                 match found {
                     // SAFETY: alive as long as the plan.
