@@ -192,6 +192,22 @@ class Neg:
 Expr = typing.Union[Num, Neg]
 
 
+def test_what_is_said_further_out_goes_first():
+    """D3, D4: meta(...), then Annotated from its end; validators of all of them, the innermost first."""
+
+    def no(n):
+        return Meta(alias=f"a{n}", required=f"r{n}", invalid=f"i{n}", validate=(lambda value: False, f"v{n}"))
+
+    inner = typing.Annotated[int, no(1)]
+    cls = dataclasses.make_dataclass("Cls", [("x", typing.Annotated[inner, no(2)], field(metadata={"slipring": Meta(invalid="i3")}))])
+    new = dataclasses.make_dataclass("New", [("x", typing.Annotated[typing.NewType("Named", inner), no(2)])])
+    for tp, invalid in ((cls, "i3"), (new, "i2")):
+        for given, want in (({}, ["r2"]), ({"a2": "x"}, [invalid]), ({"a2": 1}, ["v1", "v2"])):
+            with pytest.raises(dataclass.ValidationError) as caught:
+                dataclass.load(tp, given)
+            assert caught.value.messages == {"a2": want}
+
+
 def test_shapes_choose_among_classes_without_a_discriminator():
     """D2: the one whose fields are there, and that knows most of what is."""
     assert dataclass.load(Square | Named, {"side": 1.0, "label": "x", "extra": 2}) == Named(1.0, "x", 2)

@@ -83,6 +83,11 @@ pub(super) enum Node {
         class: Held,
         dtype: Option<Held>,
     },
+    /// Of a type that only those know who have registered it, with what is said of what is none.
+    Registered {
+        class: Held,
+        message: Held,
+    },
     Choice(Box<Choice>),
     List(Id),
     Set(Id),
@@ -277,7 +282,10 @@ impl Plan {
             Node::Class(class) => class.is_quiet(),
             Node::Checked(checked) => checked.validators.is_empty(),
             Node::Choice(choice) => !choice.asks,
-            Node::Any | Node::Array { .. } | Node::Tuple { class: Some(_), .. } => false,
+            Node::Any
+            | Node::Array { .. }
+            | Node::Registered { .. }
+            | Node::Tuple { class: Some(_), .. } => false,
             _ => true,
         });
         let mut plan = Self {
@@ -396,6 +404,7 @@ impl<'py> Description<'py> {
             "date" => temporal(Temporal::Date)?,
             "time" => temporal(Temporal::Time)?,
             "array" => Node::Array { class: self.held(1)?, dtype: self.optional(2)? },
+            "registered" => Node::Registered { class: self.held(1)?, message: self.held(2)? },
             "choice" => Node::Choice(Box::new(self.choice()?)),
             "list" => Node::List(self.id(1)?),
             "set" => Node::Set(self.id(1)?),

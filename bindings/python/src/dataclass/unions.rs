@@ -124,6 +124,7 @@ fn fits(plan: &Plan, id: Id, object: Any<'_, '_>, weak: bool) -> PyResult<bool> 
                 found
             }
         },
+        Node::Registered { class, .. } => object.is_instance(&class.bind(py))?,
         Node::Array { class, dtype } => super::leaf::is_array(object, class.bind(py), *dtype)?,
         Node::List(_) => object.is_instance_of::<PyList>(),
         Node::Set(_) => object.is_instance_of::<PySet>(),
@@ -186,6 +187,9 @@ fn refusal(py: Python<'_>, plan: &Plan, id: Id, said: &mut Vec<Py<PyAny>>) {
             return union.items.iter().for_each(|&id| refusal(py, plan, id, said));
         }
         Node::Choice(choice) => return said.push(choice.message.bind(py).to_owned().unbind()),
+        Node::Registered { message, .. } => {
+            return said.push(message.bind(py).to_owned().unbind());
+        }
         Node::Class(_) => fail::NO_OBJECT,
         node => message(node),
     };
@@ -437,6 +441,8 @@ fn accepts(
     }
     Ok(match plan.bare(id) {
         Node::Any => true,
+        // What they are outside, their decoder knows alone.
+        Node::Registered { .. } => kind != Kind::Null,
         Node::None => kind == Kind::Null,
         Node::Optional(inner) => kind == Kind::Null || accepts(plan, *inner, kind, weak, object)?,
         Node::Bool => kind == Kind::Bool,
