@@ -463,6 +463,7 @@ def test_tables_in_values_go_there_and_back(echo):
     assert "#Slipring.Table<" in frame.meta["about"]["term"]
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_pickle_keeps_its_metadata(echo):
     """R13.2, M3: Elixir can't load it, and reads what stands beside it."""
     for size in (1, 200_000):

@@ -61,7 +61,7 @@ pub(crate) fn explain(object: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
             let known = costs.iter().find(|cost| cost.0 != Format::Json).map(|cost| cost.1.bytes);
             match cost(format, object, class, known) {
                 Ok(cost) => costs.push((format, cost)),
-                Err(e) => refused.push((format, reason(object.py(), e)?)),
+                Err(e) => refused.push((format, reason(object.py(), format, e)?)),
             }
         }
     }
@@ -110,7 +110,7 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
         Kind::Value => Nature::Value,
         Kind::Json => Nature::Json,
         Kind::Odd(why) => {
-            refused.push((Format::Ndarray, reason(object.py(), why)?));
+            refused.push((Format::Ndarray, reason(object.py(), Format::Ndarray, why)?));
             Nature::Array
         }
     })
@@ -211,11 +211,18 @@ fn written_value(object: &Bound<'_, PyAny>, out: &mut [u8]) -> PyResult<usize> {
 }
 
 /// Why a format refused the object, and where in it; any other exception stays one.
-fn reason(py: Python<'_>, raised: PyErr) -> PyResult<String> {
+fn reason(py: Python<'_>, format: Format, raised: PyErr) -> PyResult<String> {
     if !error::is_refusal(py, &raised) {
         return Err(raised);
     }
     let told = |name: &str| raised.value(py).getattr(name)?.extract::<String>();
-    let (what, path) = (told("what")?, told("path")?);
-    Ok(if path == "$" { what } else { format!("{what}, at {path}") })
+    let (mut what, path) = (told("what")?, told("path")?);
+    if path != "$" {
+        what.push_str(&format!(", at {path}"));
+    }
+    // Where a pickle is all that is left, there is something to do.
+    if format == Format::Value {
+        what.push_str(&format!("; {}", told("hint")?));
+    }
+    Ok(what)
 }

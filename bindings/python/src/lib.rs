@@ -26,6 +26,7 @@ mod garbage;
 mod inspection;
 mod json;
 mod meta;
+mod options;
 mod outgoing;
 mod pickle;
 mod producer;
@@ -48,7 +49,7 @@ mod _native {
     use crate::buffer::Buffer;
     use crate::end::Timeout;
     use crate::outgoing::Form;
-    use crate::{counts, encoded, error, explain, fork, size, value};
+    use crate::{counts, encoded, error, explain, fork, options, size, value};
     use pyo3::exceptions::{PyBaseException, PyTypeError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
@@ -121,20 +122,20 @@ mod _native {
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn create(
         py: Python<'_>,
-        name: Option<String>,
+        #[pyo3(from_py_with = options::name)] name: Option<String>,
         path: Option<PathBuf>,
-        anonymous: bool,
-        mode: &str,
+        #[pyo3(from_py_with = options::anonymous)] anonymous: bool,
+        #[pyo3(from_py_with = options::mode)] mode: &str,
         capacity: Option<&Bound<'_, PyAny>>,
         slots: Option<&Bound<'_, PyAny>>,
         cell: Option<&Bound<'_, PyAny>>,
-        populate: bool,
-        keep: bool,
-        drop_oldest: bool,
+        #[pyo3(from_py_with = options::populate)] populate: bool,
+        #[pyo3(from_py_with = options::keep)] keep: bool,
+        #[pyo3(from_py_with = options::drop_oldest)] drop_oldest: bool,
         max_deliveries: Option<&Bound<'_, PyAny>>,
         share: Option<&Bound<'_, PyAny>>,
         schemas: Option<&Bound<'_, PyAny>>,
-        replace: bool,
+        #[pyo3(from_py_with = options::replace)] replace: bool,
     ) -> PyResult<Ring> {
         let address = match (anonymous, &name, &path) {
             (false, ..) => Some(address(name, path)?),
@@ -194,7 +195,7 @@ mod _native {
            text_signature = "(name=None, *, path=None, fd=None, wait=0.0)")]
     fn open(
         py: Python<'_>,
-        name: Option<String>,
+        #[pyo3(from_py_with = options::name)] name: Option<String>,
         path: Option<PathBuf>,
         fd: Option<i32>,
         wait: Patience,
@@ -236,7 +237,11 @@ mod _native {
     #[doc = doc!(unlink)]
     #[pyfunction]
     #[pyo3(signature = (name=None, *, path=None))]
-    fn unlink(py: Python<'_>, name: Option<String>, path: Option<PathBuf>) -> PyResult<()> {
+    fn unlink(
+        py: Python<'_>,
+        #[pyo3(from_py_with = options::name)] name: Option<String>,
+        path: Option<PathBuf>,
+    ) -> PyResult<()> {
         slipring::unlink(address(name, path)?).map_err(|e| error::raise(py, e))
     }
 
@@ -245,7 +250,7 @@ mod _native {
     #[pyo3(signature = (name=None, *, path=None))]
     fn inspect(
         py: Python<'_>,
-        name: Option<String>,
+        #[pyo3(from_py_with = options::name)] name: Option<String>,
         path: Option<PathBuf>,
     ) -> PyResult<Inspection> {
         let address = address(name, path)?;
@@ -294,7 +299,10 @@ mod _native {
     #[doc = doc!(decode)]
     #[pyfunction]
     #[pyo3(signature = (data, /, *, pickle=false))]
-    fn decode<'py>(data: &Bound<'py, PyAny>, pickle: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn decode<'py>(
+        data: &Bound<'py, PyAny>,
+        #[pyo3(from_py_with = options::pickle)] pickle: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if let Ok(bytes) = data.cast::<PyBytes>() {
             return value::decode_bytes(data.py(), bytes.as_bytes(), pickle);
         }

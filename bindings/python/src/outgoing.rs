@@ -12,7 +12,6 @@ use crate::producer::commit;
 use crate::table::take;
 use crate::value::{self, Fault, Piece, Writer, warn_losses};
 use crate::{costs, counts, error, json, size};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use slipring::{Error, Grant, Producer};
@@ -281,30 +280,21 @@ fn send_written<'py>(
     Err(Unsent::Raised(Fault::changed(object).encoding(py)))
 }
 
-/// Says that an object goes as a pickle, and why, to whoever logs `slipring` at DEBUG; to everybody where its
-/// type is registered.
-pub(crate) fn log_fallback(py: Python<'_>, fault: &Fault) -> PyResult<()> {
-    fault.warn_registered(py)?;
-    log_pickle(py, fault.to_string())
+/// Says that an array or a table goes as a pickle, since it has no form as one.
+pub(crate) fn tell_odd(py: Python<'_>, refusal: &PyErr, warns: bool) -> PyResult<()> {
+    let told = |name: &str| refusal.value(py).getattr(name)?.extract::<String>();
+    let (kind, hint) = (told("type").unwrap_or_default(), told("hint").unwrap_or_default());
+    pickle::tell_chosen(py, &kind, &told("what")?, &told("path")?, &hint, warns)
 }
 
-/// The same of an array or a table that has no form as one.
-pub(crate) fn log_odd(py: Python<'_>, refusal: &PyErr) -> PyResult<()> {
-    log_pickle(py, refusal.value(py).to_string())
-}
-
-fn log_pickle(py: Python<'_>, reason: String) -> PyResult<()> {
-    let log = py.import(intern!(py, "slipring.values"))?.getattr(intern!(py, "_log"))?;
-    log.call_method1(intern!(py, "debug"), ("sent as a pickle: %s", reason)).map(drop)
-}
-
-/// Sends an object as a pickle. The stream is made by Python and copied; what it takes out of band is
-/// copied once, into its place.
+/// Sends an object as a pickle, once that is made and told. The stream is made by Python and copied; what it takes out of
+/// band is copied once, into its place.
 pub(crate) fn send_pickle(
     end: &End<Producer>,
     object: &Bound<'_, PyAny>,
     meta: Option<&[u8]>,
     timeout: Timeout,
+    tell: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
     let py = object.py();
     let timeout = timeout.begin();
@@ -315,6 +305,7 @@ pub(crate) fn send_pickle(
         let len = stream.as_bytes().len() + buffers.iter().map(Buffer::len).sum::<usize>();
         costs::record(py, end, began, Format::Pickle, costs::class(object), len);
     }
+    tell()?;
     let lens = buffers.iter().map(Buffer::len);
     let layout = Layout::new(Format::Pickle, stream.as_bytes().len(), meta.map(<[u8]>::len), lens)
         .map_err(|e| error::encode(py, &e, "pickle"))?;

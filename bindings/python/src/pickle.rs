@@ -4,6 +4,7 @@
 
 use crate::buffer::Buffer;
 use crate::error;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -67,10 +68,11 @@ pub(crate) fn load<'py>(
     trusted: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     if !trusted {
-        return Err(untrusted(py, "$.format"));
+        let begin = parts.first().map(|stream| begin_of(stream)).transpose()?;
+        return Err(untrusted(py, "$.format", &begin.unwrap_or_default()));
     }
     let mut parts = parts.into_iter();
-    let Some(stream) = parts.next() else { return Err(untrusted(py, "$.format")) };
+    let Some(stream) = parts.next() else { return Err(untrusted(py, "$.format", &[])) };
     let options = PyDict::new(py);
     options.set_item(intern!(py, "buffers"), PyList::new(py, parts)?)?;
     let loads = py.import(intern!(py, "pickle"))?.getattr(intern!(py, "loads"))?;
@@ -84,11 +86,50 @@ pub(crate) fn load<'py>(
     })
 }
 
+/// Says that an object goes as a pickle, and why.
 #[cold]
-pub(crate) fn untrusted(py: Python<'_>, path: &str) -> PyErr {
-    let what = "a pickle arrived, which is code that would run here";
-    let hint = "if you trust whoever can write to the ring, take it with consumer(pickle=True) or \
-                decode(..., pickle=True); frame.header and frame.meta still tell what it is";
+pub(crate) fn tell_chosen(
+    py: Python<'_>,
+    kind: &str,
+    what: &str,
+    path: &str,
+    hint: &str,
+    warns: bool,
+) -> PyResult<()> {
+    let pickles = py.import(intern!(py, "slipring._pickles"))?;
+    let chosen = pickles.getattr(intern!(py, "chosen"))?;
+    chosen.call1((kind, what, path, hint, warns)).map(drop)
+}
+
+/// So much of a pickle is looked at for what it names.
+pub(crate) const BEGIN: usize = 64 << 10;
+
+/// The begin of a pickle that is not loaded.
+#[cold]
+fn begin_of(stream: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let Some(buffer) = Buffer::of(stream)? else { return Ok(Vec::new()) };
+    let bytes = buffer.bytes().unwrap_or_default();
+    Ok(bytes[..bytes.len().min(BEGIN)].to_vec())
+}
+
+/// A pickle that nobody loads, with what its begin names: that is looked at, and not run.
+#[cold]
+pub(crate) fn untrusted(py: Python<'_>, path: &str, begin: &[u8]) -> PyErr {
+    let named = || -> PyResult<String> {
+        let pickles = py.import(intern!(py, "slipring._pickles"))?;
+        pickles.getattr(intern!(py, "named"))?.call1((PyBytes::new(py, begin),))?.extract()
+    };
+    let mut what = "a pickle arrived, which is code that would run here".to_owned();
+    match named() {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => what.push_str(&format!(" (of {names})")),
+        Err(error) if error.is_instance_of::<PyException>(py) => {}
+        Err(error) => return error,
+    }
+    let hint = "have it sent in another form: slipring.explain(obj) tells the sender what made it a pickle, \
+                and slipring.register gives a type a form; or, if you trust whoever can write to the ring, \
+                take it with consumer(pickle=True) or decode(..., pickle=True); frame.header and \
+                frame.meta still tell what it is";
     let class = intern!(py, "UntrustedPickle");
-    error::undecodable(py, class, what, path, "pickle", hint)
+    error::undecodable(py, class, &what, path, "pickle", hint)
 }

@@ -11,7 +11,7 @@ use crate::table::schema::{KIND, Under};
 use crate::table::send::ALONE;
 use crate::table::stream::{Pieces, Sending};
 use crate::watcher::{self, Watch, coroutine};
-use crate::{costs, counts, error, meta, size, table, value};
+use crate::{costs, counts, error, meta, options, size, table, value};
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -78,12 +78,12 @@ pub(crate) struct Producer {
     guess: Guess,
     /// The same of JSON, which has another size.
     json: Guess,
-    /// Whether what has no other form may go as a pickle.
-    pickles: bool,
+    /// Whether what has no other form may go as a pickle; with a warning where nobody has said so.
+    pickles: Option<bool>,
 }
 
 impl Producer {
-    pub(crate) fn new(end: Arc<End<slipring::Producer>>, pickles: bool) -> Self {
+    pub(crate) fn new(end: Arc<End<slipring::Producer>>, pickles: Option<bool>) -> Self {
         Self { end, guess: Guess::new(), json: Guess::new(), pickles }
     }
 
@@ -187,11 +187,11 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         let py = object.py();
-        if !self.pickles {
+        if self.pickles == Some(false) {
             return Err(refusal);
         }
-        outgoing::log_odd(py, &refusal)?;
-        let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+        let tell = || outgoing::tell_odd(py, &refusal, self.pickles.is_none());
+        let tried = outgoing::send_pickle(&self.end, object, meta, timeout, tell);
         tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
     }
 
@@ -316,10 +316,10 @@ impl Producer {
                 })
             }
             Form::Arrow => self.send_table(object, None, meta, timeout),
-            Form::Pickle if !self.pickles => {
+            Form::Pickle if self.pickles == Some(false) => {
                 Err(unsupported(object, "this producer sends no pickles: make it with pickle=True"))
             }
-            Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout),
+            Form::Pickle => outgoing::send_pickle(&self.end, object, meta, timeout, || Ok(())),
             Form::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
         }
     }
@@ -335,10 +335,12 @@ impl Producer {
         match outgoing::send_value(&self.end, &self.guess, object, meta, timeout) {
             Ok(()) => Ok(()),
             Err(Unsent::Raised(error)) => Err(error),
-            Err(Unsent::Refused(fault)) if !self.pickles => Err(fault.unpickled(py, None)),
+            Err(Unsent::Refused(fault)) if self.pickles == Some(false) => {
+                Err(fault.unpickled(py, None))
+            }
             Err(Unsent::Refused(fault)) => {
-                outgoing::log_fallback(py, &fault)?;
-                let tried = outgoing::send_pickle(&self.end, object, meta, timeout);
+                let tell = || fault.tell_pickled(py, self.pickles.is_none());
+                let tried = outgoing::send_pickle(&self.end, object, meta, timeout, tell);
                 tried.map_err(|error| match error::is_refusal(py, &error) {
                     true => fault.unpickled(py, Some(error)),
                     false => error,
@@ -495,7 +497,7 @@ impl Producer {
         schema: Option<&Bound<'_, PyAny>>,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
-        drop_oldest: bool,
+        #[pyo3(from_py_with = options::drop_oldest)] drop_oldest: bool,
     ) -> PyResult<()> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
@@ -525,7 +527,7 @@ impl Producer {
         objects: &Bound<'_, PyAny>,
         schema: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
-        drop_oldest: bool,
+        #[pyo3(from_py_with = options::drop_oldest)] drop_oldest: bool,
     ) -> PyResult<usize> {
         let timeout = Timeout::sending(timeout, drop_oldest)?.begin();
         let mut objects = each(objects)?;
@@ -600,7 +602,7 @@ impl Producer {
         order: &str,
         meta: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
-        drop_oldest: bool,
+        #[pyo3(from_py_with = options::drop_oldest)] drop_oldest: bool,
     ) -> PyResult<Reservation> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;

@@ -6,7 +6,7 @@ use crate::frame::Taking;
 use crate::inspection::{Inspection, Schema};
 use crate::producer::Producer;
 use crate::table::schema;
-use crate::{costs, error, fork, size};
+use crate::{costs, error, fork, options, size};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
@@ -69,8 +69,12 @@ impl Ring {
 #[pymethods]
 impl Ring {
     #[doc = doc!(Ring.producer)]
-    #[pyo3(signature = (*, pickle=true), text_signature = "(*, pickle=True)")]
-    fn producer(&self, py: Python<'_>, pickle: bool) -> PyResult<Producer> {
+    #[pyo3(signature = (*, pickle=None), text_signature = "(*, pickle=None)")]
+    fn producer(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = options::pickles)] pickle: Option<bool>,
+    ) -> PyResult<Producer> {
         self.with(py, |hold| {
             let handle = hold.segment.producer()?;
             costs::exchange(&hold.segment);
@@ -89,11 +93,11 @@ impl Ring {
     fn consumer(
         &self,
         py: Python<'_>,
-        ack: &str,
+        #[pyo3(from_py_with = options::ack)] ack: &str,
         limit: Option<&Bound<'_, PyAny>>,
-        pickle: bool,
-        copy: bool,
-        checks: &str,
+        #[pyo3(from_py_with = options::pickle)] pickle: bool,
+        #[pyo3(from_py_with = options::copy)] copy: bool,
+        #[pyo3(from_py_with = options::checks)] checks: &str,
     ) -> PyResult<Consumer> {
         const LIMIT: &str = "a number of frames from 1 to 4294967295, with ack=\"manual\"";
         let limit = limit.map(|limit| size::count(limit, "limit", LIMIT)).transpose()?;
@@ -182,7 +186,7 @@ impl Ring {
         name: &str,
         schema: &Bound<'_, PyAny>,
         version: &Bound<'_, PyAny>,
-        breaking: bool,
+        #[pyo3(from_py_with = options::breaking)] breaking: bool,
     ) -> PyResult<Schema> {
         let version = schema::version(version, "version")?;
         let schemas = self.with(py, |hold| Ok(hold.segment.schemas()))?;

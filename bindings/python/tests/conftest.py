@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import slipring
+from slipring.dataclass import _analyse
 
 _numbers = itertools.count()
 
@@ -96,12 +97,14 @@ def foreign(ring, ends):
 
 @pytest.fixture
 def registered():
-    """Takes back what a test registers."""
+    """Takes back what a test registers, and the plans of such types."""
     before = dict(slipring.values._by_type), dict(slipring.values._by_name)
     yield
     for book, old in zip((slipring.values._by_type, slipring.values._by_name), before):
         book.clear()
         book.update(old)
+    _analyse._plans.clear()
+    _analyse._ordered.clear()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ DOCS = pathlib.Path(__file__).resolve().parents[3] / "docs"
 
 
 @pytest.mark.parametrize(("page", "least"), [("dataclasses.md", 12), ("coming-from.md", 15)])
-def test_the_examples_of_a_page_are_true(page, least):
+def test_the_examples_of_a_page_are_true(page, least, registered):
     """D1 to D4: each example is run, in the order of the page."""
     text = (DOCS / page).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

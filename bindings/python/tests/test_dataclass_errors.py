@@ -198,7 +198,7 @@ def test_keys_of_dicts():
 
 def test_unions_say_what_each_type_says():
     """D3."""
-    assert messages(int | uuid.UUID, "x") == {"_schema": ["Not a valid UUID."]}
+    assert messages(int | uuid.UUID, "x") == {"_schema": ["Not a valid integer.", "Not a valid UUID."]}
     assert messages(dt.date | uuid.UUID, "x") == {"_schema": ["Not a valid date.", "Not a valid UUID."]}
     assert messages(int | list[int] | Item, True) == {
         "_schema": ["Not a valid integer.", "Not a valid list.", "Invalid input type."]
@@ -208,6 +208,25 @@ def test_unions_say_what_each_type_says():
     with pytest.raises(dataclass.ValidationError) as caught:
         dataclass.dump(int | str, [])
     assert caught.value.messages == {"_schema": ["Not a valid integer.", "Not a valid string."]}
+
+
+def test_unions_with_a_choice_say_all_that_they_take():
+    """R9.3: a Literal or an Enum tells its values, and the other types are not forgotten; nor are messages of one's own."""
+    letters, said = typing.Literal["a", "b"], "Must be one of: a, b."
+    for strict in (True, False):
+        assert messages(int | letters, "x", strict=strict) == {"_schema": ["Not a valid integer.", said]}
+        assert messages(letters | dt.date | list[int], "x", strict=strict) == {
+            "_schema": [said, "Not a valid date.", "Not a valid list."]
+        }
+        assert messages(Color | int | None, "x", strict=strict) == {"_schema": ["Must be one of: red, blue.", "Not a valid integer."]}
+        named = typing.Annotated[int, Meta(invalid="A whole number.")] | letters
+        assert messages(named, "x", strict=strict) == {"_schema": ["A whole number.", said]}
+        whole = typing.Annotated[int | letters, Meta(invalid="A number, a or b.")]
+        assert messages(whole, "x", strict=strict) == messages(whole, [], strict=strict) == {"_schema": ["A number, a or b."]}
+        # It is of the right type, and its validator has the word.
+        low = typing.Annotated[int, Meta(validate=(lambda n: n < 9, "Too much."))] | letters
+        assert messages(low, 10, strict=strict) == {"_schema": ["Too much."]}
+    assert messages(low, "10", strict=False) == {"_schema": ["Too much."]}
 
 
 @dataclasses.dataclass

@@ -192,6 +192,22 @@ class Neg:
 Expr = typing.Union[Num, Neg]
 
 
+def test_what_is_said_further_out_goes_first():
+    """D3, D4: meta(...), then Annotated from its end; validators of all of them, the innermost first."""
+
+    def no(n):
+        return Meta(alias=f"a{n}", required=f"r{n}", invalid=f"i{n}", validate=(lambda value: False, f"v{n}"))
+
+    inner = typing.Annotated[int, no(1)]
+    cls = dataclasses.make_dataclass("Cls", [("x", typing.Annotated[inner, no(2)], field(metadata={"slipring": Meta(invalid="i3")}))])
+    new = dataclasses.make_dataclass("New", [("x", typing.Annotated[typing.NewType("Named", inner), no(2)])])
+    for tp, invalid in ((cls, "i3"), (new, "i2")):
+        for given, want in (({}, ["r2"]), ({"a2": "x"}, [invalid]), ({"a2": 1}, ["v1", "v2"])):
+            with pytest.raises(dataclass.ValidationError) as caught:
+                dataclass.load(tp, given)
+            assert caught.value.messages == {"a2": want}
+
+
 def test_shapes_choose_among_classes_without_a_discriminator():
     """D2: the one whose fields are there, and that knows most of what is."""
     assert dataclass.load(Square | Named, {"side": 1.0, "label": "x", "extra": 2}) == Named(1.0, "x", 2)
@@ -227,6 +243,90 @@ def test_other_types_on_request():
         with pytest.raises(dataclass.ValidationError) as caught:
             load(Cls, bad, strict=False)
         assert list(caught.value.messages) == ["n", "x", "b", "s", "d"]
+
+
+@pytest.mark.parametrize(
+    "tp, given, want",
+    [
+        (typing.Literal[1], "1", 1),
+        (typing.Literal[1], 1.0, 1),
+        (typing.Literal["1"], 1, "1"),
+        (typing.Literal[True], "yes", True),
+        (typing.Literal[True, 1], " 1 ", 1),
+        (typing.Literal["1", 1], "1", "1"),
+        (typing.Literal["1", 1], 1, 1),
+        (Level, str(Level(1).value), Level(1)),
+        (Color | int, "12", 12),
+        (int | None, "3", 3),
+        (int | dt.date, "3", 3),
+        (int | dt.date, "2026-11-21", dt.date(2026, 11, 21)),
+        (int | float, "3.5", 3.5),
+        (int | float, "3", 3),
+        (int | str, "3", "3"),
+        (bool | int, "1", 1),
+        (bool | int, "yes", True),
+        (int | typing.Literal["a"], "7", 7),
+        (typing.Literal[7] | dt.date, "7", 7),
+        (list[int] | list[str], ["1"], ["1"]),
+        (list[int] | dict[str, int], ["1"], [1]),
+        (list[int | bool], ["1", "no"], [1, False]),
+    ],
+)
+def test_other_types_on_request_where_a_choice_tells(tp, given, want):
+    """D2: in unions, Literals and Enums as well; what is of a type as it stands is that."""
+    for made in (
+        dataclass.load(tp, given, strict=False),
+        dataclass.load_from_bytes(tp, json.dumps(given), strict=False),
+    ):
+        assert made == want and type(made) is type(want)
+
+
+def test_other_types_on_request_in_flags_and_tags():
+    """D2: several flags at once, values that a class finds by itself, and fields that tell classes apart."""
+
+    class Rights(enum.Flag):
+        READ, WRITE = 1, 2
+
+    class Found(enum.Enum):
+        A = 1
+
+        @classmethod
+        def _missing_(cls, value):
+            return cls.A if value == "first" else None
+
+    @dataclasses.dataclass
+    class One:
+        kind: typing.Literal[1]
+        n: int
+
+    @dataclasses.dataclass
+    class Two:
+        kind: typing.Literal[2]
+        n: str
+
+    @dataclasses.dataclass
+    class Number:
+        n: int
+
+    @dataclasses.dataclass
+    class Text:
+        n: str
+
+    def load(tp, given):
+        made = dataclass.load(tp, given, strict=False)
+        assert made == dataclass.load_from_bytes(tp, json.dumps(given), strict=False)
+        return made
+
+    assert load(Rights, "3") == Rights.READ | Rights.WRITE and load(Rights, "2") is Rights.WRITE
+    assert load(Found, "first") is load(Found, "1") is Found.A
+    assert load(One | Two, {"kind": "1", "n": "5"}) == One(1, 5) and load(One | Two, {"kind": "2", "n": "5"}) == Two(2, "5")
+    assert load(Number | Text, {"n": "5"}) == Text("5")
+    for tp, given in [(Rights, "x"), (Found, "second"), (typing.Literal[1], "1.5"), (One | Two, {"kind": "3"}), (int | bool, "x")]:
+        with pytest.raises(dataclass.ValidationError):
+            load(tp, given)
+    for tp, given in [(Rights, "3"), (Found, "1"), (typing.Literal[1], "1"), (One | Two, {"kind": "1", "n": 5})]:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(tp, given)
 
 
 def test_booleans_are_no_numbers():

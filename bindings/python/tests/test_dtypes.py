@@ -294,6 +294,7 @@ def test_what_has_no_frame_is_named(ends, unsendable, path, hint):
     assert rx.try_recv() is None
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_what_has_no_frame_goes_by_pickle(ring):
     """R9.4: where no other form is asked for; and back with all that it was."""
     tx, rx = ring.producer(), ring.consumer(pickle=True)

@@ -67,6 +67,7 @@ def test_a_decimal_s_form_does_not_depend_on_the_context():
     dt.datetime(2026, 1, 1, tzinfo=dt.timezone(dt.timedelta(microseconds=5))),
     dt.time(1, tzinfo=dt.timezone(dt.timedelta(seconds=60, microseconds=5))),
 ], ids=repr)
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_zone_finer_than_a_second_is_named(ends, moment, as_value):
     """R6.5: with its path; a ring sends it as a pickle."""
     with pytest.raises(slipring.EncodeError, match="whole seconds") as caught:
@@ -349,6 +350,7 @@ def test_metadata_is_not_told_of_pickles(ends):
     assert caught.value.path == "$.meta.x" and "register" in caught.value.hint and "format=" not in caught.value.hint
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_pickle_in_a_value_has_its_path():
     """R6.5."""
     data = b"\x82\0" + slipring.encode(Failure)

@@ -248,7 +248,7 @@ def test_numpy_is_imported_for_others_arrays_alone(name, python):
         process = python(
             """
             import slipring, sys
-            tx = slipring.open(sys.argv[1]).producer()
+            tx = slipring.open(sys.argv[1]).producer(pickle=True)
             tx.send(bytearray(b"x"))
             try:
                 tx.send(object())

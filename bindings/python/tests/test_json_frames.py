@@ -248,6 +248,7 @@ class Mode(enum.Flag):
 
 
 @pytest.mark.parametrize("member", [Colour.RED, Mode.READ | Mode.WRITE], ids=repr)
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_members_go_as_docs_types_says(member):
     """R1, R9: with no form as a value and in a table; in a pickle unasked; as JSON their value."""
     ring = slipring.create(anonymous=True)

@@ -319,6 +319,7 @@ def test_nulls_come_and_go(both, kind, values):
             assert_same(got.to_pandas(**options), got.to_pyarrow().to_pandas(**options))
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_frame_that_arrow_refuses_goes_otherwise(looked, monkeypatch):
     """R1.1, R1.2: what pyarrow says of its categories, or that it is missing, is the reason for another format, and no error of its own."""
     mixed = pd.DataFrame({"c": pd.Categorical([1, "a"])})

@@ -104,6 +104,7 @@ def test_one_send_in_a_while_is_timed(ends):
     assert 1e-6 < estimate < 1e-2
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_the_choice_is_explained(ends):
     """R1.5: `explain` says what `send` does, why, and what the others would have cost."""
     tx, rx = ends
@@ -119,6 +120,7 @@ def test_the_choice_is_explained(ends):
     assert "$[0]" in next(c for c in slipring.explain([slice(1)]).candidates if c.format == "value").reason
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_what_is_sent_is_counted(ends):
     """R1.5, R7.1."""
     tx, rx = ends

@@ -156,6 +156,7 @@ def test_a_frame_within_a_value(ends):
     assert pa.table(rx.recv(1).value[0]).equals(of_every_kind())
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_what_does_not_come_as_arrow(name, caplog):
     """R12, R9.1: the whole goes as a pickle, or is refused with the path to the table."""
     mixed = pd.DataFrame({"a": [1, "x", {}]})

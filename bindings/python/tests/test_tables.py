@@ -422,6 +422,7 @@ def test_what_is_asked_for_is_there(both):
     assert table["a"].to_polars().to_list() == [1, None] and table["a"].to_pyarrow().to_pylist() == [1, None]
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_what_does_not_come_as_arrow_goes_otherwise(both):
     """R2.5: a frame with objects of several types is pickled, and explain says why."""
     odd = pd.DataFrame({"a": [1, "x", object]})

@@ -265,6 +265,7 @@ def test_arrays_inside_values_are_views(ends):
     assert keep.sum() == 499_500
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_copy_keeps_no_frame(name):
     """P5: with copy=True nothing refers to the segment."""
     with slipring.create(name, capacity="4 MiB") as ring:
@@ -383,6 +384,7 @@ def test_sparse_parts_that_do_not_fit_are_an_error():
         slipring.decode(slipring.encode(Object("scipy.sparse.csr_array", 1, parts)))
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_pickles_are_loaded_only_on_request(name):
     """M3, R1.3, R9.4: any object goes, by pickle or cloudpickle; it is run only for who trusts."""
     with slipring.create(name, capacity="4 MiB") as ring:
@@ -420,6 +422,7 @@ def test_pickles_are_loaded_only_on_request(name):
         assert caught.value.path == "$.deep[1].gen"
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_damaged_pickle_is_an_error(name):
     """P9, R9.1."""
     with slipring.create(name) as ring:
@@ -444,6 +447,7 @@ def test_what_encodes_an_object_is_no_array(ends):
     assert bytes(np.asarray(rx.recv(0))) == b"raw"
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_frame_goes_on_as_what_it_is(ends):
     """R13.1, R13.3: whatever it holds, with its metadata; other metadata makes another frame."""
     tx, rx = ends
@@ -502,6 +506,7 @@ def test_small_values_take_little_room_after_a_large_one(name):
         assert [rx.recv(0).value for _ in small] == small
 
 
+@pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_code_that_runs_on_a_fault_does_no_harm():
     """P9: the collector runs others' code while an exception is made; what was being written is held."""
     container: list = []

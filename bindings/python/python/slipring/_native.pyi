@@ -88,7 +88,7 @@ def inspect(name: str | None = None, *, path: _Path | None = None) -> Inspection
 def encode(obj: object, /, *, format: Literal["raw", "ndarray", "value", "arrow", "pickle"] | None = None) -> bytes:
     """The object as CBOR (RFC 8949), as a frame of format ``value`` has it, with everything inline.
 
-    What has no form as a value is pickled; then only ``decode(..., pickle=True)`` reads it. With ``format`` the
+    What has no form as a value is pickled, with a ``PickleWarning``; then only ``decode(..., pickle=True)`` reads it. With ``format`` the
     object goes in that form or not at all, as with ``Producer.send``: ``"value"`` is never a pickle, and ``"arrow"`` makes a table
     of records and of columns, which is read as a ``Table``. JSON is made by ``slipring.json.dumps``.
     """
@@ -110,12 +110,13 @@ def _stop_watching() -> None: ...
 class Ring:
     """A ring that this process has created or opened."""
 
-    def producer(self, *, pickle: bool = True) -> Producer:
+    def producer(self, *, pickle: bool | None = None) -> Producer:
         """A producing end. Where there is one at a time, ``RoleTaken`` while another one lives, in
         whichever process.
 
         An object that has no other form goes as a pickle, the whole of it, which only a consumer that trusts this process
-        reads. With ``pickle=False`` that is an ``EncodeError``, whose ``path`` tells what has no form."""
+        reads; a ``PickleWarning`` says once of each type that it does, and what has no form. With ``pickle=True`` nothing is
+        said, with ``pickle=False`` that is an ``EncodeError``, whose ``path`` tells what has no form."""
     def consumer(
         self,
         *,
@@ -218,7 +219,8 @@ class Producer:
         the ring; so does what has ``__dlpack__`` (in the CPU's memory) or ``__array_interface__``. Everything
         else goes as a value: basic types, dates, decimals, sets and so on, nested, with arrays and
         large bytes among them out of line; dataclasses and what ``slipring.register`` knows by name and
-        fields. What has no form as a value goes as a pickle, which the consumer must want to load.
+        fields. What has no form as a value goes as a pickle, which the consumer must want to load, with a
+        ``PickleWarning`` unless that was said before.
 
         What shows itself by Arrow's capsules goes as a table: data frames of pandas (with pyarrow) and polars, tables,
         batches and readers of pyarrow, DuckDB's relations, and single columns. So do lists of 128 dicts or more

@@ -7,6 +7,8 @@ the same for programs.
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -272,6 +274,11 @@ class LossyWarning(UserWarning):
     """Something is lost on the way: what, and how to keep it."""
 
 
+class PickleWarning(UserWarning):
+    """An object goes as a pickle that nobody asked for, since it has no other form: why, and what to do. Of each type and reason
+    it is said once."""
+
+
 class ValidationError(Error, ValueError):
     """Data that are not valid for a type. ``messages`` say what is wrong, by name and index, down to lists of texts:
     ``{"items": {"3": {"price": ["Not a valid number."]}}}``; what is wrong with an object as a whole stands under
@@ -295,8 +302,25 @@ class ValidationError(Error, ValueError):
 
     def __str__(self) -> str:
         said = "; ".join(_lines(self.messages, ""))
-        name = getattr(self.type, "__qualname__", None) or repr(self.type)
-        return said if self.type is None else f"{name}: {said}"
+        return said if self.type is None else f"{_titled(self.type)}: {said}"
+
+
+def _titled(tp: Any) -> str:
+    """A type as it is written, without modules: ``list[Order | None]``."""
+    if tp is None or tp is type(None):
+        return "None"
+    origin = typing.get_origin(tp)
+    if origin is None:
+        return getattr(tp, "__qualname__", None) or repr(tp)
+    args = typing.get_args(tp)
+    if origin is typing.Annotated:
+        return _titled(args[0])
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    told = ["..." if arg is ... else str(arg) if isinstance(arg, typing.TypeVar) else _titled(arg) for arg in args]
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(told)
+    return f"{getattr(origin, '__qualname__', None) or repr(origin)}[{', '.join(told)}]"
 
 
 def _lines(messages: Any, path: str) -> Iterator[str]:

@@ -36,9 +36,10 @@ An error says where it is and what to do:
 from __future__ import annotations
 
 from ._native import _json
+from .errors import DecodeError, EncodeError
 
 dumps = _json.dumps
 loads = _json.loads
 Raw = _json.Raw
 
-__all__ = ["Raw", "dumps", "loads"]
+__all__ = ["DecodeError", "EncodeError", "Raw", "dumps", "loads"]

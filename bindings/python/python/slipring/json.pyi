@@ -5,7 +5,9 @@ from typing import Any, Literal, Union, final, overload
 
 from typing_extensions import Buffer
 
-__all__ = ["Raw", "dumps", "loads"]
+from .errors import DecodeError as DecodeError, EncodeError as EncodeError
+
+__all__ = ["DecodeError", "EncodeError", "Raw", "dumps", "loads"]
 
 @final
 class Raw:
@@ -22,8 +24,8 @@ class Raw:
 def dumps(
     obj: object,
     /,
-    *,
     default: Callable[[Any], Any] | None = None,
+    *,
     sort_keys: bool = False,
     indent: Union[int, str, None] = None,
     text: Literal[False] = False,
@@ -37,8 +39,8 @@ def dumps(
 def dumps(
     obj: object,
     /,
-    *,
     default: Callable[[Any], Any] | None = None,
+    *,
     sort_keys: bool = False,
     indent: Union[int, str, None] = None,
     text: Literal[True],

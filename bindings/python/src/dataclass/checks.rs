@@ -71,7 +71,7 @@ fn reworded(py: Python<'_>, checked: &Checked, kind: Kind, mut failed: Box<Fail>
     if let Fail::Invalid(errors) = &mut *failed {
         match (&*errors, checked.none, checked.invalid) {
             (Errors::Null, Some(none), _) if kind == Kind::Null => *errors = own(none),
-            (Errors::Invalid(_), _, Some(invalid)) => *errors = own(invalid),
+            (Errors::Invalid(_) | Errors::Invalids(_), _, Some(invalid)) => *errors = own(invalid),
             (Errors::Schema(inner), _, Some(invalid))
                 if matches!(**inner, Errors::Invalid(Message::Static(fail::NO_OBJECT))) =>
             {

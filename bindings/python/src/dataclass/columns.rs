@@ -3,12 +3,13 @@
 use super::class::Class;
 use super::fail::{self, Outcome};
 use super::plan::{Choice, Id, Node, Plan, Temporal};
-use super::unsuited;
+use super::{titled, unsuited};
+use crate::value::fault::{Fault, type_name};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use slipring_codec::error::Segment;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -192,17 +193,22 @@ impl Choices {
 pub(super) struct Columns(Vec<Column>);
 
 impl Columns {
-    /// Columns for the objects of a plan.
-    pub(super) fn of(py: Python<'_>, plan: &Plan) -> Outcome<Self> {
+    /// Columns for the objects of a plan, or of what the first one is.
+    pub(super) fn of(plan: &Plan, objects: &Bound<'_, PyList>) -> Outcome<Self> {
+        let py = objects.py();
         let mut columns = Self(Vec::new());
         match plan.bare(plan.root) {
             Node::Class(_) => columns.add(py, plan, plan.root, &mut Vec::new())?,
             _ => {
                 let given = plan.target.bind(py);
-                let name = given.getattr(intern!(py, "__name__"));
-                let name = name.or_else(|_| given.repr().map(Bound::into_any))?;
+                let (name, hint) = match (plan.bare(plan.root), objects.get_item(0)) {
+                    (Node::Any, Ok(first)) => (type_name(&first), "make them dataclasses"),
+                    (Node::List(_), _) => (titled(given)?, "give the type of one row"),
+                    _ => (titled(given)?, "make them dataclasses"),
+                };
                 let what = format!("rows are objects of a class with fields, not of {name}");
-                return Err(unsuited(&what));
+                let hint = format!("{hint}: to_arrow(cls, objects) makes a column of each field");
+                return Err(Fault::refused(what, name, &hint).into());
             }
         };
         Ok(columns)
@@ -301,6 +307,9 @@ impl Columns {
             Node::Union(_) => return Err(unsuited("of several types there is no column")),
             Node::Tuple { .. } => {
                 return Err(unsuited("of a tuple of its own types there is no column"));
+            }
+            Node::Registered { .. } => {
+                return Err(unsuited("of a registered type there is no column"));
             }
             Node::Array { .. } => return Err(unsuited("of arrays there is no column")),
             Node::Same(_) | Node::Optional(_) | Node::Checked(_) => {

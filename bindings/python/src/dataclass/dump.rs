@@ -187,6 +187,12 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                     false => self.target.array(object, depth),
                 };
             }
+            Node::Registered { class, message } => {
+                return match object.is_instance(&class.bind(self.py))? {
+                    true => self.registered(*class, object, depth),
+                    false => refused(self.py, *message),
+                };
+            }
             Node::Union(union) => return self.union(plan, union, object, depth),
             Node::Checked(checked) => return self.node(plan, checked.inner, object, depth),
             _ => {}
@@ -721,7 +727,7 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
 
     /// An object of which nothing is known, by its own type.
     #[inline(never)]
-    fn any(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
+    pub(super) fn any(&mut self, object: Any<'_, 'py>, depth: usize) -> Outcome<T::Value> {
         match Exact::of(object) {
             Exact::Str | Exact::Int | Exact::Bool | Exact::None => self.target.scalar(object),
             Exact::Float => self.float(object),

@@ -23,6 +23,8 @@ pub(super) enum Errors {
     Null,
     /// The value is of another type.
     Invalid(Message),
+    /// The value is of none of several types, each with its message.
+    Invalids(Vec<Py<PyAny>>),
     /// Validators have said this.
     Said(Vec<Py<PyAny>>),
     /// Under names and indices.
@@ -228,12 +230,26 @@ pub(super) fn index_name(py: Python<'_>, index: usize) -> PyResult<Py<PyAny>> {
 }
 
 impl Errors {
+    /// Whether the value is of another type, and nothing else is wrong with it.
+    pub(super) fn is_mismatch(&self) -> bool {
+        match self {
+            Self::Invalid(Message::Static(text)) => *text != NOT_FINITE,
+            Self::Invalid(_) | Self::Invalids(_) => true,
+            Self::Schema(inner) => {
+                matches!(**inner, Self::Invalid(Message::Static(NO_OBJECT)))
+            }
+            _ => false,
+        }
+    }
+
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let one = |message: Bound<'py, PyAny>| PyList::new(py, [message]).map(Bound::into_any);
         match self {
             Self::Null => one(PyString::new(py, NULL).into_any()),
             Self::Invalid(message) => one(message.to_python(py)),
-            Self::Said(messages) => Ok(PyList::new(py, messages)?.into_any()),
+            Self::Invalids(messages) | Self::Said(messages) => {
+                Ok(PyList::new(py, messages)?.into_any())
+            }
             Self::Given(messages) => Ok(messages.bind(py).clone()),
             Self::Forgotten => Ok(PyList::empty(py).into_any()),
             Self::Within(parts) => {

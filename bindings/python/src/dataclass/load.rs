@@ -7,6 +7,7 @@ use super::class::{Class, Field, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Id, Node, Plan, Temporal};
+use super::registered::registered;
 use super::scalars::{choice_of_key, float_of, native};
 use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
@@ -22,7 +23,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// What the caller wants.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Options {
     /// Text may be numbers, and numbers text.
     pub(super) coerce: bool,
@@ -34,6 +35,21 @@ pub(super) struct Options {
     pub(super) pairs: bool,
     /// Floats may be NaN or endless, as frames and tables have them.
     pub(super) not_finite: bool,
+    /// That a number of JSON may have.
+    pub(super) max_digits: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            coerce: false,
+            unknown_is_error: None,
+            unique_keys: false,
+            pairs: false,
+            not_finite: false,
+            max_digits: usize::MAX,
+        }
+    }
 }
 
 /// References that wait, or null.
@@ -130,7 +146,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 let made = self.source.text(item, |text| leaf::datetime(py, text))??;
                 made.map_or_else(|| fail::invalid("Not a valid datetime."), Ok)
             }
-            (Node::Choice(choice), Kind::Str) if !choice.asks => {
+            (Node::Choice(choice), Kind::Str) if !choice.asks && !self.options.coerce => {
                 let found = self.source.text(item, |text| choice.of_text(text))?;
                 match found {
                     // SAFETY: alive as long as the plan.
@@ -204,6 +220,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             (_, Kind::Null) => {
                 self.source.pass(item)?;
                 return fail::null();
+            }
+            (Node::Registered { class, message }, _) => {
+                let given = self.source.take(item)?;
+                return registered(*class, *message, &owned(py, given));
             }
             (Node::Array { class, dtype }, _) => {
                 let given = self.source.take(item)?;

@@ -2,7 +2,7 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `unions`, `scalars`, `checks` and `untyped` are the walks' rarer steps.
+//! `unions`, `scalars`, `checks`, `registered` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
@@ -16,6 +16,7 @@ mod load;
 pub(crate) mod made;
 mod plan;
 mod plans;
+mod registered;
 mod rows;
 mod scalars;
 mod source;
@@ -36,11 +37,11 @@ use crate::table::take::{self, Incoming};
 use crate::value::fault::type_name;
 use crate::value::sink::BytesSink;
 use crate::value::{Fault, Writer};
-use crate::{json, meta};
+use crate::{json, meta, options};
 use cbor::{Cbor, Value};
 use columns::Columns;
 use dump::Dumper;
-use fail::{Fail, Gathered, Outcome};
+use fail::{Errors, Fail, Gathered, Message, Outcome};
 use load::{Loader, Options};
 use plan::{Node, Plan, Temporal};
 use pyo3::exceptions::{PyException, PyOverflowError, PyTypeError, PyValueError};
@@ -193,6 +194,59 @@ fn no_json() -> PyErr {
     PyTypeError::new_err("no JSON was read")
 }
 
+/// A type as it is written.
+#[cold]
+fn titled(target: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = target.py();
+    let errors = py.import(intern!(py, "slipring.errors"))?;
+    errors.getattr(intern!(py, "_titled"))?.call1((target,))?.extract()
+}
+
+/// Refuses a type that no row is.
+#[cold]
+fn check_row(plan: &Plan, given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Node::List(row) = plan.node(plan.root) else { return Ok(()) };
+    let is_one = matches!(
+        plan.bare(*row),
+        Node::Class(_)
+            | Node::Dict(..)
+            | Node::Any
+            | Node::Union(_)
+            | Node::Optional(_)
+            | Node::Registered { .. }
+            | Node::Tuple { class: Some(_), .. }
+    );
+    if is_one {
+        return Ok(());
+    }
+    let title = titled(given)?;
+    let told = format!(
+        "from_arrow makes a list, of an object for each row: give the type of one row, a class with fields, not {title}"
+    );
+    Err(PyTypeError::new_err(told))
+}
+
+/// Of what a frame holds that is no object of a class: what it is, and what reads it.
+#[cold]
+fn no_object(plan: &Plan, format: &str, target: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !matches!(plan.bare(plan.root), Node::Class(_)) {
+        return Ok(());
+    }
+    let title = titled(target)?;
+    let told = match format {
+        "arrow" => {
+            format!("A table arrived, which is many rows: from_frame(list[{title}], frame).")
+        }
+        "raw" => format!(
+            "Bytes arrived, and no object; if they are JSON: load_from_bytes({title}, frame.view)."
+        ),
+        "ndarray" => "An array arrived, and no object: frame.value is it.".to_owned(),
+        _ => return Ok(()),
+    };
+    let said = Errors::Invalid(Message::Owned(told.into()));
+    finished(fail::of(Errors::Schema(Box::new(said))), target, false, no_json)
+}
+
 /// What can't be columns.
 #[cold]
 fn unsuited(what: &str) -> Box<Fail> {
@@ -224,7 +278,7 @@ fn several<'py>(objects: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
 /// Objects as the rows of a table.
 fn table<'py>(plan: &Plan, objects: &Bound<'py, PyList>) -> Outcome<Incoming> {
     let py = objects.py();
-    let rows = Rows { columns: Columns::of(py, plan)?, current: 0 };
+    let rows = Rows { columns: Columns::of(plan, objects)?, current: 0 };
     let mut dumper = Dumper::new(py, rows, true);
     let mut errors = Gathered::default();
     let mut index = 0;
@@ -325,7 +379,8 @@ fn load_json<'py>(
     input: json::Input<'_>,
     options: Options,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut loader = Loader::new(py, json::reader(py, input, options.unique_keys), options);
+    let reader = json::reader(py, input, options.unique_keys, options.max_digits);
+    let mut loader = Loader::new(py, reader, options);
     loader.source.skip_space();
     let made = ended(read(plan, &mut loader, ()), || Ok(loader.source.expect_end()?));
     let malformed = || loader.source.raise();
@@ -358,7 +413,7 @@ pub(crate) mod _dataclass {
     fn dump<'py>(
         cls: Bound<'py, PyAny>,
         obj: Given<'py>,
-        native: bool,
+        #[pyo3(from_py_with = options::native)] native: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let (plan, object) = both(cls, obj)?;
@@ -394,8 +449,8 @@ pub(crate) mod _dataclass {
     fn load<'py>(
         cls: &Bound<'py, PyAny>,
         data: &Bound<'py, PyAny>,
-        strict: bool,
-        unknown: Option<&str>,
+        #[pyo3(from_py_with = options::strict)] strict: bool,
+        #[pyo3(from_py_with = options::unknown)] unknown: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let plan = plans::of_type(cls)?;
@@ -413,16 +468,17 @@ pub(crate) mod _dataclass {
     /// The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a
     /// frame's view.
     ///
-    /// As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON
-    /// is none.
+    /// As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``max_digits`` limits what a number
+    /// may have. ``DecodeError`` says where JSON is none.
     #[pyfunction]
-    #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None, duplicates="last"))]
+    #[pyo3(signature = (cls, data, /, *, strict=true, unknown=None, duplicates="last", max_digits=None))]
     fn load_from_bytes<'py>(
         cls: &Bound<'py, PyAny>,
         data: &Bound<'py, PyAny>,
-        strict: bool,
-        unknown: Option<&str>,
-        duplicates: &str,
+        #[pyo3(from_py_with = options::strict)] strict: bool,
+        #[pyo3(from_py_with = options::unknown)] unknown: Option<&str>,
+        #[pyo3(from_py_with = options::duplicates)] duplicates: &str,
+        max_digits: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let plan = plans::of_type(cls)?;
@@ -430,6 +486,7 @@ pub(crate) mod _dataclass {
         let of_duplicates = [("last", false), ("error", true)];
         options.unique_keys =
             json::choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?;
+        options.max_digits = json::digits(max_digits)?;
         let plan = plan.get();
         json::with_input(data, "load_from_bytes", |input| load_json(py, plan, input, options))
     }
@@ -446,10 +503,10 @@ pub(crate) mod _dataclass {
         tx: &Bound<'py, PyAny>,
         obj: &Bound<'py, PyAny>,
         cls: Option<Bound<'py, PyAny>>,
-        format: &str,
+        #[pyo3(from_py_with = options::format)] format: &str,
         meta: Option<&Bound<'py, PyAny>>,
         timeout: Option<&Bound<'py, PyAny>>,
-        drop_oldest: bool,
+        #[pyo3(from_py_with = options::drop_oldest)] drop_oldest: bool,
     ) -> PyResult<()> {
         let py = obj.py();
         let tx = tx.cast::<Producer>().map_err(|_| {
@@ -529,8 +586,8 @@ pub(crate) mod _dataclass {
     fn from_arrow<'py>(
         cls: &Bound<'py, PyAny>,
         table: &Bound<'py, PyAny>,
-        strict: bool,
-        unknown: Option<&str>,
+        #[pyo3(from_py_with = options::strict)] strict: bool,
+        #[pyo3(from_py_with = options::unknown)] unknown: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         if !take::shows(table)? {
@@ -549,6 +606,7 @@ pub(crate) mod _dataclass {
         let plan = plans::of_type(&list)?;
         let options = load_options(strict, unknown, py)?;
         let plan = plan.get();
+        check_row(plan, cls)?;
         // One of ours is read where it lies.
         match table.cast::<Table>() {
             Ok(table) => from_table(plan, table.get(), py, options),
@@ -565,8 +623,8 @@ pub(crate) mod _dataclass {
     fn from_frame<'py>(
         cls: &Bound<'py, PyAny>,
         frame: &Bound<'py, PyAny>,
-        strict: bool,
-        unknown: Option<&str>,
+        #[pyo3(from_py_with = options::strict)] strict: bool,
+        #[pyo3(from_py_with = options::unknown)] unknown: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let Ok(frame) = frame.cast::<Frame>() else {
@@ -596,6 +654,7 @@ pub(crate) mod _dataclass {
         if let Some(made) = read {
             return Ok(made);
         }
+        no_object(plan, &frame.get().format(py).bind(py).to_string(), plan.target.bind(py))?;
         let value = frame.getattr(intern!(py, "value"))?;
         match value.cast::<Table>() {
             Ok(table) => from_table(plan, table.get(), py, options),

@@ -4,6 +4,8 @@
 //! a tree that is gone through without asking Python.
 
 use super::class::Class;
+use super::fail::Outcome;
+use super::scalars::coerced_among;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -80,6 +82,11 @@ pub(super) enum Node {
     Array {
         class: Held,
         dtype: Option<Held>,
+    },
+    /// Of a type that only those know who have registered it, with what is said of what is none.
+    Registered {
+        class: Held,
+        message: Held,
     },
     Choice(Box<Choice>),
     List(Id),
@@ -165,21 +172,27 @@ pub(super) struct Tag {
     pub(super) key: Held,
     pub(super) key_text: Box<[u8]>,
     pub(super) values: Box<[(Box<[u8]>, Id)]>,
-    /// Those that are no text: ints and booleans.
-    others: Box<[(Held, Id)]>,
+    /// All of them, also those that are no text: ints and booleans.
+    outers: Box<[(Held, Id)]>,
     pub(super) message: Box<str>,
 }
 
 impl Tag {
     /// The class of a value that is no text; `True` is not 1.
     pub(super) fn of_other(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Id>> {
-        for &(other, id) in &self.others {
+        for &(other, id) in &self.outers {
             let other = other.bind(value.py());
             if other.get_type().is(value.get_type()) && other.eq(value)? {
                 return Ok(Some(id));
             }
         }
         Ok(None)
+    }
+
+    /// The class of a value that is coerced to one of a tag's.
+    pub(super) fn coerced(&self, value: &Bound<'_, PyAny>) -> Outcome<Option<Id>> {
+        let outers = self.outers.iter().map(|&(outer, id)| (outer.bind(value.py()), id));
+        coerced_among(value, outers)
     }
 }
 
@@ -269,7 +282,10 @@ impl Plan {
             Node::Class(class) => class.is_quiet(),
             Node::Checked(checked) => checked.validators.is_empty(),
             Node::Choice(choice) => !choice.asks,
-            Node::Any | Node::Array { .. } | Node::Tuple { class: Some(_), .. } => false,
+            Node::Any
+            | Node::Array { .. }
+            | Node::Registered { .. }
+            | Node::Tuple { class: Some(_), .. } => false,
             _ => true,
         });
         let mut plan = Self {
@@ -388,6 +404,7 @@ impl<'py> Description<'py> {
             "date" => temporal(Temporal::Date)?,
             "time" => temporal(Temporal::Time)?,
             "array" => Node::Array { class: self.held(1)?, dtype: self.optional(2)? },
+            "registered" => Node::Registered { class: self.held(1)?, message: self.held(2)? },
             "choice" => Node::Choice(Box::new(self.choice()?)),
             "list" => Node::List(self.id(1)?),
             "set" => Node::Set(self.id(1)?),
@@ -431,13 +448,13 @@ impl<'py> Description<'py> {
             return Ok(None);
         }
         let tag = self.within(2)?;
-        let (mut values, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut values, mut outers, mut all) = (Vec::new(), Vec::new(), Vec::new());
         tag.each(1, |value| {
             let (outer, id) = (value.object(0)?, value.id(1)?);
             all.push(outer.str()?.to_string());
-            match outer.cast_exact::<PyString>() {
-                Ok(text) => values.push((text.to_str()?.as_bytes().into(), id)),
-                Err(_) => others.push((value.held(0)?, id)),
+            outers.push((value.held(0)?, id));
+            if let Ok(text) = outer.cast_exact::<PyString>() {
+                values.push((text.to_str()?.as_bytes().into(), id));
             }
             Ok(())
         })?;
@@ -446,7 +463,7 @@ impl<'py> Description<'py> {
             key: tag.held(0)?,
             key_text: tag.text(0)?.into_bytes().into(),
             values: values.into(),
-            others: others.into(),
+            outers: outers.into(),
             message,
         }))
     }

@@ -5,9 +5,9 @@ use super::dump::refused;
 use super::fail::{self, Outcome};
 use super::load::Loader;
 use super::plan::{Choice, Node, Temporal};
-use super::source::{Kind, Source};
+use super::source::{Kind, Plain, Source};
 use super::{leaf, message};
-use crate::value::types::Types;
+use crate::value::types::{Exact, Types};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -26,7 +26,11 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if let Some(found) = choice.of_inner(given.as_ptr()) {
             return Ok(new_reference(found.inner.bind(py)));
         }
-        for found in &choice.items {
+        let text = given.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok());
+        if let Some(found) = text.and_then(|text| choice.of_text(text.as_bytes())) {
+            return Ok(new_reference(found.inner.bind(py)));
+        }
+        for found in choice.items.iter().filter(|_| text.is_none()) {
             let outer = found.outer.bind(py);
             if outer.is(&given) || (outer.get_type().is(given.get_type()) && outer.eq(&given)?) {
                 return Ok(new_reference(found.inner.bind(py)));
@@ -35,7 +39,15 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if given.is_none() {
             return fail::null();
         }
-        asked(choice, &given)
+        if let Some(member) = asked(choice, &given)? {
+            return Ok(member);
+        }
+        if self.options.coerce
+            && let Some(found) = coerced_choice(choice, &given)?
+        {
+            return Ok(found);
+        }
+        refused(py, choice.message)
     }
 
     #[cold]
@@ -123,65 +135,74 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         kind: Kind,
     ) -> Outcome<Option<Object>> {
-        let py = self.py;
         let given = self.source.take(item)?;
-        let given = owned(py, given);
-        let text = match kind {
-            Kind::Str => given.extract::<&str>().ok().map(str::trim),
-            _ => None,
-        };
-        let made = match (node, kind, text) {
-            (Node::Str, Kind::Int | Kind::Float, _) => match given.str() {
-                Ok(text) => text.into_any(),
-                // More digits than this Python writes.
-                Err(error) if error.is_instance_of::<PyValueError>(py) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            },
-            (Node::Int, Kind::Str, Some(text)) => {
-                let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Ok(None);
-                }
-                match py.get_type::<PyInt>().call1((text,)) {
-                    Ok(made) => made,
-                    Err(_) => return Ok(None),
-                }
-            }
-            (Node::Int, Kind::Float, _) => {
-                let x: f64 = given.extract()?;
-                if !x.is_finite() || x.fract() != 0.0 {
-                    return Ok(None);
-                }
-                given.call_method0(intern!(py, "__int__"))?
-            }
-            (Node::Float, Kind::Str, Some(text)) => match text.parse::<f64>() {
-                Ok(x) if x.is_finite() => PyFloat::new(py, x).into_any(),
-                _ => return Ok(None),
-            },
-            (Node::Bool, Kind::Int, _) => match given.extract::<i64>() {
-                Ok(n @ 0..=1) => PyBool::new(py, n == 1).to_owned().into_any(),
-                _ => return Ok(None),
-            },
-            (Node::Bool, Kind::Str, Some(text)) => {
-                let truth = match text.to_ascii_lowercase().as_str() {
-                    "true" | "t" | "yes" | "y" | "on" | "1" => true,
-                    "false" | "f" | "no" | "n" | "off" | "0" => false,
-                    _ => return Ok(None),
-                };
-                PyBool::new(py, truth).to_owned().into_any()
-            }
-            (Node::Delta, Kind::Int | Kind::Float, _) => {
-                let made = py.get_type::<PyDelta>().call1((0, given));
-                match made {
-                    Ok(made) => made,
-                    Err(_) => return Ok(None),
-                }
-            }
-            _ => return Ok(None),
-        };
-        // SAFETY: a reference is never null.
-        Ok(Some(unsafe { NonNull::new_unchecked(made.into_ptr()) }))
+        coerced(node, &owned(self.py, given), kind)
     }
+}
+
+/// What a value of another type is as one of a node's, where that is plain.
+#[cold]
+fn coerced(node: &Node, given: &Bound<'_, PyAny>, kind: Kind) -> Outcome<Option<Object>> {
+    let py = given.py();
+    let text = match kind {
+        Kind::Str => given.extract::<&str>().ok().map(str::trim),
+        _ => None,
+    };
+    let made = match (node, kind, text) {
+        (Node::Str, Kind::Int | Kind::Float, _) => match given.str() {
+            Ok(text) => text.into_any(),
+            // More digits than this Python writes.
+            Err(error) if error.is_instance_of::<PyValueError>(py) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        },
+        (Node::Int, Kind::Str, Some(text)) => {
+            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Ok(None);
+            }
+            match py.get_type::<PyInt>().call1((text,)) {
+                Ok(made) => made,
+                Err(_) => return Ok(None),
+            }
+        }
+        (Node::Int, Kind::Float, _) => {
+            let x: f64 = given.extract()?;
+            if !x.is_finite() || x.fract() != 0.0 {
+                return Ok(None);
+            }
+            given.call_method0(intern!(py, "__int__"))?
+        }
+        (Node::Float, Kind::Str, Some(text)) => match text.parse::<f64>() {
+            Ok(x) if x.is_finite() => PyFloat::new(py, x).into_any(),
+            _ => return Ok(None),
+        },
+        (Node::Float, Kind::Int, _) => match given.extract::<f64>() {
+            Ok(x) => PyFloat::new(py, x).into_any(),
+            Err(_) => return Ok(None),
+        },
+        (Node::Bool, Kind::Int, _) => match given.extract::<i64>() {
+            Ok(n @ 0..=1) => PyBool::new(py, n == 1).to_owned().into_any(),
+            _ => return Ok(None),
+        },
+        (Node::Bool, Kind::Str, Some(text)) => {
+            let truth = match text.to_ascii_lowercase().as_str() {
+                "true" | "t" | "yes" | "y" | "on" | "1" => true,
+                "false" | "f" | "no" | "n" | "off" | "0" => false,
+                _ => return Ok(None),
+            };
+            PyBool::new(py, truth).to_owned().into_any()
+        }
+        (Node::Delta, Kind::Int | Kind::Float, _) => {
+            let made = py.get_type::<PyDelta>().call1((0, given));
+            match made {
+                Ok(made) => made,
+                Err(_) => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    };
+    // SAFETY: a reference is never null.
+    Ok(Some(unsafe { NonNull::new_unchecked(made.into_ptr()) }))
 }
 
 /// An object that is already what it is to be.
@@ -246,25 +267,75 @@ pub(super) fn float_of(number: &Bound<'_, PyAny>, not_finite: bool) -> Outcome<O
     }
 }
 
+/// What a value becomes, coerced, of those that may stand outside: a number rather than a truth, and that rather than text.
+#[cold]
+pub(super) fn coerced_among<'a, 'py: 'a, T>(
+    given: &Bound<'py, PyAny>,
+    outers: impl Iterator<Item = (Borrowed<'a, 'py, PyAny>, T)> + Clone,
+) -> Outcome<Option<T>> {
+    let kind = kind_of(given);
+    for (exact, node) in [
+        (Exact::Int, Node::Int),
+        (Exact::Float, Node::Float),
+        (Exact::Bool, Node::Bool),
+        (Exact::Str, Node::Str),
+    ] {
+        let mut of_type = outers.clone().filter(|(outer, _)| Exact::of(*outer) == exact).peekable();
+        if of_type.peek().is_none() {
+            continue;
+        }
+        let Some(made) = coerced(&node, given, kind)? else { continue };
+        let made = owned(given.py(), made);
+        for (outer, found) in of_type {
+            if outer.eq(&made)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn coerced_choice(choice: &Choice, given: &Bound<'_, PyAny>) -> Outcome<Option<Object>> {
+    let py = given.py();
+    let outers = choice.items.iter().map(|item| (item.outer.bind(py), item));
+    if let Some(found) = coerced_among(given, outers)? {
+        return Ok(Some(new_reference(found.inner.bind(py))));
+    }
+    // Of several flags no member stands there.
+    if choice.asks
+        && choice.items.iter().any(|item| Exact::of(item.outer.bind(py)) == Exact::Int)
+        && let Some(made) = coerced(&Node::Int, given, kind_of(given))?
+    {
+        return asked(choice, &owned(py, made));
+    }
+    Ok(None)
+}
+
+fn kind_of(object: &Bound<'_, PyAny>) -> Kind {
+    // SAFETY: a reference is never null.
+    let item = unsafe { NonNull::new_unchecked(object.as_ptr()) };
+    Plain { py: object.py() }.kind(item)
+}
+
 /// A member that only its class knows.
 #[cold]
-fn asked(choice: &Choice, given: &Bound<'_, PyAny>) -> Outcome<Object> {
+fn asked(choice: &Choice, given: &Bound<'_, PyAny>) -> Outcome<Option<Object>> {
     let py = given.py();
     if let Some(class) = choice.class {
         let class = class.bind(py);
         if given.is_instance(&class)? {
-            return Ok(new_reference(given.as_borrowed()));
+            return Ok(Some(new_reference(given.as_borrowed())));
         }
         if choice.asks {
             match class.call1((given,)) {
-                Ok(member) => return Ok(new_reference(member.as_borrowed())),
+                Ok(member) => return Ok(Some(new_reference(member.as_borrowed()))),
                 Err(error) if error.is_instance_of::<pyo3::exceptions::PyValueError>(py) => {}
                 Err(error) if error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
-    refused(py, choice.message)
+    Ok(None)
 }
 
 /// A choice that is no str, from the text that JSON has for it as a key.

@@ -124,6 +124,7 @@ fn fits(plan: &Plan, id: Id, object: Any<'_, '_>, weak: bool) -> PyResult<bool> 
                 found
             }
         },
+        Node::Registered { class, .. } => object.is_instance(&class.bind(py))?,
         Node::Array { class, dtype } => super::leaf::is_array(object, class.bind(py), *dtype)?,
         Node::List(_) => object.is_instance_of::<PyList>(),
         Node::Set(_) => object.is_instance_of::<PySet>(),
@@ -159,20 +160,40 @@ fn fits(plan: &Plan, id: Id, object: Any<'_, '_>, weak: bool) -> PyResult<bool> 
 
 /// What each type of a union says of a value that is of none.
 #[cold]
-fn refusals(py: Python<'_>, plan: &Plan, union: &Union) -> fail::Errors {
-    let mut said: Vec<String> = Vec::new();
+fn refusals(py: Python<'_>, plan: &Plan, union: &Union) -> Errors {
+    let mut said = Vec::new();
     for &id in &union.items {
-        let text = match plan.bare(id) {
-            Node::Choice(choice) => choice.message.bind(py).to_string(),
-            Node::Class(_) => fail::NO_OBJECT.to_owned(),
-            node => message(node).to_owned(),
-        };
-        if !said.contains(&text) {
-            said.push(text);
-        }
+        refusal(py, plan, id, &mut said);
     }
-    let said = said.iter().map(|text| PyString::new(py, text).into_any().unbind()).collect();
-    fail::Errors::Said(said)
+    let mut told: Vec<String> = Vec::new();
+    said.retain(|one| {
+        let text = one.bind(py).to_string();
+        let is_new = !told.contains(&text);
+        told.extend(is_new.then_some(text));
+        is_new
+    });
+    Errors::Invalids(said)
+}
+
+/// What a type says, in its own words if it has such.
+fn refusal(py: Python<'_>, plan: &Plan, id: Id, said: &mut Vec<Py<PyAny>>) {
+    let text = match plan.node(id) {
+        Node::Same(inner) | Node::Optional(inner) => return refusal(py, plan, *inner, said),
+        Node::Checked(checked) => match checked.invalid {
+            Some(own) => return said.push(own.bind(py).to_owned().unbind()),
+            None => return refusal(py, plan, checked.inner, said),
+        },
+        Node::Union(union) => {
+            return union.items.iter().for_each(|&id| refusal(py, plan, id, said));
+        }
+        Node::Choice(choice) => return said.push(choice.message.bind(py).to_owned().unbind()),
+        Node::Registered { message, .. } => {
+            return said.push(message.bind(py).to_owned().unbind());
+        }
+        Node::Class(_) => fail::NO_OBJECT,
+        node => message(node),
+    };
+    said.push(PyString::new(py, text).into_any().unbind());
 }
 
 impl<'py, S: Source<'py>> Loader<'py, S> {
@@ -196,15 +217,20 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 break;
             }
         }
+        let is_scalar = matches!(kind, Kind::Bool | Kind::Int | Kind::Float | Kind::Str);
+        let coerces = is_scalar && self.options.coerce;
         match fitting[..] {
-            [] => {
+            [] if !coerces => {
                 self.source.pass(item)?;
                 return match kind {
                     Kind::Null => fail::null(),
                     _ => fail::of(refusals(self.py, plan, union)),
                 };
             }
-            [one] => return self.node(plan, one, item, depth),
+            [one] if !coerces => {
+                let made = self.node(plan, one, item, depth);
+                return made.map_err(|failed| widened(self.py, plan, union, is_scalar, failed));
+            }
             _ => {}
         }
         if kind == Kind::Map
@@ -227,17 +253,17 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
         let is_outermost = self.tries.is_none();
         inner.tries = self.tries.take().or_else(|| Some(Tries::of(&object)));
-        let made = inner.attempts(plan, union, &mut fitting, &object, depth);
+        let made = inner.attempts(plan, union, &mut fitting, &object, depth, coerces);
         if !is_outermost {
             self.tries = inner.tries.take();
         }
-        made
+        made.map_err(|failed| widened(self.py, plan, union, is_scalar, failed))
     }
 }
 
 impl<'py> Loader<'py, Plain<'py>> {
     /// The first of several types that takes an object; classes by their tag or, without one, those first whose fields
-    /// are the object's.
+    /// are the object's. What none takes as it is may be coerced by any, if that `coerces` a scalar.
     #[inline(never)]
     fn attempts(
         &mut self,
@@ -246,6 +272,7 @@ impl<'py> Loader<'py, Plain<'py>> {
         fitting: &mut Vec<Id>,
         object: &Bound<'py, PyAny>,
         depth: usize,
+        coerces: bool,
     ) -> Outcome<Object> {
         // SAFETY: a reference is never null.
         let item = unsafe { NonNull::new_unchecked(object.as_ptr()) };
@@ -261,6 +288,10 @@ impl<'py> Loader<'py, Plain<'py>> {
                         Some(value) => tag.of_other(&value)?,
                         None => None,
                     },
+                };
+                let found = match dict.get_item(key)? {
+                    Some(value) if found.is_none() && self.options.coerce => tag.coerced(&value)?,
+                    _ => found,
                 };
                 match found {
                     Some(id) => return self.node(plan, id, item, depth),
@@ -282,13 +313,42 @@ impl<'py> Loader<'py, Plain<'py>> {
             ranked.sort_by_key(|&(rank, _)| rank);
             *fitting = ranked.into_iter().map(|(_, id)| id).collect();
         }
+        let made = match self.options.coerce {
+            false => self.first_of(plan, fitting, item, depth)?,
+            true => {
+                self.options.coerce = false;
+                let strictly = self.first_of(plan, fitting, item, depth)?;
+                self.options.coerce = true;
+                match strictly {
+                    Ok(made) => return Ok(made),
+                    Err(_) if coerces => {
+                        *fitting = union.items.to_vec();
+                        // Text that is a number is rather that than a truth.
+                        fitting.sort_by_key(|&id| matches!(plan.bare(id), Node::Bool));
+                        self.first_of(plan, fitting, item, depth)?
+                    }
+                    Err(_) => self.first_of(plan, fitting, item, depth)?,
+                }
+            }
+        };
+        made.or_else(|failed| failed.map_or_else(fail::null, Err))
+    }
+
+    /// What the first type makes of an item that takes it, or what is wrong with it.
+    fn first_of(
+        &mut self,
+        plan: &Plan,
+        ids: &[Id],
+        item: Object,
+        depth: usize,
+    ) -> Outcome<Result<Object, Option<Box<Fail>>>> {
         let mut failed: Option<Box<Fail>> = None;
-        for &id in &*fitting {
+        for &id in ids {
             if let Some(tries) = &mut self.tries {
                 tries.spend(self.py, 1)?;
             }
             match self.node(plan, id, item, depth) {
-                Ok(made) => return Ok(made),
+                Ok(made) => return Ok(Ok(made)),
                 Err(fail) if matches!(*fail, Fail::Invalid(_)) => {
                     failed = Some(match failed {
                         None => fail,
@@ -298,34 +358,59 @@ impl<'py> Loader<'py, Plain<'py>> {
                 Err(fail) => return Err(fail),
             }
         }
-        failed.map_or_else(fail::null, Err)
+        Ok(Err(failed))
     }
 }
 
-/// What two types of a union say: the messages of both, if these are about the value itself; else the first one's.
+/// What is wrong with a scalar that is of no type of a union: what each of them says, also those that took no look at it.
 #[cold]
-fn joined(py: Python<'_>, mut first: Box<Fail>, second: Fail) -> Outcome<Box<Fail>> {
+fn widened(
+    py: Python<'_>,
+    plan: &Plan,
+    union: &Union,
+    is_scalar: bool,
+    failed: Box<Fail>,
+) -> Box<Fail> {
+    match &*failed {
+        Fail::Invalid(errors) if is_scalar && errors.is_mismatch() => {
+            Box::new(Fail::Invalid(refusals(py, plan, union)))
+        }
+        _ => failed,
+    }
+}
+
+/// What two types of a union say: what is said of a value of the right type rather than that it is of the wrong one; the messages
+/// of both, if these are about the value itself; else the first one's.
+#[cold]
+fn joined(py: Python<'_>, first: Box<Fail>, second: Fail) -> Outcome<Box<Fail>> {
     let messages = |errors: &Errors| match errors {
         Errors::Null => Some(vec![PyString::new(py, fail::NULL).into_any().unbind()]),
         Errors::Invalid(message) => Some(vec![message.to_python(py).unbind()]),
-        Errors::Said(said) => Some(said.iter().map(|one| one.clone_ref(py)).collect()),
+        Errors::Invalids(said) | Errors::Said(said) => {
+            Some(said.iter().map(|one| one.clone_ref(py)).collect())
+        }
         _ => None,
     };
-    if let (Fail::Invalid(a), Fail::Invalid(b)) = (&mut *first, &second)
-        && let (Some(mut all), Some(more)) = (messages(a), messages(b))
-    {
-        for one in more {
-            let mut known = false;
-            for other in &all {
-                known |= other.bind(py).eq(&one)?;
-            }
-            if !known {
-                all.push(one);
-            }
+    let (Fail::Invalid(a), Fail::Invalid(b)) = (&*first, &second) else { return Ok(first) };
+    let is_mismatch = match (a.is_mismatch(), b.is_mismatch()) {
+        (true, false) if messages(b).is_some() => return Ok(Box::new(second)),
+        (false, true) => return Ok(first),
+        (both, _) => both,
+    };
+    let (Some(mut all), Some(more)) = (messages(a), messages(b)) else { return Ok(first) };
+    for one in more {
+        let mut known = false;
+        for other in &all {
+            known |= other.bind(py).eq(&one)?;
         }
-        *a = Errors::Said(all);
+        if !known {
+            all.push(one);
+        }
     }
-    Ok(first)
+    Ok(Box::new(Fail::Invalid(match is_mismatch {
+        true => Errors::Invalids(all),
+        false => Errors::Said(all),
+    })))
 }
 
 /// How far a dict's keys are from a class's fields: those that are missing, then those that are not known.
@@ -356,6 +441,8 @@ fn accepts(
     }
     Ok(match plan.bare(id) {
         Node::Any => true,
+        // What they are outside, their decoder knows alone.
+        Node::Registered { .. } => kind != Kind::Null,
         Node::None => kind == Kind::Null,
         Node::Optional(inner) => kind == Kind::Null || accepts(plan, *inner, kind, weak, object)?,
         Node::Bool => kind == Kind::Bool,

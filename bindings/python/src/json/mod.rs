@@ -18,9 +18,9 @@ pub(crate) use text::make_ascii;
 pub(crate) use write::class_itself;
 
 use crate::buffer::Buffer;
-use crate::size;
 use crate::value::fault::Fault;
 use crate::value::sink::BytesSink;
+use crate::{options, size};
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
@@ -49,6 +49,13 @@ pub(crate) fn choose<T: Copy>(
 
 fn keeps_surrogates(py: Python<'_>, given: &str) -> PyResult<bool> {
     choose(py, "surrogates", given, "error or keep", &[("error", false), ("keep", true)])
+}
+
+/// The digits that a number may have.
+pub(crate) fn digits(given: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+    given.map_or(Ok(usize::MAX), |digits| {
+        Ok(size::count(digits, "max_digits", "a number of digits")? as usize)
+    })
 }
 
 fn indent(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<String>> {
@@ -100,7 +107,7 @@ pub(crate) fn write_into(object: &Bound<'_, PyAny>, out: &mut [u8]) -> Result<us
 
 /// The object that a frame's text says, as `loads` reads it without options.
 pub(crate) fn read_frame<'py>(py: Python<'py>, input: Input<'_>) -> PyResult<Bound<'py, PyAny>> {
-    reader(py, input, false).read_all()
+    reader(py, input, false, usize::MAX).read_all()
 }
 
 /// What a str says, or anything that has bytes.
@@ -169,8 +176,8 @@ pub(crate) fn reader<'a, 'py>(
     py: Python<'py>,
     input: Input<'a>,
     unique_keys: bool,
+    max_digits: usize,
 ) -> Reader<'a, 'py> {
-    let max_digits = usize::MAX;
     let options = read::Options {
         unique_keys,
         decimals: false,
@@ -213,20 +220,20 @@ pub(crate) mod _json {
     /// ``"number"`` or ``"text"``. With ``keys="convert"`` keys may be int, float, bool, None, Decimal, UUID or dates.
     /// ``surrogates="keep"`` writes halves of surrogate pairs as escapes.
     #[pyfunction]
-    #[pyo3(signature = (obj, /, *, default=None, sort_keys=false, indent=None, text=false, ascii=false, nan="error",
+    #[pyo3(signature = (obj, /, default=None, *, sort_keys=false, indent=None, text=false, ascii=false, nan="error",
                         decimals="number", keys="strict", surrogates="error"))]
     #[allow(clippy::too_many_arguments, reason = "they are Python's keywords")]
     fn dumps<'py>(
         obj: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
-        sort_keys: bool,
+        #[pyo3(from_py_with = options::sort_keys)] sort_keys: bool,
         indent: Option<&Bound<'py, PyAny>>,
-        text: bool,
-        ascii: bool,
-        nan: &str,
-        decimals: &str,
-        keys: &str,
-        surrogates: &str,
+        #[pyo3(from_py_with = options::text)] text: bool,
+        #[pyo3(from_py_with = options::ascii)] ascii: bool,
+        #[pyo3(from_py_with = options::nan_out)] nan: &str,
+        #[pyo3(from_py_with = options::decimals)] decimals: &str,
+        #[pyo3(from_py_with = options::keys)] keys: &str,
+        #[pyo3(from_py_with = options::surrogates)] surrogates: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = obj.py();
         if let Some(default) = default.as_ref().filter(|default| !default.is_callable()) {
@@ -281,19 +288,16 @@ pub(crate) mod _json {
     #[pyo3(signature = (data, /, *, duplicates="last", floats="float", nan=false, surrogates="error", max_digits=None))]
     fn loads<'py>(
         data: &Bound<'py, PyAny>,
-        duplicates: &str,
-        floats: &str,
-        nan: bool,
-        surrogates: &str,
+        #[pyo3(from_py_with = options::duplicates)] duplicates: &str,
+        #[pyo3(from_py_with = options::floats)] floats: &str,
+        #[pyo3(from_py_with = options::nan_in)] nan: bool,
+        #[pyo3(from_py_with = options::surrogates)] surrogates: &str,
         max_digits: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = data.py();
         let of_duplicates = [("last", false), ("error", true)];
         let of_floats = [("float", false), ("decimal", true)];
-        let max_digits = match max_digits {
-            Some(digits) => size::count(digits, "max_digits", "a number of digits")? as usize,
-            None => usize::MAX,
-        };
+        let max_digits = digits(max_digits)?;
         let options = read::Options {
             unique_keys: choose(py, "duplicates", duplicates, "last or error", &of_duplicates)?,
             decimals: choose(py, "floats", floats, "float or decimal", &of_floats)?,

@@ -13,7 +13,7 @@ use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::table::{Memory, Table};
-use crate::{array, error};
+use crate::{array, error, pickle};
 use pyo3::exceptions::{
     PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError,
 };
@@ -153,7 +153,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             Token::Tag(tag) => {
                 check_depth(depth, start)?;
                 if tag == tag::PICKLE && !self.trusted {
-                    return Err(Fault::untrusted());
+                    return Err(Fault::untrusted(self.begin_of_pickle()));
                 }
                 self.tagged(tag, depth, owed, used).map_err(|f| f.within(Segment::Tag(tag)))?
             }
@@ -333,6 +333,18 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.read(depth, owed, Use::Key).map_err(|fault| fault.within(Segment::KeyOf(entry)))
     }
 
+    /// What stands behind a pickle's tag, as far as it is told to who loads none.
+    #[cold]
+    fn begin_of_pickle(&self) -> Vec<u8> {
+        let mut ahead = self.decoder.clone();
+        match (ahead.token(), ahead.token()) {
+            (Ok(Token::Array(_)), Ok(Token::Bytes(stream))) => {
+                stream[..stream.len().min(pickle::BEGIN)].to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Why the text that begins here could not be made: it is not UTF-8, or there is no memory.
     #[cold]
     fn not_text(&self, start: usize) -> Box<Fault> {
@@ -500,7 +512,7 @@ impl<'a, 'py> Reader<'a, 'py> {
                 None => None,
             },
             tag::PICKLE => match array_of(inner).filter(|parts| !parts.is_empty()) {
-                Some(parts) => Some(crate::pickle::load(py, parts, self.trusted)?),
+                Some(parts) => Some(pickle::load(py, parts, self.trusted)?),
                 None => None,
             },
             number => Some(Types::get(py)?.tag.bind(py).call1((number, inner))?),

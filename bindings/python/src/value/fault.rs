@@ -1,7 +1,7 @@
 //! Why an object can't go as a value, or a value can't become an object.
 
 use super::stack;
-use super::types::warn_lossy;
+use super::types::{Types, warn_lossy};
 use crate::{error, pickle};
 use pyo3::exceptions::{PyException, PyUnicodeEncodeError};
 use pyo3::intern;
@@ -32,8 +32,8 @@ enum What {
         cause: Option<PyErr>,
     },
     Codec(DecodeError),
-    /// A pickle where none is loaded.
-    Untrusted,
+    /// A pickle where none is loaded, and its begin.
+    Untrusted(Vec<u8>),
 }
 
 const REGISTER: &str = "register its type with slipring.register";
@@ -81,7 +81,12 @@ impl Fault {
     pub(crate) fn unsupported(object: &Bound<'_, PyAny>) -> Box<Self> {
         let kind = type_name(object);
         let what = format!("an object of type {kind} has no form as a value");
-        Self::refused(what, kind, &format!("{REGISTER}{OR_PICKLE}"))
+        let types = Types::get(object.py());
+        let is_member = types.is_ok_and(|types| {
+            object.is_instance(types.enumeration.bind(object.py())).unwrap_or(false)
+        });
+        let member = if is_member { "send its .value, " } else { "" };
+        Self::refused(what, kind, &format!("{member}{REGISTER}{OR_PICKLE}"))
     }
 
     #[cold]
@@ -109,8 +114,8 @@ impl Fault {
     }
 
     #[cold]
-    pub(crate) fn untrusted() -> Box<Self> {
-        Box::new(Fault { what: What::Untrusted, path: Path::default(), registered: None })
+    pub(crate) fn untrusted(begin: Vec<u8>) -> Box<Self> {
+        Box::new(Fault { what: What::Untrusted(begin), path: Path::default(), registered: None })
     }
 
     /// The exception that a text without UTF-8 has raised gives way to one with a path.
@@ -193,8 +198,18 @@ impl Fault {
         self
     }
 
+    /// Says that it goes as a pickle: to whoever logs `slipring` at DEBUG, where `warns` also by a warning.
+    pub(crate) fn tell_pickled(&self, py: Python<'_>, warns: bool) -> PyResult<()> {
+        self.warn_registered(py)?;
+        if let What::Refused { what, kind, hint, .. } = &self.what {
+            let warns = warns && self.registered.is_none();
+            pickle::tell_chosen(py, kind, what, &self.path.to_string(), hint, warns)?;
+        }
+        Ok(())
+    }
+
     /// Says so where a registered type goes in a pickle, without its name and version.
-    pub(crate) fn warn_registered(&self, py: Python<'_>) -> PyResult<()> {
+    fn warn_registered(&self, py: Python<'_>) -> PyResult<()> {
         let Some(kind) = &self.registered else { return Ok(()) };
         let what = format!(
             "what is registered for {kind} has no form as a value ({self}): it goes in a pickle, which \
@@ -246,7 +261,7 @@ impl Fault {
                 error::unsendable(py, &what, &path, &kind, &hint)
             }
             What::Codec(error) => error::decode(py, &error, "value"),
-            What::Untrusted => pickle::untrusted(py, &path),
+            What::Untrusted(begin) => pickle::untrusted(py, &path, &begin),
         }
     }
 
@@ -268,7 +283,7 @@ impl Fault {
                 let error = outer.into_iter().fold(error, DecodeError::within);
                 error::decode(py, &error, "value")
             }
-            What::Untrusted => pickle::untrusted(py, &path.to_string()),
+            What::Untrusted(begin) => pickle::untrusted(py, &path.to_string(), &begin),
         }
     }
 }
@@ -279,7 +294,7 @@ impl std::fmt::Display for Fault {
             What::Python(error) => write!(f, "{error}, at {}", self.path),
             What::Refused { what, .. } => write!(f, "{what}, at {}", self.path),
             What::Codec(error) => write!(f, "{error}"),
-            What::Untrusted => write!(f, "a pickle, at {}", self.path),
+            What::Untrusted(_) => write!(f, "a pickle, at {}", self.path),
         }
     }
 }

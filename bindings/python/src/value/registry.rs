@@ -44,6 +44,11 @@ pub(super) fn is_registered(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     books(object.py())?.by_type.bind(object.py()).contains(object.get_type())
 }
 
+/// What a class is registered with.
+pub(crate) fn entry<'py>(class: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    books(class.py())?.by_type.bind(class.py()).get_item(class)
+}
+
 /// The object's name, version and fields, if its type is registered. Where its own encoder fails,
 /// that is said, and it goes as if it were not registered.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {

@@ -242,8 +242,10 @@ pub(crate) fn encode_or_pickle<'py>(object: &Bound<'py, PyAny>) -> PyResult<Boun
         Err(fault) if fault.is_refusal() => fault,
         Err(fault) => return Err(fault.encoding(py)),
     };
-    fault.warn_registered(py)?;
-    as_pickle(object).map_err(|error| fault.unpickled(py, Some(error)))
+    match as_pickle(object) {
+        Ok(made) => fault.tell_pickled(py, true).map(|()| made),
+        Err(error) => Err(fault.unpickled(py, Some(error))),
+    }
 }
 
 /// The object as a pickle among CBOR.

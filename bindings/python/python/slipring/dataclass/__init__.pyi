@@ -70,6 +70,7 @@ def load_from_bytes(
     strict: bool = True,
     unknown: Literal["ignore", "raise", None] = None,
     duplicates: Literal["last", "error"] = "last",
+    max_digits: int | None = None,
 ) -> T: ...
 @overload
 def load_from_bytes(
@@ -80,11 +81,13 @@ def load_from_bytes(
     strict: bool = True,
     unknown: Literal["ignore", "raise", None] = None,
     duplicates: Literal["last", "error"] = "last",
+    max_digits: int | None = None,
 ) -> Any:
     """The object of type ``cls`` that JSON says, with nothing in between; from str or anything that has bytes, such as a
     frame's view.
 
-    As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``DecodeError`` says where JSON is none.
+    As ``load``. Of ``duplicates`` of a key the last one stays, or they are an error. ``max_digits`` limits what a number may
+    have. ``DecodeError`` says where JSON is none.
     """
 
 def to_frame(

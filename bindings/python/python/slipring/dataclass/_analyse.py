@@ -19,7 +19,7 @@ import typing
 import uuid
 from typing import Any, TypeVar
 
-from .. import _native
+from .. import _native, values
 from . import _choices, _fields, _types
 from ._options import KEY, Meta, of, renamed
 
@@ -146,7 +146,8 @@ class Nodes:
         if origin is typing.Annotated:
             inner, *extras = typing.get_args(tp)
             said: set[str] = set()
-            for extra in extras:
+            # The last one is the outermost, and goes first.
+            for extra in reversed(extras):
                 if isinstance(extra, Meta):
                     meta = meta.over(extra)
                     said |= _said(extra)
@@ -270,6 +271,8 @@ class Nodes:
             return self.place(_choices.enumeration(cls, meta))
         if _fields.is_class(cls):
             return self.record(cls, tuple(self.closed(arg, env) for arg in args))
+        if cls in values._by_type and not hasattr(cls, "_fields"):
+            return self.place(("registered", cls, f"Not a valid {cls.__name__}."))
         if issubclass(cls, tuple):
             # Of tuple[()] there are no arguments either.
             is_empty = origin is tuple and not args and tp is not typing.Tuple
@@ -286,9 +289,7 @@ class Nodes:
             self.hashed.append(place)
             self.made[place] = ("dict", self.part(inner[0], env), self.part(inner[1], env))
             return place
-        raise TypeError(
-            f"{cls.__qualname__} is no type that can be dumped and loaded: make it a dataclass, or annotate the field with Any"
-        )
+        raise TypeError(f"{cls.__qualname__} is no type that can be dumped and loaded: {_instead(cls)}")
 
     def container(self, kind: str, inner: Any, env: dict[Any, Any]) -> int:
         place = self.place()
@@ -379,6 +380,8 @@ class Nodes:
             return node[1].__qualname__, "make it a NamedTuple"
         if kind == "class" and node[1].__hash__ is None:
             return node[1].__qualname__, "make it frozen"
+        if kind == "registered" and node[1].__hash__ is None:
+            return node[1].__qualname__, "give it a __hash__"
         if kind in _WITHOUT_HASH:
             return _WITHOUT_HASH[kind]
         inner = node[1] if kind in ("tuple", "union") else node[1:2] if kind in ("tuple_of", "optional") else ()
@@ -491,6 +494,27 @@ class Nodes:
             options.omit_none,
         )
         return place
+
+
+#: What stands for types that are much like it.
+_PLAIN = {
+    (collections.abc.MutableSequence, collections.abc.Iterator, collections.abc.Generator, range): "list",
+    (collections.abc.Mapping,): "dict",
+    (bytearray, memoryview): "bytes",
+}
+
+
+def _instead(cls: type) -> str:
+    """What to do about a type that has no plan."""
+    register = f"slipring.register({cls.__name__}, encode=..., decode=...) gives it a form"
+    for bases, name in reversed(_PLAIN.items()):
+        if issubclass(cls, bases):
+            return f"annotate the field with {name}" + ("" if cls.__module__.startswith("collections") else f", or {register}")
+    if cls.__module__ in ("types", "typing", "collections.abc") or cls.__name__ in ("function", "builtin_function_or_method"):
+        return "annotate the field with a type of data"
+    if cls.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return register
+    return f"make it a dataclass; or {register}"
 
 
 def _said(meta: Meta) -> set[str]:
