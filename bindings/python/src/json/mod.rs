@@ -81,7 +81,7 @@ fn write<'py, const PLAIN: bool>(
     object: &Bound<'py, PyAny>,
     options: &write::Options<'py>,
 ) -> Result<BytesSink, Box<Fault>> {
-    let mut writer = Writer::<_, PLAIN>::new(object.py(), BytesSink::new(1024), options);
+    let mut writer = Writer::<_, PLAIN>::new(object.py(), BytesSink::new(448), options);
     writer.write(object.as_borrowed(), 0)?;
     Ok(writer.out.finish())
 }

@@ -34,9 +34,9 @@ pub(crate) unsafe fn next(
 pub(super) struct Pairs {
     dict: *mut ffi::PyObject,
     at: ffi::Py_ssize_t,
-    /// The places, if they are known, and how many were used.
-    #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
-    entries: Option<(*const Entry, usize)>,
+    /// The place of `at`, where that is known, and the end of those that were used; else null.
+    next: *const Entry,
+    end: *const Entry,
 }
 
 impl Pairs {
@@ -44,12 +44,8 @@ impl Pairs {
     /// A dict that is alive, attached, for as long as this is used.
     #[inline(always)]
     pub(super) unsafe fn of(dict: *mut ffi::PyObject) -> Self {
-        let mut pairs = Self {
-            dict,
-            at: 0,
-            #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
-            entries: None,
-        };
+        let (next, end) = (std::ptr::null(), std::ptr::null());
+        let mut pairs = Self { dict, at: 0, next, end };
         // SAFETY: by the caller's word.
         unsafe { pairs.look_again() };
         pairs
@@ -62,10 +58,13 @@ impl Pairs {
     #[inline(always)]
     pub(super) unsafe fn look_again(&mut self) {
         #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
-        {
-            // SAFETY: by the caller's word.
-            let entries = unsafe { entries(self.dict) };
-            self.entries = entries.map(|entries| (entries.as_ptr(), entries.len()));
+        // SAFETY: by the caller's word.
+        match unsafe { entries(self.dict) } {
+            Some(entries) => {
+                let rest = entries.get(self.at as usize..).unwrap_or(&[]).as_ptr_range();
+                (self.next, self.end) = (rest.start, rest.end);
+            }
+            None => (self.next, self.end) = (std::ptr::null(), std::ptr::null()),
         }
     }
 
@@ -75,20 +74,21 @@ impl Pairs {
     /// The dict has not changed since this [looked](Self::look_again). What it gives is alive until the dict changes.
     #[inline(always)]
     pub(super) unsafe fn next(&mut self) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
-        #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
-        if let Some((first, len)) = self.entries {
-            while (self.at as usize) < len {
-                // SAFETY: one of the places that the dict has.
-                let entry = unsafe { &*first.add(self.at as usize) };
-                self.at += 1;
-                if !entry.value.is_null() {
-                    return Some((entry.key, entry.value));
-                }
-            }
-            return None;
+        if self.end.is_null() {
+            // SAFETY: by the caller's word.
+            return unsafe { next(self.dict, &mut self.at) };
         }
-        // SAFETY: by the caller's word.
-        unsafe { next(self.dict, &mut self.at) }
+        while self.next != self.end {
+            // SAFETY: one of the places that the dict has; behind it is another one, or their end.
+            let entry = unsafe { &*self.next };
+            // SAFETY: as above.
+            self.next = unsafe { self.next.add(1) };
+            self.at += 1;
+            if !entry.value.is_null() {
+                return Some((entry.key, entry.value));
+            }
+        }
+        None
     }
 }
 

@@ -163,10 +163,13 @@ impl<'py, 'o, S: Lend, const PLAIN: bool> Writer<'py, 'o, S, PLAIN> {
     unsafe fn larger(&mut self, at: *mut u8, object: &Bound<'py, PyAny>, depth: usize) -> Place {
         // SAFETY: by the caller's word.
         unsafe {
-            match Exact::of(object.as_borrowed()) {
-                Exact::Dict => return self.dict(at, object, depth),
-                Exact::List => return self.list(at, object, depth),
-                Exact::Tuple => return self.tuple(at, object, depth),
+            // Not by `Exact`, which looks for scalars first: `quick` has done that.
+            match object.as_ptr() {
+                dict if ffi::PyDict_CheckExact(dict) != 0 => return self.dict(at, object, depth),
+                list if ffi::PyList_CheckExact(list) != 0 => return self.list(at, object, depth),
+                tuple if ffi::PyTuple_CheckExact(tuple) != 0 => {
+                    return self.tuple(at, object, depth);
+                }
                 _ => self.out.set(at),
             }
         }
