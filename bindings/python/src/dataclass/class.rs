@@ -95,6 +95,8 @@ pub(super) struct Field {
 
 pub(super) struct Class {
     pub(super) class: Held,
+    /// The name under which plain `send` sends its objects while it is not registered.
+    pub(super) sent_as: Box<str>,
     way: Way,
     pub(super) fields: Box<[Field]>,
     /// How many of them are attributes.
@@ -197,6 +199,7 @@ impl Class {
         };
         Ok(Self {
             class: description.held(1)?,
+            sent_as: description.text(7)?.into(),
             way,
             fields: fields.into(),
             stored: position,
@@ -443,6 +446,22 @@ impl Class {
         }
         // SAFETY: the reference of `owned`.
         Ok(unsafe { NonNull::new_unchecked(owned.into_ptr()) })
+    }
+
+    /// Sets a field of an object that is made, as `object.__setattr__` does.
+    pub(super) fn set(
+        &self,
+        object: &Bound<'_, PyAny>,
+        field: &Field,
+        value: &Bound<'_, PyAny>,
+    ) -> Outcome<()> {
+        // SAFETY: an object of the class or of one that derives from it, a name and a value, all alive.
+        match unsafe {
+            PyObject_GenericSetAttr(object.as_ptr(), field.name.as_ptr(), value.as_ptr())
+        } {
+            0 => Ok(()),
+            _ => Err(fail::raised(object.py())),
+        }
     }
 
     fn post_init(&self, object: &Bound<'_, PyAny>, values: &mut [Slot]) -> Outcome<()> {

@@ -18,6 +18,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyList, PyString};
 use slipring_codec::error::Segment;
+use slipring_codec::tag;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -34,6 +35,8 @@ pub(super) struct Options {
     pub(super) pairs: bool,
     /// Floats may be NaN or endless, as frames and tables have them.
     pub(super) not_finite: bool,
+    /// Objects that registered types have put together from their fields are looked into.
+    pub(super) looks_again: bool,
 }
 
 /// References that wait, or null.
@@ -158,6 +161,21 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if let Some(made) = self.source.leaf(plan.node(id))? {
             return Ok(made);
         }
+        if let Some(made) = self.sent(plan, id, item, depth)? {
+            return Ok(made);
+        }
+        let takes_lists = matches!(
+            plan.node(id),
+            Node::List(_)
+                | Node::TupleOf(_)
+                | Node::Tuple { .. }
+                | Node::Set(_)
+                | Node::FrozenSet(_)
+        );
+        if takes_lists && self.source.opens_tuple(item) {
+            let made = self.node(plan, id, item, depth + 1);
+            return made.map_err(|failed| failed.within(Segment::Tag(tag::TUPLE)));
+        }
         let made = self.source.take(item)?;
         let object = owned(self.py, made);
         // An object of a registered type has been made, and brought to its newest version.
@@ -165,6 +183,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             && !class.is_dict()
             && class.has(object.as_borrowed())?
         {
+            if let Some(made) = self.again(plan, class, &object, depth)? {
+                return Ok(made);
+            }
             return Ok(new_reference(object.as_borrowed()));
         }
         self.plain(plan, id, &object, depth)
@@ -178,11 +199,18 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         object: &Bound<'py, PyAny>,
         depth: usize,
     ) -> Outcome<Object> {
-        let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
-        inner.tries = self.tries.take();
         // SAFETY: a reference is never null.
         let item = unsafe { NonNull::new_unchecked(object.as_ptr()) };
-        let made = inner.node(plan, id, item, depth);
+        self.with_plain(|inner| inner.node(plan, id, item, depth))
+    }
+
+    pub(super) fn with_plain<T>(
+        &mut self,
+        read: impl FnOnce(&mut Loader<'py, Plain<'py>>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
+        inner.tries = self.tries.take();
+        let made = read(&mut inner);
         self.tries = inner.tries.take();
         made
     }
@@ -198,6 +226,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         depth: usize,
     ) -> Outcome<Object> {
         let py = self.py;
+        if kind == Kind::Other
+            && matches!(node, Node::Class(_) | Node::Union(_))
+            && let Some(made) = self.sent(plan, id, item, depth)?
+        {
+            return Ok(made);
+        }
         match (node, kind) {
             (Node::Union(union), _) => return self.union(plan, union, item, kind, depth),
             (Node::Choice(choice), _) => return self.choice(choice, item),
@@ -244,6 +278,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 return self.dict(plan, *key, *inner, item, depth);
             }
             (Node::Class(class), Kind::Other) if self.is_made(class, item) => {
+                if let Some(object) =
+                    self.source.as_object(item).filter(|_| self.options.looks_again)
+                    && let Some(made) = self.again(plan, class, &object.to_owned(), depth)?
+                {
+                    return Ok(made);
+                }
                 return self.source.take(item);
             }
             (Node::Class(class), _) if self.is_map(item, kind) => {
@@ -299,13 +339,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_sequence))
     }
 
-    fn is_map(&self, item: S::Item, kind: Kind) -> bool {
+    pub(super) fn is_map(&self, item: S::Item, kind: Kind) -> bool {
         kind == Kind::Map
             || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_mapping))
     }
 
     #[inline(always)]
-    fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
+    pub(super) fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
         if depth >= DEPTH || stack::is_short(depth) {
             return too_deep(depth);
         }
@@ -320,6 +360,31 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     }
 
     // --- classes ---
+
+    /// Places on the stack, where they begin.
+    pub(super) fn reserve(&mut self, count: usize) -> usize {
+        let base = self.stack.0.len();
+        self.stack.0.resize(base + count, std::ptr::null_mut());
+        base
+    }
+
+    pub(super) fn release(&mut self, base: usize) {
+        self.stack.cut(base);
+    }
+
+    /// Puts a value in its place, instead of one that may be there.
+    pub(super) fn keep(&mut self, place: usize, value: Object) {
+        let former = std::mem::replace(&mut self.stack.0[place], value.as_ptr());
+        // SAFETY: the reference of the place, or null.
+        unsafe { ffi::Py_XDECREF(former) };
+    }
+
+    /// The object of the values that are behind `base`.
+    pub(super) fn made(&mut self, class: &Class, base: usize) -> Outcome<Object> {
+        let values = &mut self.stack.0[base..];
+        class.complete(self.py, values)?;
+        class.make(self.py, values)
+    }
 
     /// Whether an item is an object of the very class already.
     fn is_made(&self, class: &Class, item: S::Item) -> bool {
@@ -783,7 +848,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 }
 
 #[cold]
-fn twice(py: Python<'_>, key: Borrowed<'_, '_, PyAny>, errors: &mut Gathered) {
+pub(super) fn twice(py: Python<'_>, key: Borrowed<'_, '_, PyAny>, errors: &mut Gathered) {
     let said = PyString::new(py, "This key stands twice.").into_any().unbind();
     errors.add(key.to_owned().unbind(), Errors::Said(vec![said]));
 }

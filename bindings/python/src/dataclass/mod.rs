@@ -2,7 +2,7 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `unions`, `scalars`, `checks` and `untyped` are the walks' rarer steps.
+//! `sent`, `unions`, `scalars`, `checks` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
@@ -18,6 +18,7 @@ mod plan;
 mod plans;
 mod rows;
 mod scalars;
+mod sent;
 mod source;
 mod target;
 mod text;
@@ -587,7 +588,8 @@ pub(crate) mod _dataclass {
         let options = load_options(strict, unknown, py)?;
         let read = frame.get().read(py, |encoded| match encoded {
             Encoded::Value(reader) => {
-                let options = Options { unique_keys: true, not_finite: true, ..options };
+                let options =
+                    Options { unique_keys: true, not_finite: true, looks_again: true, ..options };
                 let mut loader = Loader::new(py, Value::new(py, reader), options);
                 let made = ended(read(plan, &mut loader, ()), || {
                     Ok(loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?)

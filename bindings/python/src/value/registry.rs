@@ -44,6 +44,21 @@ pub(super) fn is_registered(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     books(object.py())?.by_type.bind(object.py()).contains(object.get_type())
 }
 
+/// What is registered under a name.
+pub(crate) fn entry<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    books(py)?.by_name.bind(py).get_item(name)
+}
+
+/// What is registered for an object's type.
+pub(crate) fn entry_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    books(object.py())?.by_type.bind(object.py()).get_item(object.get_type())
+}
+
+/// Whether objects of what is registered are put together from their fields, by no code of its own.
+pub(crate) fn is_by_fields(entry: &Bound<'_, PyAny>) -> PyResult<bool> {
+    entry.getattr(intern!(entry.py(), "by_fields"))?.extract()
+}
+
 /// The object's name, version and fields, if its type is registered. Where its own encoder fails,
 /// that is said, and it goes as if it were not registered.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {

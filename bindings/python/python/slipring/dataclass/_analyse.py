@@ -20,6 +20,7 @@ import uuid
 from typing import Any, TypeVar
 
 from .. import _native
+from ..values import _name
 from . import _choices, _fields, _types
 from ._options import KEY, Meta, of, renamed
 
@@ -489,6 +490,7 @@ class Nodes:
             tuple(made),
             options.unknown == "raise",
             options.omit_none,
+            _name(cls),
         )
         return place
 
