@@ -120,7 +120,7 @@ def test_registered_objects_are_checked(through, registered):
 
 
 def test_fields_go_by_the_names_of_attributes(through, registered):
-    """D4: names outside are those of to_frame; what `__init__` does not take is set."""
+    """D4: what is wrong goes by the names outside, as ever; what `__init__` does not take is set."""
     made = Renamed("a", dt.date(2026, 2, 3))
     object.__setattr__(made, "size", 9)
     frame = through(made)
@@ -128,7 +128,7 @@ def test_fields_go_by_the_names_of_attributes(through, registered):
     for _ in range(2):
         assert dataclass.from_frame(Renamed, frame) == made
         slipring.register(Renamed)
-    assert refused(Renamed, through(Object(slipring.values._name(Renamed), 1, {"longName": "a"}))) == {"long_name": [MISSING]}
+    assert refused(Renamed, through(Object(slipring.values._name(Renamed), 1, {"longName": "a"}))) == {"longName": [MISSING]}
 
 
 def test_unregistered_objects_are_read_from_their_fields(through):

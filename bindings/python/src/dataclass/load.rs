@@ -368,6 +368,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         base
     }
 
+    pub(super) fn values(&self, base: usize) -> &[Slot] {
+        &self.stack.0[base..]
+    }
+
     pub(super) fn release(&mut self, base: usize) {
         self.stack.cut(base);
     }
@@ -471,6 +475,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
         }
         if !errors.settle(py)? {
+            class.judge_rest(py, values, &mut errors)?;
             return errors.fail();
         }
         class.complete(py, values)?;

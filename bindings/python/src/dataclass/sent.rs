@@ -3,7 +3,7 @@
 //! 1. One whose fields a registered type would put together by itself, and one that nobody has registered and whose name is that
 //!    of the class, is loaded from its fields by the class's plan: all that is wrong is said, and validators are asked.
 //! 2. One with a decoder of its own is what that makes of it. What the decoder raises is said at its place, among the rest.
-//! 3. In both the fields have the names of attributes, not those that they have outside otherwise.
+//! 3. In both the fields have the names of attributes. What is wrong with them is said under their names outside, as of any object.
 
 use super::class::{Class, Object, new_reference, owned};
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
@@ -234,9 +234,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 continue;
             };
             let field = &class.fields[at];
-            let name = || field.name.bind(py).to_owned().unbind();
+            let name = || field.key.bind(py).to_owned().unbind();
             if std::mem::replace(&mut seen[at], true) && self.options.unique_keys {
-                twice(py, field.name.bind(py), &mut errors);
+                twice(py, field.key.bind(py), &mut errors);
             }
             match self.node(plan, field.node, item, depth + 1) {
                 Ok(value) if field.init => self.keep(base + at, value),
@@ -255,7 +255,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                     field.required_message.map_or(Message::Static(fail::REQUIRED), |own| {
                         Message::Object(own.bind(py).to_owned().unbind())
                     });
-                errors.add(field.name.bind(py).to_owned().unbind(), Errors::Invalid(message));
+                errors.add(field.key.bind(py).to_owned().unbind(), Errors::Invalid(message));
             }
         }
         if let Some(entry) = entry
@@ -270,6 +270,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
         }
         if !errors.settle(py)? {
+            class.judge_rest(py, self.values(base), &mut errors)?;
             return errors.fail();
         }
         let made = owned(py, self.made(class, base)?);
