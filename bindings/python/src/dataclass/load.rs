@@ -6,7 +6,7 @@
 use super::class::{Class, Field, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
-use super::plan::{Id, Node, Plan, Temporal};
+use super::plan::{Held, Id, Node, Plan, Temporal};
 use super::scalars::{choice_of_key, float_of, native};
 use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
@@ -14,9 +14,9 @@ use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
 use crate::value::types::Exact;
 use crate::value::{Hashes, stack};
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyList, PyString};
+use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
+use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
 use slipring_codec::tag;
 use std::cell::Cell;
@@ -273,6 +273,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                     let dict = pyo3::types::PyDict::from_sequence(&pairs)?;
                     return self.plain(plan, id, dict.as_any(), depth);
                 }
+            }
+            (Node::Tuple { items, class: Some(class), .. }, Kind::Map) if self.options.pairs => {
+                return self.named(plan, items, *class, item, depth);
             }
             (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
                 return self.dict(plan, *key, *inner, item, depth);
@@ -740,6 +743,84 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             return wrong_length(required, nodes.len());
         }
         if errors.is_empty() { Ok(()) } else { errors.fail() }
+    }
+
+    /// A NamedTuple of a table's columns, which have names.
+    #[inline(never)]
+    fn named(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        class: Held,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        let base = self.reserve(nodes.len());
+        let made = self.named_items(plan, nodes, class, item, depth, base);
+        self.stack.cut(base);
+        made
+    }
+
+    fn named_items(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        class: Held,
+        item: S::Item,
+        depth: usize,
+        base: usize,
+    ) -> Outcome<Object> {
+        self.enter(item, depth)?;
+        let py = self.py;
+        let class = class.bind(py);
+        let names = class.getattr(intern!(py, "_fields"))?.cast_into::<PyTuple>();
+        let names = names.map_err(PyErr::from)?;
+        let mut errors = Gathered::default();
+        let mut map = self.source.map(item, depth)?;
+        while let Some((name, item)) = self.source.next_pair(&mut map)? {
+            let at = match names.index(&name) {
+                Ok(at) if at < nodes.len() => at,
+                _ => {
+                    if self.options.unknown_is_error == Some(true) {
+                        let said = Errors::Invalid(Message::Static(fail::UNKNOWN));
+                        errors.add(fail::told(&name)?, said);
+                    }
+                    self.source.pass(item)?;
+                    continue;
+                }
+            };
+            let value = match self.node(plan, nodes[at], item, depth + 1) {
+                Ok(value) => value,
+                Err(failed) => {
+                    let segment = || Segment::key(&name.to_string());
+                    errors.take(failed, || fail::told(&name), segment)?;
+                    // Something is there.
+                    new_reference(py.None().bind_borrowed(py))
+                }
+            };
+            self.keep(base + at, value);
+        }
+        let defaults = class.getattr(intern!(py, "_field_defaults"))?;
+        let (mut given, mut values) = (Vec::new(), Vec::new());
+        for (name, &value) in names.iter().zip(&self.stack.0[base..]) {
+            if !value.is_null() {
+                given.push(name);
+                values.push(value);
+            } else if !defaults.contains(&name)? {
+                errors.add(name.unbind(), Errors::Invalid(Message::Static(fail::REQUIRED)));
+            }
+        }
+        if !errors.is_empty() {
+            return errors.fail();
+        }
+        let given = PyTuple::new(py, given)?;
+        // SAFETY: a class, so many objects that are alive, and as many names.
+        let made =
+            unsafe { ffi::PyObject_Vectorcall(class.as_ptr(), values.as_ptr(), 0, given.as_ptr()) };
+        match NonNull::new(made) {
+            Some(made) => Ok(made),
+            None => fail::of(fail::of_exception(py, PyErr::fetch(py))?),
+        }
     }
 
     #[inline(never)]

@@ -201,6 +201,26 @@ fn unsuited(what: &str) -> Box<Fail> {
     Fault::refused(what.to_owned(), "column".to_owned(), hint).into()
 }
 
+/// The plan of a table's first row.
+fn of_row<'py>(row: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Plan>> {
+    let py = row.py();
+    let class = row.get_type();
+    if row.is_instance_of::<PyTuple>() && class.hasattr(intern!(py, "_fields"))? {
+        return plans::of_type(class.as_any());
+    }
+    match plans::of_object(row)? {
+        Some(plan) => Ok(plan),
+        None => {
+            let fault = Fault::refused(
+                format!("rows are objects of a class with fields, not of {}", class.name()?),
+                type_name(row),
+                "give the class first, to_arrow(cls, objects), or send dicts with format=\"arrow\"",
+            );
+            Err(fault.within(Segment::Index(0)).encoding(py))
+        }
+    }
+}
+
 /// What is iterable as a list of objects; what is one itself, or a text, is none.
 fn several<'py>(objects: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let is_one = objects.is_instance_of::<PyType>()
@@ -518,7 +538,7 @@ pub(crate) mod _dataclass {
                 let what = "of no objects the class is not known: to_arrow(cls, objects)";
                 return Err(PyValueError::new_err(what));
             }
-            (None, _) => both(objects.get_item(0)?, Given(None))?.0,
+            (None, _) => of_row(&objects.get_item(0)?)?,
         };
         let plan = plan.get();
         let made = super::table(plan, &objects);
