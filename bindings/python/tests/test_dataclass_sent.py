@@ -289,6 +289,23 @@ def test_post_init_and_keys(through, registered):
     assert dataclass.from_frame(Span, through(point(b=2, a=1))) == Span(1, 2)
 
 
+@dataclasses.dataclass(frozen=True)
+class Key:
+    n: typing.Annotated[int, dataclass.Meta(validate=positive)]
+
+
+def test_objects_in_sets_and_tuples(through, registered):
+    """D2, D5: are gone through one by one as well."""
+    for cls in (set[Key], frozenset[Key], tuple[Key, ...], list[Key]):
+        for value in ({Key(1), Key(2)}, frozenset([Key(1), Key(2)]), (Key(1), Key(2)), [Key(1), Key(2)]):
+            got = dataclass.from_frame(cls, through(value))
+            assert sorted(key.n for key in got) == [1, 2] and isinstance(got, typing.get_origin(cls))
+        assert len(refused(cls, through((Key(0), Key(-1))))) == 2
+    assert refused(frozenset[Key], through({Key(0)})) == {"0": {"n": ["Must be positive."]}}
+    slipring.register(Key)
+    assert refused(dict[Key, int], through({Key(0): 1}))
+
+
 def test_every_cut_and_changed_byte(registered, both):
     """P9: of an object's frame gives an object or an error."""
     import random

@@ -700,6 +700,14 @@ def test_bytes_that_are_not_utf8_are_named():
                 assert caught.value.offset == 2 + len(before), data
 
 
+def test_the_depth_is_documented():
+    """J1: where users read it: in the stub of each function, and in ``help()``."""
+    stub = (pathlib.Path(json.__file__).parent / "json.pyi").read_text()
+    docs = {node.name: ast.get_docstring(node) or "" for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef)}
+    for name in ("dumps", "loads"):
+        assert str(DEPTH) in docs[name] and str(DEPTH) in getattr(json, name).__doc__
+
+
 def nested(depth):
     return [json.loads("[" * depth + "]" * depth), json.loads('{"a":' * depth + "1" + "}" * depth)]
 

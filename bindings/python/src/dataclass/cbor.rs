@@ -9,7 +9,7 @@ use super::fail::{Fail, Outcome};
 use super::leaf::{self, Short};
 use super::plan::{Node, Temporal};
 use super::sent::{self, Sent};
-use super::source::{Kind, Source};
+use super::source::{Kind, Opens, Source};
 use super::target::{Objects, Target};
 use crate::value::encode::{small_int, text};
 use crate::value::types::Types;
@@ -434,14 +434,22 @@ impl<'py> Source<'py> for Value<'_, 'py> {
         }
     }
 
-    fn opens_tuple(&mut self, (): ()) -> bool {
+    fn open_list(&mut self, what: Opens, depth: usize) -> Option<(u64, usize)> {
         let mut ahead = self.reader.decoder.clone();
-        let is_one = matches!(ahead.token(), Ok(Token::Tag(tag::TUPLE)))
-            && matches!(ahead.peek(), Some(0x80..=0x9b | 0x9f));
-        if is_one {
-            self.reader.decoder = ahead;
+        let Ok(Token::Tag(tag)) = ahead.token() else { return None };
+        let mut depth = depth + 1;
+        match (what, tag) {
+            (Opens::Tuple | Opens::Set, tag::TUPLE) | (Opens::Set, tag::SET) => {}
+            (Opens::Set, tag::FROZEN_SET) if matches!(ahead.token(), Ok(Token::Tag(tag::SET))) => {
+                depth += 1;
+            }
+            _ => return None,
         }
-        is_one
+        if !matches!(ahead.peek(), Some(0x80..=0x9b | 0x9f)) {
+            return None;
+        }
+        self.reader.decoder = ahead;
+        Some((tag, depth))
     }
 
     fn is_quiet(&self) -> PyResult<bool> {

@@ -8,7 +8,7 @@ use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
 use super::plan::{Held, Id, Node, Plan, Temporal};
 use super::scalars::{choice_of_key, float_of, native};
-use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
+use super::source::{Kind, Opens, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
@@ -18,7 +18,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
-use slipring_codec::tag;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -164,17 +163,23 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if let Some(made) = self.sent(plan, id, item, depth)? {
             return Ok(made);
         }
-        let takes_lists = matches!(
-            plan.node(id),
-            Node::List(_)
-                | Node::TupleOf(_)
-                | Node::Tuple { .. }
-                | Node::Set(_)
-                | Node::FrozenSet(_)
-        );
-        if takes_lists && self.source.opens_tuple(item) {
-            let made = self.node(plan, id, item, depth + 1);
-            return made.map_err(|failed| failed.within(Segment::Tag(tag::TUPLE)));
+        let opens = match plan.node(id) {
+            // What else is in a set may be another thing for having to have a hash.
+            Node::List(inner)
+            | Node::TupleOf(inner)
+            | Node::Set(inner)
+            | Node::FrozenSet(inner)
+                if matches!(plan.bare(*inner), Node::Class(_)) =>
+            {
+                Opens::Set
+            }
+            Node::List(_) | Node::TupleOf(_) | Node::Tuple { .. } => Opens::Tuple,
+            Node::Set(_) | Node::FrozenSet(_) => Opens::Tuple,
+            _ => Opens::Nothing,
+        };
+        if let Some((tag, depth)) = self.source.open_list(opens, depth) {
+            let made = self.node(plan, id, item, depth);
+            return made.map_err(|failed| failed.within(Segment::Tag(tag)));
         }
         let made = self.source.take(item)?;
         let object = owned(self.py, made);

@@ -30,6 +30,15 @@ pub(super) enum Kind {
     Other,
 }
 
+/// What is gone through as a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opens {
+    Nothing,
+    Tuple,
+    /// Or a tuple.
+    Set,
+}
+
 pub(super) trait Source<'py>: Sized {
     type Item: Copy;
     type List;
@@ -62,9 +71,9 @@ pub(super) trait Source<'py>: Sized {
     fn fields_of(&mut self, item: Self::Item) -> Outcome<Self::Item> {
         Ok(item)
     }
-    /// Goes to the list that a tuple is under its tag, if it is one.
-    fn opens_tuple(&mut self, _item: Self::Item) -> bool {
-        false
+    /// Goes to the list that a tuple or a set is under its tag, which is given, with the depth there.
+    fn open_list(&mut self, _what: Opens, _depth: usize) -> Option<(u64, usize)> {
+        None
     }
     /// Whether no code of others runs while items are made.
     fn is_quiet(&self) -> PyResult<bool> {
