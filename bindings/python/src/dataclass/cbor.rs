@@ -244,6 +244,7 @@ impl<'a, 'py> Value<'a, 'py> {
 impl Value<'_, '_> {
     /// Why an item that begins at `start` was not made; where only what a registered type has raised is in the way, it is gone past.
     #[cold]
+    #[inline(never)]
     fn not_made(&mut self, start: usize, fault: Box<Fault>) -> Box<Fail> {
         let failed = sent::said_by_type(self.py, fault);
         if matches!(*failed, Fail::Invalid(_)) {

@@ -501,7 +501,9 @@ impl Class {
     fn call(&self, py: Python<'_>, values: &mut [Slot], judge: Option<Held>) -> Outcome<Object> {
         let given = |(field, value): &(&Field, &mut Slot)| field.init && !value.is_null();
         // Before the arguments is room for the object.
-        let (mut names, mut pointers) = (Vec::new(), vec![std::ptr::null_mut()]);
+        let count = self.fields.len();
+        let (mut names, mut pointers) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
+        pointers.push(std::ptr::null_mut());
         for (field, value) in self.fields.iter().zip(&mut *values).filter(given) {
             names.push(field.argument.bind(py));
             pointers.push(*value);
@@ -537,6 +539,7 @@ impl Class {
 
     /// What is known of fields that are valid where others are not: of an object that has these alone.
     #[cold]
+    #[inline(never)]
     pub(super) fn judge_rest(
         &self,
         py: Python<'_>,

@@ -43,6 +43,7 @@ impl Entry<'_, '_> {
 impl<'py, S: Source<'py>> Loader<'py, S> {
     /// An object that was sent under a name, where one of a class is expected; `None` where it is to be made first, or is none.
     #[cold]
+    #[inline(never)]
     pub(super) fn sent(
         &mut self,
         plan: &Plan,
@@ -162,6 +163,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 
     /// An object that a registered type has put together from its fields, once more by the plan; `None` where it is believed.
     #[cold]
+    #[inline(never)]
     pub(super) fn again(
         &mut self,
         plan: &Plan,
