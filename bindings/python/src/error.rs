@@ -53,6 +53,11 @@ pub(crate) fn is_decode_error(py: Python<'_>, error: &PyErr) -> bool {
     is(py, error, intern!(py, "DecodeError")) || is(py, error, intern!(py, "SchemaError"))
 }
 
+/// Whether a migration has raised, other than one that is missing.
+pub(crate) fn is_failed_migration(py: Python<'_>, error: &PyErr) -> bool {
+    is(py, error, intern!(py, "SchemaError")) && error.cause(py).is_some()
+}
+
 /// An error after a part of the frames was sent: says how many, in its message and as `sent`.
 #[cold]
 pub(crate) fn after(py: Python<'_>, error: PyErr, sent: usize) -> PyErr {

@@ -403,3 +403,102 @@ def test_what_is_given_wrongly_is_told(both):
         with pytest.raises(slipring.EncodeError, match="not of "):
             dataclass.to_arrow(wrong)
     assert dataclass.to_arrow(Part, (each for each in [part])).column_names == ["name", "price", "made"]
+
+
+class Spot(typing.NamedTuple):
+    x: typing.Annotated[int, Meta(validate=lambda n: n >= 0)]
+    name: str = "a"
+    price: D | None = None
+
+
+class Leg(typing.NamedTuple):
+    start: Spot
+    end: Spot | None
+    via: list[Spot] = []
+    named: dict[str, Spot] = {}
+    part: Part = Part("p", D(1))
+
+
+@dataclasses.dataclass
+class Trip:
+    leg: Leg
+    spots: tuple[Spot, ...] = ()
+
+
+SPOT = Spot(1, "b", D("2.50"))
+LEG = Leg(SPOT, None, [SPOT, Spot(2)], {"k": SPOT}, Part("q", D("1.5"), dt.date(2026, 1, 2)))
+
+
+def test_namedtuples_are_rows_and_structs():
+    """D2, D5: by their fields' names, in their order, nested in each other and in dataclasses, both ways and through a ring."""
+    table = dataclass.to_arrow([SPOT, Spot(2)])
+    assert pa.table(table).to_pylist() == [
+        {"x": 1, "name": "b", "price": D("2.50")},
+        {"x": 2, "name": "a", "price": None},
+    ]
+    assert str(table.schema).splitlines()[0] == "x: Int64 not null"
+    got = dataclass.from_arrow(Spot, table)
+    assert got == [SPOT, Spot(2)] and type(got[0]) is Spot
+    legs = [LEG, Leg(Spot(3), Spot(4))]
+    table = dataclass.to_arrow(Leg, legs)
+    assert pa.table(table).schema.field("start").type.names == ["x", "name", "price"]
+    assert dataclass.from_arrow(Leg, table) == legs
+    trips = [Trip(LEG, (SPOT, Spot(5))), Trip(legs[1])]
+    table = dataclass.to_arrow(trips)
+    assert dataclass.from_arrow(Trip, table) == trips
+    assert dataclass.from_arrow(Trip, pa.table(table)) == trips
+    with slipring.create(anonymous=True) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        tx.send(table)
+        assert dataclass.from_frame(list[Trip], rx.recv(1)) == trips
+    assert dataclass.from_arrow(Leg, dataclass.to_arrow(Leg, [])) == []
+
+
+def test_namedtuples_of_other_columns():
+    """D2, D4: in any order, with defaults for those that are missing; what is wrong is told by row and name."""
+    assert dataclass.from_arrow(Spot, pa.table({"price": [D("1.0")], "x": [1]})) == [Spot(1, "a", D("1.0"))]
+    assert dataclass.from_arrow(Spot, pa.table({"more": [1], "x": [1]})) == [Spot(1)]
+
+    def messages(call):
+        with pytest.raises(dataclass.ValidationError) as caught:
+            call()
+        return caught.value.messages
+
+    table = pa.table({"x": [1, -1, None], "name": ["a", "b", None], "more": [1, 2, 3]})
+    assert messages(lambda: dataclass.from_arrow(Spot, table)) == {
+        "1": {"x": ["Invalid value."]},
+        "2": {"x": ["Field may not be null."], "name": ["Field may not be null."]},
+    }
+    assert messages(lambda: dataclass.from_arrow(Spot, pa.table({"x": [1], "more": [1]}), unknown="raise")) == {
+        "0": {"more": ["Unknown field."]}
+    }
+    assert messages(lambda: dataclass.from_arrow(Spot, pa.table({"name": ["a"]}))) == {
+        "0": {"x": ["Missing data for required field."]}
+    }
+    nested = pa.table({"leg": [{"start": {"x": 1}, "end": {"x": "a"}}]})
+    assert messages(lambda: dataclass.from_arrow(Trip, nested)) == {"0": {"leg": {"end": {"x": ["Not a valid integer."]}}}}
+    assert messages(lambda: dataclass.to_arrow(Spot, [Spot(1), Spot("a")])) == {"1": {"0": ["Not a valid integer."]}}
+    assert "all items" in messages(lambda: dataclass.to_arrow(Spot, [(1, "a")]))["0"][0]
+    # Elsewhere a NamedTuple is a list still.
+    assert messages(lambda: dataclass.load(Spot, {"x": 1})) == {"_schema": ["Not a valid tuple."]}
+
+
+class Loop(typing.NamedTuple):
+    n: int
+    next: "typing.Optional[Loop]" = None
+
+
+def test_what_are_no_rows_is_told():
+    """R9.1: what the first object is, at its place."""
+    for rows, what in [([1], "not of int"), ([(1, 2)], "not of tuple"), ([None], "not of NoneType")]:
+        with pytest.raises(slipring.EncodeError, match=what) as caught:
+            dataclass.to_arrow(rows)
+        assert caught.value.path == "$[0]"
+    with pytest.raises(slipring.EncodeError, match="contains itself") as caught:
+        dataclass.to_arrow(Loop, [Loop(1)])
+    assert caught.value.path == "$.next"
+    import collections
+
+    with pytest.raises(slipring.EncodeError, match="any type") as caught:
+        dataclass.to_arrow([collections.namedtuple("Loose", "a b")(1, 2)])
+    assert caught.value.path == "$.a"

@@ -93,6 +93,14 @@ def test_lone_surrogates_are_kept_on_request_only(lone):
     assert json.loads('["\\ud83d\\ude00", "\\ud83d"]', surrogates="keep") == ["😀", "\ud83d"]
 
 
+def test_the_depth_is_documented():
+    """J1: where users read it: in the stub of each function, and in ``help()``."""
+    stub = (pathlib.Path(json.__file__).parent / "json.pyi").read_text()
+    docs = {node.name: ast.get_docstring(node) or "" for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef)}
+    for name in ("dumps", "loads"):
+        assert str(DEPTH) in docs[name] and str(DEPTH) in getattr(json, name).__doc__
+
+
 def nested(depth):
     return [json.loads("[" * depth + "]" * depth), json.loads('{"a":' * depth + "1" + "}" * depth)]
 

@@ -24,6 +24,15 @@ Dates, decimals, dataclasses, enumerations, arrays have a form; ``default=`` giv
 >>> json.dumps({"cached": json.Raw('{"id":7}'), "n": 1})
 b'{"cached":{"id":7},"n":1}'
 
+It is also how JSON goes into a frame by other options than those of ``send(format="json")``, which are the strict ones:
+
+>>> import slipring
+>>> with slipring.create(anonymous=True) as ring:
+...     tx, rx = ring.producer(), ring.consumer()
+...     tx.send(json.Raw(json.dumps({"tags": {"b", "a"}, "x": float("nan")}, default=sorted, nan="null")))
+...     rx.recv(1).value
+{'tags': ['a', 'b'], 'x': None}
+
 An error says where it is and what to do:
 
 >>> try:

@@ -56,7 +56,8 @@ def dumps(
     ``indent`` is a number of spaces or a text of white space. ``ascii`` escapes all else. ``nan`` says what becomes of NaN
     and infinities; ``"constants"`` are no JSON. ``decimals`` are a number, exactly, or a text. With ``keys="convert"``
     keys may be int, float, bool, None, Decimal, UUID or dates. ``surrogates="keep"`` writes halves of surrogate
-    pairs as escapes. ``EncodeError`` names the path of what can't be written.
+    pairs as escapes. ``EncodeError`` names the path of what can't be written, such as more than 1024 containers inside each
+    other.
     """
 
 def loads(
@@ -74,4 +75,5 @@ def loads(
     ``DecodeError`` has ``line`` and ``column`` from 1, ``path``, ``offset`` and ``hint``. Of ``duplicates`` the last value
     stays, or they are an error. ``floats`` are floats or Decimals. ``nan`` lets NaN and Infinity in, and makes numbers
     beyond a float infinite. ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits ints and Decimals.
+    More than 1024 arrays and objects inside each other are an error.
     """

@@ -55,6 +55,8 @@ class _Registered:
     encode: Callable[[Any], Any]
     decode: Callable[[Any, int], Any]
     migrations: Mapping[int, Callable[[Any], Any]]
+    #: Objects are made of their fields alone, by no ``decode`` of the user's.
+    by_fields: bool
 
     def fields_of(self, obj: Any) -> Any:
         fields = self.encode(obj)
@@ -63,8 +65,25 @@ class _Registered:
 
     def build(self, fields: Any, version: int) -> Any:
         obj = self.decode(*self.migrated(fields, version))
-        _log.debug("%s, version %d, arrives as %s", self.name, version, self.cls.__qualname__)
+        self.arrived(version)
         return obj
+
+    def arrived(self, version: int) -> None:
+        _log.debug("%s, version %d, arrives as %s", self.name, version, self.cls.__qualname__)
+
+    def brought(self, fields: Any, version: int) -> Any:
+        """The fields under the names of today, for who makes the object of them, and sees what is missing."""
+        fields, version = self.migrated(fields, version)
+        if version == self.version or not dataclasses.is_dataclass(self.cls) or not isinstance(fields, dict):
+            return fields
+        return _by_name_of(self.cls, fields)[0]
+
+    def unread(self, version: int) -> str | None:
+        """Why fields may be missing in what was written as this version; None where it has gone through migrations."""
+        if self.migrations and version < self.version:
+            return None
+        step = (version, self.version) if version < self.version else None
+        return str(_incompatible(self.name, version, self.version, [], step))
 
     def migrated(self, fields: Any, version: int) -> tuple[Any, int]:
         """The fields as ``decode`` takes them, and their version then."""
@@ -206,6 +225,24 @@ def _by_base(cls: type) -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]
 _ALIASES = "slipring.aliases"
 
 
+def _by_name_of(cls: type, fields: Any) -> tuple[dict[str, Any], list[dataclasses.Field[Any]]]:
+    """Of another version's fields those that a dataclass has, by their names or former names, and what is missing."""
+    taken: dict[str, Any] = {}
+    missing = []
+    for field in dataclasses.fields(cls):
+        aliases = [alias.strip() for alias in field.metadata.get(_ALIASES, "").split(",")]
+        there = next((former for former in (field.name, *aliases) if former in fields), None)
+        if there is not None:
+            taken[field.name] = fields[there]
+        elif field.init and field.default is field.default_factory is dataclasses.MISSING:
+            missing.append(field)
+    return taken, missing
+
+
+def _kind(field: dataclasses.Field[Any]) -> str:
+    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+
+
 def _restore(cls: type, name: str, wanted: int) -> Callable[[Any, int], Any]:
     """Makes an object from its fields: a dataclass by its ``__init__``, another as ``pickle`` would.
 
@@ -219,29 +256,17 @@ def _restore(cls: type, name: str, wanted: int) -> Callable[[Any, int], Any]:
             vars(obj).update(fields)
             return obj
         if version != wanted:
-            fields = by_name(fields, version)
+            fields, missing = _by_name_of(cls, fields)
+            if missing:
+                faults = [SchemaFault(field.name, None, _kind(field), "missing") for field in missing]
+                step = (version, wanted) if version < wanted else None
+                raise _incompatible(name, version, wanted, faults, step)
         known = {field.name: field.init for field in dataclasses.fields(cls)}
         obj = cls(**{name: value for name, value in fields.items() if known.get(name, True)})
         for field, value in fields.items():
             if known.get(field) is False:
                 object.__setattr__(obj, field, value)
         return obj
-
-    def by_name(fields: Any, version: int) -> dict[str, Any]:
-        taken: dict[str, Any] = {}
-        faults = []
-        for field in dataclasses.fields(cls):
-            aliases = [alias.strip() for alias in field.metadata.get(_ALIASES, "").split(",")]
-            there = next((former for former in (field.name, *aliases) if former in fields), None)
-            if there is not None:
-                taken[field.name] = fields[there]
-            elif field.init and field.default is field.default_factory is dataclasses.MISSING:
-                kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-                faults.append(SchemaFault(field.name, None, kind, "missing"))
-        if faults:
-            step = (version, wanted) if version < wanted else None
-            raise _incompatible(name, version, wanted, faults, step)
-        return taken
 
     return restore
 
@@ -328,6 +353,7 @@ def register(
         encode or (_dataclass_fields if is_dataclass else _state),
         decode or _restore(cls, name, version),
         dict(migrations or {}),
+        decode is None and (is_dataclass or hasattr(cls, "__attrs_attrs__")),
     )
     former = _by_type.get(cls)
     if former is not None and _by_name.get(former.name) is former:

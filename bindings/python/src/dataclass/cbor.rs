@@ -5,20 +5,21 @@
 //!    on as an object.
 
 use super::class::{Class, Field, Object};
-use super::fail::Outcome;
+use super::fail::{Fail, Outcome};
 use super::leaf::{self, Short};
 use super::plan::{Node, Temporal};
-use super::source::{Kind, Source};
+use super::sent::{self, Sent};
+use super::source::{Kind, Opens, Source};
 use super::target::{Objects, Target};
 use crate::value::encode::{small_int, text};
 use crate::value::text::with_own;
 use crate::value::types::Types;
-use crate::value::{Reader, Writer, registry};
+use crate::value::{Fault, Reader, Writer, registry};
 use pyo3::prelude::*;
 use pyo3::types::{PyDate, PyString};
 use slipring_codec::error::Segment;
 use slipring_codec::token::{MAX_DEPTH, Sink};
-use slipring_codec::{DecodeError, DecodeErrorKind, Token, tag};
+use slipring_codec::{DecodeError, DecodeErrorKind, Decoder, Token, tag};
 use std::ptr::NonNull;
 
 type Any<'a, 'py> = Borrowed<'a, 'py, PyAny>;
@@ -241,6 +242,34 @@ impl<'a, 'py> Value<'a, 'py> {
     }
 }
 
+impl Value<'_, '_> {
+    /// Why an item that begins at `start` was not made; where only what a registered type has raised is in the way, it is gone past.
+    #[cold]
+    #[inline(never)]
+    fn not_made(&mut self, start: usize, fault: Box<Fault>) -> Box<Fail> {
+        let failed = sent::said_by_type(self.py, fault);
+        if matches!(*failed, Fail::Invalid(_)) {
+            self.reader.decoder = self.reader.decoder.from(start);
+            if let Err(failed) = self.pass(()) {
+                return failed;
+            }
+        }
+        failed
+    }
+}
+
+/// Goes to the fields of an object that was sent under a name, as senders write it.
+fn open_sent(decoder: &mut Decoder<'_>) -> Option<Sent> {
+    let (Token::Tag(tag::OBJECT), Token::Array(Some(3))) =
+        (decoder.token().ok()?, decoder.token().ok()?)
+    else {
+        return None;
+    };
+    let name = String::from_utf8(decoder.text_bytes()?.to_vec()).ok()?;
+    let Token::Unsigned(version) = decoder.token().ok()? else { return None };
+    Some(Sent { name, version })
+}
+
 #[cold]
 fn said(error: DecodeError) -> Box<super::fail::Fail> {
     Box::<crate::value::Fault>::from(error).into()
@@ -288,9 +317,12 @@ impl<'py> Source<'py> for Value<'_, 'py> {
 
     #[inline(always)]
     fn take(&mut self, (): ()) -> Outcome<Object> {
-        let made = self.reader.item(self.depth, self.owed)?;
-        // SAFETY: a reference is never null.
-        Ok(unsafe { NonNull::new_unchecked(made.into_ptr()) })
+        let start = self.reader.decoder.offset();
+        match self.reader.item(self.depth, self.owed) {
+            // SAFETY: a reference is never null.
+            Ok(made) => Ok(unsafe { NonNull::new_unchecked(made.into_ptr()) }),
+            Err(fault) => Err(self.not_made(start, fault)),
+        }
     }
 
     #[cold]
@@ -370,6 +402,37 @@ impl<'py> Source<'py> for Value<'_, 'py> {
             self.reader.decoder = ahead;
         }
         Ok(made)
+    }
+
+    fn sent(&mut self, (): ()) -> Outcome<Option<Sent>> {
+        Ok(open_sent(&mut self.reader.decoder.clone()))
+    }
+
+    fn fields_of(&mut self, (): ()) -> Outcome<()> {
+        let start = self.reader.decoder.offset();
+        match open_sent(&mut self.reader.decoder) {
+            Some(_) => Ok(()),
+            // It has changed since it was looked at.
+            None => Err(said(DecodeError::tag_content(tag::OBJECT, start))),
+        }
+    }
+
+    fn open_list(&mut self, what: Opens, depth: usize) -> Option<(u64, usize)> {
+        let mut ahead = self.reader.decoder.clone();
+        let Ok(Token::Tag(tag)) = ahead.token() else { return None };
+        let mut depth = depth + 1;
+        match (what, tag) {
+            (Opens::Tuple | Opens::Set, tag::TUPLE) | (Opens::Set, tag::SET) => {}
+            (Opens::Set, tag::FROZEN_SET) if matches!(ahead.token(), Ok(Token::Tag(tag::SET))) => {
+                depth += 1;
+            }
+            _ => return None,
+        }
+        if !matches!(ahead.peek(), Some(0x80..=0x9b | 0x9f)) {
+            return None;
+        }
+        self.reader.decoder = ahead;
+        Some((tag, depth))
     }
 
     fn is_quiet(&self) -> PyResult<bool> {

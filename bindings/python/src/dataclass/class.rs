@@ -11,10 +11,10 @@ use super::plan::{Description, Held, Id};
 use crate::json::{self, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use crate::value::registry;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PySet, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::Encoder;
 use std::collections::HashMap;
@@ -60,7 +60,10 @@ enum Way {
     Filled {
         post_init: bool,
     },
-    Called,
+    /// By a call; where that has raised somebody may know more of it.
+    Called {
+        judge: Option<Held>,
+    },
     Dict,
 }
 
@@ -95,6 +98,8 @@ pub(super) struct Field {
 
 pub(super) struct Class {
     pub(super) class: Held,
+    /// The name under which plain `send` sends its objects while it is not registered.
+    pub(super) sent_as: Box<str>,
     way: Way,
     pub(super) fields: Box<[Field]>,
     /// How many of them are attributes.
@@ -182,7 +187,7 @@ impl Class {
         }
         let way = match description.number(2)? {
             0 => Way::Filled { post_init: description.optional(3)?.is_some() },
-            1 => Way::Called,
+            1 => Way::Called { judge: description.optional(3)? },
             _ => Way::Dict,
         };
         let omit_none = description.flag(6)?;
@@ -197,6 +202,7 @@ impl Class {
         };
         Ok(Self {
             class: description.held(1)?,
+            sent_as: description.text(7)?.into(),
             way,
             fields: fields.into(),
             stored: position,
@@ -230,7 +236,7 @@ impl Class {
         };
         match self.way {
             Way::Filled { post_init } => !post_init && self.fields.iter().all(simple),
-            Way::Called => false,
+            Way::Called { .. } => false,
             Way::Dict => true,
         }
     }
@@ -394,13 +400,14 @@ impl Class {
     pub(super) fn make(&self, py: Python<'_>, values: &mut [Slot]) -> Outcome<Object> {
         match self.way {
             Way::Filled { post_init } => self.fill(py, values, post_init),
-            Way::Called => self.call(py, values),
+            Way::Called { judge } => self.call(py, values, judge),
             Way::Dict => self.dict(py, values),
         }
     }
 
+    /// A new object of the class, as `object.__new__` makes it.
     #[inline(always)]
-    fn fill(&self, py: Python<'_>, values: &mut [Slot], post_init: bool) -> Outcome<Object> {
+    fn empty<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
         let no_arguments = PyTuple::empty(py);
         let class = self.class.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: what `object.__new__` does for a class that has no other; a new reference or null.
@@ -410,7 +417,13 @@ impl Class {
         };
         let Some(object) = object.and_then(NonNull::new) else { return Err(fail::raised(py)) };
         // SAFETY: a new reference.
-        let owned = unsafe { Bound::from_owned_ptr(py, object.as_ptr()) };
+        Ok(unsafe { Bound::from_owned_ptr(py, object.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn fill(&self, py: Python<'_>, values: &mut [Slot], post_init: bool) -> Outcome<Object> {
+        let owned = self.empty(py)?;
+        let object = owned.as_ptr();
         let is_laid_out = self.is_laid_out();
         for (field, value) in self.fields.iter().zip(&mut *values) {
             if value.is_null() || !field.stored {
@@ -422,16 +435,14 @@ impl Class {
             unsafe {
                 match field.place {
                     Place::Slot(offset) => {
-                        *object.as_ptr().cast::<u8>().add(offset).cast::<Slot>() = given;
+                        *object.cast::<u8>().add(offset).cast::<Slot>() = given;
                         *value = std::ptr::null_mut();
                     }
-                    Place::Plain(place)
-                        if is_laid_out && inline::put(object.as_ptr(), place, given) =>
-                    {
+                    Place::Plain(place) if is_laid_out && inline::put(object, place, given) => {
                         *value = std::ptr::null_mut();
                     }
                     _ => {
-                        if PyObject_GenericSetAttr(object.as_ptr(), name, given) != 0 {
+                        if PyObject_GenericSetAttr(object, name, given) != 0 {
                             return Err(fail::raised(py));
                         }
                     }
@@ -443,6 +454,22 @@ impl Class {
         }
         // SAFETY: the reference of `owned`.
         Ok(unsafe { NonNull::new_unchecked(owned.into_ptr()) })
+    }
+
+    /// Sets a field of an object that is made, as `object.__setattr__` does.
+    pub(super) fn set(
+        &self,
+        object: &Bound<'_, PyAny>,
+        field: &Field,
+        value: &Bound<'_, PyAny>,
+    ) -> Outcome<()> {
+        // SAFETY: an object of the class or of one that derives from it, a name and a value, all alive.
+        match unsafe {
+            PyObject_GenericSetAttr(object.as_ptr(), field.name.as_ptr(), value.as_ptr())
+        } {
+            0 => Ok(()),
+            _ => Err(fail::raised(object.py())),
+        }
     }
 
     fn post_init(&self, object: &Bound<'_, PyAny>, values: &mut [Slot]) -> Outcome<()> {
@@ -471,23 +498,72 @@ impl Class {
     }
 
     #[inline(never)]
-    fn call(&self, py: Python<'_>, values: &mut [Slot]) -> Outcome<Object> {
+    fn call(&self, py: Python<'_>, values: &mut [Slot], judge: Option<Held>) -> Outcome<Object> {
         let given = |(field, value): &(&Field, &mut Slot)| field.init && !value.is_null();
-        let (mut names, mut pointers) = (Vec::new(), Vec::new());
+        // Before the arguments is room for the object.
+        let count = self.fields.len();
+        let (mut names, mut pointers) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
+        pointers.push(std::ptr::null_mut());
         for (field, value) in self.fields.iter().zip(&mut *values).filter(given) {
             names.push(field.argument.bind(py));
             pointers.push(*value);
         }
         let names = PyTuple::new(py, names)?;
-        // SAFETY: a class, so many objects that are alive, and as many names.
-        let made = unsafe {
-            let class = self.class.as_ptr();
-            let made = ffi::PyObject_Vectorcall(class, pointers.as_ptr(), 0, names.as_ptr());
-            Bound::from_owned_ptr_or_err(py, made)
+        let made = match judge {
+            // SAFETY: a class, so many objects that are alive, and as many names.
+            None => self.said(py, unsafe {
+                let class = self.class.as_ptr();
+                let given = pointers.as_ptr().add(1);
+                let made = ffi::PyObject_Vectorcall(class, given, 0, names.as_ptr());
+                Bound::from_owned_ptr_or_err(py, made)
+            })?,
+            Some(judge) => {
+                let object = self.empty(py)?;
+                pointers[0] = object.as_ptr();
+                // SAFETY: an object, so many others that are alive, and as many names as there are of these.
+                let made = unsafe {
+                    let name = intern!(py, "__init__").as_ptr();
+                    let given = pointers.as_ptr();
+                    let made = ffi::PyObject_VectorcallMethod(name, given, 1, names.as_ptr());
+                    Bound::from_owned_ptr_or_err(py, made)
+                };
+                match made {
+                    Ok(_) => object,
+                    Err(error) => return judged(py, judge, &object, error),
+                }
+            }
         };
-        let made = self.said(py, made)?;
         // SAFETY: a new reference.
         Ok(unsafe { NonNull::new_unchecked(made.into_ptr()) })
+    }
+
+    /// What is known of fields that are valid where others are not: of an object that has these alone.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn judge_rest(
+        &self,
+        py: Python<'_>,
+        values: &[Slot],
+        errors: &mut fail::Gathered,
+    ) -> Outcome<()> {
+        let Way::Called { judge: Some(judge) } = self.way else { return Ok(()) };
+        let (valid, failed) = (PyDict::new(py), PySet::empty(py)?);
+        for (field, value) in self.fields.iter().zip(values) {
+            let name = field.name.bind(py);
+            if errors.names(field.key.bind(py))? {
+                failed.add(name)?;
+            } else if let Some(value) = NonNull::new(*value) {
+                // SAFETY: a reference that the place holds.
+                valid.set_item(name, unsafe { Borrowed::from_ptr(py, value.as_ptr()) })?;
+            }
+        }
+        let said = judge.bind(py).call1((py.None(), valid, failed))?;
+        if let Ok(said) = said.cast::<PyDict>() {
+            for (name, said) in said.iter() {
+                errors.add(name.unbind(), fail::Errors::Given(said.unbind()));
+            }
+        }
+        Ok(())
     }
 
     fn dict(&self, py: Python<'_>, values: &[Slot]) -> Outcome<Object> {
@@ -517,6 +593,22 @@ impl Class {
             fail::of(fail::Errors::Schema(Box::new(errors)))
         })
     }
+}
+
+/// What the validators of an object say, each of its field, where its `__init__` has raised; else what that has raised.
+#[cold]
+fn judged<T>(py: Python<'_>, judge: Held, object: &Bound<'_, PyAny>, error: PyErr) -> Outcome<T> {
+    if error.is_instance_of::<PyException>(py) {
+        let said = judge.bind(py).call1((object,))?;
+        if let Ok(said) = said.cast::<PyDict>() {
+            let part = |(name, said): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+                (name.unbind(), fail::Errors::Given(said.unbind()))
+            };
+            return fail::of(fail::Errors::Within(said.iter().map(part).collect()));
+        }
+    }
+    let errors = fail::of_exception(py, error)?;
+    fail::of(fail::Errors::Schema(Box::new(errors)))
 }
 
 /// What an attribute has raised that is not there: `None` if it is the object's own.

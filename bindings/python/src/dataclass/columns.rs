@@ -2,12 +2,13 @@
 
 use super::class::Class;
 use super::fail::{self, Outcome};
-use super::plan::{Choice, Id, Node, Plan, Temporal};
+use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::{titled, unsuited};
 use crate::value::fault::{Fault, type_name};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use slipring_codec::error::Segment;
@@ -192,13 +193,22 @@ impl Choices {
 /// The columns of a table, those within others included; 0 is the rows themselves.
 pub(super) struct Columns(Vec<Column>);
 
+const ITSELF: &str = "of a type that contains itself there is no column";
+
+/// The names of a NamedTuple's items.
+pub(super) fn names(class: Borrowed<'_, '_, PyAny>) -> PyResult<Vec<String>> {
+    class.getattr(intern!(class.py(), "_fields"))?.extract()
+}
+
 impl Columns {
     /// Columns for the objects of a plan, or of what the first one is.
     pub(super) fn of(plan: &Plan, objects: &Bound<'_, PyList>) -> Outcome<Self> {
         let py = objects.py();
         let mut columns = Self(Vec::new());
         match plan.bare(plan.root) {
-            Node::Class(_) => columns.add(py, plan, plan.root, &mut Vec::new())?,
+            Node::Class(_) | Node::Tuple { class: Some(_), .. } => {
+                columns.add(py, plan, plan.root, &mut Vec::new())?
+            }
             _ => {
                 let given = plan.target.bind(py);
                 let (name, hint) = match (plan.bare(plan.root), objects.get_item(0)) {
@@ -223,6 +233,14 @@ impl Columns {
         match self.0[number].values {
             Values::List(_, items) | Values::Map(_, items, _) => items,
             _ => number,
+        }
+    }
+
+    /// The column that the item of this number goes to; `None` behind a NamedTuple's last one.
+    pub(super) fn item(&self, number: Number, index: usize) -> Option<Number> {
+        match &self.0[number].values {
+            Values::Struct(fields) => fields.get(index).map(|&(_, number)| number),
+            _ => Some(self.items(number)),
         }
     }
 
@@ -305,6 +323,9 @@ impl Columns {
             Node::Any => return Err(unsuited("of a field of any type there is no column")),
             Node::None => return Err(unsuited("of nothing but None there is no column")),
             Node::Union(_) => return Err(unsuited("of several types there is no column")),
+            Node::Tuple { items, class: Some(class), .. } => {
+                self.named(py, plan, items, *class, id, within)?
+            }
             Node::Tuple { .. } => {
                 return Err(unsuited("of a tuple of its own types there is no column"));
             }
@@ -351,7 +372,7 @@ impl Columns {
         within: &mut Vec<Id>,
     ) -> Outcome<Values> {
         if within.contains(&id) {
-            return Err(unsuited("of a type that contains itself there is no column"));
+            return Err(unsuited(ITSELF));
         }
         within.push(id);
         let mut fields = Vec::new();
@@ -361,6 +382,31 @@ impl Columns {
             let number = number.map_err(|failed| failed.within(Segment::key(&name)))?;
             // Of a dict the key may be missing.
             self.0[number].is_nullable |= class.is_dict() && !field.required;
+            fields.push((name, number));
+        }
+        within.pop();
+        Ok(Values::Struct(fields))
+    }
+
+    /// A NamedTuple, whose fields are in the order of its items.
+    fn named(
+        &mut self,
+        py: Python<'_>,
+        plan: &Plan,
+        items: &[Id],
+        class: Held,
+        id: Id,
+        within: &mut Vec<Id>,
+    ) -> Outcome<Values> {
+        if within.contains(&id) {
+            return Err(unsuited(ITSELF));
+        }
+        within.push(id);
+        let names = names(class.bind(py))?;
+        let mut fields = Vec::new();
+        for (name, &item) in names.into_iter().zip(items) {
+            let number = self.add(py, plan, item, within);
+            let number = number.map_err(|failed| failed.within(Segment::key(&name)))?;
             fields.push((name, number));
         }
         within.pop();
@@ -391,6 +437,16 @@ impl Columns {
                 fields.into_iter().for_each(|number| self.push_null(number));
             }
         }
+    }
+
+    /// Ends a list of so many items, which for a NamedTuple must be all.
+    pub(super) fn end_items(&mut self, number: Number, count: usize) -> bool {
+        match &self.0[number].values {
+            Values::Struct(fields) if fields.len() != count => return false,
+            Values::Struct(_) => self.0[number].is_there(),
+            _ => self.end(number),
+        }
+        true
     }
 
     /// Ends a list or a map: as many items belong to it as there are behind the last one.

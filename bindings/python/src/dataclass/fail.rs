@@ -179,6 +179,17 @@ impl Gathered {
         self.0.push((name, errors));
     }
 
+    /// Whether something is wrong with the part of this name.
+    #[cold]
+    pub(super) fn names(&self, name: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
+        for (known, _) in &self.0 {
+            if known.as_ptr() == name.as_ptr() || known.bind(name.py()).eq(name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What was said of a name is no longer true: it stands again, and the last one counts.
     #[cold]
     pub(super) fn forget(&mut self, name: Py<PyAny>) {

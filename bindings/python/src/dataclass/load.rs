@@ -6,18 +6,18 @@
 use super::class::{Class, Field, Object, Slot, new_reference, owned};
 use super::dump::wrong_length;
 use super::fail::{self, Errors, Fail, Gathered, Message, Outcome};
-use super::plan::{Id, Node, Plan, Temporal};
+use super::plan::{Held, Id, Node, Plan, Temporal};
 use super::registered::registered;
 use super::scalars::{choice_of_key, float_of, native};
-use super::source::{Kind, Plain, Source, is_mapping, is_sequence};
+use super::source::{Kind, Opens, Plain, Source, is_mapping, is_sequence};
 use super::tries::{self, Tries};
 use super::{DEPTH, leaf, message, plans};
 use crate::value::fault::Fault;
 use crate::value::types::Exact;
 use crate::value::{Hashes, stack};
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyList, PyString};
+use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
+use pyo3::{ffi, intern};
 use slipring_codec::error::Segment;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -35,6 +35,8 @@ pub(super) struct Options {
     pub(super) pairs: bool,
     /// Floats may be NaN or endless, as frames and tables have them.
     pub(super) not_finite: bool,
+    /// Objects that registered types have put together from their fields are looked into.
+    pub(super) looks_again: bool,
     /// That a number of JSON may have.
     pub(super) max_digits: usize,
 }
@@ -47,6 +49,7 @@ impl Default for Options {
             unique_keys: false,
             pairs: false,
             not_finite: false,
+            looks_again: false,
             max_digits: usize::MAX,
         }
     }
@@ -174,6 +177,27 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if let Some(made) = self.source.leaf(plan.node(id))? {
             return Ok(made);
         }
+        if let Some(made) = self.sent(plan, id, item, depth)? {
+            return Ok(made);
+        }
+        let opens = match plan.node(id) {
+            // What else is in a set may be another thing for having to have a hash.
+            Node::List(inner)
+            | Node::TupleOf(inner)
+            | Node::Set(inner)
+            | Node::FrozenSet(inner)
+                if matches!(plan.bare(*inner), Node::Class(_)) =>
+            {
+                Opens::Set
+            }
+            Node::List(_) | Node::TupleOf(_) | Node::Tuple { .. } => Opens::Tuple,
+            Node::Set(_) | Node::FrozenSet(_) => Opens::Tuple,
+            _ => Opens::Nothing,
+        };
+        if let Some((tag, depth)) = self.source.open_list(opens, depth) {
+            let made = self.node(plan, id, item, depth);
+            return made.map_err(|failed| failed.within(Segment::Tag(tag)));
+        }
         let made = self.source.take(item)?;
         let object = owned(self.py, made);
         // An object of a registered type has been made, and brought to its newest version.
@@ -181,6 +205,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             && !class.is_dict()
             && class.has(object.as_borrowed())?
         {
+            if let Some(made) = self.again(plan, class, &object, depth)? {
+                return Ok(made);
+            }
             return Ok(new_reference(object.as_borrowed()));
         }
         self.plain(plan, id, &object, depth)
@@ -194,11 +221,18 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         object: &Bound<'py, PyAny>,
         depth: usize,
     ) -> Outcome<Object> {
-        let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
-        inner.tries = self.tries.take();
         // SAFETY: a reference is never null.
         let item = unsafe { NonNull::new_unchecked(object.as_ptr()) };
-        let made = inner.node(plan, id, item, depth);
+        self.with_plain(|inner| inner.node(plan, id, item, depth))
+    }
+
+    pub(super) fn with_plain<T>(
+        &mut self,
+        read: impl FnOnce(&mut Loader<'py, Plain<'py>>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
+        inner.tries = self.tries.take();
+        let made = read(&mut inner);
         self.tries = inner.tries.take();
         made
     }
@@ -214,6 +248,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         depth: usize,
     ) -> Outcome<Object> {
         let py = self.py;
+        if kind == Kind::Other
+            && matches!(node, Node::Class(_) | Node::Union(_))
+            && let Some(made) = self.sent(plan, id, item, depth)?
+        {
+            return Ok(made);
+        }
         match (node, kind) {
             (Node::Union(union), _) => return self.union(plan, union, item, kind, depth),
             (Node::Choice(choice), _) => return self.choice(choice, item),
@@ -260,10 +300,19 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                     return self.plain(plan, id, dict.as_any(), depth);
                 }
             }
+            (Node::Tuple { items, class: Some(class), .. }, Kind::Map) if self.options.pairs => {
+                return self.named(plan, items, *class, item, depth);
+            }
             (Node::Dict(key, inner), _) if self.is_map(item, kind) => {
                 return self.dict(plan, *key, *inner, item, depth);
             }
             (Node::Class(class), Kind::Other) if self.is_made(class, item) => {
+                if let Some(object) =
+                    self.source.as_object(item).filter(|_| self.options.looks_again)
+                    && let Some(made) = self.again(plan, class, &object.to_owned(), depth)?
+                {
+                    return Ok(made);
+                }
                 return self.source.take(item);
             }
             (Node::Class(class), _) if self.is_map(item, kind) => {
@@ -319,13 +368,13 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_sequence))
     }
 
-    fn is_map(&self, item: S::Item, kind: Kind) -> bool {
+    pub(super) fn is_map(&self, item: S::Item, kind: Kind) -> bool {
         kind == Kind::Map
             || (kind == Kind::Other && self.source.as_object(item).is_some_and(is_mapping))
     }
 
     #[inline(always)]
-    fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
+    pub(super) fn enter(&mut self, item: S::Item, depth: usize) -> Outcome<()> {
         if depth >= DEPTH || stack::is_short(depth) {
             return too_deep(depth);
         }
@@ -340,6 +389,35 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     }
 
     // --- classes ---
+
+    /// Places on the stack, where they begin.
+    pub(super) fn reserve(&mut self, count: usize) -> usize {
+        let base = self.stack.0.len();
+        self.stack.0.resize(base + count, std::ptr::null_mut());
+        base
+    }
+
+    pub(super) fn values(&self, base: usize) -> &[Slot] {
+        &self.stack.0[base..]
+    }
+
+    pub(super) fn release(&mut self, base: usize) {
+        self.stack.cut(base);
+    }
+
+    /// Puts a value in its place, instead of one that may be there.
+    pub(super) fn keep(&mut self, place: usize, value: Object) {
+        let former = std::mem::replace(&mut self.stack.0[place], value.as_ptr());
+        // SAFETY: the reference of the place, or null.
+        unsafe { ffi::Py_XDECREF(former) };
+    }
+
+    /// The object of the values that are behind `base`.
+    pub(super) fn made(&mut self, class: &Class, base: usize) -> Outcome<Object> {
+        let values = &mut self.stack.0[base..];
+        class.complete(self.py, values)?;
+        class.make(self.py, values)
+    }
 
     /// Whether an item is an object of the very class already.
     fn is_made(&self, class: &Class, item: S::Item) -> bool {
@@ -426,6 +504,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
         }
         if !errors.settle(py)? {
+            class.judge_rest(py, values, &mut errors)?;
             return errors.fail();
         }
         class.complete(py, values)?;
@@ -692,6 +771,84 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         if errors.is_empty() { Ok(()) } else { errors.fail() }
     }
 
+    /// A NamedTuple of a table's columns, which have names.
+    #[inline(never)]
+    fn named(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        class: Held,
+        item: S::Item,
+        depth: usize,
+    ) -> Outcome<Object> {
+        let base = self.reserve(nodes.len());
+        let made = self.named_items(plan, nodes, class, item, depth, base);
+        self.stack.cut(base);
+        made
+    }
+
+    fn named_items(
+        &mut self,
+        plan: &Plan,
+        nodes: &[Id],
+        class: Held,
+        item: S::Item,
+        depth: usize,
+        base: usize,
+    ) -> Outcome<Object> {
+        self.enter(item, depth)?;
+        let py = self.py;
+        let class = class.bind(py);
+        let names = class.getattr(intern!(py, "_fields"))?.cast_into::<PyTuple>();
+        let names = names.map_err(PyErr::from)?;
+        let mut errors = Gathered::default();
+        let mut map = self.source.map(item, depth)?;
+        while let Some((name, item)) = self.source.next_pair(&mut map)? {
+            let at = match names.index(&name) {
+                Ok(at) if at < nodes.len() => at,
+                _ => {
+                    if self.options.unknown_is_error == Some(true) {
+                        let said = Errors::Invalid(Message::Static(fail::UNKNOWN));
+                        errors.add(fail::told(&name)?, said);
+                    }
+                    self.source.pass(item)?;
+                    continue;
+                }
+            };
+            let value = match self.node(plan, nodes[at], item, depth + 1) {
+                Ok(value) => value,
+                Err(failed) => {
+                    let segment = || Segment::key(&name.to_string());
+                    errors.take(failed, || fail::told(&name), segment)?;
+                    // Something is there.
+                    new_reference(py.None().bind_borrowed(py))
+                }
+            };
+            self.keep(base + at, value);
+        }
+        let defaults = class.getattr(intern!(py, "_field_defaults"))?;
+        let (mut given, mut values) = (Vec::new(), Vec::new());
+        for (name, &value) in names.iter().zip(&self.stack.0[base..]) {
+            if !value.is_null() {
+                given.push(name);
+                values.push(value);
+            } else if !defaults.contains(&name)? {
+                errors.add(name.unbind(), Errors::Invalid(Message::Static(fail::REQUIRED)));
+            }
+        }
+        if !errors.is_empty() {
+            return errors.fail();
+        }
+        let given = PyTuple::new(py, given)?;
+        // SAFETY: a class, so many objects that are alive, and as many names.
+        let made =
+            unsafe { ffi::PyObject_Vectorcall(class.as_ptr(), values.as_ptr(), 0, given.as_ptr()) };
+        match NonNull::new(made) {
+            Some(made) => Ok(made),
+            None => fail::of(fail::of_exception(py, PyErr::fetch(py))?),
+        }
+    }
+
     #[inline(never)]
     fn dict(
         &mut self,
@@ -803,7 +960,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
 }
 
 #[cold]
-fn twice(py: Python<'_>, key: Borrowed<'_, '_, PyAny>, errors: &mut Gathered) {
+pub(super) fn twice(py: Python<'_>, key: Borrowed<'_, '_, PyAny>, errors: &mut Gathered) {
     let said = PyString::new(py, "This key stands twice.").into_any().unbind();
     errors.add(key.to_owned().unbind(), Errors::Said(vec![said]));
 }

@@ -2,7 +2,7 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `unions`, `scalars`, `checks`, `registered` and `untyped` are the walks' rarer steps.
+//! `sent`, `unions`, `scalars`, `checks`, `registered` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
@@ -19,6 +19,7 @@ mod plans;
 mod registered;
 mod rows;
 mod scalars;
+mod sent;
 mod source;
 mod target;
 mod text;
@@ -252,6 +253,26 @@ fn no_object(plan: &Plan, format: &str, target: &Bound<'_, PyAny>) -> PyResult<(
 fn unsuited(what: &str) -> Box<Fail> {
     let hint = "give such fields one type each, or send the objects as values";
     Fault::refused(what.to_owned(), "column".to_owned(), hint).into()
+}
+
+/// The plan of a table's first row.
+fn of_row<'py>(row: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Plan>> {
+    let py = row.py();
+    let class = row.get_type();
+    if row.is_instance_of::<PyTuple>() && class.hasattr(intern!(py, "_fields"))? {
+        return plans::of_type(class.as_any());
+    }
+    match plans::of_object(row)? {
+        Some(plan) => Ok(plan),
+        None => {
+            let fault = Fault::refused(
+                format!("rows are objects of a class with fields, not of {}", class.name()?),
+                type_name(row),
+                "give the class first, to_arrow(cls, objects), or send dicts with format=\"arrow\"",
+            );
+            Err(fault.within(Segment::Index(0)).encoding(py))
+        }
+    }
 }
 
 /// What is iterable as a list of objects; what is one itself, or a text, is none.
@@ -571,7 +592,7 @@ pub(crate) mod _dataclass {
                 let what = "of no objects the class is not known: to_arrow(cls, objects)";
                 return Err(PyValueError::new_err(what));
             }
-            (None, _) => both(objects.get_item(0)?, Given(None))?.0,
+            (None, _) => of_row(&objects.get_item(0)?)?,
         };
         let plan = plan.get();
         let made = super::table(plan, &objects);
@@ -642,7 +663,8 @@ pub(crate) mod _dataclass {
         let options = load_options(strict, unknown, py)?;
         let read = frame.get().read(py, |encoded| match encoded {
             Encoded::Value(reader) => {
-                let options = Options { unique_keys: true, not_finite: true, ..options };
+                let options =
+                    Options { unique_keys: true, not_finite: true, looks_again: true, ..options };
                 let mut loader = Loader::new(py, Value::new(py, reader), options);
                 let made = ended(read(plan, &mut loader, ()), || {
                     Ok(loader.source.reader.decoder.finish().map_err(Box::<Fault>::from)?)

@@ -45,7 +45,8 @@ impl Rows {
 
 impl<'py> Target<'py> for Rows {
     type Value = ();
-    type Seq = Number;
+    /// And how many items were put in.
+    type Seq = (Number, usize);
     type Map = Number;
     type Record = Number;
     const IS_TEXT: bool = false;
@@ -172,19 +173,22 @@ impl<'py> Target<'py> for Rows {
         fail::invalid(fail::REFUSED)
     }
 
-    fn seq(&mut self, _len: usize) -> Number {
-        self.current
+    fn seq(&mut self, _len: usize) -> (Number, usize) {
+        (self.current, 0)
     }
 
-    fn item(&mut self, seq: &mut Number) {
-        self.current = self.columns.items(*seq);
+    fn item(&mut self, (number, count): &mut (Number, usize)) {
+        self.current = self.columns.item(*number, *count).unwrap_or(*number);
+        *count += 1;
     }
 
-    fn add(&mut self, _seq: &mut Number, (): ()) {}
+    fn add(&mut self, _seq: &mut (Number, usize), (): ()) {}
 
-    fn end(&mut self, seq: Number) -> Outcome<()> {
-        self.columns.end(seq);
-        Ok(())
+    fn end(&mut self, (number, count): (Number, usize)) -> Outcome<()> {
+        match self.columns.end_items(number, count) {
+            true => Ok(()),
+            false => fail::invalid("Not a valid tuple: a row has all items of a NamedTuple."),
+        }
     }
 
     fn map(&mut self, _len: usize) -> Outcome<Number> {

@@ -6,9 +6,10 @@
 use super::class::{Class, Object};
 use super::fail::{self, Outcome};
 use super::plan::Node;
+use super::sent::Sent;
 use super::walk;
 use crate::value::encode::{compact_ascii, text};
-use crate::value::types::Exact;
+use crate::value::types::{Exact, Types};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -27,6 +28,15 @@ pub(super) enum Kind {
     Map,
     /// Of no basic type.
     Other,
+}
+
+/// What is gone through as a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opens {
+    Nothing,
+    Tuple,
+    /// Or a tuple.
+    Set,
 }
 
 pub(super) trait Source<'py>: Sized {
@@ -52,6 +62,18 @@ pub(super) trait Source<'py>: Sized {
     /// What a node is made of, where the source has a form of its own for it and the item is written so.
     fn leaf(&mut self, _node: &Node) -> Outcome<Option<Object>> {
         Ok(None)
+    }
+    /// The name of an object that was sent under one, which stays where it is.
+    fn sent(&mut self, _item: Self::Item) -> Outcome<Option<Sent>> {
+        Ok(None)
+    }
+    /// The fields of such an object, which are all that is left of it.
+    fn fields_of(&mut self, item: Self::Item) -> Outcome<Self::Item> {
+        Ok(item)
+    }
+    /// Goes to the list that a tuple or a set is under its tag, which is given, with the depth there.
+    fn open_list(&mut self, _what: Opens, _depth: usize) -> Option<(u64, usize)> {
+        None
     }
     /// Whether no code of others runs while items are made.
     fn is_quiet(&self) -> PyResult<bool> {
@@ -181,6 +203,26 @@ impl<'py> Source<'py> for Plain<'py> {
 
     fn exact(&mut self, _item: Object) -> Outcome<Option<Object>> {
         Ok(None)
+    }
+
+    fn sent(&mut self, item: Object) -> Outcome<Option<Sent>> {
+        let object = self.bind(item);
+        if object.get_type_ptr().cast() != Types::get(self.py)?.object.as_ptr() {
+            return Ok(None);
+        }
+        let parts = object.cast::<PyTuple>().map_err(PyErr::from)?;
+        let (name, version) = (parts.get_item(0)?, parts.get_item(1)?);
+        // Made by hand they may be anything.
+        Ok(match (name.extract(), version.extract()) {
+            (Ok(name), Ok(version)) => Some(Sent { name, version }),
+            _ => None,
+        })
+    }
+
+    fn fields_of(&mut self, item: Object) -> Outcome<Object> {
+        let fields = self.bind(item).cast::<PyTuple>().map_err(PyErr::from)?.get_item(2)?;
+        // SAFETY: a reference is never null; the tuple, which nobody changes, holds it.
+        Ok(unsafe { NonNull::new_unchecked(fields.as_ptr()) })
     }
 
     fn as_object(&self, item: Object) -> Option<Borrowed<'_, 'py, PyAny>> {

@@ -218,7 +218,7 @@ pub(crate) mod _json {
     /// a number of spaces or a text of white space. ``ascii`` escapes all else. ``nan`` says what becomes of NaN and
     /// infinities: ``"error"``, ``"null"``, or ``"constants"`` (``NaN``, ``Infinity``), which are no JSON. ``decimals`` are a
     /// ``"number"`` or ``"text"``. With ``keys="convert"`` keys may be int, float, bool, None, Decimal, UUID or dates.
-    /// ``surrogates="keep"`` writes halves of surrogate pairs as escapes.
+    /// ``surrogates="keep"`` writes halves of surrogate pairs as escapes. More than 1024 containers inside each other are an error.
     #[pyfunction]
     #[pyo3(signature = (obj, /, default=None, *, sort_keys=false, indent=None, text=false, ascii=false, nan="error",
                         decimals="number", keys="strict", surrogates="error"))]
@@ -284,6 +284,7 @@ pub(crate) mod _json {
     /// Of ``duplicates`` the ``"last"`` value stays, or they are an ``"error"``. ``floats`` are a ``"float"`` or a
     /// ``"decimal"``. ``nan`` lets NaN, Infinity and -Infinity in, and makes numbers beyond a float infinite.
     /// ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits what an int or a Decimal may have.
+    /// More than 1024 arrays and objects inside each other are an error.
     #[pyfunction]
     #[pyo3(signature = (data, /, *, duplicates="last", floats="float", nan=false, surrogates="error", max_digits=None))]
     fn loads<'py>(

@@ -13,7 +13,7 @@ use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
 use crate::table::{Memory, Table};
-use crate::{array, error, pickle};
+use crate::{array, pickle};
 use pyo3::exceptions::{
     PyArithmeticError, PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError,
 };
@@ -794,14 +794,14 @@ fn duration<'py>(
     }
 }
 
-/// What a decoder of others raised for an object. What says itself that a frame can't be read stays as it is.
+/// What a decoder of others raised for an object.
 #[cold]
 fn undecoded(py: Python<'_>, raised: PyErr, object: &Bound<'_, PyAny>) -> Box<Fault> {
     let parts = array_of(object).unwrap_or_default();
-    match (&parts[..], error::is_decode_error(py, &raised)) {
-        ([name, version, _], false) => {
+    match &parts[..] {
+        [name, version, _] => {
             let name = name.str().map(|name| name.to_string()).unwrap_or_default();
-            Fault::of_decoder(py, raised, &name, version.extract().unwrap_or(0))
+            Fault::of_type(py, raised, &name, version.extract().unwrap_or(0))
         }
         _ => raised.into(),
     }

@@ -30,6 +30,8 @@ enum What {
         by_all: bool,
         /// What raised.
         cause: Option<PyErr>,
+        /// A registered type's decoder did.
+        by_decoder: bool,
     },
     Codec(DecodeError),
     /// A pickle where none is loaded, and its begin.
@@ -63,7 +65,12 @@ pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
 impl Fault {
     #[cold]
     pub(crate) fn refused(what: String, kind: String, hint: &str) -> Box<Self> {
-        let what = What::Refused { what, kind, hint: hint.into(), by_all: false, cause: None };
+        Self::refusing(what, kind, hint, false)
+    }
+
+    fn refusing(what: String, kind: String, hint: &str, by_all: bool) -> Box<Self> {
+        let hint = hint.into();
+        let what = What::Refused { what, kind, hint, by_all, cause: None, by_decoder: false };
         Box::new(Self { what, path: Path::default(), registered: None })
     }
 
@@ -109,8 +116,7 @@ impl Fault {
     }
 
     fn by_all(what: String, kind: String, hint: &str) -> Box<Self> {
-        let what = What::Refused { what, kind, hint: hint.into(), by_all: true, cause: None };
-        Box::new(Self { what, path: Path::default(), registered: None })
+        Self::refusing(what, kind, hint, true)
     }
 
     #[cold]
@@ -131,12 +137,36 @@ impl Fault {
         }
     }
 
-    /// What a decoder of others has raised. What is no mistake of its own, such as an interrupt, stays as it is.
+    /// What a decoder of others has raised. What is no mistake of its own, such as an interrupt, and what says itself that a frame
+    /// can't be read stay as they are.
     #[cold]
-    pub(crate) fn of_decoder(py: Python<'_>, raised: PyErr, name: &str, version: u64) -> Box<Self> {
+    pub(crate) fn of_type(py: Python<'_>, raised: PyErr, name: &str, version: u64) -> Box<Self> {
+        if error::is_decode_error(py, &raised) {
+            return raised.into();
+        }
         let who = format!("the decoder of {name} raised, given version {version}");
         let hint = "make the decode= that it was registered with read that version";
-        Self::of_others(py, raised, &who, name, hint)
+        let mut fault = Self::of_others(py, raised, &who, name, hint);
+        if let What::Refused { by_decoder, .. } = &mut fault.what {
+            *by_decoder = true;
+        }
+        fault
+    }
+
+    /// What a registered type's decoder has raised and what is said of that, or what one of its migrations has; with the way
+    /// there, the nearest last. `None` of what is wrong with the bytes.
+    #[cold]
+    pub(crate) fn raised_by_type(&self, py: Python<'_>) -> Option<(&PyErr, String, Vec<Segment>)> {
+        let (error, said) = match &self.what {
+            What::Refused { by_decoder: true, cause: Some(cause), what, .. } => {
+                (cause, what.clone())
+            }
+            What::Python(error) if error::is_failed_migration(py, error) => {
+                (error, error.value(py).to_string())
+            }
+            _ => return None,
+        };
+        Some((error, said, self.path.segments().cloned().collect()))
     }
 
     /// What code of others has raised; an interrupt stays as it is.

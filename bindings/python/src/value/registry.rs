@@ -49,6 +49,16 @@ pub(crate) fn entry<'py>(class: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py
     books(class.py())?.by_type.bind(class.py()).get_item(class)
 }
 
+/// What is registered under a name.
+pub(crate) fn entry_named<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    books(py)?.by_name.bind(py).get_item(name)
+}
+
+/// Whether objects of what is registered are put together from their fields, by no code of its own.
+pub(crate) fn is_by_fields(entry: &Bound<'_, PyAny>) -> PyResult<bool> {
+    entry.getattr(intern!(entry.py(), "by_fields"))?.extract()
+}
+
 /// The object's name, version and fields, if its type is registered. Where its own encoder fails,
 /// that is said, and it goes as if it were not registered.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Registered>> {

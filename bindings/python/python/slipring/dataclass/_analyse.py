@@ -483,15 +483,18 @@ class Nodes:
                     _types.required(field.meta, field.type),
                 )
             )
-        way, post_init = _fields.way(cls, real)
+        way, call = _fields.way(cls, real)
+        if way == _fields.CALLED:
+            call = _fields.judge(cls, {name: key for key, name in outside.items()})
         self.made[place] = (
             "class",
             cls,
             way,
-            post_init,
+            call,
             tuple(made),
             options.unknown == "raise",
             options.omit_none,
+            values._name(cls),
         )
         return place
 

@@ -19,6 +19,9 @@ NOTHING, VALUE, FACTORY = 0, 1, 2
 #: How an object is made: filled in, by a call, or as a dict.
 FILLED, CALLED, DICT = 0, 1, 2
 
+#: What is said of a value by a validator that says nothing.
+REFUSED = "Invalid value."
+
 _EMPTY = Meta()
 
 
@@ -182,8 +185,8 @@ def _of_attrs(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[An
         # What has a default is left to __init__: a factory may want the object itself.
         has_default = field.default is not attr.NOTHING
         meta = _meta(field.metadata)
-        # What a converter makes of the value, and who wants the object, is left to __init__ as well.
-        if field.init and field.converter is None and _is_of_attrs(field.validator):
+        # What a converter makes of the value, and who wants the object, is left to __init__ as well, and to `judge`.
+        if _is_by_value(field):
             meta = Meta(validate=_checking(field)).over(meta)
         yield Field(
             field.name,
@@ -215,6 +218,11 @@ def _is_of_attrs(validator: Any) -> bool:
     return all(_is_of_attrs(part) for part in parts if part is not None)
 
 
+def _is_by_value(field: Any) -> bool:
+    """Whether a field of attrs is validated by nothing but its value, as it is given."""
+    return field.validator is not None and field.init and field.converter is None and _is_of_attrs(field.validator)
+
+
 def _checking(field: Any) -> Any:
     """What attrs checks in ``__init__`` as a validator of the field, so that each field's faults are told, and told there."""
     attr = sys.modules["attr"]
@@ -225,10 +233,112 @@ def _checking(field: Any) -> Any:
         try:
             field.validator(None, field, value)
         except (TypeError, ValueError) as error:
-            # Behind the message stand the field and what was expected.
-            raise ValueError(error.args[0] if error.args else str(error)) from error
+            raise ValueError(_of_attrs_validator(error)) from error
 
     return check
+
+
+def _of_attrs_validator(error: Exception) -> Any:
+    # Behind the message stand the field and what was expected.
+    return error.args[0] if error.args else str(error)
+
+
+def judge(cls: Any, keys: dict[str, str]) -> Any:
+    """Who tells what validators of an attrs class say that may want the object, each at its field by its name outside (``keys``);
+    None if the class has none, or is not made as attrs does it.
+
+    ``judge(obj)`` is asked where ``__init__`` has raised: attrs sets all fields before it calls the first validator, so that each
+    can be asked. ``judge(None, values, failed)`` is asked where some fields are not valid and no object was made: of one that has the
+    others only. What a validator then raises for want of the others is not told.
+    """
+    attr = sys.modules.get("attr")
+    if not hasattr(cls, "__attrs_attrs__") or attr is None:
+        return None
+    # Those that `__init__` sets.
+    known = [field for field in cls.__attrs_attrs__ if field.init or field.default is not attr.NOTHING]
+    checked = [field for field in known if field.validator is not None]
+    code = getattr(cls.__init__, "__code__", None)
+    if (
+        all(map(_is_by_value, checked))
+        or not getattr(code, "co_filename", "").startswith("<attrs generated ")
+        or cls.__new__ is not object.__new__
+        or type(cls).__call__ is not type.__call__
+    ):
+        return None
+
+    def judge(obj: Any, values: dict[str, Any] | None = None, failed: Any = ()) -> dict[str, Any] | None:
+        if not attr.get_run_validators():
+            return None
+        if values is None:
+            asked = checked
+            if not all(_is_set(obj, field.name) for field in known):
+                return None
+        else:
+            obj = _partial(cls, known, values, failed, attr)
+            asked = [
+                field for field in checked if field.converter is None and not _is_by_value(field) and _is_set(obj, field.name)
+            ]
+        said: dict[str, Any] = {}
+        for field in asked:
+            for validator in _each(field.validator):
+                try:
+                    validator(obj, field, getattr(obj, field.name))
+                except Exception as error:
+                    more = _refusal(error, validator)
+                    if more is None:
+                        if values is None:
+                            raise
+                        continue
+                    former = said.setdefault(keys[field.name], more)
+                    # Messages of another form can't be joined: the first ones stay.
+                    if former is not more and isinstance(former, list) and isinstance(more, list):
+                        former.extend(more)
+        return said or None
+
+    return judge
+
+
+def _is_set(obj: Any, name: str) -> bool:
+    try:
+        object.__getattribute__(obj, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _partial(cls: Any, known: list[Any], values: dict[str, Any], failed: Any, attr: Any) -> Any:
+    """An object with some of its fields, and what others have by default; what goes through converters is left out."""
+    obj = object.__new__(cls)
+    for field in known:
+        if field.converter is not None or field.name in failed:
+            continue
+        value = values.get(field.name, field.default)
+        if isinstance(value, attr.Factory) and value is field.default:
+            if value.takes_self:
+                continue
+            value = value.factory()
+        if value is not attr.NOTHING:
+            object.__setattr__(obj, field.name, value)
+    return obj
+
+
+def _each(validator: Any) -> Iterator[Any]:
+    """A validator, or those that were joined to one."""
+    if type(validator).__module__ == "attr._make" and (parts := getattr(validator, "_validators", None)):
+        for part in parts:
+            yield from _each(part)
+    else:
+        yield validator
+
+
+def _refusal(error: Exception, validator: Any) -> Any:
+    """What a validator that has raised says of a value; None if that is no refusal."""
+    messages = getattr(error, "messages", None)
+    if isinstance(messages, (dict, list)):
+        return list(messages) if isinstance(messages, list) else messages
+    if isinstance(error, (TypeError, ValueError)) and _is_of_attrs(validator):
+        return [_of_attrs_validator(error)]
+    return [str(error) or REFUSED] if isinstance(error, ValueError) else None
 
 
 def _of_typeddict(cls: type, known: dict[str, Any]) -> Iterator[tuple[Field, dict[Any, Any]]]:
