@@ -31,7 +31,7 @@ pub(crate) unsafe fn next(
 }
 
 /// A walk through a dict that does not ask for each pair where its places are.
-pub(super) struct Pairs {
+pub(crate) struct Pairs {
     dict: *mut ffi::PyObject,
     at: ffi::Py_ssize_t,
     /// The place of `at`, where that is known, and the end of those that were used; else null.
@@ -43,7 +43,7 @@ impl Pairs {
     /// # Safety
     /// A dict that is alive, attached, for as long as this is used.
     #[inline(always)]
-    pub(super) unsafe fn of(dict: *mut ffi::PyObject) -> Self {
+    pub(crate) unsafe fn of(dict: *mut ffi::PyObject) -> Self {
         let (next, end) = (std::ptr::null(), std::ptr::null());
         let mut pairs = Self { dict, at: 0, next, end };
         // SAFETY: by the caller's word.
@@ -56,7 +56,7 @@ impl Pairs {
     /// # Safety
     /// As for [`of`](Self::of).
     #[inline(always)]
-    pub(super) unsafe fn look_again(&mut self) {
+    pub(crate) unsafe fn look_again(&mut self) {
         #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
         // SAFETY: by the caller's word.
         match unsafe { entries(self.dict) } {
@@ -73,7 +73,7 @@ impl Pairs {
     /// # Safety
     /// The dict has not changed since this [looked](Self::look_again). What it gives is alive until the dict changes.
     #[inline(always)]
-    pub(super) unsafe fn next(&mut self) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+    pub(crate) unsafe fn next(&mut self) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
         if self.end.is_null() {
             // SAFETY: by the caller's word.
             return unsafe { next(self.dict, &mut self.at) };

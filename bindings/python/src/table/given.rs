@@ -6,15 +6,16 @@
 
 use super::moments;
 use super::records;
+use crate::json::pairs;
 use crate::value::fault::type_name;
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDateTime, PyDict, PyList, PyString, PyTimeAccess, PyTuple, PyTzInfoAccess};
-use pyo3::{ffi, intern};
 use slipring_codec::evolution::{Constant, default_of};
 use slipring_codec::format::arrow::Rows;
 use slipring_codec::infer::Scalar;
@@ -184,9 +185,8 @@ impl<'f, 'py> Columns<'f, 'py> {
     /// Pushes the values of the first columns, as long as the keys are those in that order, which costs no look-up; answers how many.
     fn push_ahead(&mut self, dict: &Bound<'py, PyDict>) -> Result<usize, Misplaced> {
         let (mut ahead, mut at) = (0, 0);
-        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
-        while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+        // SAFETY: a dict, which we hold.
+        while let Some((key, value)) = unsafe { pairs::next(dict.as_ptr(), &mut at) } {
             let py = dict.py();
             // SAFETY: what the call gives is alive until code of others runs.
             let (key, value) =

@@ -3,6 +3,7 @@
 use super::take::Incoming;
 use super::{columns, given, moments};
 use crate::error;
+use crate::json::pairs::{self, Pairs};
 use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
 use crate::value::types::{Exact, Types};
@@ -117,11 +118,11 @@ fn take_in<'py>(
     asked: bool,
 ) -> Result<(), Taken> {
     records.begin();
-    let mut at = 0;
-    let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
-    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
-        // SAFETY: what the call gives is alive until code of others runs.
+    // SAFETY: a dict, which we hold.
+    let mut pairs = unsafe { Pairs::of(dict.as_ptr()) };
+    // SAFETY: where code of others may have run, the walk was told.
+    while let Some((key, value)) = unsafe { pairs.next() } {
+        // SAFETY: what the walk gives is alive until code of others runs.
         let (key, value) =
             unsafe { (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)) };
         let known = keys.get(records.position()).is_some_and(|known| known.is(key));
@@ -144,6 +145,9 @@ fn take_in<'py>(
         if keys.len() == column {
             keys.push(key);
         }
+        drop(value);
+        // SAFETY: as above.
+        unsafe { pairs.look_again() };
     }
     Ok(())
 }
@@ -259,9 +263,8 @@ fn fill_map(
 ) -> Result<(), Inside> {
     let mut entries = place.map()?;
     let mut at = 0;
-    let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: a dict, which we hold; the call checks the position whatever became of it.
-    while unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) } != 0 {
+    // SAFETY: a dict, which we hold.
+    while let Some((key, value)) = unsafe { pairs::next(dict.as_ptr(), &mut at) } {
         // SAFETY: what the call gives is alive until code of others runs, and none has.
         let (key, value) =
             unsafe { (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)) };

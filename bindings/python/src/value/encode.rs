@@ -11,6 +11,7 @@ use super::{key, registry, stack, temporal};
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
 use crate::error;
+use crate::json::pairs;
 use crate::table::{send, take};
 use pyo3::ffi;
 use pyo3::intern;
@@ -213,14 +214,11 @@ impl<'py, S: Sink> Writer<'py, S> {
             self.encoder.map(len);
             let mut odd = Vec::new();
             let (mut at, mut count) = (0, 0);
-            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
             while count < len {
-                // SAFETY: a dict, which we hold; the call checks the position whatever became of the dict.
-                let more =
-                    unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
-                if more == 0 {
+                // SAFETY: a dict, which we hold; the call looks at the position whatever became of the dict.
+                let Some((key, value)) = (unsafe { pairs::next(dict.as_ptr(), &mut at) }) else {
                     break;
-                }
+                };
                 // SAFETY: what the call gives is alive until code of others runs. The key is held from here on, for
                 // the path of a fault; whoever may run code takes a reference to the value first.
                 let (key, value) = unsafe {
