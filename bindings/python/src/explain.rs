@@ -97,11 +97,14 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
             let why = "as a table they would come back as dicts: format=\"arrow\" sends them so";
             refused.push((Format::Arrow, why.to_owned()));
         }
-        Look::Other if columns::are(object)? => {
-            let why = "a dict of columns goes as a value, and comes back as one: format=\"arrow\" sends a table";
-            refused.push((Format::Arrow, why.to_owned()));
-        }
-        Look::Other => {}
+        Look::Other => match columns::look(object)? {
+            Some(Ok(())) => {
+                let why = "a dict of columns goes as a value, and comes back as one: format=\"arrow\" sends a table";
+                refused.push((Format::Arrow, why.to_owned()));
+            }
+            Some(Err(odd)) => refused.push((Format::Arrow, odd.what)),
+            None => {}
+        },
     }
     Ok(match Kind::of(object)? {
         Kind::Bytes(_) => Nature::Bytes,

@@ -300,6 +300,33 @@ def test_what_columns_have_no_place_for_is_told(both, value, told):
         both[0].send({"a": [None, value]}, format="arrow", timeout=1)
 
 
+def test_a_tuple_of_records_is_a_table_where_it_is_asked_for(both):
+    """R1.1, R9.1: as a list of them; what is none is told by what it holds."""
+    records = ({"a": 1, "b": "x"}, {"a": 2, "b": None})
+    assert there_and_back(both, records, format="arrow").value == list(records)
+    for given, said in (((1, 2), "a tuple of int is no table"), ([1], "a list of int is no table"), ([], "an empty list"), ((), "an empty tuple")):
+        with pytest.raises(slipring.EncodeError, match=said):
+            both[0].send(given, format="arrow", timeout=1)
+
+
+def test_why_a_dict_is_no_table_is_explained():
+    """R1.5: where it has columns; another one is no table anyway."""
+    many = list(range(5000))
+    for given, reason in (
+        ({"a": [1], "b": 3}, 'column "b" is of type int'),
+        ({"a": 3, "b": [1]}, 'column "a" is of type int'),
+        ({"a": [1], "b": [1, 2]}, 'column "b" has 2 elements, the first 1'),
+        ({"a": many, "b": many[1:]}, 'column "b" has 4999 elements, the first 5000'),
+        ({"a": [{1}]}, 'row 0 of column "a" has an object of type set'),
+    ):
+        (arrow,) = [one for one in slipring.explain(given).candidates if one.format == "arrow"]
+        assert not arrow.fits and reason in arrow.reason
+        with pytest.raises(slipring.EncodeError) as refused:
+            slipring.create(anonymous=True).producer().send(given, format="arrow")
+        assert arrow.reason in str(refused.value)
+    assert "arrow" not in {one.format for one in slipring.explain({"a": 1}).candidates}
+
+
 def test_tables_that_are_asked_for_may_hold_nulls_alone(both):
     """R1.1, R2.2: as pyarrow has it, any number of them; without a key there is no table."""
     for records in ([{"a": None}] * 3, [{"a": None}, {"b": None}], [{"a": {"b": None}}], [{"a": [None]}, {"a": []}]):

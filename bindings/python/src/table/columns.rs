@@ -51,23 +51,23 @@ fn pairs<'py>(columns: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py
 /// Elements that are gone through only to see whether they are columns.
 const FEW: usize = 1 << 12;
 
-/// Whether an object is a dict whose values are columns, of one length; of long ones it is not seen whether their elements
-/// come together in a type.
-pub(crate) fn are(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let Ok(columns) = object.cast::<PyDict>() else { return Ok(false) };
-    let mut len = None;
+/// Whether an object is a dict of columns that make a table, or why they make none; `None` of what has no column. Of long ones that
+/// are of one length it is not seen whether their elements come together in a type.
+pub(crate) fn look(object: &Bound<'_, PyAny>) -> PyResult<Option<Result<(), Odd>>> {
+    let Ok(columns) = object.cast::<PyDict>() else { return Ok(None) };
+    let (mut len, mut alike) = (None, true);
     for (_, column) in pairs(columns) {
         let is_column =
             is_list(&column) || array::role(&column)? == Role::Array || take::shows(&column)?;
         match column.len() {
-            Ok(found) if is_column && *len.get_or_insert(found) == found => {}
-            _ => return Ok(false),
+            Ok(found) if is_column => alike &= *len.get_or_insert(found) == found,
+            _ => alike = false,
         }
     }
     match len {
-        None => Ok(false),
-        Some(len) if len * columns.len() > FEW => Ok(true),
-        Some(_) => Ok(of(columns)?.is_ok()),
+        None => Ok(None),
+        Some(len) if alike && len * columns.len() > FEW => Ok(Some(Ok(()))),
+        Some(_) => Ok(Some(of(columns)?.map(drop))),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::value::types::{Exact, Types};
 use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyBytes, PyDateTime, PyDelta, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDateTime, PyDelta, PyDict, PyList, PyString, PyTuple};
 use pyo3::{ffi, intern};
 use slipring_codec::infer::{self, Column, Misfit, Records, Scalar, Unfit};
 
@@ -403,17 +403,26 @@ pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     if let Ok(columns) = object.cast::<PyDict>() {
         return columns::of(columns)?.map_err(refused);
     }
-    let object = match object.cast::<PyList>() {
+    let kind = type_name(object);
+    let list = match object.cast::<PyTuple>() {
+        Ok(tuple) => tuple.to_list().into_any(),
+        Err(_) => object.clone(),
+    };
+    let list = match list.cast::<PyList>() {
         Ok(list) => py
             .import(intern!(py, "slipring._arrow"))?
             .call_method1(intern!(py, "records"), (list,))?,
-        Err(_) => object.clone(),
+        Err(_) => list,
     };
-    match of_records(&object, 1, true)? {
+    match of_records(&list, 1, true)? {
         Look::Table(table) => Ok(table),
         Look::Not(why) => Err(refused(why)),
         Look::Other => {
-            let what = format!("an object of type {} is no table", type_name(&object));
+            let what = match list.cast::<PyList>().map(|list| list.get_item(0)) {
+                Ok(Ok(first)) => format!("a {kind} of {} is no table", type_name(&first)),
+                Ok(Err(_)) => format!("an empty {kind} is no table"),
+                Err(_) => format!("an object of type {kind} is no table"),
+            };
             Err(refused(Odd { what, path: "$".to_owned() }))
         }
     }
