@@ -4,7 +4,12 @@ import collections
 import dataclasses
 import enum
 import gc
+import ipaddress
+import subprocess
+import sys
+import textwrap
 
+import attrs
 import pytest
 
 import slipring
@@ -257,3 +262,87 @@ def test_a_container_that_changes_is_an_error(registered):
             target |= {"m": meddler, "n": "after"}
         with pytest.raises((slipring.EncodeError, RuntimeError)):
             slipring.encode(target)
+
+
+@pytest.mark.parametrize("slots", [True, False])
+def test_attrs_classes_are_registered(registered, slots):
+    """R3.1: with or without ``__dict__``, derived ones too, and what is not set stays so."""
+
+    @attrs.define(slots=slots)
+    class Sample:
+        x: int
+        tags: list[str] = attrs.field(factory=list)
+        later: int = attrs.field(init=False)
+
+    @attrs.frozen(slots=slots)
+    class Named(Sample):
+        name: str = "none"
+
+    slipring.register(Sample, name="sample")
+    slipring.register(Named, name="named")
+    sent = [Sample(1, ["a"]), Named(2, name="b")]
+    got = slipring.decode(slipring.encode(sent))
+    assert [attrs.asdict(one, filter=lambda field, _: field.name != "later") for one in got] == [
+        {"x": 1, "tags": ["a"]},
+        {"x": 2, "tags": [], "name": "b"},
+    ]
+    assert [type(one) for one in got] == [Sample, Named] and not hasattr(got[0], "later")
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"encode": str, "decode": ipaddress.IPv4Address}, r"decode is called with \(fields, version\)"),
+        ({"encode": lambda: 1, "decode": lambda fields, version: 1}, r"encode is called with \(obj\)"),
+        ({"encode": "x"}, "encode must be a function"),
+        ({"encode": str}, "give decode=, too"),
+        ({"encode": str, "decode": lambda *given: 1, "migrations": [1]}, "migrations must be a dict"),
+    ],
+)
+def test_what_can_not_be_called_is_refused_at_once(options, said):
+    """R9.1: and not by the first object that arrives."""
+    with pytest.raises(TypeError, match=said):
+        slipring.register(ipaddress.IPv4Address, **options)
+
+
+def test_a_migration_that_gives_nothing_is_told(registered):
+    """R13.4: as one that changes the fields in place does."""
+
+    @dataclasses.dataclass
+    class Sample:
+        x: int = 1
+
+    slipring.register(Sample, name="sample.nothing")
+    sent = slipring.encode(Sample())
+    slipring.register(Sample, name="sample.nothing", version=2, migrations={1: lambda fields: fields.update(x=2)})
+    with pytest.raises(slipring.SchemaError, match="from version 1 to 2 gave None: return the fields of version 2"):
+        slipring.decode(sent)
+
+
+def test_classes_of_a_script_have_the_same_name_where_it_is_started_again(tmp_path):
+    """R3.1: in processes that ``multiprocessing`` spawns the script's module is ``__mp_main__``."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import multiprocessing
+        from dataclasses import dataclass
+        import slipring
+
+        @slipring.register
+        @dataclass
+        class Point:
+            x: int
+
+        def read(sent, out):
+            out.put(type(slipring.decode(sent)) is Point)
+
+        if __name__ == "__main__":
+            spawn = multiprocessing.get_context("spawn")
+            out = spawn.Queue()
+            child = spawn.Process(target=read, args=(slipring.encode(Point(1)), out))
+            child.start()
+            print(out.get())
+            child.join()
+        """)
+    )
+    assert subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60).stdout == "True\n"

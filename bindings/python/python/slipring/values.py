@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import inspect
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -94,14 +95,21 @@ class _Registered:
             migrate = self.migrations.get(step)
             if migrate is None:
                 raise _incompatible(self.name, version, self.version, [], (step, step + 1))
+            former = fields
             try:
-                fields = migrate(fields)
+                fields = migrate(former)
             except Exception as error:
                 what = f"the migration of {_quoted(self.name)} from version {step} to {step + 1} failed"
                 raise _schema_error(
                     f"{what}: {type(error).__name__}: {error}; correct it", self.name, version, self.version, [],
                     (step, step + 1),
                 ) from error
+            if fields is None and former is not None:
+                what = f"the migration of {_quoted(self.name)} from version {step} to {step + 1} gave None"
+                raise _schema_error(
+                    f"{what}: return the fields of version {step + 1}", self.name, version, self.version, [],
+                    (step, step + 1),
+                )
         return fields, self.version
 
 
@@ -150,7 +158,8 @@ _BASIC = (object, bool, int, float, str, bytes, list, tuple, dict, type(None))
 
 def _name(cls: type) -> str:
     """The name under which objects of a class travel unless another is given."""
-    module = "" if cls.__module__ in ("builtins", "__main__") else f"{cls.__module__}."
+    # The script itself has another name where multiprocessing has started the process.
+    module = "" if cls.__module__ in ("builtins", "__main__", "__mp_main__") else f"{cls.__module__}."
     return module + cls.__qualname__
 
 
@@ -181,6 +190,7 @@ def _build(name: str, fields: Any) -> Any:
 def _holds_more(cls: type) -> str | None:
     """Where objects of a class keep what is neither in a ``__dict__`` nor a field, if they do."""
     is_dataclass = dataclasses.is_dataclass(cls)
+    known = {"__dict__", "__weakref__", *_attributes(cls)}
     for base in cls.__mro__[:-1]:
         # A type that is not written in Python has a ``__new__`` of its own, as copyreg takes it.
         new = base.__new__
@@ -190,13 +200,19 @@ def _holds_more(cls: type) -> str | None:
                 return base.__name__
         slots = base.__dict__.get("__slots__", ())
         slots = {slots} if isinstance(slots, str) else set(slots)
-        if not is_dataclass and slots - {"__dict__", "__weakref__"}:
+        if not is_dataclass and slots - known:
             return "__slots__"
     return None
 
 
+def _attributes(cls: type) -> list[str]:
+    """The fields of a class of attrs, which may have no ``__dict__``."""
+    return [field.name for field in getattr(cls, "__attrs_attrs__", ())]
+
+
 def _state(obj: Any) -> dict[str, Any]:
-    return dict(vars(obj))
+    slots = {name: getattr(obj, name) for name in _attributes(type(obj)) if hasattr(obj, name)}
+    return slots | getattr(obj, "__dict__", {})
 
 
 def _by_base(cls: type) -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]] | None:
@@ -250,10 +266,16 @@ def _restore(cls: type, name: str, wanted: int) -> Callable[[Any, int], Any]:
     is taken from there, and what is not there has its default.
     """
 
+    slots = {name for name in _attributes(cls) if inspect.ismemberdescriptor(getattr(cls, name, None))}
+
     def restore(fields: Any, version: int) -> Any:
         if not dataclasses.is_dataclass(cls):
             obj = cls.__new__(cls)
-            vars(obj).update(fields)
+            for field, value in fields.items():
+                if field in slots:
+                    object.__setattr__(obj, field, value)
+                else:
+                    vars(obj)[field] = value
             return obj
         if version != wanted:
             fields, missing = _by_name_of(cls, fields)
@@ -269,6 +291,22 @@ def _restore(cls: type, name: str, wanted: int) -> Callable[[Any, int], Any]:
         return obj
 
     return restore
+
+
+def _check_takes(name: str, function: Any, parameters: str) -> None:
+    """Refuses what is no function of so many arguments, as far as that can be told."""
+    if function is None:
+        return
+    if not callable(function):
+        raise TypeError(f"{name} must be a function of ({parameters}), not {function!r}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # Not every function of C says what it takes.
+    try:
+        signature.bind(*parameters.split(", "))
+    except TypeError:
+        raise TypeError(f"{name} is called with ({parameters}), which {function!r} does not take") from None
 
 
 @overload
@@ -334,6 +372,10 @@ def register(
     name = _name(cls) if name is None else name
     if not isinstance(name, str) or not name or any("\ud800" <= letter <= "\udfff" for letter in name):
         raise ValueError(f"name is {name!r}: give a text that is not empty")
+    for function, value, example in (("encode", encode, "obj"), ("decode", decode, "fields, version")):
+        _check_takes(function, value, example)
+    if not isinstance(migrations or {}, Mapping):
+        raise TypeError(f"migrations must be a dict of functions by versions, not {migrations!r}")
     for step, migrate in (migrations or {}).items():
         if not isinstance(step, int) or not 0 <= step < version or not callable(migrate):
             raise ValueError(
@@ -342,7 +384,10 @@ def register(
     is_dataclass = dataclasses.is_dataclass(cls)
     if encode is None and decode is None and (by_base := _by_base(cls)) is not None:
         encode, decode = by_base
-    if encode is None and not is_dataclass and cls.__dictoffset__ == 0:
+    has_attributes = is_dataclass or hasattr(cls, "__attrs_attrs__") or cls.__dictoffset__ != 0
+    if decode is None and encode is not None and not has_attributes:
+        raise TypeError(f"{cls.__name__} has no __dict__, which could be filled again: give decode=, too")
+    if encode is None and not has_attributes:
         raise TypeError(f"{cls.__name__} has no __dict__: give encode= and decode=")
     if encode is None and (more := _holds_more(cls)):
         raise TypeError(f"{cls.__name__} keeps something in its {more}, which nobody would send: give encode= and decode=")
