@@ -155,6 +155,9 @@ def read_frame(frames, fields, body):
     if frame is None:
         return False
     direct = outcome(lambda: dataclass.from_frame(Order, frame))
+    if frame.format not in ("value", "json"):
+        # What arrived is told, as of no other source.
+        return direct[0] == "is"
     try:
         plain = frame.value
     except slipring.DecodeError:

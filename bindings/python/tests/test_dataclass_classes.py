@@ -9,6 +9,7 @@ import json
 import typing
 
 import attrs
+import msgspec
 import pytest
 from test_dataclass import U, Color, Inner, Movie, Point, there_and_back
 
@@ -96,6 +97,52 @@ def test_generic_classes():
         dataclass.load(Ints, {"item": "1"})
     with pytest.raises(TypeError, match="contain a larger one of itself"):
         dataclass.load(Grows[int], {"item": 1})
+
+
+@dataclasses.dataclass
+class Listed(Box[list[T]], typing.Generic[T]):
+    pass
+
+
+@dataclasses.dataclass
+class Boxed(Box[Box[T | None]], typing.Generic[T]):
+    pass
+
+
+@dataclasses.dataclass
+class Keyed(Listed[dict[str, tuple[T, K]]], typing.Generic[T, K]):
+    pass
+
+
+@dataclasses.dataclass
+class Dates(Listed[dt.date]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "cls, item",
+    [
+        (Listed[D], ["1.5"]),
+        (Listed[D], ["1.5", "x"]),
+        (Boxed[D], {"item": "1.5", "more": [None]}),
+        (Boxed[D], {"item": "x", "more": [None]}),
+        (Keyed[D, int], [{"a": ["1.5", 2]}]),
+        (Keyed[D, int], [{"a": [2, "1.5"]}]),
+        (Dates, ["2026-01-01"]),
+        (Dates, ["x"]),
+    ],
+)
+def test_variables_within_the_types_of_a_generic_base(cls, item):
+    """D2: as msgspec has it, one class below another."""
+    data = {"item": item, "more": []}
+    try:
+        expected = msgspec.convert(data, cls)
+    except msgspec.ValidationError:
+        with pytest.raises(dataclass.ValidationError):
+            dataclass.load(cls, data)
+        return
+    assert dataclass.load(cls, data) == expected
+    assert dataclass.load_from_bytes(cls, dataclass.dump_to_bytes(cls, expected)) == expected
 
 
 @dataclasses.dataclass

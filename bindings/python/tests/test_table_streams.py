@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import pathlib
 import sys
 import time
 
@@ -293,6 +294,49 @@ def test_streams_are_made_of_whatever_tables_come(ends):
             tx.send_batches(nothing)
     with pytest.raises(slipring.InvalidOption, match="rows"):
         tx.send_batches(table, rows=0)
+
+
+LIBRARIES = {
+    "pyarrow": lambda rx: pa.table(rx.tables(timeout=20)),
+    "polars": lambda rx: pl.DataFrame(rx.tables(timeout=20)).to_arrow(),
+    "tables": lambda rx: pa.concat_tables([pa.table(table) for table in rx.tables(timeout=20)]),
+    "frames": lambda rx: pl.concat([pl.DataFrame(table) for table in rx.tables(timeout=20)]).to_arrow(),
+}
+
+
+@pytest.mark.parametrize("rows", [5_000, 70_000, 150_000])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_libraries_take_streams_that_are_larger_than_the_ring(name, library, rows):
+    """R6.2: what they keep is copied before nothing is left for the producer, with small batches and with few in a ring."""
+    table = pa.table({"i": pa.array(range(1_000_000)), "f": pa.array(np.arange(1_000_000.0))})
+    with slipring.create(name, capacity="4 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            sending = other.submit(tx.send_batches, table, rows=rows, timeout=20)
+            got = LIBRARIES[library](rx)
+            sending.result()
+        assert got.cast(table.schema).equals(table)
+
+
+def test_tables_that_nobody_keeps_are_read_in_place(name):
+    """R1.2, R6.2: of a stream of any length."""
+    table = pa.table({"i": pa.array(range(1_000_000))})
+    with slipring.create(name, capacity="4 MiB") as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            sending = other.submit(tx.send_batches, table, rows=100_000, timeout=20)
+            for piece in rx.tables(timeout=20):
+                address = pa.table(piece)["i"].chunk(0).buffers()[1].address
+                assert any(first <= address < last for first, last in mapped(ring.path))
+            sending.result()
+
+
+def mapped(path):
+    """Where a file is mapped."""
+    for line in pathlib.Path("/proc/self/maps").read_text().splitlines():
+        if line.endswith(str(path)):
+            first, last = line.split()[0].split("-")
+            yield int(first, 16), int(last, 16)
 
 
 async def async_nothing(tx):

@@ -74,6 +74,7 @@ def loads(
 
     ``DecodeError`` has ``line`` and ``column`` from 1, ``path``, ``offset`` and ``hint``. Of ``duplicates`` the last value
     stays, or they are an error. ``floats`` are floats or Decimals. ``nan`` lets NaN and Infinity in, and makes numbers
-    beyond a float infinite. ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits ints and Decimals.
+    beyond a float infinite. ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits Decimals, and ints of
+    more than 18 digits.
     More than 1024 arrays and objects inside each other are an error.
     """

@@ -283,7 +283,8 @@ pub(crate) mod _json {
     ///
     /// Of ``duplicates`` the ``"last"`` value stays, or they are an ``"error"``. ``floats`` are a ``"float"`` or a
     /// ``"decimal"``. ``nan`` lets NaN, Infinity and -Infinity in, and makes numbers beyond a float infinite.
-    /// ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits what an int or a Decimal may have.
+    /// ``surrogates="keep"`` reads halves of surrogate pairs. ``max_digits`` limits Decimals, and ints of
+    /// more than 18 digits.
     /// More than 1024 arrays and objects inside each other are an error.
     #[pyfunction]
     #[pyo3(signature = (data, /, *, duplicates="last", floats="float", nan=false, surrogates="error", max_digits=None))]

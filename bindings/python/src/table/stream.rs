@@ -24,7 +24,7 @@ use slipring_codec::format::arrow::{self, Rows};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
 use slipring_frames::follows;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The batches of an object on their way, in frames of at most so many rows.
 pub(crate) struct Pieces {
@@ -254,8 +254,34 @@ struct State {
     /// Producer and sequence of the last frame.
     last: Option<(u32, u64)>,
     ended: bool,
+    held: Held,
     /// What broke the stream. None goes on after that: what is missing would not be missed.
     broken: Option<String>,
+}
+
+/// Frames of the stream that tables lie in: a library that takes all of it keeps each, and the ring would be full of them.
+#[derive(Default)]
+struct Held {
+    frames: Vec<(Weak<slipring::Frame>, u64)>,
+    bytes: u64,
+}
+
+impl Held {
+    /// Whether a frame is to be copied, so that what is held leaves half of the ring to the producer.
+    fn is_too_much(&mut self, frame: &Arc<slipring::Frame>) -> bool {
+        let len = frame.header().body_len;
+        let most = frame.segment().max_body() / 2;
+        if self.bytes + len > most {
+            self.frames.retain(|(frame, _)| frame.strong_count() > 0);
+            self.bytes = self.frames.iter().map(|(_, len)| len).sum();
+        }
+        if self.bytes + len > most {
+            return true;
+        }
+        self.bytes += len;
+        self.frames.push((Arc::downgrade(frame), len));
+        false
+    }
 }
 
 impl State {
@@ -307,7 +333,9 @@ impl State {
         }
         self.last = Some((header.producer, header.sequence));
         let frame = Arc::new(frame);
-        let (memory, table) = open(py, Arc::clone(&frame), &consumer.taking())?;
+        let mut taking = consumer.taking();
+        taking.copy = taking.copy || self.held.is_too_much(&frame);
+        let (memory, table) = open(py, Arc::clone(&frame), &taking)?;
         // One that can't be read is left for who can.
         if frame.acknowledged() == Some(false) {
             frame.ack().map_err(|error| error::raise(py, error))?;
@@ -335,7 +363,8 @@ impl State {
 impl TableReader {
     pub(crate) fn new(consumer: Py<Consumer>, timeout: Timeout) -> Self {
         let (ahead, schema, last, ended, broken) = (None, None, None, false, None);
-        let state = State { consumer, timeout, ahead, schema, last, ended, broken };
+        let held = Held::default();
+        let state = State { consumer, timeout, ahead, schema, last, ended, held, broken };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 

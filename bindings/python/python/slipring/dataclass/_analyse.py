@@ -235,14 +235,11 @@ class Nodes:
 
     def closed(self, tp: Any, env: dict[Any, Any]) -> Any:
         """The type without variables and Self, where they stand for something."""
-        if isinstance(tp, TypeVar) or tp is typing.Self:
+        if tp is typing.Self:
             return env.get(tp, tp)
         if typing.Self in env and _types.has_self(tp):
             return _types.with_args(tp, tuple(self.closed(arg, env) for arg in tp.__args__))
-        free = getattr(tp, "__parameters__", ())
-        if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
-            return tp
-        return tp[tuple(env.get(variable, variable) for variable in free)]
+        return _types.bound(tp, env)
 
     def plain(self, tp: Any, origin: Any, env: dict[Any, Any], meta: Meta) -> int:
         args = typing.get_args(tp)

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from . import _types
 from ._options import KEY, Meta
 
 #: How a field is read and written.
@@ -110,7 +111,7 @@ def _declared(cls: type, env: dict[Any, Any]) -> Iterator[tuple[str, type, dict[
         for generic in getattr(base, "__dict__", {}).get("__orig_bases__", ()):
             origin = typing.get_origin(generic)
             if isinstance(origin, type) and origin is not typing.Generic:
-                given = [inner.get(one, one) for one in typing.get_args(generic)]
+                given = [_types.bound(one, inner) for one in typing.get_args(generic)]
                 environments.setdefault(origin, dict(zip(parameters(origin), given)))
     for base in reversed(cls.__mro__):
         for name in inspect.get_annotations(base) if isinstance(base, type) else ():

@@ -28,6 +28,16 @@ def order(tp: Any) -> tuple[Any, ...]:
     return found
 
 
+def bound(tp: Any, env: dict[Any, Any]) -> Any:
+    """The type with what its variables stand for, within its arguments, too."""
+    if isinstance(tp, TypeVar):
+        return env.get(tp, tp)
+    free = getattr(tp, "__parameters__", ())
+    if not free or isinstance(tp, type) and not isinstance(tp, types.GenericAlias):
+        return tp
+    return tp[tuple(env.get(variable, variable) for variable in free)]
+
+
 def has_self(tp: Any) -> bool:
     args = getattr(tp, "__args__", ())
     return isinstance(args, tuple) and any(arg is typing.Self or has_self(arg) for arg in args)
