@@ -233,6 +233,16 @@ defmodule Slipring.TableTest do
       assert Column.to_list(put["b"]) == [true, false]
     end
 
+    test "two columns of one name are told, and none is lost" do
+      table = Table.new([{"a", [1]}, {"b", [2]}, {"a", [3]}])
+
+      assert_raise ArgumentError, ~r/two columns are named "a".*column\/2/, fn ->
+        Table.to_columns(table)
+      end
+
+      assert Enum.map([0, 2], &Slipring.Column.to_list(Table.column(table, &1))) == [[1], [3]]
+    end
+
     test "without rows, without columns, without batches", %{name: name} do
       {_ring, tx, rx} = pair(name)
       {:ok, keyless} = Table.from_maps([%{}, %{}])

@@ -246,7 +246,8 @@ impl fmt::Display for Error {
                  larger capacity or share"
             ),
             Self::Acknowledged => f.write_str(
-                "the frame was acknowledged and can't be given back: give back before, or not at all",
+                "the frame was acknowledged, maybe as it was taken, and can't be given back: give back before, as a consumer \
+                 that acknowledges by hand",
             ),
             Self::GivenBack => f.write_str(
                 "the frame was given back, by nack, by letting go of it, or because its consumer was closed: \

@@ -392,6 +392,13 @@ defmodule Slipring.Table do
   """
   @spec to_columns(t, keyword) :: %{(String.t() | atom) => list}
   def to_columns(%__MODULE__{fields: fields, batches: batches}, options \\ []) do
+    names = Enum.map(fields, & &1.name)
+
+    for twice <- Enum.take(names -- Enum.uniq(names), 1) do
+      raise ArgumentError,
+            "two columns are named #{inspect(twice)}, and a map holds one of them: take them by their places with Slipring.Table.column/2, or rename them"
+    end
+
     for {field, index} <- Enum.with_index(fields), into: %{} do
       lists =
         for {_, columns} <- batches, do: columns |> Enum.at(index) |> Column.to_list(options)

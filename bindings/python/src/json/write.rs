@@ -801,7 +801,7 @@ pub(super) fn unsupported(options: &Options<'_>, object: &Bound<'_, PyAny>) -> B
     }
     let hint = match kind.as_str() {
         "bytes" | "bytearray" | "memoryview" if !options.are_offered => {
-            "make it text: base64.b64encode(data).decode()"
+            "send slipring.json.Raw(data) if it is JSON, or make it text: base64.b64encode(data).decode()"
         }
         _ if !options.are_offered => "make it a dict, a list, a str or a number",
         "bytes" | "bytearray" | "memoryview" => {
