@@ -264,3 +264,27 @@ def test_a_frame_tells_its_schema(ring):
     for other in (b"raw", {"a": 1}, np.arange(3)):
         tx.send(other)
         assert rx.recv(1).schema is None
+
+
+def test_a_column_without_a_way_of_its_own_spoils_no_other(name):
+    """R2.3, R13.1: the others are written as ever, and what is wrong is told of the right one."""
+    easy = [("f", pa.float32()), ("fb", pa.binary(2)), ("i", pa.int8())]
+    with slipring.create(name) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        rows = [{"f": 0.1, "fb": b"ab", "i": 3}, {"i": 4, "f": None, "fb": b"cd"}]
+        for number, hard in enumerate((pa.dictionary(pa.int8(), pa.string()), pa.string_view(), pa.list_(pa.int8(), 2), pa.map_(pa.string(), pa.int8()))):
+            schema = pa.schema([*easy[:1], ("d", hard), *easy[1:]])
+            announced = ring.announce(f"s{number}", schema, version=1)
+            tx.send(rows, schema=announced)
+            assert pa.table(rx.recv(0)) == pa.Table.from_pylist(rows, schema=schema)
+            with pytest.raises(slipring.SchemaError) as raised:
+                tx.send([{**rows[0], "i": 1000, "d": None}], schema=announced)
+            assert raised.value.faults[0].path == "$[0].i"
+            with pytest.raises(slipring.SchemaError, match="not announced") as raised:
+                tx.send([{**rows[0], "x": 1}], schema=announced)
+            assert raised.value.faults[0].path == "$[0].x"
+        viewed = [{**row, "d": text} for row, text in zip(rows, ("a text of more than twelve bytes", None))]
+        tx.send(viewed, schema="s1")
+        assert pa.table(rx.recv(0)).to_pylist() == pa.Table.from_pylist(viewed, schema=pa.schema([*easy[:1], ("d", pa.string_view()), *easy[1:]])).to_pylist()
+        with pytest.raises(slipring.SchemaError, match="column d is .*Dictionary"):
+            tx.send([{**rows[0], "d": "x"}], schema="s0")

@@ -90,21 +90,21 @@ impl Misplaced {
     }
 }
 
-/// Whether records can be written as these columns; other types are inferred first.
-pub(super) fn may_be(fields: &Fields) -> bool {
+/// Whether elements can be written as this column; those of other types are inferred first.
+pub(super) fn may_be(field: &Field) -> bool {
     use DataType::*;
-    fields.iter().all(|field| match field.data_type() {
+    match field.data_type() {
         Null | Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => true,
         Float16 | Float32 | Float64 | Date32 | Date64 | Time32(_) | Time64(_) => true,
         Timestamp(..) | Duration(_) | Decimal32(..) | Decimal64(..) | Decimal128(..) => true,
         Utf8 | LargeUtf8 | Binary | LargeBinary | FixedSizeBinary(_) => true,
-        List(item) | LargeList(item) => may_be(&Fields::from(vec![item.clone()])),
-        Struct(fields) => !fields.is_empty() && may_be(fields),
+        List(item) | LargeList(item) => may_be(item),
+        Struct(fields) => !fields.is_empty() && fields.iter().all(|field| may_be(field)),
         _ => false,
-    })
+    }
 }
 
-/// The records as these columns, of which [`may_be`] is true.
+/// The records as these columns, of each of which [`may_be`] is true.
 pub(super) fn rows(list: &Bound<'_, PyList>, fields: &Fields) -> Result<Rows, Misplaced> {
     let mut columns = Columns::of(list.py(), fields);
     for (number, record) in list.iter().enumerate() {
