@@ -778,6 +778,21 @@ def test_a_number_beyond_a_double_is_wrong_where_it_stands(far, ends):
     assert dataclass.load_from_bytes(list[D], f"[{far}]") == [D(far)]
 
 
+def test_numbers_beyond_a_double_are_told_however_deep_they_are():
+    """R9.3: in time, and in messages that can be shown."""
+    for depth in (63, 64, 65, 1000):
+        for begin, end in (("[", "]"), ('{"k":', "}")):
+            text = begin * depth + "1e999" + end * depth
+            with pytest.raises(dataclass.ValidationError, match="Not a valid number") as caught:
+                dataclass.load_from_bytes(dict[str, typing.Any], f'{{"a": {text}, "b": [1e999]}}')
+            assert set(caught.value.messages) == {"a", "b"}
+    ones = "1," * 1_000_000
+    began = time.perf_counter()
+    of_json(typing.Any, "[" * 1000 + ones + "1e999" + "]" * 1000)
+    # The numbers are read twice, not once more for each level.
+    assert time.perf_counter() - began < 2
+
+
 def test_a_number_beyond_a_decimal_is_wrong_where_it_stands():
     """D2, D3."""
     cls = dataclasses.make_dataclass("Cls", [("a", D), ("b", int)])

@@ -19,6 +19,9 @@ impl From<Failed> for Box<Fail> {
     }
 }
 
+/// Containers inside each other that messages go into: whoever shows them does so by recursion.
+const TOLD: usize = 64;
+
 /// An array or an object that is gone through.
 pub(super) struct Walk<'py> {
     is_first: bool,
@@ -89,12 +92,12 @@ impl<'py> Reader<'_, 'py> {
         fail::invalid(message(&Node::Float))
     }
 
-    /// Goes past a value, and says of which of its numbers there is no double.
+    /// Goes past a value, and says of which of its numbers there is no double; of a container that is too deep inside, as a whole.
     fn ranges(&mut self, depth: usize) -> Outcome<()> {
+        let begin = self.at;
         let mut errors = Gathered::default();
         match self.peek() {
-            b'[' => {
-                self.enter(depth)?;
+            b'[' if depth < TOLD => {
                 let (mut list, mut index) = (self.list((), depth)?, 0);
                 while self.next_item(&mut list)?.is_some() {
                     if let Err(failed) = self.ranges(depth + 1) {
@@ -105,8 +108,7 @@ impl<'py> Reader<'_, 'py> {
                     index += 1;
                 }
             }
-            b'{' => {
-                self.enter(depth)?;
+            b'{' if depth < TOLD => {
                 let mut map = self.map((), depth)?;
                 while let Some((name, ())) = self.next_pair(&mut map)? {
                     if let Err(failed) = self.ranges(depth + 1) {
@@ -124,7 +126,8 @@ impl<'py> Reader<'_, 'py> {
             _ => match self.value_at(depth) {
                 Ok(made) => drop(self.owned(made)),
                 Err(Failed) if self.forgive_range() => {
-                    self.pass_value()?;
+                    self.at = begin;
+                    self.pass_value(depth)?;
                     return fail::invalid(message(&Node::Float));
                 }
                 Err(failed) => return Err(failed.into()),
@@ -178,7 +181,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
 
     #[cold]
     fn pass(&mut self, (): ()) -> Outcome<()> {
-        Ok(self.pass_value()?)
+        Ok(self.pass_value(0)?)
     }
 
     #[inline(always)]
@@ -201,7 +204,7 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
             Ok(made) => Ok(Some(made)),
             Err(Failed) if self.forgive_range() => {
                 self.at = begin;
-                self.pass_value()?;
+                self.pass_value(0)?;
                 fail::invalid(message(&Node::Float))
             }
             Err(failed) => Err(failed.into()),

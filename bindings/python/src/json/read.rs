@@ -223,11 +223,11 @@ impl<'a, 'py> Reader<'a, 'py> {
         made
     }
 
-    /// Goes past the value that begins here.
+    /// Goes past the value that begins here, which `depth` containers enclose.
     #[cold]
-    pub(crate) fn pass_value(&mut self) -> Result<(), Failed> {
+    pub(crate) fn pass_value(&mut self, depth: usize) -> Result<(), Failed> {
         self.passes = true;
-        let passed = self.value(0);
+        let passed = self.value(depth);
         self.passes = false;
         // SAFETY: a new reference.
         drop(unsafe { Bound::from_owned_ptr(self.py, passed?.as_ptr()) });
@@ -516,7 +516,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     #[inline(always)]
-    pub(crate) fn enter(&mut self, depth: usize) -> Result<(), Failed> {
+    fn enter(&mut self, depth: usize) -> Result<(), Failed> {
         if depth < DEPTH && !stack::is_short(depth) { Ok(()) } else { self.too_deep(depth) }
     }
 
