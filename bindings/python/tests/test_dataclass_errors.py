@@ -177,7 +177,7 @@ def test_numbers_that_are_none_or_endless():
                 call(float, x)
             with pytest.raises(dataclass.ValidationError, match="Special numeric"):
                 call(D, D(x))
-    for data in (b"NaN", b"[NaN]", b"1e999"):
+    for data in (b"NaN", b"[NaN]", b"-Infinity"):
         with pytest.raises(slipring.DecodeError):
             dataclass.load_from_bytes(float, data)
 
@@ -190,7 +190,10 @@ def test_keys_of_dicts():
     }
     with pytest.raises(dataclass.ValidationError) as caught:
         dataclass.dump(dict[str, int], {1: "x", "a": "y"})
-    assert caught.value.messages == {"1": {"key": ["Not a valid string."]}, "a": {"value": ["Not a valid integer."]}}
+    assert caught.value.messages == {
+        "1": {"key": ["Not a valid string."], "value": ["Not a valid integer."]},
+        "a": {"value": ["Not a valid integer."]},
+    }
     with pytest.raises(dataclass.ValidationError) as caught:
         dataclass.load(dict[str, int], {1: 1})
     assert caught.value.messages == {"1": {"key": ["Not a valid string."]}}
@@ -680,3 +683,172 @@ def test_a_uuid_that_is_none():
     for call in (dataclass.dump, dataclass.dump_to_bytes, lambda x: dataclass.to_arrow([x])):
         with pytest.raises(dataclass.ValidationError, match="UUID"):
             call(cls(made))
+
+
+def test_a_bad_key_is_told_beside_its_bad_value(ends):
+    """D3: of loads and dumps, and of keys that a function refuses."""
+    both = {"x": {"key": ["Not a valid integer."], "value": ["Not a valid string."]}}
+    assert messages(dict[int, str], {"x": 5}) == both
+    assert marshmallow_says(int, {"x": 5}) == both
+    assert messages(list[dict[int, str]], [{"x": 5, "y": "fine", "3": 1}]) == {
+        "0": both | {"y": {"key": ["Not a valid integer."]}, "3": {"value": ["Not a valid string."]}}
+    }
+    checked = typing.Annotated[str, Meta(validate=lambda text: text != "x")]
+    assert messages(dict[checked, str], {"x": 5}) == {"x": {"key": ["Invalid value."], "value": ["Not a valid string."]}}
+    tx, rx = ends
+    for send in (tx.send, lambda given: tx.send(given, format="json")):
+        send({"x": 5})
+        with pytest.raises(dataclass.ValidationError) as caught:
+            dataclass.from_frame(dict[int, str], rx.recv(1))
+        assert caught.value.messages == both
+    calls = (dataclass.dump, dataclass.dump_to_bytes, lambda tp, given: dataclass.to_frame(tx, given, tp))
+    for call in calls:
+        with pytest.raises(dataclass.ValidationError) as caught:
+            call(dict[int, str], {"x": 5})
+        assert caught.value.messages == both
+
+
+def marshmallow_says(key, given):
+    keys = {int: marshmallow.fields.Integer, uuid.UUID: marshmallow.fields.UUID, dt.date: marshmallow.fields.Date}[key]
+    with pytest.raises(marshmallow.ValidationError) as caught:
+        marshmallow.fields.Dict(keys=keys(), values=marshmallow.fields.String()).deserialize(given)
+    return caught.value.messages
+
+
+@pytest.mark.parametrize("key", [int, uuid.UUID, dt.date])
+def test_marshmallow_says_the_same_of_keys_that_are_no_text(key):
+    """D3: of good and bad keys with good and bad values."""
+    good = {int: "7", uuid.UUID: str(uuid.UUID(int=1)), dt.date: "2026-01-01"}[key]
+    for pairs in ({"x": 5}, {"x": "a", good: 5}, {"x": None, "y": 5, good: "a"}, {good: None, "x": "a"}):
+        assert messages(dict[key, str], pairs) == marshmallow_says(key, pairs)
+
+
+def of_json(tp, text, **options):
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.load_from_bytes(tp, text, **options)
+    return caught.value.messages
+
+
+#: Beyond a double.
+FAR = "1e999", "-1e999", "1" + "0" * 400 + ".5"
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_a_number_beyond_a_double_is_wrong_where_it_stands(far, ends):
+    """D2, D3: as one that `load` gets as an int, and told with all else."""
+    number = ["Not a valid number."]
+    assert messages(float, 10**400) is not None and of_json(float, far) == of_json(float, str(10**400)) == {"_schema": number}
+    cls = dataclasses.make_dataclass("Q", [("a", int), ("b", object, None)])
+    for unknown in (far, f"[{far}]", f'{{"k": [1, {far}]}}'):
+        text = f'{{"a": "x", "zz": {unknown}}}'
+        assert of_json(cls, text) == {"a": ["Not a valid integer."]}
+        assert of_json(cls, text, unknown="raise") == {"a": ["Not a valid integer."], "zz": ["Unknown field."]}
+        assert dataclass.load_from_bytes(cls, text.replace('"x"', "1")) == cls(1)
+    tx, rx = ends
+    tx.send(slipring.json.Raw(f'{{"a": "x", "zz": {far}}}'), format="json")
+    with pytest.raises(dataclass.ValidationError) as caught:
+        dataclass.from_frame(cls, rx.recv(1))
+    assert caught.value.messages == {"a": ["Not a valid integer."]}
+    said = {
+        float: number,
+        typing.Optional[float]: number,
+        typing.Any: number,
+        int: ["Not a valid integer."],
+        str: ["Not a valid string."],
+        typing.Union[float, int]: ["Not a valid number.", "Not a valid integer."],
+        typing.Union[float, D]: number,
+        typing.Union[int, str]: ["Not a valid integer.", "Not a valid string."],
+        typing.Literal[1, 2]: ["Must be one of: 1, 2."],
+        list[float]: ["Not a valid list."],
+    }
+    for tp, told in said.items():
+        cls = dataclasses.make_dataclass("Cls", [("a", tp), ("b", int)])
+        text = f'{{"a": {far}, "b": "x"}}'
+        assert of_json(cls, text) == {"a": told, "b": ["Not a valid integer."]}, tp
+        if tp not in (list[float], typing.Any, typing.Union[float, D]):
+            assert set(of_json(cls, text, strict=False)) == {"a", "b"}
+    assert of_json(list[float], f'[1, {far}, "x", 2.5]') == {"1": number, "2": number}
+    inside = {"1": number, "2": {"k": {"value": {"0": number}}}}
+    for tp in (typing.Any, typing.Union[list[int], list[typing.Any]]):
+        cls = dataclasses.make_dataclass("Cls", [("a", tp), ("b", int)])
+        assert of_json(cls, f'{{"a": [1, {far}, {{"j": 2, "k": [{far}]}}, "t"], "b": "x"}}') == {
+            "a": inside,
+            "b": ["Not a valid integer."],
+        }
+    assert dataclass.load_from_bytes(list[D], f"[{far}]") == [D(far)]
+
+
+def test_numbers_beyond_a_double_are_told_however_deep_they_are():
+    """R9.3: in time, and in messages that can be shown."""
+    for depth in (63, 64, 65, 1000):
+        for begin, end in (("[", "]"), ('{"k":', "}")):
+            text = begin * depth + "1e999" + end * depth
+            with pytest.raises(dataclass.ValidationError, match="Not a valid number") as caught:
+                dataclass.load_from_bytes(dict[str, typing.Any], f'{{"a": {text}, "b": [1e999]}}')
+            assert set(caught.value.messages) == {"a", "b"}
+    ones = "1," * 1_000_000
+    began = time.perf_counter()
+    of_json(typing.Any, "[" * 1000 + ones + "1e999" + "]" * 1000)
+    # The numbers are read twice, not once more for each level.
+    assert time.perf_counter() - began < 2
+
+
+def test_a_number_beyond_a_decimal_is_wrong_where_it_stands():
+    """D2, D3."""
+    cls = dataclasses.make_dataclass("Cls", [("a", D), ("b", int)])
+    text = '{"a": 1e9999999999999999999999, "b": "x"}'
+    assert of_json(cls, text) == {"a": ["Not a valid number."], "b": ["Not a valid integer."]}
+
+
+def test_what_is_no_json_stays_so_beside_numbers_out_of_range():
+    """R9.3: with its place."""
+    deep = "[" * 3000 + "]" * 3000
+    for text, path in (('{"a": [1e999, {"k": nul}]}', "$.a[1].k"), ('{"a": [1e999, ' + deep + "]}", None), ('{"a": 1e999', "$")):
+        with pytest.raises(slipring.DecodeError) as caught:
+            dataclass.load_from_bytes(dict[str, typing.Any], text)
+        assert path in (None, caught.value.path)
+
+
+def test_digits_of_what_is_passed_over_are_not_counted():
+    """D2: no number is made of them."""
+    cls = dataclasses.make_dataclass("Cls", [("a", int)])
+    assert dataclass.load_from_bytes(cls, '{"zz": ' + "9" * 50 + ', "a": 1}', max_digits=20) == cls(1)
+    with pytest.raises(slipring.DecodeError, match="50 digits"):
+        dataclass.load_from_bytes(cls, '{"a": ' + "9" * 50 + "}", max_digits=20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: int
+
+
+def test_keys_that_have_no_form_are_told_with_their_path(ends):
+    """D3, R9.3."""
+    tx, _ = ends
+    cls = dataclasses.make_dataclass("Cls", [("a", dict[tuple[int, int], int])])
+    of_point = dataclasses.make_dataclass("Cls", [("a", dict[Point, int])])
+    calls = [(dataclass.dump, cls({(1, 2): 3})), (dataclass.dump_to_bytes, cls({(1, 2): 3}))]
+    native = lambda given: dataclass.dump(given, native=True)
+    frame = lambda given: dataclass.to_frame(tx, given)
+    calls += [(call, of_point({Point(1): 3})) for call in (dataclass.dump, dataclass.dump_to_bytes, native, frame)]
+    calls += [(lambda given: dataclass.to_frame(tx, given, format="json"), cls({(1, 2): 3}))]
+    for call, given in calls:
+        with pytest.raises(slipring.EncodeError) as caught:
+            call(given)
+        assert caught.value.path.startswith("$.a") and caught.value.path != "$.a", caught.value.path
+        assert caught.value.hint
+
+
+def test_keys_that_are_tuples_stay_so_where_they_may(ends):
+    """D3: in frames and in native dumps."""
+    tx, rx = ends
+    for tp, given in (
+        (dict[tuple[int, int], int], {(1, 2): 3, (4, 5): 6}),
+        (dict[tuple[tuple[str, int], dt.date], int], {(("a", 1), dt.date(2026, 1, 2)): 3}),
+        (dict[frozenset[int], int], {frozenset([1]): 3}),
+        (dict[tuple[int, ...], dict[tuple[int, ...], list[int]]], {(): {(1,): [1]}}),
+    ):
+        assert dataclass.load(tp, dataclass.dump(tp, given, native=True)) == given
+        dataclass.to_frame(tx, given, tp)
+        assert dataclass.from_frame(tp, rx.recv(1)) == given
+    assert dataclass.dump(dict[tuple[int, int], list[int]], {(1, 2): [3]}, native=True) == {(1, 2): [3]}

@@ -71,6 +71,12 @@ MORE = [
     Kind(typing.Union[int, str], st.integers(-9, 9) | texts, None),
     Kind(typing.Union[bool, float, list[int]], st.booleans() | st.lists(st.integers(-9, 9), max_size=2), None),
 ]
+#: Types of keys.
+KEYS = [
+    (str, texts, fields.String),
+    (uuid.UUID, st.uuids(), fields.UUID),
+    (dt.date, st.dates(), fields.Date),
+]
 numbers = itertools.count()
 
 
@@ -87,8 +93,9 @@ def kinds(draw, depth, leaves):
     if shape == "list":
         return Kind(list[inner.tp], st.lists(inner.values, max_size=3), made and (lambda **o: fields.List(made(), **o)))
     if shape == "dict":
-        by_name = made and (lambda **o: fields.Dict(keys=fields.String(), values=made(), **o))
-        return Kind(dict[str, inner.tp], st.dictionaries(texts, inner.values, max_size=3), by_name)
+        key, keys, of_keys = draw(st.sampled_from(KEYS))
+        by_name = made and (lambda **o: fields.Dict(keys=of_keys(), values=made(), **o))
+        return Kind(dict[key, inner.tp], st.dictionaries(keys, inner.values, max_size=3), by_name)
     if shape == "optional":
         return Kind(typing.Optional[inner.tp], st.none() | inner.values, made and (lambda **o: made(**(o | {"allow_none": True}))))
     if shape == "tuple":

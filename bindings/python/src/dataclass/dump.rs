@@ -5,7 +5,7 @@
 //! 2. After a part that is not valid the walk goes on, so that all is said that is wrong; what was written is not used.
 
 use super::class::{Class, Field};
-use super::fail::{self, Fail, Gathered, Outcome};
+use super::fail::{self, Gathered, Outcome};
 use super::plan::{Choice, Held, Id, Node, Plan, Temporal};
 use super::target::Target;
 use super::tries::{self, Tries};
@@ -472,27 +472,26 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
                 Ok(text) => Segment::key(&text.to_string_lossy()),
                 Err(_) => Segment::KeyOf(count),
             };
-            let py = self.py;
-            let said = |part: &'static str, failed: Box<Fail>| {
-                // As marshmallow has it: of a key, or of its value.
-                let mut within = Gathered::default();
-                within.take(failed, || Ok(PyString::new(py, part).into_any().unbind()), segment)?;
-                within.fail::<()>()
-            };
-            let outcome = match named {
-                Ok(named) => {
-                    self.target.key(&mut map, named.as_borrowed())?;
-                    match self.node(plan, inner, value.as_borrowed(), depth + 1) {
-                        Ok(made) => self.target.put(&mut map, named.as_borrowed(), made),
-                        Err(failed) => said("value", failed),
-                    }
+            if let Ok(named) = &named {
+                let begun = self.target.key(&mut map, named.as_borrowed());
+                begun.map_err(|failed| failed.within(segment()))?;
+            }
+            match (named, self.node(plan, inner, value.as_borrowed(), depth + 1)) {
+                (Ok(named), Ok(made)) => {
+                    let put = self.target.put(&mut map, named.as_borrowed(), made);
+                    put.map_err(|failed| failed.within(segment()))?;
                 }
-                Err(failed) => said("key", failed),
-            };
-            if let Err(failed) = outcome {
-                match *failed {
-                    Fail::Invalid(within) => errors.add(fail::told(&name)?, within),
-                    other => return Err(Box::new(other)),
+                (named, made) => {
+                    // As marshmallow has it: of a key, and of its value.
+                    let mut of_pair = Gathered::default();
+                    for (part, failed) in [("key", named.err()), ("value", made.err())] {
+                        let Some(failed) = failed else { continue };
+                        let part = || Ok(PyString::new(self.py, part).into_any().unbind());
+                        of_pair.take(failed, part, segment)?;
+                    }
+                    if let Err(failed) = of_pair.fail::<()>() {
+                        errors.take(failed, || fail::told(&name), segment)?;
+                    }
                 }
             }
             count += 1;
@@ -533,7 +532,9 @@ impl<'py, T: Target<'py>> Dumper<'py, T> {
             return Ok(name.to_owned());
         }
         let native = self.native && !T::IS_TEXT;
-        let mut objects = Dumper::new(self.py, self.target.objects(self.py), native);
+        let mut target = self.target.objects(self.py);
+        target.are_keys = native;
+        let mut objects = Dumper::new(self.py, target, native);
         objects.tries = self.tries.take();
         let made = objects.node(plan, id, name, depth + 1);
         self.tries = objects.tries.take();

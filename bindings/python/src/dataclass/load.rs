@@ -866,12 +866,9 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         let mut hashes = Hashes::default();
         let mut map = self.source.map(item, depth)?;
         while let Some((name, item)) = self.source.next_pair(&mut map)? {
-            let said = |errors: &mut Gathered, part: &str, within: Errors| {
-                // As marshmallow has it: of a key, or of its value.
-                let part = PyString::new(py, part).into_any().unbind();
-                errors.add(fail::told(&name)?, Errors::Within(vec![(part, within)]));
-                Ok::<_, Box<Fail>>(())
-            };
+            // As marshmallow has it: of a key, and of its value.
+            let mut of_pair = Vec::new();
+            let part = |name: &str| PyString::new(py, name).into_any().unbind();
             let segment = || match name.cast::<PyString>() {
                 Ok(text) => Segment::key(&text.to_string_lossy()),
                 Err(_) => Segment::OtherKey("key".into()),
@@ -880,7 +877,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 Ok(named) => Some(named),
                 Err(failed) => match *failed {
                     Fail::Invalid(within) => {
-                        said(&mut errors, "key", within)?;
+                        of_pair.push((part("key"), within));
                         None
                     }
                     other => return Err(Box::new(other)),
@@ -893,13 +890,16 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
                 Err(failed) => {
                     self.source.note(segment);
                     match *failed {
-                        Fail::Invalid(within) => said(&mut errors, "value", within)?,
+                        Fail::Invalid(within) => of_pair.push((part("value"), within)),
                         other => return Err(Box::new(other).within(segment())),
                     }
                     // Something is there.
                     py.None().into_bound(py)
                 }
             };
+            if !of_pair.is_empty() {
+                errors.add(fail::told(&name)?, Errors::Within(of_pair));
+            }
             let Some(named) = named else { continue };
             hashes.note(named.as_borrowed())?;
             if self.options.unique_keys && dict.contains(&named)? {

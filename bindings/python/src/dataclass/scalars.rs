@@ -2,7 +2,7 @@
 
 use super::class::{Object, new_reference, owned};
 use super::dump::refused;
-use super::fail::{self, Outcome};
+use super::fail::{self, Fail, Outcome};
 use super::load::Loader;
 use super::plan::{Choice, Node, Temporal};
 use super::source::{Kind, Plain, Source};
@@ -21,8 +21,12 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
     #[cold]
     pub(super) fn choice(&mut self, choice: &Choice, item: S::Item) -> Outcome<Object> {
         let py = self.py;
-        let given = self.source.take(item)?;
-        let given = owned(py, given);
+        let given = match self.source.take(item) {
+            Err(failed) if matches!(*failed, Fail::Invalid(_)) => {
+                return refused(py, choice.message);
+            }
+            given => owned(py, given?),
+        };
         if let Some(found) = choice.of_inner(given.as_ptr()) {
             return Ok(new_reference(found.inner.bind(py)));
         }
@@ -135,8 +139,10 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         item: S::Item,
         kind: Kind,
     ) -> Outcome<Option<Object>> {
-        let given = self.source.take(item)?;
-        coerced(node, &owned(self.py, given), kind)
+        match self.source.take(item) {
+            Err(failed) if matches!(*failed, Fail::Invalid(_)) => fail::invalid(message(node)),
+            given => coerced(node, &owned(self.py, given?), kind),
+        }
     }
 }
 

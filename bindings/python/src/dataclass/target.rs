@@ -2,13 +2,15 @@
 
 use super::class::{self, Class, Field, Object};
 use super::dump;
-use super::fail::{self, Outcome};
+use super::fail::{self, Fail, Outcome};
 use super::leaf::Short;
 use crate::json::{self, JsonWriter, Lend, pairs};
 use crate::value::decode::_PyDict_NewPresized;
 use crate::value::encode::small_int;
-use crate::value::fault::Fault;
+use crate::value::fault::{Fault, type_name};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use pyo3::{ffi, intern};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -102,6 +104,8 @@ pub(super) struct Objects<'py> {
     stack: Vec<Object>,
     /// Objects of other types stay what they are: who writes them knows more.
     keeps: bool,
+    /// Lists are tuples, which may be keys.
+    pub(super) are_keys: bool,
 }
 
 thread_local! {
@@ -114,11 +118,18 @@ const KEPT: usize = 1 << 14;
 
 impl<'py> Objects<'py> {
     pub(super) fn new(py: Python<'py>) -> Self {
-        Self { py, stack: SPARE.take(), keeps: false }
+        Self { py, stack: SPARE.take(), keeps: false, are_keys: false }
     }
 
     pub(super) fn keeping(py: Python<'py>) -> Self {
-        Self { py, stack: SPARE.take(), keeps: true }
+        Self { py, stack: SPARE.take(), keeps: true, are_keys: false }
+    }
+
+    #[cold]
+    fn tuple(&mut self, base: usize) -> Outcome<Owned<'py>> {
+        let py = self.py;
+        let items: Vec<_> = self.stack.drain(base..).map(|item| class::owned(py, item)).collect();
+        Ok(PyTuple::new(py, items)?.into_any())
     }
 
     #[inline(always)]
@@ -200,14 +211,14 @@ impl<'py> Target<'py> for Objects<'py> {
         {
             return Err(fault.into());
         }
-        let kind = crate::value::fault::type_name(&object);
+        let kind = type_name(&object);
         let what = format!("an object of type {kind} has no plain form");
         let hint = "make it a dataclass, or a dict, a list, a str or a number";
         Err(Fault::refused(what, kind, hint).into())
     }
 
     fn objects(&self, py: Python<'py>) -> Objects<'py> {
-        Objects { py, stack: SPARE.take(), keeps: self.keeps }
+        if self.keeps { Objects::keeping(py) } else { Objects::new(py) }
     }
 
     #[inline(always)]
@@ -226,6 +237,9 @@ impl<'py> Target<'py> for Objects<'py> {
 
     #[inline(always)]
     fn end(&mut self, base: usize) -> Outcome<Owned<'py>> {
+        if self.are_keys {
+            return self.tuple(base);
+        }
         // SAFETY: a new list of so many empty places, or null; each takes a reference over.
         unsafe {
             let list = self.made(ffi::PyList_New((self.stack.len() - base) as _))?;
@@ -303,7 +317,7 @@ impl<'py> Target<'py> for Objects<'py> {
         // SAFETY: a dict that is ours, and two objects, of which it takes references of its own.
         match unsafe { ffi::PyDict_SetItem(map.as_ptr(), key.as_ptr(), value.as_ptr()) } {
             0 => Ok(()),
-            _ => Err(fail::raised(self.py)),
+            _ => Err(unhashable(key)),
         }
     }
 
@@ -311,6 +325,19 @@ impl<'py> Target<'py> for Objects<'py> {
     fn end_map(&mut self, map: Bound<'py, PyAny>) -> Outcome<Owned<'py>> {
         Ok(map)
     }
+}
+
+/// Why a dict did not take a key, which is what the object's key was dumped as.
+#[cold]
+fn unhashable(key: Any<'_, '_>) -> Box<Fail> {
+    let raised = PyErr::fetch(key.py());
+    if !raised.is_instance_of::<PyTypeError>(key.py()) {
+        return raised.into();
+    }
+    let kind = type_name(&key);
+    let what = format!("a key becomes a {kind}, which can be no key");
+    let hint = "make it a type that is dumped as text or a number, or send the object with send";
+    Fault::refused(what, kind, hint).into()
 }
 
 type Owned<'py> = Bound<'py, PyAny>;

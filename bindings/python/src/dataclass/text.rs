@@ -1,12 +1,15 @@
 //! JSON as what is loaded from: its reader stands where the item begins.
 
 use super::class::{Class, Object};
-use super::fail::{Fail, Outcome};
+use super::fail::{self, Fail, Gathered, Outcome};
+use super::message;
+use super::plan::Node;
 use super::source::{Kind, Source};
 use crate::json::{Failed, Reader, Span};
 use crate::value::encode::text;
 use crate::value::text::with_own;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use slipring_codec::error::Segment;
 
 impl From<Failed> for Box<Fail> {
@@ -15,6 +18,9 @@ impl From<Failed> for Box<Fail> {
         Box::new(Fail::Malformed)
     }
 }
+
+/// Containers inside each other that messages go into: whoever shows them does so by recursion.
+const TOLD: usize = 64;
 
 /// An array or an object that is gone through.
 pub(super) struct Walk<'py> {
@@ -73,6 +79,63 @@ impl<'py> Reader<'_, 'py> {
         }
     }
 
+    /// What is wrong with the value from `begin` on, where reading it ended: with its numbers, if they are beyond a double.
+    #[cold]
+    #[inline(never)]
+    fn out_of_range<T>(&mut self, begin: usize) -> Outcome<T> {
+        if !self.forgive_range() {
+            return Err(Box::new(Fail::Malformed));
+        }
+        self.at = begin;
+        self.ranges(0)?;
+        // It has changed since it was read.
+        fail::invalid(message(&Node::Float))
+    }
+
+    /// Goes past a value, and says of which of its numbers there is no double; of a container that is too deep inside, as a whole.
+    fn ranges(&mut self, depth: usize) -> Outcome<()> {
+        let begin = self.at;
+        let mut errors = Gathered::default();
+        match self.peek() {
+            b'[' if depth < TOLD => {
+                let (mut list, mut index) = (self.list((), depth)?, 0);
+                while self.next_item(&mut list)?.is_some() {
+                    if let Err(failed) = self.ranges(depth + 1) {
+                        let segment = || Segment::Index(index);
+                        self.note(segment);
+                        errors.take(failed, || fail::index_name(self.py, index), segment)?;
+                    }
+                    index += 1;
+                }
+            }
+            b'{' if depth < TOLD => {
+                let mut map = self.map((), depth)?;
+                while let Some((name, ())) = self.next_pair(&mut map)? {
+                    if let Err(failed) = self.ranges(depth + 1) {
+                        let segment = || Segment::key(&name.to_string());
+                        self.note(segment);
+                        let mut of_pair = Gathered::default();
+                        let part = PyString::new(self.py, "value").into_any().unbind();
+                        of_pair.take(failed, || Ok(part), segment)?;
+                        if let Err(failed) = of_pair.fail::<()>() {
+                            errors.take(failed, || fail::told(&name), segment)?;
+                        }
+                    }
+                }
+            }
+            _ => match self.value_at(depth) {
+                Ok(made) => drop(self.owned(made)),
+                Err(Failed) if self.forgive_range() => {
+                    self.at = begin;
+                    self.pass_value(depth)?;
+                    return fail::invalid(message(&Node::Float));
+                }
+                Err(failed) => return Err(failed.into()),
+            },
+        }
+        if errors.is_empty() { Ok(()) } else { errors.fail() }
+    }
+
     fn owned(&self, object: Object) -> Bound<'py, PyAny> {
         super::class::owned(self.py, object)
     }
@@ -109,14 +172,16 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
 
     #[inline(always)]
     fn take(&mut self, (): ()) -> Outcome<Object> {
-        Ok(self.value_at(0)?)
+        let begin = self.at;
+        match self.value_at(0) {
+            Ok(made) => Ok(made),
+            Err(Failed) => self.out_of_range(begin),
+        }
     }
 
     #[cold]
     fn pass(&mut self, (): ()) -> Outcome<()> {
-        let passed = self.value_at(0)?;
-        drop(self.owned(passed));
-        Ok(())
+        Ok(self.pass_value(0)?)
     }
 
     #[inline(always)]
@@ -134,7 +199,16 @@ impl<'py> Source<'py> for Reader<'_, 'py> {
     }
 
     fn exact(&mut self, (): ()) -> Outcome<Option<Object>> {
-        Ok(Some(self.exact_number()?))
+        let begin = self.at;
+        match self.exact_number() {
+            Ok(made) => Ok(Some(made)),
+            Err(Failed) if self.forgive_range() => {
+                self.at = begin;
+                self.pass_value(0)?;
+                fail::invalid(message(&Node::Float))
+            }
+            Err(failed) => Err(failed.into()),
+        }
     }
 
     fn is_minus_zero(&self, (): ()) -> bool {

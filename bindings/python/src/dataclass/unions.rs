@@ -248,7 +248,8 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
         }
         // Looked at more than once: as an object.
-        let object = self.source.take(item)?;
+        let object = self.source.take(item);
+        let object = object.map_err(|failed| widened(self.py, plan, union, is_scalar, failed))?;
         let object = owned(self.py, object);
         let mut inner = Loader::new(self.py, Plain { py: self.py }, self.options);
         let is_outermost = self.tries.is_none();

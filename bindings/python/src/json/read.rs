@@ -144,6 +144,10 @@ pub(crate) struct Reader<'a, 'py> {
     /// A string without its escapes.
     plain: Vec<u8>,
     options: Options,
+    /// Values are gone past, whatever the range of their numbers.
+    passes: bool,
+    /// What went wrong is that a number is beyond what would hold it.
+    is_range: bool,
     failure: Option<Box<Failure>>,
 }
 
@@ -167,6 +171,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             keys: keys::Borrowed::new(),
             plain: Vec::new(),
             options,
+            passes: false,
+            is_range: false,
             failure: None,
         }
     }
@@ -215,6 +221,27 @@ impl<'a, 'py> Reader<'a, 'py> {
         let made = self.number();
         self.options.decimals = decimals;
         made
+    }
+
+    /// Goes past the value that begins here, which `depth` containers enclose.
+    #[cold]
+    pub(crate) fn pass_value(&mut self, depth: usize) -> Result<(), Failed> {
+        self.passes = true;
+        let passed = self.value(depth);
+        self.passes = false;
+        // SAFETY: a new reference.
+        drop(unsafe { Bound::from_owned_ptr(self.py, passed?.as_ptr()) });
+        Ok(())
+    }
+
+    /// Whether reading ended at a number that is JSON, but beyond what would hold it. It may then go on.
+    #[cold]
+    pub(crate) fn forgive_range(&mut self) -> bool {
+        let is_range = std::mem::take(&mut self.is_range);
+        if is_range {
+            self.failure = None;
+        }
+        is_range
     }
 
     /// What went wrong, if anything did, went wrong in there.

@@ -56,8 +56,8 @@ impl<'a, 'py> Reader<'a, 'py> {
     #[cold]
     fn long_float(&mut self, start: usize) -> Made {
         let x: f64 = self.number_text(start).parse().unwrap_or(f64::NAN);
-        if x.is_infinite() && !self.options.nan {
-            self.at = start;
+        if x.is_infinite() && !self.options.nan && !self.passes {
+            (self.at, self.is_range) = (start, true);
             let hint = "give floats=\"decimal\" to keep it, or nan=True to make it infinite";
             return self.wrong_or(JsonFault::FloatRange, hint);
         }
@@ -82,7 +82,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         match make() {
             Ok(decimal) => self.made(decimal.into_ptr()),
             Err(e) if e.is_instance_of::<PyArithmeticError>(self.py) => {
-                self.at = start;
+                (self.at, self.is_range) = (start, true);
                 self.wrong_with("a number is beyond what a Decimal holds", "send it as a string")
             }
             Err(error) => self.python(error),
@@ -92,6 +92,9 @@ impl<'a, 'py> Reader<'a, 'py> {
     /// An integer of more than 18 digits.
     #[cold]
     fn big(&mut self, start: usize) -> Made {
+        if self.passes {
+            return self.float(0.0);
+        }
         let text = self.number_text(start);
         let unsigned = text.trim_start_matches('-');
         self.check_digits(start, unsigned.len())?;
