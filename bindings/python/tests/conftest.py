@@ -77,6 +77,12 @@ def mapped(path):
 
 
 @pytest.fixture
+def begin_of():
+    """Of a ring's path."""
+    return mapped
+
+
+@pytest.fixture
 def foreign(ring, ends):
     """Receives a body as it is given, under a header of the caller's: what another writer could send."""
     tx, rx = ends

@@ -14,7 +14,6 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import mapped
 
 import slipring
 
@@ -319,12 +318,12 @@ def test_libraries_take_streams_that_are_larger_than_the_ring(name, library, row
         assert got.cast(table.schema).equals(table)
 
 
-def test_tables_that_nobody_keeps_are_read_in_place(name):
+def test_tables_that_nobody_keeps_are_read_in_place(name, begin_of):
     """R1.2, R6.2: of a stream of any length."""
     table = pa.table({"i": pa.array(range(1_000_000))})
     with slipring.create(name, capacity="4 MiB") as ring:
         tx, rx = ring.producer(), ring.consumer()
-        begin = mapped(ring.path)
+        begin = begin_of(ring.path)
         with concurrent.futures.ThreadPoolExecutor(1) as other:
             sending = other.submit(tx.send_batches, table, rows=100_000, timeout=20)
             for piece in rx.tables(timeout=20):

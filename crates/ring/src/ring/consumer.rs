@@ -326,9 +326,17 @@ impl Consumer {
     /// The frame at the head of a ring for one, not yet taken, and whether it is direct.
     #[inline(always)]
     fn front(&mut self) -> Result<Option<(Lease, bool)>, Error> {
-        let Order::Alone(head) = &self.order else { return Ok(None) };
-        let Some(entry) = head.peek(self.mapping.slots())? else { return Ok(None) };
-        let home = self.mapping.slots().home(head.position);
+        let Order::Alone(head) = &mut self.order else { return Ok(None) };
+        let slots = self.mapping.slots();
+        let Some(entry) = head.peek(slots)? else {
+            head.behind = 0;
+            return Ok(None);
+        };
+        let home = slots.home(head.position);
+        if let Some(ahead) = head.ahead() {
+            sync::fetch_to_write(slots.word(ahead));
+            sync::fetch(self.mapping.cell(slots.home(ahead)).0);
+        }
         match self.lease(entry, home) {
             Ok(lease) => Ok(Some((lease, entry.direct))),
             Err(error) => Err(self.skip(error)),
