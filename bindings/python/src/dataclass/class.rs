@@ -8,8 +8,9 @@
 use super::fail::{self, Outcome};
 use super::inline;
 use super::plan::{Description, Held, Id};
-use crate::json::{self, pairs};
+use crate::json;
 use crate::value::decode::_PyDict_NewPresized;
+use crate::value::pairs;
 use crate::value::registry;
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;

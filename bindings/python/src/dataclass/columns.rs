@@ -193,8 +193,6 @@ impl Choices {
 /// The columns of a table, those within others included; 0 is the rows themselves.
 pub(super) struct Columns(Vec<Column>);
 
-const ITSELF: &str = "of a type that contains itself there is no column";
-
 /// The names of a NamedTuple's items.
 pub(super) fn names(class: Borrowed<'_, '_, PyAny>) -> PyResult<Vec<String>> {
     class.getattr(intern!(class.py(), "_fields"))?.extract()
@@ -371,21 +369,13 @@ impl Columns {
         id: Id,
         within: &mut Vec<Id>,
     ) -> Outcome<Values> {
-        if within.contains(&id) {
-            return Err(unsuited(ITSELF));
-        }
-        within.push(id);
-        let mut fields = Vec::new();
-        for field in class.fields.iter().filter(|field| field.stored) {
-            let name = String::from_utf8_lossy(&field.key_text).into_owned();
-            let number = self.add(py, plan, field.node, within);
-            let number = number.map_err(|failed| failed.within(Segment::key(&name)))?;
+        let stored = class.fields.iter().filter(|field| field.stored);
+        let parts = stored.map(|field| {
             // Of a dict the key may be missing.
-            self.0[number].is_nullable |= class.is_dict() && !field.required;
-            fields.push((name, number));
-        }
-        within.pop();
-        Ok(Values::Struct(fields))
+            let may_miss = class.is_dict() && !field.required;
+            (String::from_utf8_lossy(&field.key_text).into_owned(), field.node, may_miss)
+        });
+        self.structure(py, plan, parts, id, within)
     }
 
     /// A NamedTuple, whose fields are in the order of its items.
@@ -398,15 +388,29 @@ impl Columns {
         id: Id,
         within: &mut Vec<Id>,
     ) -> Outcome<Values> {
+        let names = names(class.bind(py))?.into_iter();
+        let parts = names.zip(items).map(|(name, &item)| (name, item, false));
+        self.structure(py, plan, parts, id, within)
+    }
+
+    /// Parts by their names and types, each with whether it may be missing.
+    fn structure(
+        &mut self,
+        py: Python<'_>,
+        plan: &Plan,
+        parts: impl Iterator<Item = (String, Id, bool)>,
+        id: Id,
+        within: &mut Vec<Id>,
+    ) -> Outcome<Values> {
         if within.contains(&id) {
-            return Err(unsuited(ITSELF));
+            return Err(unsuited("of a type that contains itself there is no column"));
         }
         within.push(id);
-        let names = names(class.bind(py))?;
         let mut fields = Vec::new();
-        for (name, &item) in names.into_iter().zip(items) {
+        for (name, item, may_miss) in parts {
             let number = self.add(py, plan, item, within);
             let number = number.map_err(|failed| failed.within(Segment::key(&name)))?;
+            self.0[number].is_nullable |= may_miss;
             fields.push((name, number));
         }
         within.pop();

@@ -2,12 +2,13 @@
 //!
 //! `slipring/dataclass` finds out what a type is; `plan` and `class` are what is kept of it; `dump` and `load` are the two
 //! walks, `target` and `source` with `text` and `cbor` what they lead to and come from; `leaf` knows what is text outside;
-//! `sent`, `unions`, `scalars`, `checks`, `registered` and `untyped` are the walks' rarer steps.
+//! `containers`, `sent`, `unions`, `scalars`, `checks`, `registered` and `untyped` are the walks' rarer steps.
 
 mod cbor;
 mod checks;
 mod class;
 mod columns;
+mod containers;
 mod dump;
 mod fail;
 mod inline;

@@ -204,7 +204,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
         self.enter(item, depth)?;
         let base = self.reserve(class.fields.len());
         let made = self.named_values(plan, class, item, depth, base, entry);
-        self.release(base);
+        self.stack.cut(base);
         made
     }
 
@@ -272,7 +272,7 @@ impl<'py, S: Source<'py>> Loader<'py, S> {
             }
         }
         if !errors.settle(py)? {
-            class.judge_rest(py, self.values(base), &mut errors)?;
+            class.judge_rest(py, &self.stack.0[base..], &mut errors)?;
             return errors.fail();
         }
         let made = owned(py, self.made(class, base)?);

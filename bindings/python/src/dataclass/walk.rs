@@ -1,6 +1,6 @@
 //! Items of containers, each held, whatever becomes of the container meanwhile.
 
-use crate::json::pairs;
+use crate::value::pairs;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;

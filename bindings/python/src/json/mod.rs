@@ -4,7 +4,6 @@ mod float;
 mod number;
 mod numpy;
 mod out;
-pub(crate) mod pairs;
 mod raw;
 mod read;
 mod scan;

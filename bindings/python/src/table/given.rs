@@ -6,8 +6,8 @@
 
 use super::moments;
 use super::records;
-use crate::json::pairs;
 use crate::value::fault::type_name;
+use crate::value::pairs;
 use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
 use arrow_data::ArrayData;

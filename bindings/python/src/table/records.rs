@@ -3,9 +3,9 @@
 use super::take::Incoming;
 use super::{columns, given, moments};
 use crate::error;
-use crate::json::pairs::{self, Pairs};
 use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
+use crate::value::pairs::{self, Pairs};
 use crate::value::types::{Exact, Types};
 use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;

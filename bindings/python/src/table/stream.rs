@@ -262,24 +262,32 @@ struct State {
 /// Frames of the stream that tables lie in: a library that takes all of it keeps each, and the ring would be full of them.
 #[derive(Default)]
 struct Held {
-    frames: Vec<(Weak<slipring::Frame>, u64)>,
+    frames: VecDeque<(Weak<slipring::Frame>, u64)>,
+    /// How many these have, some of which may be gone.
     bytes: u64,
 }
+
+/// Of these so many for each one that comes.
+const LOOKED_AT: usize = 8;
 
 impl Held {
     /// Whether a frame is to be copied, so that what is held leaves half of the ring to the producer.
     fn is_too_much(&mut self, frame: &Arc<slipring::Frame>) -> bool {
         let len = frame.header().body_len;
         let most = frame.segment().max_body() / 2;
-        if self.bytes + len > most {
-            self.frames.retain(|(frame, _)| frame.strong_count() > 0);
-            self.bytes = self.frames.iter().map(|(_, len)| len).sum();
+        // Some, in turn: as many go as come, and each frame takes as long however many are held.
+        for _ in 0..self.frames.len().min(LOOKED_AT) {
+            let Some((frame, len)) = self.frames.pop_front() else { break };
+            match frame.strong_count() {
+                0 => self.bytes -= len,
+                _ => self.frames.push_back((frame, len)),
+            }
         }
         if self.bytes + len > most {
             return true;
         }
         self.bytes += len;
-        self.frames.push((Arc::downgrade(frame), len));
+        self.frames.push_back((Arc::downgrade(frame), len));
         false
     }
 }

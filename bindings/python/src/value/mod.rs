@@ -8,6 +8,7 @@ pub(crate) mod encode;
 pub(crate) mod fault;
 mod key;
 pub(crate) mod keys;
+pub(crate) mod pairs;
 pub(crate) mod registry;
 pub(crate) mod sink;
 pub(crate) mod stack;
