@@ -238,7 +238,7 @@ fn spsc_leases_keep_their_cells() {
         let ring = Ring::new(0);
         let other = ring.clone();
         let consumer = thread::spawn(move || {
-            let mut head = Head { position: 0, behind: 0 };
+            let mut head = Head { position: 0 };
             for expected in 1..=3 {
                 loop {
                     match other.receive(&mut head, CONSUMER, 4) {
@@ -270,7 +270,7 @@ fn spsc_producer_dies_at_any_step() {
             assert!(ring.send_direct(&mut tail, 1));
             let other = ring.clone();
             let survivor = thread::spawn(move || {
-                let mut head = Head { position: 0, behind: 0 };
+                let mut head = Head { position: 0 };
                 let mut got = Vec::new();
                 other.recover(PRODUCER);
                 while let Some(value) = other.receive(&mut head, CONSUMER, 4) {
@@ -289,7 +289,7 @@ fn spsc_producer_dies_at_any_step() {
             assert!(ring.send_block(&mut tail, 2, steps));
             let other = ring.clone();
             let racing = thread::spawn(move || other.recover(PRODUCER));
-            let mut head = Head { position, behind: 0 };
+            let mut head = Head { position };
             while let Some(value) = ring.receive(&mut head, CONSUMER, 4) {
                 got.extend(value);
             }
@@ -325,7 +325,7 @@ fn spsc_consumer_dies_at_any_step() {
                     ring.send_direct(&mut tail, 1)
                 };
                 assert!(first);
-                ring.receive_as(&mut Head { position: 0, behind: 0 }, CONSUMER, held, steps);
+                ring.receive_as(&mut Head { position: 0 }, CONSUMER, held, steps);
                 let other = ring.clone();
                 let producer = thread::spawn(move || {
                     other.recover(CONSUMER);
@@ -366,7 +366,7 @@ fn a_late_recovery_leaves_the_next_life_alone() {
         let ring = Ring::new(0);
         let mut tail = Tail::find(ring.slots()).unwrap();
         assert!(ring.send_block(&mut tail, 1, 3));
-        ring.receive(&mut Head { position: 0, behind: 0 }, CONSUMER, 1);
+        ring.receive(&mut Head { position: 0 }, CONSUMER, 1);
         let other = ring.clone();
         let late = thread::spawn(move || other.recover(CONSUMER));
         ring.recover(CONSUMER);
@@ -482,7 +482,7 @@ fn wait_wakes_who_announced() {
         let ring = Ring::new(0);
         let other = ring.clone();
         let consumer = thread::spawn(move || {
-            let mut head = Head { position: 0, behind: 0 };
+            let mut head = Head { position: 0 };
             assert_eq!(sleep_until_sent(&other, &mut head), 1);
             assert_eq!(sleep_until_sent(&other, &mut head), 2);
         });
@@ -503,7 +503,7 @@ fn wait_survives_a_waker_that_dies_at_any_step() {
             let ring = Ring::new(0);
             let other = ring.clone();
             let consumer = thread::spawn(move || {
-                let mut head = Head { position: 0, behind: 0 };
+                let mut head = Head { position: 0 };
                 assert_eq!(sleep_until_sent(&other, &mut head), 1);
             });
             let other = ring.clone();
@@ -576,7 +576,7 @@ fn closing_sees_an_announced_frame() {
             true
         });
         closed.store(1, Ordering::Release);
-        let mut head = Head { position: 0, behind: 0 };
+        let mut head = Head { position: 0 };
         let got = loop {
             assert!(sync::announce_fence());
             if let Some(value) = ring.copy(&mut head) {

@@ -84,7 +84,7 @@ pub(crate) fn waits(entry: Entry, word: Word) -> Option<bool> {
 #[derive(Debug)]
 pub(crate) struct Taker {
     /// Rule 3.
-    position: u64,
+    pub(crate) position: u64,
 }
 
 impl Taker {
@@ -163,7 +163,7 @@ impl Taker {
 #[derive(Debug)]
 pub(crate) struct Placer {
     /// Rule 3.
-    position: u64,
+    pub(crate) position: u64,
     /// The shared head, as last looked at.
     head: u64,
 }
@@ -172,6 +172,12 @@ impl Placer {
     pub(crate) fn new(slots: Slots<'_>) -> Self {
         let head = slots.head();
         Self { position: head, head }
+    }
+
+    /// How many places from the tail on are vacant, at least.
+    #[inline(always)]
+    pub(crate) fn vacancies(&self, slots: Slots<'_>) -> u64 {
+        slots.len().saturating_sub(self.position.wrapping_sub(self.head))
     }
 
     /// Searches for the place at the tail; `None` if the ring is full.

@@ -89,14 +89,7 @@ impl Tail {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) position: u64,
-    /// How many frames were there in a row when they were looked for, up to [`BEHIND`].
-    pub(crate) behind: u32,
 }
-
-/// From so many on the producer is likely to be that far ahead.
-const BEHIND: u32 = 16;
-/// How far ahead is fetched meanwhile.
-const AHEAD: u64 = 8;
 
 impl Head {
     /// Rule 4.
@@ -104,18 +97,7 @@ impl Head {
         let position = slots.head();
         // A producer may be placing meanwhile: each slot is looked at for itself.
         (0..slots.len()).try_for_each(|n| slots.placed(position.wrapping_add(n)).map(|_| ()))?;
-        Ok(Self { position, behind: 0 })
-    }
-
-    /// The place to be fetched while the frame at the head is read; `None` where the producer may be about to write there, which
-    /// would have to get its lines back.
-    #[inline(always)]
-    pub(crate) fn ahead(&mut self) -> Option<u64> {
-        if self.behind < BEHIND {
-            self.behind += 1;
-            return None;
-        }
-        Some(self.position.wrapping_add(AHEAD))
+        Ok(Self { position })
     }
 
     /// What stands at the head, if anything does.
@@ -201,7 +183,7 @@ mod tests {
             // SAFETY: a power of two.
             let slots = unsafe { Slots::new(&all, &front) };
             let _ = (Tail::find(slots).is_ok(), Head::find(slots).is_ok(), slots.entries().count());
-            let (mut tail, head) = (Tail { position, head: position }, Head { position, behind: 0 });
+            let (mut tail, head) = (Tail { position, head: position }, Head { position });
             let _ = (tail.vacant(slots), tail.look(slots), head.peek(slots));
         }
     }

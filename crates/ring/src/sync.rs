@@ -98,16 +98,16 @@ pub(crate) fn fetch(frame: *const u8) {
     let _ = frame;
 }
 
-/// Has the line of a word fetched for writing, where it is read first and written soon: one way and not two.
+/// Has a line fetched for writing: where it is read first and written soon, one way and not two. As above, any address will do.
 #[inline(always)]
-pub(crate) fn fetch_to_write(word: &AtomicU64) {
+pub(crate) fn fetch_to_write<T>(at: *const T) {
     #[cfg(all(target_arch = "x86_64", not(slipring_loom)))]
     // SAFETY: a hint, which x86-64 processors that don't know it pass over.
     unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) word, options(nostack, preserves_flags));
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags));
     }
     #[cfg(not(all(target_arch = "x86_64", not(slipring_loom))))]
-    let _ = word;
+    let _ = at;
 }
 
 /// Orders a publication before the look for waiters that follows it (store before load).

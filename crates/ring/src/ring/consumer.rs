@@ -1,5 +1,6 @@
 //! The consuming end.
 
+use super::ahead::Behind;
 use super::{Lease, Wait, lease, take_among, wait_for};
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
@@ -34,6 +35,7 @@ pub enum Delivery {
 pub struct Consumer {
     mapping: Arc<Mapping>,
     order: Order,
+    behind: Behind,
     ledger: Option<Arc<Ledger>>,
     token: u64,
     looks: u32,
@@ -98,7 +100,16 @@ impl Segment {
         } else {
             Order::Many(Taker::new(mapping.slots()))
         };
-        Ok(Consumer { order, ledger, token, looks: 0, pending: None, awaiting: None, mapping })
+        Ok(Consumer {
+            order,
+            behind: Behind::default(),
+            ledger,
+            token,
+            looks: 0,
+            pending: None,
+            awaiting: None,
+            mapping,
+        })
     }
 }
 
@@ -329,14 +340,11 @@ impl Consumer {
         let Order::Alone(head) = &mut self.order else { return Ok(None) };
         let slots = self.mapping.slots();
         let Some(entry) = head.peek(slots)? else {
-            head.behind = 0;
+            self.behind.caught_up();
             return Ok(None);
         };
         let home = slots.home(head.position);
-        if let Some(ahead) = head.ahead() {
-            sync::fetch_to_write(slots.word(ahead));
-            sync::fetch(self.mapping.cell(slots.home(ahead)).0);
-        }
+        self.behind.found(&self.mapping, head.position);
         match self.lease(entry, home) {
             Ok(lease) => Ok(Some((lease, entry.direct))),
             Err(error) => Err(self.skip(error)),
@@ -446,7 +454,11 @@ impl Consumer {
         }
         let held = self.phase();
         let lease = if let Order::Many(taker) = &mut self.order {
-            let Some(lease) = take_among(taker, &self.mapping, held)? else { return Ok(None) };
+            let Some(lease) = take_among(taker, &self.mapping, held)? else {
+                self.behind.caught_up();
+                return Ok(None);
+            };
+            self.behind.found(&self.mapping, taker.position);
             lease
         } else {
             let Some((mut lease, _)) = self.front()? else { return Ok(None) };

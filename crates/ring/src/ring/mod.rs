@@ -4,6 +4,7 @@
 //! counts of `wait`. A frame is complete before it is placed, and its lease is on record before the
 //! head moves on, so a death between any two steps is one that `recovery` can tell.
 
+mod ahead;
 mod consumer;
 mod producer;
 

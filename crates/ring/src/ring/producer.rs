@@ -1,5 +1,6 @@
 //! The producing end.
 
+use super::ahead::Rush;
 use super::{Lease, Wait, wait_for};
 use crate::block::Phase;
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ pub struct Producer {
     token: u64,
     sequence: u64,
     clock: Clock,
+    rush: Rush,
     claims: u64,
     cursors: Cursors,
     /// Whether it was this process's share that kept a frame out, since this was last set back.
@@ -64,6 +66,7 @@ impl Segment {
             token,
             sequence: 0,
             clock: Clock::new(),
+            rush: Rush::default(),
             claims: token << 12,
             cursors: [0; CLASSES],
             at_share: false,
@@ -352,6 +355,7 @@ impl Producer {
         if !fits || !tail.vacant(slots)? || !slots.cell(home).load().is_free() {
             return Ok(Some(fill));
         }
+        self.rush.sends(mapping, created, tail.position, tail.vacancies(slots));
         let (pointer, _) = mapping.cell(home);
         // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is the one
         // producer's alone; it is aligned to 64, and the body fits.
@@ -409,6 +413,10 @@ impl Producer {
             }
         }
         let Some((place, home)) = self.vacancy()? else { return Ok(false) };
+        if let Order::Many(placer) = &self.order {
+            let vacant = placer.vacancies(self.mapping.slots());
+            self.rush.sends(&self.mapping, created, placer.position, vacant);
+        }
         let Some(lease) = self.claim_cell(home, CELLS_TRIED) else {
             return self.send_among(frame, created);
         };
