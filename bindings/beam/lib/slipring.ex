@@ -289,7 +289,7 @@ defmodule Slipring do
     end
 
     ref
-    |> Native.announce(name, Table.announced(schema), version, breaking)
+    |> Native.announce(name, Table.Asked.announced(schema), version, breaking)
     |> result(:announce, ring)
   end
 
@@ -455,7 +455,7 @@ defmodule Slipring do
       and maps arrive as binaries
     * `:schema` - for a table: the schema that it is sent under, as `announce/4` has given it, or the name, for its newest
       version. Names and types of the columns must be the announced ones, in any order. The frame is smaller by its schema, and
-      who expects another version reads it as that. A list of maps or a map of columns becomes a table
+      who expects another version reads it as that. A list of maps or a map of columns becomes a table of these types
     * `:timeout` - what to do about a full ring; default `:infinity`
     * `:drop_oldest` - instead of that: drop the frames that wait longest, until there is room. On a ring
       that was created for it; `info/1` counts, and the receivers see gaps in the `sequence`
@@ -489,7 +489,7 @@ defmodule Slipring do
   def send(%Producer{} = producer, term, options) do
     %{meta: meta, timeout: timeout} = options = checked(options, @send)
 
-    with {:ok, term} <- Schemas.asked(term, options),
+    with {:ok, term} <- Schemas.asked(term, producer, options),
          do: Sending.one(producer, term, meta, Sending.how(options), timeout)
   end
 

@@ -60,6 +60,16 @@ defmodule Slipring.Column do
   warning where that cuts something. Any type within another may be a field with a name of its own, `{name, type}`, or
   `{name, type, %{nullable: false, metadata: %{...}}}`. Points in time are moments: where a zone has a name, its `DateTime` is
   told in UTC, and `DateTime.shift_zone/2` tells it there.
+
+  Each type takes the terms that its elements come back as, and some besides: an integer among floats and decimals, an atom as a text, a
+  map for Arrow's map. In a union a term is of the member that gives it back as it is, or of the one that it names:
+
+      iex> either = {:union, :dense, [{0, {"id", {:s, 64}}}, {1, {"name", :string}}, {2, {"ratio", {:f, 32}}}]}
+      iex> Slipring.Column.to_list(Slipring.Column.new([7, "x", 0.5, {"ratio", 1}, nil], type: either))
+      [7, "x", 0.5, 1.0, nil]
+      iex> codes = Slipring.Column.new([404, 200, nil, 404], type: {:dictionary, {:u, 8}, {:s, 64}})
+      iex> {codes.data, Slipring.Column.to_list(codes.dictionary)}
+      {<<0, 1, 0, 0>>, [404, 200]}
   """
 
   alias Slipring.{Error, Lossy, Native, Options, Structs, Table, Tensor}

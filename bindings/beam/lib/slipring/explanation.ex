@@ -60,7 +60,7 @@ defmodule Slipring.Explanation do
 
   # What is a table where that is asked for.
   defp with_table(%{candidates: candidates} = explained, term) do
-    with {:ok, table} <- Table.asked(term),
+    with {:ok, table} <- Table.Asked.of(term),
          size when is_integer(size) <- Native.table_size(table) do
       %{candidates: [as_table | _]} = first(table, "table", {nil, nil, nil}, {0, 0, 0, size}, nil)
 

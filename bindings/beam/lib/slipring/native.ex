@@ -28,6 +28,8 @@ defmodule Slipring.Native do
   def schema(_ring, _id), do: not_loaded()
   def announce(_ring, _name, _table, _version, _breaking), do: not_loaded()
   def suits(_tx, _schema, _tables), do: not_loaded()
+  def under(_tx, _schema), do: not_loaded()
+  def under_large(_tx, _schema), do: not_loaded()
   def wanted(_tx, _name), do: not_loaded()
 
   def expect(_rx, _name, _table, _version, _oldest, _from, _migrations), do: not_loaded()

@@ -3,6 +3,7 @@ defmodule Slipring.Schemas do
   # Schemas that tables are sent under and read as, see docs/evolution.md.
 
   alias Slipring.{Error, Native, Sending, Table}
+  alias Slipring.Table.Asked
 
   # How long another process's call on the same consumer is given, in milliseconds.
   @pause 1
@@ -12,24 +13,28 @@ defmodule Slipring.Schemas do
   # What is sent -----------------------------------------------------------------------------------
 
   # A term as it is sent: under a schema, or asked to be a table, it is made one.
-  def asked(term, %{schema: schema, format: format}) when schema != nil do
+  def asked(term, producer, %{schema: schema, format: format}) when schema != nil do
     tables_only!(format)
-    with {:ok, table} <- made(term), do: {:ok, %Table.Under{table: table, schema: schema}}
+
+    with {:ok, given} <- given(producer, schema, [term]),
+         {:ok, table} <- under(term, given),
+         do: {:ok, %Table.Under{table: table, schema: given.schema}}
   end
 
-  def asked(term, %{format: :arrow}), do: Table.asked(term)
-  def asked(term, _options), do: {:ok, term}
+  def asked(term, _producer, %{format: :arrow}), do: Asked.of(term)
+  def asked(term, _producer, _options), do: {:ok, term}
 
   # The same of many, all of one version; or an error whose path has the index.
   def all_asked(terms, producer, %{schema: schema, format: format}) when schema != nil do
     tables_only!(format)
 
-    with {:ok, tables} <- all_tables(terms, &made/1),
-         {:ok, schema} <- suits(producer, schema, tables),
+    with {:ok, given} <- given(producer, schema, terms),
+         {:ok, tables} <- all_tables(terms, &under(&1, given)),
+         {:ok, schema} <- suits(producer, given.schema, tables),
          do: {:ok, Enum.map(tables, &%Table.Under{table: &1, schema: schema})}
   end
 
-  def all_asked(terms, _producer, %{format: :arrow}), do: all_tables(terms, &Table.asked/1)
+  def all_asked(terms, _producer, %{format: :arrow}), do: all_tables(terms, &Asked.of/1)
   def all_asked(terms, _producer, _options), do: {:ok, terms}
 
   defp tables_only!(format) do
@@ -39,13 +44,71 @@ defmodule Slipring.Schemas do
     end
   end
 
-  # A table of a term. Of one that was made of elements the native part is told: their types are only those that were found, and
-  # go into those that were announced.
-  defp made(%Table{} = table), do: {:ok, table}
-  defp made([]), do: {:ok, %Table{metadata: @inferred}}
+  # The schema, and its types by name where terms are to be made tables of it: then it is told as the one version that has them.
+  defp given(%{ref: ref, ring: ring} = producer, schema, terms) do
+    if Enum.all?(terms, &typed?/1) do
+      {:ok, %{schema: schema, types: %{}}}
+    else
+      case with(:large <- Native.under(ref, schema), do: Native.under_large(ref, schema)) do
+        {:ok, schema, types} -> {:ok, %{schema: schema, types: types, ring: ring}}
+        {:error, fault} -> {:error, Error.new(fault, :send, ring)}
+        :busy -> given_later(producer, schema, terms)
+      end
+    end
+  end
 
-  defp made(term),
-    do: with({:ok, table} <- Table.asked(term), do: {:ok, %{table | metadata: @inferred}})
+  defp given_later(producer, schema, terms) do
+    Process.sleep(@pause)
+    given(producer, schema, terms)
+  end
+
+  defp typed?(term), do: term == [] or is_struct(term, Table)
+
+  # A table of a term, its columns of the announced types. Of what else it has the types are found: the native part is told, and
+  # puts them into those that were announced, or says that they were not.
+  defp made(%Table{} = table, _types), do: {:ok, table}
+  defp made([], _types), do: {:ok, %Table{metadata: @inferred}}
+
+  defp made(term, types),
+    do: with({:ok, table} <- Asked.of(term, types), do: {:ok, %{table | metadata: @inferred}})
+
+  defp under(%Table{} = table, _given), do: {:ok, table}
+
+  defp under(term, %{types: types} = given) do
+    case made(term, types) do
+      # An element that is not what was announced. What is no table is told as that.
+      {:error, %{path: path} = error} when path != "$" ->
+        {:error,
+         misplaced(String.replace_suffix(error.message, "; #{error.hint}", ""), path, given)}
+
+      {:ok, %{fields: fields} = table} when types != %{} ->
+        case Enum.find(fields, &(not is_map_key(types, &1.name))) do
+          nil -> {:ok, table}
+          field -> {:error, unknown(field.name, term, given)}
+        end
+
+      made ->
+        made
+    end
+  end
+
+  defp unknown(name, term, %{types: types} = given) do
+    there = types |> Map.keys() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
+    row = is_list(term) && Enum.find_index(term, &(is_map(&1) and has?(&1, name)))
+    path = if row, do: "$[#{row}].#{name}", else: "$.columns.#{name}"
+    misplaced("#{inspect(name)} was not announced, but #{there}, at #{path}", path, given)
+  end
+
+  defp has?(map, name), do: Enum.any?(map, fn {key, _value} -> to_string(key) == name end)
+
+  defp misplaced(what, path, %{schema: {_id, name, version}, ring: ring}) do
+    hint = "give what was announced, or announce it as version #{version + 1}"
+
+    message =
+      "the table does not fit what was announced as #{inspect(name)}, version #{version}: #{what}; #{hint}"
+
+    Error.new({:schema, message, path, version, version, hint, nil}, :send, ring)
+  end
 
   defp all_tables(terms, asked) do
     terms
@@ -87,7 +150,7 @@ defmodule Slipring.Schemas do
                 "versions before #{version}"
 
       true ->
-        say(ref, name, Table.announced(schema), {version, oldest, from, migrations})
+        say(ref, name, Asked.announced(schema), {version, oldest, from, migrations})
     end
   end
 
@@ -100,19 +163,21 @@ defmodule Slipring.Schemas do
 
   # Goes on with a table that was read as far as the rules lead: what a function makes of it is of the next version.
   def migrate(route, from, table) do
-    {migrate, name} = Native.migration(route, from)
-    Native.table_migrated(route, from + 1, migrated(migrate, table, {name, from}))
+    {migrate, name, types} = Native.migration(route, from)
+    Native.table_migrated(route, from + 1, migrated(migrate, types, table, {name, from}))
   end
 
-  defp migrated(migrate, table, step) do
-    case attempt(migrate, table) do
+  defp migrated(migrate, types, table, step) do
+    case attempt(migrate, types, table) do
       {:ok, %Table{} = table} -> table
       {:error, error} -> failed!(error, step)
     end
   end
 
-  defp attempt(migrate, table) do
-    made(migrate.(table))
+  defp attempt(migrate, types, table) do
+    given = migrate.(table)
+    # What stands in the way is told when it is read as that version.
+    with {:error, _misplaced} <- made(given, types), do: made(given, %{})
   rescue
     error -> {:error, error}
   end

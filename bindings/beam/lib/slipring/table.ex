@@ -49,7 +49,7 @@ defmodule Slipring.Table do
   @beyond 281_474_976_710_656
 
   @new [
-    types: {%{}, &__MODULE__.types_option/1},
+    types: {[], &__MODULE__.types_option/1},
     metadata: {%{}, &__MODULE__.metadata_option/1}
   ]
   @send_batches [
@@ -60,11 +60,22 @@ defmodule Slipring.Table do
   ]
 
   @doc false
+  # A list of names, as texts, and types.
   def types_option(types) do
     if Enumerable.impl_for(types) && Enum.all?(types, &match?({_name, _type}, &1)) do
-      case Enum.find(types, &match?({:error, _}, Column.type_option(elem(&1, 1)))) do
-        nil -> {:ok, Map.new(types, fn {name, type} -> {to_string(name), type} end)}
-        {name, _type} -> {:error, "types that Slipring.Column lists, also of #{inspect(name)}"}
+      wrong = Enum.find(types, &match?({:error, _}, Column.type_option(elem(&1, 1))))
+      types = for {name, type} <- types, type != nil, do: {to_string(name), type}
+      names = Enum.map(types, &elem(&1, 0))
+
+      case {wrong, names -- Enum.uniq(names)} do
+        {nil, []} ->
+          {:ok, types}
+
+        {nil, [twice | _]} ->
+          {:error, "one type for each name, not two for #{inspect(twice)}"}
+
+        {{name, _}, _} ->
+          {:error, "types that Slipring.Column lists, also of #{inspect(name)}"}
       end
     else
       {:error, "a map or keyword list of names and types"}
@@ -102,7 +113,7 @@ defmodule Slipring.Table do
     * `:metadata` - of the schema, a map of texts
 
   Raises a `Slipring.Error` with the path to an element that its column can't hold, and an `ArgumentError` for columns of
-  different lengths.
+  different lengths and for a type of a name that no column has, or that is another type than a given `Slipring.Column`'s.
 
       iex> table = Slipring.Table.new(%{"id" => [1, 2], "at" => [~U[2026-11-21 10:46:00Z], nil]}, types: %{id: {:u, 8}})
       iex> for field <- table.fields, do: {field.name, field.type}
@@ -116,10 +127,10 @@ defmodule Slipring.Table do
       for column <- columns do
         case column do
           %Column{} = column ->
-            column
+            as_said!(column, type(types, column.name))
 
           {name, elements} when is_binary(name) or (is_atom(name) and name != nil) ->
-            Column.new(elements, name: name, type: types[to_string(name)])
+            Column.new(elements, name: name, type: type(types, to_string(name)))
 
           other ->
             raise ArgumentError,
@@ -132,7 +143,31 @@ defmodule Slipring.Table do
         end
       end
 
-    of_columns(columns, metadata)
+    names = Enum.map(columns, & &1.name)
+
+    case Enum.find(types, fn {name, _type} -> name not in names end) do
+      nil ->
+        of_columns(columns, metadata)
+
+      {name, _type} ->
+        raise ArgumentError,
+              "option :types has a type for #{inspect(name)}, which is no column; there are: " <>
+                Enum.map_join(names, ", ", &inspect/1)
+    end
+  end
+
+  defp type(types, name), do: with({_name, type} <- List.keyfind(types, name, 0), do: type)
+
+  defp as_said!(column, nil), do: column
+
+  defp as_said!(%{type: type} = column, said) do
+    if Native.column_type(said) == type do
+      column
+    else
+      raise ArgumentError,
+            "the column #{inspect(column.name)} is of the type #{Column.type_name(type)}, not of " <>
+              "#{Column.type_name(said)} as option :types has it: give its elements, as a list"
+    end
   end
 
   defp of_columns([], metadata), do: %__MODULE__{metadata: metadata}
@@ -156,8 +191,8 @@ defmodule Slipring.Table do
   @doc """
   A table of a list of maps: their keys, text or atoms, are the names. A key that a map lacks is null in its row.
 
-  Option: `:types`, as in `new/2`. Answers `{:error, error}` with the path to what no column holds, such as a text among
-  numbers.
+  Option: `:types`, as in `new/2`; a name that no map has becomes a column of nulls behind the others. Answers `{:error, error}` with
+  the path to what no column holds, such as a text among numbers.
 
       iex> {:ok, table} = Slipring.Table.from_maps([%{id: 1, tags: ["a"]}, %{id: 2.5}])
       iex> for field <- table.fields, do: {field.name, Slipring.Column.type_name(field.type)}
@@ -165,22 +200,40 @@ defmodule Slipring.Table do
       iex> {:error, error} = Slipring.Table.from_maps([%{id: 1}, %{id: "two"}])
       iex> error.path
       "$[1].id"
+      iex> table = Slipring.Table.from_maps!([%{id: 1}], types: [id: {:u, 8}, note: :string_view])
+      iex> Slipring.Table.to_columns(table)
+      %{"id" => [1], "note" => [nil]}
   """
   @spec from_maps([map], keyword) :: {:ok, t} | {:error, Error.t()}
   def from_maps(maps, options \\ []) do
     %{types: types, metadata: metadata} = Options.check!(options, @new)
     maps = rows!(maps)
 
+    with {:ok, columns} <- built(maps, Map.new(types)),
+         {:ok, nulls} <- nulls(types, columns, maps),
+         do: {:ok, of_rows(columns ++ nulls, maps, metadata)}
+  end
+
+  @doc false
+  # The columns of maps, of the types that there are for their names.
+  def built(maps, types) do
     answer =
       with :large <- Native.table_build(maps, types),
            do: Native.table_build_large(maps, types)
 
-    case Column.answered(answer, :from_maps) do
-      # Maps without keys are rows all the same.
-      {:ok, []} -> {:ok, of_rows(length(maps), metadata)}
-      {:ok, columns} -> {:ok, of_columns(columns, metadata)}
-      error -> error
-    end
+    Column.answered(answer, :from_maps)
+  end
+
+  # Columns that no map has.
+  defp nulls(types, columns, maps) do
+    types
+    |> Enum.reject(fn {name, _type} -> Enum.any?(columns, &(&1.name == name)) end)
+    |> Enum.reduce_while({:ok, []}, fn {name, type}, {:ok, nulls} ->
+      case Column.build(List.duplicate(nil, length(maps)), name: name, type: type) do
+        {:ok, column} -> {:cont, {:ok, nulls ++ [column]}}
+        error -> {:halt, error}
+      end
+    end)
   end
 
   defp rows!(maps) when is_list(maps), do: maps
@@ -198,10 +251,16 @@ defmodule Slipring.Table do
     Enum.to_list(maps)
   end
 
-  defp of_rows(0, metadata), do: %__MODULE__{metadata: metadata}
+  @doc false
+  # Maps without keys are rows all the same.
+  def of_rows(columns, maps, metadata \\ %{})
 
-  defp of_rows(rows, metadata),
-    do: %__MODULE__{metadata: metadata, rows: rows, batches: [{rows, []}]}
+  def of_rows([], [_ | _] = maps, metadata) do
+    rows = length(maps)
+    %__MODULE__{metadata: metadata, rows: rows, batches: [{rows, []}]}
+  end
+
+  def of_rows(columns, _maps, metadata), do: of_columns(columns, metadata)
 
   @doc "As `from_maps/2`, or raises."
   @spec from_maps!([map], keyword) :: t
@@ -211,72 +270,6 @@ defmodule Slipring.Table do
       {:error, error} -> raise error
     end
   end
-
-  @doc false
-  # What `format: :arrow` makes of a term.
-  def asked(%__MODULE__{} = table), do: {:ok, table}
-
-  def asked([first | _] = maps) when is_map(first) do
-    with {:error, error} <- from_maps(maps), do: {:error, %{error | operation: :send}}
-  end
-
-  def asked(columns) when is_map(columns) and not is_struct(columns), do: columns_asked(columns)
-
-  def asked(columns) when is_list(columns) do
-    if columns != [] and not List.improper?(columns) and
-         Enum.all?(columns, &match?({_name, _elements}, &1)),
-       do: columns_asked(columns),
-       else: no_table(columns)
-  end
-
-  def asked(other), do: no_table(other)
-
-  @doc false
-  # What is announced: the columns of a table, or those that are listed.
-  def announced(%__MODULE__{} = table), do: table
-
-  def announced(columns) when is_list(columns) or (is_map(columns) and not is_struct(columns)) do
-    fields =
-      for column <- columns do
-        case column do
-          %Column{} = column ->
-            Column.slice(column, 0, 0)
-
-          {name, type} when is_binary(name) or (is_atom(name) and name != nil) ->
-            Column.new([], name: name, type: type)
-
-          other ->
-            raise ArgumentError,
-                  "a schema is made of {name, type} or of columns, not of #{inspect(other, limit: 5)}"
-        end
-      end
-
-    %__MODULE__{fields: fields}
-  end
-
-  def announced(other) do
-    raise ArgumentError,
-          "give a Slipring.Table, or a list of {name, type} or of columns, not #{inspect(other, limit: 5)}"
-  end
-
-  defp columns_asked(columns) do
-    {:ok, new(columns)}
-  rescue
-    error in Error -> {:error, %{error | operation: :send}}
-    error in ArgumentError -> no_table(columns, Exception.message(error))
-  end
-
-  defp no_table(term, why \\ "this term is no table") do
-    hint = "give a Slipring.Table, a list of maps, or a map of columns"
-    fault = {:encode, "#{why}, at $; #{hint}", "$", nil, kind(term), hint, nil}
-    {:error, Error.new(fault, :send, nil)}
-  end
-
-  defp kind(%module{}), do: inspect(module)
-  defp kind(term) when is_map(term), do: "map"
-  defp kind(term) when is_list(term), do: "list"
-  defp kind(term) when is_binary(term), do: "binary"
-  defp kind(_other), do: "term"
 
   @doc false
   # What the native part has read.

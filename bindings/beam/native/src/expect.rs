@@ -12,7 +12,7 @@ use crate::consumer::Receiver;
 use crate::end::End;
 use crate::error::{Fault, answer};
 use crate::producer::Writer;
-use crate::schema::{KIND, Kept, Known, READ_MOST, columns_of};
+use crate::schema::{KIND, Kept, Known, READ_MOST, columns_of, types_of};
 use crate::table::arrays::{Outgoing, Parsed};
 use crate::table::{self, binary};
 use crate::value::terms::{self, Word};
@@ -241,16 +241,21 @@ impl Route {
             return Ok(made);
         }
         let expected = &*self.expected;
-        let known = match self.announced(at)? {
-            None if at == expected.version || made.elements() == 0 => {
-                Some(Arc::clone(&expected.schema))
-            }
+        let known = match self.known(at)? {
+            None if made.elements() == 0 => Some(Arc::clone(&expected.schema)),
             known => known,
         };
         Ok(match known {
             Some(known) => made.fitting(&Version::new(&expected.name, at.into(), &known)),
             None => made,
         })
+    }
+
+    /// The columns of a version, if somebody has said them.
+    fn known(&self, at: u16) -> Result<Option<SchemaRef>, Fault> {
+        let expected = &*self.expected;
+        let announced = self.announced(at)?;
+        Ok(announced.or_else(|| (at == expected.version).then(|| Arc::clone(&expected.schema))))
     }
 
     /// The refusal, with the first step between announced versions that the rules don't allow.
@@ -311,7 +316,8 @@ fn wanted<'a>(env: Env<'a>, tx: ResourceArc<End<Writer>>, name: &str) -> Term<'a
     answer(env, wanted())
 }
 
-/// The function that leads on from a version: `{function, name}`. What it has closed over is copied.
+/// The function that leads on from a version: `{function, name, types}`, these of the columns of the next version by their names, as
+/// far as they are known. What it has closed over is copied.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn migration<'a>(env: Env<'a>, route: ResourceArc<Route>, from: u16) -> Term<'a> {
     let expected = &*route.expected;
@@ -322,7 +328,10 @@ fn migration<'a>(env: Env<'a>, route: ResourceArc<Route>, from: u16) -> Term<'a>
         function.map(|function| function.in_env(env))
     });
     let nil = || atoms::nil().encode(env);
-    (function.unwrap_or_else(|_| nil()), &*expected.name).encode(env)
+    // What can't be read is told when what it makes is.
+    let known = route.known(from + 1).ok().flatten();
+    let types = known.map_or_else(|| Term::map_new(env), |known| types_of(env, &known));
+    (function.unwrap_or_else(|_| nil()), &*expected.name, types).encode(env)
 }
 
 /// What a migration has made, a table of version `at`, goes on to what is expected: as `table` answers.

@@ -49,7 +49,7 @@ pub(crate) struct Writer {
     /// Frames that it was given, of which some are timed.
     given: u64,
     /// The schema that the last table was sent under, if any was.
-    under: Option<Announced>,
+    pub(crate) under: Option<Announced>,
 }
 
 impl Writer {

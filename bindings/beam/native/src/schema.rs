@@ -10,6 +10,7 @@ use crate::error::{Fault, answer};
 use crate::producer::Writer;
 use crate::ring::{self, Ring};
 use crate::table::arrays::{self, Parsed};
+use crate::table::types;
 use crate::value::Most;
 use arrow_schema::{Schema as Arrow, SchemaRef};
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
@@ -207,6 +208,39 @@ impl Asked {
         *last = Some(announced.clone());
         Ok(Some(announced))
     }
+}
+
+/// The types of columns, by their names.
+pub(crate) fn types_of<'a>(env: Env<'a>, columns: &Arrow) -> Term<'a> {
+    let fields = columns.fields().iter();
+    let types = fields.map(|field| (&**field.name(), types::term(env, field.data_type())));
+    types.collect::<HashMap<&str, Term<'_>>>().encode(env)
+}
+
+/// `{:ok, {id, name, version}, types}` of the schema that is asked for, with the types of its columns by their names; `:large` for
+/// `under_large`, `:busy`, or `{:error, fault}`.
+#[rustler::nif]
+fn under<'a>(env: Env<'a>, tx: ResourceArc<End<Writer>>, asked: Term<'a>) -> Term<'a> {
+    types_under(env, &tx, asked, Most::Normal)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn under_large<'a>(env: Env<'a>, tx: ResourceArc<End<Writer>>, asked: Term<'a>) -> Term<'a> {
+    types_under(env, &tx, asked, Most::All)
+}
+
+fn types_under<'a>(env: Env<'a>, tx: &End<Writer>, asked: Term<'a>, most: Most) -> Term<'a> {
+    tx.answer(env, |live| {
+        let asked = Asked::parse(asked).ok_or_else(Fault::other_library)?;
+        let schemas = live.hold.segment.schemas();
+        let Some(under) = asked.announced(&schemas, &mut live.handle.under, most)? else {
+            return Ok(atoms::large().encode(env));
+        };
+        let found = under.stored();
+        let types = types_of(env, under.columns());
+        let found = (found.id().get(), found.name(), found.version());
+        Ok((atoms::ok(), found, types).encode(env))
+    })
 }
 
 /// `{:ok, {id, name, version}}` of the schema that is asked for, which all these tables suit, and whose frames the ring can carry;

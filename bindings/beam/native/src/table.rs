@@ -14,7 +14,7 @@ mod decode;
 pub(crate) mod records;
 mod slice;
 mod sum;
-mod types;
+pub(crate) mod types;
 
 use crate::error::{Fault, answer};
 use crate::expect::{Found, Route};
@@ -545,7 +545,7 @@ fn column_of<'a>(env: Env<'a>, name: &str, list: Term<'a>, of: Term<'a>, most: M
                 None => build::infer(env, &words, 0, work)?,
             };
             let field = Field::new(name, data_type, true);
-            // Of types that no terms are written as, too: for a schema.
+            // A schema may have a type that no term is of, such as a struct with two fields of one name.
             if words.is_empty() {
                 return Ok(column::empty(env, &field).term(env));
             }
@@ -589,7 +589,7 @@ fn columns_of<'a>(env: Env<'a>, maps: Term<'a>, types: Term<'a>, most: Most) -> 
         most,
         |work| {
             if let Some(row) = rows.iter().position(|&row| build::is_nil(row)) {
-                return Err(build::Stop::unfit(row, "no map", "nil"));
+                return Err(build::Stop::no_row(row));
             }
             let rows = Transposed::of(env, &rows, None, work)?;
             let mut columns = Vec::with_capacity(rows.names.len());

@@ -2,6 +2,7 @@
 //! format, which has their digits as they are (SMALL_BIG_EXT, 110, and LARGE_BIG_EXT, 111).
 
 use super::terms::{self, Word};
+use arrow_buffer::i256;
 use rustler::Env;
 use slipring_codec::Encoder;
 use slipring_codec::tag;
@@ -51,11 +52,12 @@ impl Big {
     }
 
     /// `None` if it takes more bits.
-    pub(crate) fn to_i128(&self) -> Option<i128> {
-        let mut bytes = [0; 16];
+    pub(crate) fn to_i256(&self) -> Option<i256> {
+        let mut bytes = [0; 32];
         bytes.get_mut(..self.magnitude.len())?.copy_from_slice(&self.magnitude);
-        let magnitude = i128::try_from(u128::from_le_bytes(bytes)).ok()?;
-        Some(if self.negative { -magnitude } else { magnitude })
+        let magnitude = i256::from_le_bytes(bytes);
+        let signed = if self.negative { magnitude.wrapping_neg() } else { magnitude };
+        (magnitude >= i256::ZERO).then_some(signed)
     }
 
     /// Of a minus, if there is one, and decimal digits, in time that grows with the square.

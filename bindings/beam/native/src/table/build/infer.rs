@@ -3,7 +3,8 @@
 //! Integers go together with floats where a float holds each of them exactly, texts with bytes, and all with nil. Anything
 //! else that is mixed has no column.
 
-use super::{Stop, Transposed, Work, digits, is_exact, is_nil, items, kind_of, moments};
+use super::numbers::{digits, is_exact};
+use super::{MIXED, NONE, Stop, Transposed, Work, is_nil, items, kind_of, moments};
 use crate::atoms;
 use crate::table::names as n;
 use crate::value::names;
@@ -104,6 +105,8 @@ struct Facts {
     /// Digits before the point of decimals, and behind it.
     whole: i64,
     scale: i64,
+    /// The row from which on there are too many of them.
+    longest: usize,
 }
 
 /// The type of these elements.
@@ -125,6 +128,7 @@ pub(crate) fn infer<'a>(
         zones: false,
         whole: 0,
         scale: 0,
+        longest: 0,
     };
     let mut so_far = Class::Nothing;
     for (row, &word) in words.iter().enumerate() {
@@ -134,6 +138,7 @@ pub(crate) fn infer<'a>(
         let no_form = || {
             let kind = kind_of(env, word);
             Stop::unfit(row, format!("a term of type {kind} has no type in a table"), kind)
+                .hint(NONE)
         };
         let next = class(env, word).ok_or_else(no_form)?;
         so_far = match (so_far, next) {
@@ -142,7 +147,7 @@ pub(crate) fn infer<'a>(
             (Class::Integer, Class::Float) | (Class::Float, Class::Integer) => Class::Float,
             (so_far, next) => {
                 let what = format!("{} in a column of {}", next.name(), so_far.name());
-                return Err(Stop::unfit(row, what, kind_of(env, word)));
+                return Err(Stop::unfit(row, what, kind_of(env, word)).hint(MIXED));
             }
         };
         look(env, row, word, next, &mut facts)?;
@@ -159,7 +164,7 @@ pub(crate) fn infer<'a>(
             let row =
                 words.iter().position(|&word| terms::int(env, word).is_none() && !is_nil(word));
             let what = "an integer of 64 bits without a sign among negative ones";
-            return Err(Stop::unfit(row.unwrap_or(0), what, "integer"));
+            return Err(Stop::unfit(row.unwrap_or(0), what, "integer").hint(MIXED));
         }
         Class::Integer if facts.large => DataType::UInt64,
         Class::Integer => DataType::Int64,
@@ -167,7 +172,7 @@ pub(crate) fn infer<'a>(
             None => DataType::Float64,
             Some(row) => {
                 let what = "an integer among floats that a float does not hold exactly";
-                return Err(Stop::unfit(row, what, "integer"));
+                return Err(Stop::unfit(row, what, "integer").hint(MIXED));
             }
         },
         Class::Text => match (facts.not_text, facts.bytes > TEXT_MOST) {
@@ -193,20 +198,25 @@ pub(crate) fn infer<'a>(
         Class::Duration => DataType::Duration(TimeUnit::Microsecond),
         Class::Decimal => {
             let precision = (facts.whole + facts.scale).max(1);
-            if precision > 38 {
-                return Err(Stop::unfit(0, "decimals of more than 38 digits", "Decimal"));
+            match precision {
+                ..=38 => DataType::Decimal128(precision as u8, facts.scale as i8),
+                39..=76 => DataType::Decimal256(precision as u8, facts.scale as i8),
+                _ => {
+                    let what = "decimals that together have more than 76 digits";
+                    return Err(Stop::unfit(facts.longest, what, "Decimal").hint(NONE));
+                }
             }
-            DataType::Decimal128(precision as u8, facts.scale as i8)
         }
         Class::List | Class::Map if depth == DEPTH => {
-            return Err(Stop::unfit(0, "lists and maps too deep inside each other", "list"));
+            let what = "lists and maps too deep inside each other";
+            return Err(Stop::unfit(0, what, "list").hint(NONE));
         }
         Class::List => {
             let (mut all, mut starts) = (Vec::new(), Vec::new());
             for (row, &word) in words.iter().enumerate() {
                 starts.push(all.len());
                 if !is_nil(word) {
-                    let improper = || Stop::unfit(row, "an improper list", "list");
+                    let improper = || Stop::unfit(row, "an improper list", "list").hint(NONE);
                     all.extend(items(env, word).ok_or_else(improper)?);
                 }
             }
@@ -256,7 +266,10 @@ fn look<'a>(
                 facts.large = true;
                 facts.inexact = facts.inexact.or(Some(row));
             }
-            None => return Err(Stop::unfit(row, "an integer of more than 64 bits", "integer")),
+            None => {
+                let what = "an integer of more than 64 bits";
+                return Err(Stop::unfit(row, what, "integer").hint(MIXED));
+            }
         },
         Class::Text => {
             if let Some(bytes) = terms::bytes(env, word) {
@@ -279,16 +292,21 @@ fn look<'a>(
         }
         Class::Decimal => {
             let Some((value, exponent)) = digits(env, word) else {
-                return Err(Stop::unfit(
-                    row,
-                    "a decimal that is no number, or too long",
-                    "Decimal",
-                ));
+                let what = "a decimal that is no number, or of more than 76 digits";
+                return Err(Stop::unfit(row, what, "Decimal").hint(NONE));
             };
-            let places = value.unsigned_abs().checked_ilog10().map_or(1, |log| i64::from(log) + 1);
+            let places = match value.to_i128() {
+                Some(value) => {
+                    value.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1).into()
+                }
+                None => value.to_string().trim_start_matches('-').len() as i64,
+            };
             let scale = exponent.checked_neg().unwrap_or(i64::MAX).max(0);
             facts.scale = facts.scale.max(scale).min(100);
             facts.whole = facts.whole.max(places.saturating_add(exponent).clamp(0, 100));
+            if facts.whole + facts.scale <= 76 {
+                facts.longest = row + 1;
+            }
         }
         _ => {}
     }

@@ -4,8 +4,8 @@ use crate::atoms;
 use crate::table::names as n;
 use crate::value::calendar::{Date, Time};
 use crate::value::names;
-use crate::value::terms::{self, Word};
-use arrow_schema::{DataType, TimeUnit};
+use crate::value::terms::{self, Pairs, Word};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use rustler::{Atom, Env};
 
 const DAY_MS: i64 = 86_400_000;
@@ -93,7 +93,10 @@ pub(super) fn count<'a>(env: Env<'a>, map: Word<'a>, data_type: &DataType) -> Op
         Timestamp(unit, zone) => {
             let fits = if zone.is_some() { all.datetime } else { all.naive };
             if !fields.is(fits) {
-                return None;
+                // A day is its midnight, as the rules of schemas have it.
+                let is_day = zone.is_none() && fields.is(all.date);
+                let days = is_day.then(|| fields.date())?;
+                return in_steps(i128::from(days?.to_days()) * 86_400_000_000, *unit);
             }
             let mut microseconds = i128::from(fields.date()?.to_days()) * 86_400_000_000;
             microseconds += i128::from(of_day(&fields.time()?));
@@ -110,4 +113,42 @@ pub(super) fn count<'a>(env: Env<'a>, map: Word<'a>, data_type: &DataType) -> Op
         }
         _ => None,
     }
+}
+
+/// Whether it is a day.
+pub(super) fn is_date<'a>(env: Env<'a>, map: Word<'a>) -> bool {
+    Fields { env, map }.is(names::all().date)
+}
+
+/// The parts of an interval, for errors.
+pub(super) fn parts_told(unit: IntervalUnit) -> &'static str {
+    match unit {
+        IntervalUnit::YearMonth => ": it is %{months: n}, a number of 32 bits",
+        IntervalUnit::DayTime => ": it is %{days: n, milliseconds: n}, numbers of 32 bits",
+        IntervalUnit::MonthDayNano => {
+            ": it is %{months: n, days: n, nanoseconds: n}, numbers of 32, 32 and 64 bits"
+        }
+    }
+}
+
+/// An interval as its bits: a map of its parts, all of them.
+pub(super) fn interval<'a>(env: Env<'a>, map: Word<'a>, unit: IntervalUnit) -> Option<i128> {
+    let parts: &[(Atom, u32)] = match unit {
+        IntervalUnit::YearMonth => &[(n::months(), 32)],
+        IntervalUnit::DayTime => &[(n::days(), 32), (n::milliseconds(), 32)],
+        IntervalUnit::MonthDayNano => &[(n::months(), 32), (n::days(), 32), (n::nanoseconds(), 64)],
+    };
+    let (mut bits, mut shift) = (0, 0);
+    for &(name, width) in parts {
+        let text = |name: &str| terms::get(env, map, terms::make_binary(env, name.as_bytes()));
+        let part = terms::get(env, map, name.into())
+            .or_else(|| terms::with_atom(env, name.into(), text))?;
+        let part = terms::int(env, part)?;
+        if width == 32 {
+            i32::try_from(part).ok()?;
+        }
+        bits |= (part as i128 & ((1 << width) - 1)) << shift;
+        shift += width;
+    }
+    (Pairs::new(env, map)?.count() == parts.len()).then_some(bits)
 }

@@ -5,7 +5,8 @@
 //! proves wrong in a way that would need what was read already, the pass is given up, and the slow one begins anew: it also says
 //! what is wrong with the maps, if anything is.
 
-use super::{Stop, Work, binary, build, infer, is_exact, is_nil};
+use super::numbers::is_exact;
+use super::{Stop, Work, binary, build, infer, is_nil};
 use crate::atoms;
 use crate::table::column::Parts;
 use crate::table::names as n;
@@ -29,7 +30,7 @@ enum Values<'a> {
     Bool(Vec<bool>),
     /// Where each ends, and the bytes of all.
     Text(Vec<i32>, Vec<u8>),
-    /// Terms of other kinds, or of a type that was asked for.
+    /// Terms of other kinds, or of another type that was asked for.
     Words(Vec<Word<'a>>),
 }
 
@@ -165,9 +166,16 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The struct.
-    fn finish(self, env: Env<'a>, work: &mut Work) -> Result<Word<'a>, Stop> {
-        let Column { name, given, values, len, nulls, .. } = self;
+    /// The struct; `None` where the guess was another type than was asked for.
+    fn finish(self, env: Env<'a>, work: &mut Work) -> Result<Option<Word<'a>>, Stop> {
+        let Column { name, given, mut values, len, nulls, .. } = self;
+        match (&values, &given) {
+            (Values::Nothing, Some(_)) => values = Values::Words(vec![atoms::nil().into(); len]),
+            (Values::Int(ints, true), Some(DataType::Float64)) => {
+                values = Values::Float(ints.iter().map(|&value| value as f64).collect());
+            }
+            _ => {}
+        }
         let mut parts = Parts::new();
         (parts.len, parts.null_count) = (len, nulls.len());
         let data_type = match values {
@@ -180,7 +188,7 @@ impl<'a> Column<'a> {
                     let made = build(env, &words, &data_type, work)?;
                     Ok(made.column(env, &Field::new(&name, data_type, true)))
                 });
-                return built.map_err(|stop| stop.of_field(&name));
+                return built.map(Some).map_err(|stop| stop.of_field(&name));
             }
             Values::Nothing => DataType::Null,
             Values::Int(values, _) => {
@@ -209,6 +217,9 @@ impl<'a> Column<'a> {
                 data_type
             }
         };
+        if given.is_some_and(|given| given != data_type) {
+            return Ok(None);
+        }
         if !nulls.is_empty() && data_type != DataType::Null {
             let mut bits = vec![u8::MAX; len.div_ceil(8)];
             if let Some(last) = bits.last_mut() {
@@ -217,7 +228,7 @@ impl<'a> Column<'a> {
             nulls.iter().for_each(|&row| bits[row / 8] &= !(1 << (row % 8)));
             parts.validity = binary(env, bits);
         }
-        Ok(parts.column(env, &Field::new(&name, data_type, true)))
+        Ok(Some(parts.column(env, &Field::new(&name, data_type, true))))
     }
 }
 
@@ -294,7 +305,12 @@ impl<'a> Rows<'a> {
             true => self.types.map_get(name).ok().and_then(types::parse),
             false => None,
         };
-        let values = if given.is_some() { Values::Words(Vec::new()) } else { Values::Nothing };
+        // What most terms are is guessed, as where nothing was said.
+        let is_plain = |of: &DataType| {
+            matches!(of, DataType::Boolean | DataType::Int64 | DataType::Float64 | DataType::Utf8)
+        };
+        let guessed = given.as_ref().is_none_or(is_plain);
+        let values = if guessed { Values::Nothing } else { Values::Words(Vec::new()) };
         let (len, nulls) = (0, Vec::new());
         self.columns.push(Column { name: name.to_owned(), key, given, values, len, nulls });
         self.places.insert(name.to_owned(), self.columns.len() - 1);
@@ -331,7 +347,10 @@ pub(crate) fn columns<'a>(
     let mut made = Vec::with_capacity(rows.columns.len());
     for mut column in rows.columns {
         column.fill(row, work)?;
-        made.push(column.finish(env, work)?);
+        match column.finish(env, work)? {
+            Some(column) => made.push(column),
+            None => return Ok(None),
+        }
     }
     Ok(Some(terms::make_list(env, &made)))
 }
