@@ -299,6 +299,36 @@ defmodule Slipring.TableTypesTest do
       end
     end
 
+    test "is what rows are of, whatever they seem to be" do
+      for {type, list, elements} <- [
+            {{:f, 64}, [1, nil, 2], [1.0, nil, 2.0]},
+            {{:f, 64}, [1, 2.5], [1.0, 2.5]},
+            {{:s, 64}, [1, nil], [1, nil]},
+            {:string, ["a", nil], ["a", nil]},
+            {:string, ["a", :b, true], ["a", "b", "true"]},
+            {:binary, ["a", <<255>>], ["a", <<255>>]},
+            {:boolean, [nil, true], [nil, true]},
+            {:boolean, [nil, nil], [nil, nil]}
+          ] do
+        table = Table.from_maps!(Enum.map(list, &%{a: &1}), types: [a: type])
+        assert {table["a"].type, Column.to_list(table["a"])} == {type, elements}
+      end
+
+      for {type, list, row} <- [
+            {:string, [1], 0},
+            {:string, ["a", <<255>>], 1},
+            {{:s, 64}, [1, 2.5], 1},
+            {{:s, 64}, ["a"], 0},
+            {{:f, 64}, [1, (1 <<< 53) + 1], 1},
+            {{:f, 64}, [true], 0},
+            {:boolean, [true, 1], 1}
+          ] do
+        path = "$[#{row}].a"
+        maps = Enum.map(list, &%{a: &1})
+        assert {:error, %{path: ^path}} = Table.from_maps(maps, types: [a: type])
+      end
+    end
+
     test "says one type of a name, and none else of a column that has one" do
       column = Column.new([1], name: "a")
       assert Table.new([column], types: %{a: {:s, 64}})["a"] == column
