@@ -87,7 +87,11 @@ def foreign(ring, ends):
     """Receives a body as it is given, under a header of the caller's: what another writer could send."""
     tx, rx = ends
 
-    def receive(format, type_code, body, flags=1):
+    def receive(format, type_code, body, flags=1, checks="safe"):
+        nonlocal rx
+        if checks != "safe":
+            rx.close()
+            rx = ring.consumer(checks=checks)
         with tx.reserve(len(body)) as room:
             room[:] = body
             at = np.frombuffer(room, "u1").ctypes.data - mapped(ring.path)

@@ -268,3 +268,47 @@ def test_making_objects_can_be_interrupted(foreign):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
         gc.enable()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_each_list_view_is_looked_at(foreign, wide):
+    """P9: wherever it stands, and where its offset and its size together have no room in their type."""
+    word, most = ("<q", 2**63 - 1) if wide else ("<i", 2**31 - 1)
+    kind, number = (pa.LargeListViewArray, pa.int64()) if wide else (pa.ListViewArray, pa.int32())
+    lists = kind.from_arrays(pa.array(range(7000, 7300), number), pa.array([9] * 300, number), pa.array(np.zeros(7309, np.int8)))
+    body = body_of([pa.record_batch({"v": lists})])
+    size = struct.calcsize(word)
+    offsets, sizes = body.index(struct.pack(word, 7000) + struct.pack(word, 7001)), body.index(struct.pack(word, 9) * 300)
+    for row in (0, 130, 299):
+        for offset, length in ((7301, 9), (-1, 9), (0, -1), (most, 1), (most, most), (0, 7310), (-7, 9)):
+            spoilt = bytearray(body)
+            struct.pack_into(word, spoilt, offsets + size * row, offset)
+            struct.pack_into(word, spoilt, sizes + size * row, length)
+            with pytest.raises(slipring.DecodeError, match=rf"offset {row} is"):
+                foreign(3, 0, bytes(spoilt)).table
+    spoilt = bytearray(body)
+    struct.pack_into(word, spoilt, offsets, 7300)
+    assert len(foreign(3, 0, bytes(spoilt)).table["v"]) == 300
+
+
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_each_view_is_looked_at(ring, foreign, letter):
+    """P9: a long one among short ones, also the last; in full each text, wherever it begins and ends."""
+    texts = ["short", None] * 100 + [letter * 20, "ü", letter * 30]
+    body = body_of([pa.record_batch({"v": pa.array(texts, pa.string_view())})])
+    views = body.index(struct.pack("<i", 5) + b"short")
+    length = len(letter.encode())
+    assert foreign(3, 0, body).table["v"].to_pylist() == texts
+    for row in (200, 202):
+        for at, wrong in ((0, 31 * length * 9), (0, -1), (8, 1), (8, -1), (12, 20 * length * 9), (12, -1)):
+            spoilt = bytearray(body)
+            struct.pack_into("<i", spoilt, views + 16 * row + at, wrong)
+            with pytest.raises(slipring.DecodeError, match=rf"view {row} is"):
+                foreign(3, 0, bytes(spoilt)).table
+    if length == 1:
+        return
+    # Within a character: safe, as it is read as no text, and refused where all is asked.
+    spoilt = bytearray(body)
+    struct.pack_into("<i", spoilt, views + 16 * 202 + 12, 1)
+    with pytest.raises(slipring.DecodeError):
+        foreign(3, 0, bytes(spoilt), checks="full").table

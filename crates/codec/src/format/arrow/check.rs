@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use arrow_schema::{DataType, UnionMode};
 
-use super::copy::View;
+use super::copy::{INLINE, View};
 use super::read::{Checks, Column, fault};
 use crate::error::{ArrowFault as Fault, DecodeError, Segment};
 use crate::frame::Part;
@@ -126,6 +126,33 @@ fn any_above<const N: usize>(numbers: &[[u8; N]], most: u64) -> bool {
     above
 }
 
+/// Whether any offset or size may be below 0, or both together beyond `limit`. By signs alone, which are told of many at a time; of sums
+/// that have no room in N bytes it is not known.
+fn any_beyond<const N: usize>(offsets: &[[u8; N]], sizes: &[[u8; N]], limit: u64) -> bool {
+    let each = offsets.iter().zip(sizes);
+    // A sum of two numbers that have no sign has one where it is too large, and so has what is left of the limit.
+    match N {
+        4 => {
+            let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+            let signs = each.fold(0, |signs, (offset, size)| {
+                let (offset, size) = (signed(*offset) as i32, signed(*size) as i32);
+                let end = offset.wrapping_add(size);
+                signs | offset | size | end | limit.wrapping_sub(end)
+            });
+            signs < 0
+        }
+        _ => {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let signs = each.fold(0, |signs, (offset, size)| {
+                let (offset, size) = (signed(*offset), signed(*size));
+                let end = offset.wrapping_add(size);
+                signs | offset | size | end | limit.wrapping_sub(end)
+            });
+            signs < 0
+        }
+    }
+}
+
 /// Whether the bit is set.
 fn bit(bits: &[u8], at: usize) -> bool {
     bits[at / 8] >> (at % 8) & 1 == 1
@@ -216,15 +243,11 @@ impl<'a> Bytes<'a> {
             let (offset, size) = (signed(offset), signed(size));
             offset >= 0 && size >= 0 && offset as u64 + size as u64 <= limit
         };
-        let mut good = true;
-        for (&offset, &size) in offsets.iter().zip(sizes) {
-            good &= fits(offset, size);
-        }
-        if good {
+        if !any_beyond(offsets, sizes, limit) {
             return Ok(());
         }
         let bad = offsets.iter().zip(sizes).position(|(&offset, &size)| !fits(offset, size));
-        let row = bad.unwrap_or_default();
+        let Some(row) = bad else { return Ok(()) };
         let found = Fault::Offset { index: row as u64, found: signed(offsets[row]), limit };
         Err(self.error(found, 0, row * N, "offsets"))
     }
@@ -307,35 +330,71 @@ impl<'a> Bytes<'a> {
     /// libraries compare and hash views without a look at what is null, and writers leave zeros there.
     fn views(&self, checks: Checks) -> Result<(), DecodeError> {
         let views = &self.buffer(0).as_chunks::<16>().0[..self.column.len];
-        let data = &self.column.buffers[1..];
+        // Of a buffer that is not there nothing is held.
+        let mut held: Vec<u64> =
+            self.column.buffers[1..].iter().map(|place| place.len() as u64).collect();
+        held.push(0);
+        let is_beyond = |view: &[u8; 16]| {
+            let word = |at: usize| {
+                u32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]])
+            };
+            let (len, buffer, offset) = (word(0), word(8), word(12));
+            let held = held[(buffer as usize).min(held.len() - 1)];
+            let is_negative = (len | offset) >> 31 != 0;
+            (len > INLINE as u32) & (is_negative | (u64::from(offset) + u64::from(len) > held))
+        };
+        let wrong = |found: Fault, row: usize| Err(self.error(found, 0, row * 16, "views"));
+        // Most columns have short ones only, or many of them in a row.
+        let is_long = |view: &[u8; 16]| View::parse(view).is_long();
+        let has_long =
+            |views: &&[[u8; 16]]| views.iter().fold(false, |any, view| any | is_long(view));
+        let mut blocks = views.chunks(64).filter(has_long);
+        if blocks.any(|views| views.iter().fold(false, |any, view| any | is_beyond(view))) {
+            let row = views.iter().position(is_beyond).unwrap_or_default();
+            return wrong(Fault::View { index: row as u64 }, row);
+        }
+        if checks != Checks::Full {
+            return Ok(());
+        }
         let text = self.column.data_type == DataType::Utf8View;
+        // Where all of a buffer is UTF-8, texts in it are that begin and end between characters: all of them where it is ASCII.
+        let data: Vec<(&[u8], Option<&str>, bool)> = (1..held.len())
+            .map(|number| {
+                let data = self.buffer(number);
+                let is_ascii = text && data.is_ascii();
+                let whole = if text && !is_ascii { str::from_utf8(data).ok() } else { None };
+                (data, whole, is_ascii)
+            })
+            .collect();
         for (row, bytes) in views.iter().enumerate() {
             let view = View::parse(bytes);
-            let held = data.get(view.buffer).map_or(0, Range::len);
-            if view.is_long() && view.offset.checked_add(view.len).is_none_or(|end| end > held) {
-                return Err(self.error(Fault::View { index: row as u64 }, 0, row * 16, "views"));
-            }
-            if checks == Checks::Full && self.is_valid(row) {
-                let value = match view.is_long() {
-                    true => &self.buffer(view.buffer + 1)[view.offset..][..view.len],
-                    false => &bytes[4..4 + view.len],
-                };
-                if view.is_long() && value[..4] != bytes[4..8] {
-                    return Err(self.error(
-                        Fault::View { index: row as u64 },
-                        0,
-                        row * 16,
-                        "views",
-                    ));
-                }
-                if text && str::from_utf8(value).is_err() {
-                    return Err(self.error(
-                        Fault::Utf8 { index: row as u64 },
-                        0,
-                        row * 16,
-                        "views",
-                    ));
-                }
+            // What a peer has changed meanwhile lies nowhere.
+            let (begins, is_text) = if view.is_long() {
+                let (start, end) = (view.offset, view.offset.saturating_add(view.len));
+                let found = data.get(view.buffer);
+                let value = found.and_then(|(data, ..)| data.get(start..end));
+                let prefix = value.and_then(|value| value.first_chunk::<4>());
+                let is_text = !text
+                    || match found {
+                        Some((_, _, true)) => true,
+                        Some((_, Some(whole), _)) => {
+                            whole.is_char_boundary(start) && whole.is_char_boundary(end)
+                        }
+                        _ => value.is_some_and(|value| str::from_utf8(value).is_ok()),
+                    };
+                (prefix == bytes[4..].first_chunk(), is_text)
+            } else {
+                let value = u128::from_le_bytes(*bytes) >> 32;
+                let is_ascii = value & (u128::MAX / 0xFF * 0x80) == 0;
+                let value = &bytes[4..4 + view.len];
+                (true, !text || is_ascii || str::from_utf8(value).is_ok())
+            };
+            if !(begins & is_text) && self.is_valid(row) {
+                let index = row as u64;
+                return wrong(
+                    if begins { Fault::Utf8 { index } } else { Fault::View { index } },
+                    row,
+                );
             }
         }
         Ok(())
