@@ -14,8 +14,9 @@ use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::apply::ApplyError;
-use super::fault::{Between, Incompatible, Reason};
-use super::resolve::{Source, Step, Version, arrange, resolve};
+use super::constant::default_of;
+use super::fault::{Between, Fault, Incompatible, Reason};
+use super::resolve::{Source, Step, Version, arrange, resolve, step};
 use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read};
 use crate::{Body, Content, DecodeError, EncodeError};
 
@@ -60,7 +61,12 @@ pub fn fit(
     announced: &Version<'_>,
     inferred: bool,
 ) -> Result<(Schema, Vec<Rows>), Unfit> {
-    let refused = match arrange(given, announced) {
+    let numbers = if inferred { integers(given, batches, announced) } else { None };
+    let (given, batches) = match &numbers {
+        Some((given, batches)) => (given, &batches[..]),
+        None => (given, batches),
+    };
+    let mut refused = match arrange(given, announced) {
         Ok(order) => return Ok(in_order(given, batches, &order)),
         Err(refused) => refused,
     };
@@ -70,20 +76,19 @@ pub fn fit(
         Reason::Missing => inferred,
         _ => false,
     });
+    // What would be converted or filled in is not what stands in the way.
+    let is_filled = |fault: &Fault| {
+        let wanted = announced.schema.field_with_name(&fault.path);
+        let may_be = |field: &Field| field.is_nullable() || default_of(field).is_some();
+        inferred && fault.reason == Reason::Missing && wanted.is_ok_and(may_be)
+    };
+    refused.faults.retain(|fault| !is_converted(fault) && !is_filled(fault));
     if !can_be_helped {
         return Err(Unfit::Schema(refused));
     }
     if inferred && is_empty {
         return Ok((announced.schema.clone(), Vec::new()));
     }
-    let numbers = if inferred { integers(given, batches, announced) } else { None };
-    let (given, batches) = match &numbers {
-        Some((given, batches)) => match arrange(given, announced) {
-            Ok(order) => return Ok(in_order(given, batches, &order)),
-            Err(_) => (given, &batches[..]),
-        },
-        None => (given, batches),
-    };
     // Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
     let has_nulls =
         |number: usize| batches.iter().any(|rows| rows.columns[number].null_count() != 0);
@@ -142,6 +147,16 @@ pub fn tightened(schema: &Schema, has_nulls: impl Fn(usize) -> bool) -> Schema {
         Arc::new(Field::clone(field).with_nullable(nullable))
     });
     Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// Whether a type that is not the one that was announced is converted to it.
+fn is_converted(fault: &Fault) -> bool {
+    match (&fault.reason, &fault.was, &fault.wants) {
+        (Reason::Type, Some(was), Some(wants)) => {
+            step(was, wants).is_some_and(|step| is_whole(&step))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a step keeps all that was given, and adds nothing.

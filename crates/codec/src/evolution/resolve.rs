@@ -468,10 +468,16 @@ fn in_place(sources: &[Source], written: usize) -> bool {
         })
 }
 
+/// What becomes of an array of one type that is wanted as another, if the rules say so.
+pub(super) fn step(was: &DataType, wants: &DataType) -> Option<Step> {
+    let mut walk = Walk::default();
+    let step = walk.step(was, wants);
+    walk.faults.is_empty().then_some(step)
+}
+
 /// Whether arrays of one type lie as those of the other, and mean the same.
 fn same(was: &DataType, wants: &DataType) -> bool {
-    let mut walk = Walk::default();
-    walk.step(was, wants).stays() && walk.faults.is_empty()
+    step(was, wants).is_some_and(|step| step.stays())
 }
 
 fn same_field(was: &FieldRef, wants: &FieldRef) -> bool {
