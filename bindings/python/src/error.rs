@@ -161,7 +161,7 @@ pub(crate) fn raise(py: Python<'_>, error: Error) -> PyErr {
                 e.setattr("expected", expected)
             })
         }
-        Error::NotFound { path, rings } => make(py, intern!(py, "NotFound"), message, |e| {
+        Error::NotFound { path, rings, .. } => make(py, intern!(py, "NotFound"), message, |e| {
             e.setattr("path", path.as_os_str())?;
             e.setattr("rings", rings)
         }),

@@ -229,6 +229,10 @@ mod _native {
                 Err(Error::NotFound { .. }) if left != Some(Duration::ZERO) => {
                     py.check_signals()?;
                 }
+                Err(Error::NotFound { path, rings, .. }) => {
+                    let waited = patience.unwrap_or(Duration::MAX);
+                    return Err(error::raise(py, Error::NotFound { path, rings, waited }));
+                }
                 Err(e) => return Err(error::raise(py, e)),
             }
         }

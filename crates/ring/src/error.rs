@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why an operation did not do what was asked.
 ///
@@ -83,6 +84,8 @@ pub enum Error {
         path: PathBuf,
         /// The names of the rings that there are.
         rings: Vec<String>,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// There is a ring of this name already.
     Exists {
@@ -272,19 +275,20 @@ impl fmt::Display for Error {
             Self::InvalidOption { option, value, expected } => {
                 write!(f, "option {option} is {value}, but must be {expected}")
             }
-            Self::NotFound { path, rings } if rings.is_empty() => {
-                write!(
-                    f,
-                    "no ring at {}: there are no rings yet; create it, or wait for it",
-                    path.display()
-                )
+            Self::NotFound { path, rings, waited } => {
+                write!(f, "no ring at {}", path.display())?;
+                if !waited.is_zero() {
+                    write!(f, " after {} s", waited.as_secs_f64())?;
+                }
+                match &rings[..] {
+                    [] => f.write_str(": there are no rings yet; create it")?,
+                    _ => {
+                        let rings = rings.join(", ");
+                        write!(f, "; there are: {rings}; open one of these, create it")?;
+                    }
+                }
+                f.write_str(if waited.is_zero() { ", or wait for it" } else { ", or wait longer" })
             }
-            Self::NotFound { path, rings } => write!(
-                f,
-                "no ring at {}; there are: {}; open one of these, create it, or wait for it",
-                path.display(),
-                rings.join(", ")
-            ),
             Self::Exists { path } => {
                 write!(f, "{} exists already: open it, or unlink it first", path.display())
             }

@@ -356,7 +356,7 @@ impl From<Error> for Fault {
             Error::InvalidOption { option, value, expected } => fault(reasons::invalid_option())
                 .path(option)
                 .facts(Fact::Text(expected.into()), Fact::Text(value)),
-            Error::NotFound { path, rings } => fault(reasons::not_found())
+            Error::NotFound { path, rings, .. } => fault(reasons::not_found())
                 .path(path.display())
                 .facts(Fact::Names(rings), Fact::None),
             Error::Exists { path } => fault(reasons::exists()).path(path.display()),

@@ -106,6 +106,9 @@ impl Segment {
                 Err(Error::NotFound { .. }) if start.elapsed() < patience => {
                     std::thread::sleep(Duration::from_millis(5).min(patience));
                 }
+                Err(Error::NotFound { path, rings, .. }) => {
+                    return Err(Error::NotFound { path, rings, waited: patience });
+                }
                 other => return other,
             }
         }

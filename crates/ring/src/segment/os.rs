@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MlockFlags, madvise, mlock_with};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where named segments live, and what their files' names begin with.
 const DIRECTORY: &str = "/dev/shm";
@@ -137,7 +138,11 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<(OwnedFd, fs::Stat), E
     let fd = match fs::open(path, flags, Bits::empty()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => {
-            return Err(Error::NotFound { path: path.to_owned(), rings: list() });
+            return Err(Error::NotFound {
+                path: path.to_owned(),
+                rings: list(),
+                waited: Duration::ZERO,
+            });
         }
         // Others' rings can't be opened at all, by their mode; that they are others' can be seen.
         Err(e @ Errno::ACCESS) => {
