@@ -93,7 +93,7 @@ fn nature(object: &Bound<'_, PyAny>, refused: &mut Vec<(Format, String)>) -> PyR
             refused.push((Format::Arrow, why));
         }
         Look::Not(odd) => refused.push((Format::Arrow, odd.what)),
-        Look::Other if records::are_dataclasses(object)? => {
+        Look::Other if records::are_objects(object)? => {
             let why = "as a table they would come back as dicts: format=\"arrow\" sends them so";
             refused.push((Format::Arrow, why.to_owned()));
         }

@@ -47,8 +47,25 @@ LEAVES = [
     (pa.timestamp("s"), st.datetimes().map(lambda t: t.replace(microsecond=0))),
     (pa.timestamp("ns"), st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))),
     (pa.timestamp("ms", "UTC"), st.datetimes(timezones=st.sampled_from([UTC, zoneinfo.ZoneInfo("Europe/Oslo")]), allow_imaginary=False).map(lambda t: t.replace(microsecond=7000))),
-    (pa.duration("us"), st.timedeltas()),
+    (pa.duration("us"), st.timedeltas(datetime.timedelta(-(10**8)), datetime.timedelta(10**8))),
+    (pa.duration("s"), st.timedeltas().map(lambda delta: delta - datetime.timedelta(microseconds=delta.microseconds))),
     (pa.decimal128(12, 3), st.decimals(-(10**8), 10**8, places=2) | ints(-(10**8), 10**8)),
+    (pa.decimal256(60, 3), st.decimals(-(10**50), 10**50, places=2) | ints(-(10**50), 10**50)),
+    (pa.string_view(), st.text(max_size=30)),
+    (pa.binary_view(), st.binary(max_size=30)),
+    (pa.month_day_nano_interval(), st.tuples(ints(-(2**31), 2**31 - 1), ints(-(2**31), 2**31 - 1), ints(-(2**63), 2**63 - 1)) | st.timedeltas(datetime.timedelta(-(10**5)), datetime.timedelta(10**5))),
+]
+#: What there are few of, so that they repeat.
+FEW = [
+    (pa.string(), st.sampled_from(["", "a", "b", "a longer one than that"])),
+    (pa.int16(), ints(-2, 2)),
+    (pa.float64(), st.sampled_from([0.5, 1.5])),
+    (pa.bool_(), st.booleans()),
+    (pa.date32(), st.sampled_from([DAY])),
+]
+PACKED = [
+    *((pa.dictionary(index, kind), values) for kind, values in FEW for index in (pa.int8(), pa.uint16(), pa.int64())),
+    *((pa.run_end_encoded(ends, kind), values) for kind, values in FEW for ends in (pa.int16(), pa.int32(), pa.int64())),
 ]
 
 
@@ -58,10 +75,13 @@ def grow(inner):
     both = st.tuples(inner, inner).map(
         lambda two: (pa.struct({"x": two[0][0], "y": two[1][0]}), st.fixed_dictionaries({}, optional={"x": st.none() | two[0][1], "y": st.none() | two[1][1]}))
     )
-    return lists | large | both
+    views = st.tuples(inner, st.sampled_from([pa.list_view, pa.large_list_view])).map(lambda made: (made[1](made[0][0]), st.lists(st.none() | made[0][1], max_size=3)))
+    alike = st.tuples(inner, ints(0, 3)).map(lambda made: (pa.list_(made[0][0], made[1]), st.lists(st.none() | made[0][1], min_size=made[1], max_size=made[1])))
+    maps = inner.map(lambda pair: (pa.map_(pa.string(), pair[0]), st.dictionaries(st.text(max_size=3), st.none() | pair[1], max_size=3).map(lambda made: list(made.items()))))
+    return lists | large | both | views | alike | maps
 
 
-TYPES = st.recursive(st.sampled_from(LEAVES), grow, max_leaves=4)
+TYPES = st.recursive(st.sampled_from(LEAVES + PACKED), grow, max_leaves=4)
 
 
 @st.composite
@@ -70,6 +90,20 @@ def records(draw):
     schema = pa.schema([(f"c{i}", kind) for i, (kind, _) in enumerate(kinds)])
     each = st.fixed_dictionaries({}, optional={f"c{i}": st.none() | values for i, (_, values) in enumerate(kinds)})
     return schema, draw(st.lists(each, min_size=1, max_size=8))
+
+
+def unpacked(kind):
+    """The type with values instead of dictionaries and runs, which pyarrow doesn't make of all elements."""
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return kind.value_type
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, unpacked(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, unpacked(kind.item_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(unpacked(kind.value_type), kind.list_size)
+    lists = {pa.types.is_list: pa.list_, pa.types.is_large_list: pa.large_list, pa.types.is_list_view: pa.list_view, pa.types.is_large_list_view: pa.large_list_view}
+    return next((make(unpacked(kind.value_type)) for of, make in lists.items() if of(kind)), kind)
 
 
 @hypothesis.given(records())
@@ -82,11 +116,17 @@ def test_records_are_what_pyarrow_makes_of_them(made):
         announced = ring.announce("w", schema, version=1)
         tx.send(rows, schema=announced)
         got = pa.table(rx.recv(1))
+        columns = {name: [row.get(name) for row in rows] for name in schema.names}
+        tx.send(columns, schema=announced)
+        assert pa.table(rx.recv(1)).equals(got) or "nan" in str(rows)
     got.validate(full=True)
-    expected = pa.Table.from_pylist(rows, schema=schema)
     assert got.schema.equals(schema)
+    plain = pa.schema([(field.name, unpacked(field.type)) for field in schema])
+    expected = pa.Table.from_pylist(rows, schema=plain)
     # NaN is none of its equals.
-    assert got.equals(expected) or str(got.to_pylist()) == str(expected.to_pylist())
+    assert str(got.to_pylist()) == str(expected.to_pylist())
+    if plain.equals(schema) and "nan" not in str(rows):
+        assert got.equals(expected)
 
 
 @pytest.fixture
@@ -264,27 +304,3 @@ def test_a_frame_tells_its_schema(ring):
     for other in (b"raw", {"a": 1}, np.arange(3)):
         tx.send(other)
         assert rx.recv(1).schema is None
-
-
-def test_a_column_without_a_way_of_its_own_spoils_no_other(name):
-    """R2.3, R13.1: the others are written as ever, and what is wrong is told of the right one."""
-    easy = [("f", pa.float32()), ("fb", pa.binary(2)), ("i", pa.int8())]
-    with slipring.create(name) as ring:
-        tx, rx = ring.producer(), ring.consumer()
-        rows = [{"f": 0.1, "fb": b"ab", "i": 3}, {"i": 4, "f": None, "fb": b"cd"}]
-        for number, hard in enumerate((pa.dictionary(pa.int8(), pa.string()), pa.string_view(), pa.list_(pa.int8(), 2), pa.map_(pa.string(), pa.int8()))):
-            schema = pa.schema([*easy[:1], ("d", hard), *easy[1:]])
-            announced = ring.announce(f"s{number}", schema, version=1)
-            tx.send(rows, schema=announced)
-            assert pa.table(rx.recv(0)) == pa.Table.from_pylist(rows, schema=schema)
-            with pytest.raises(slipring.SchemaError) as raised:
-                tx.send([{**rows[0], "i": 1000, "d": None}], schema=announced)
-            assert raised.value.faults[0].path == "$[0].i"
-            with pytest.raises(slipring.SchemaError, match="not announced") as raised:
-                tx.send([{**rows[0], "x": 1}], schema=announced)
-            assert raised.value.faults[0].path == "$[0].x"
-        viewed = [{**row, "d": text} for row, text in zip(rows, ("a text of more than twelve bytes", None))]
-        tx.send(viewed, schema="s1")
-        assert pa.table(rx.recv(0)).to_pylist() == pa.Table.from_pylist(viewed, schema=pa.schema([*easy[:1], ("d", pa.string_view()), *easy[1:]])).to_pylist()
-        with pytest.raises(slipring.SchemaError, match="column d is .*Dictionary"):
-            tx.send([{**rows[0], "d": "x"}], schema="s0")

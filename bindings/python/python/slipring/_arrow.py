@@ -31,9 +31,7 @@ def _delta(count: int, unit: str) -> datetime.timedelta:
     seconds, rest = divmod(count, _SECOND[unit])
     micros, finer = divmod(rest * 1_000_000, _SECOND[unit])
     if finer:
-        raise ValueError(
-            f"{count} {unit} is finer than Python's microseconds: take to_pandas() or a NumPy array"
-        )
+        raise ValueError(f"{count} {unit} is finer than Python's microseconds")
     return datetime.timedelta(seconds=seconds, microseconds=micros)
 
 
@@ -62,17 +60,23 @@ def number(digits: int, scale: int) -> decimal.Decimal:
     return decimal.Decimal(digits).scaleb(-scale, _EXACT)
 
 
+def _names(kind: type) -> list[str] | None:
+    """The fields of a dataclass or a NamedTuple; ``None`` of what is neither."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(kind._fields) if issubclass(kind, tuple) and hasattr(kind, "_fields") else None
+
+
 def fields(item: object) -> dict[str, object] | None:
-    """A dataclass as a dict of its fields; ``None`` for what is none."""
-    if not dataclasses.is_dataclass(item) or isinstance(item, type):
-        return None
-    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+    """A dataclass or a NamedTuple as a dict of its fields; ``None`` for what is neither."""
+    names = _names(type(item))
+    return None if names is None else {name: getattr(item, name) for name in names}
 
 
 def records(items: list[object]) -> list[object]:
-    """Dataclasses as dicts of their fields, anything else as it is."""
-    if not items or not dataclasses.is_dataclass(items[0]) or isinstance(items[0], type):
+    """Dataclasses and NamedTuples as dicts of their fields, anything else as it is."""
+    names = _names(type(items[0])) if items else None
+    if names is None:
         return items
-    names = [field.name for field in dataclasses.fields(items[0])]
     kind = type(items[0])
     return [{name: getattr(item, name) for name in names} if type(item) is kind else item for item in items]

@@ -57,9 +57,11 @@ impl Column {
         reader: &objects::Reader<'_, 'py>,
     ) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(reader.py());
+        let field = self.field();
         for chunk in self.chunks() {
             for row in 0..chunk.len {
-                list.append(reader.field(self.field(), chunk, row)?)?;
+                let made = reader.field(field, chunk, row);
+                list.append(made.map_err(|error| reader.placed(error, field, list.len()))?)?;
             }
         }
         Ok(list)

@@ -1,7 +1,7 @@
 //! Dicts of columns as tables.
 
 use super::pandas;
-use super::records::{DEPTH, Inside, Odd, exact_text, fill_quickly};
+use super::records::{ASKED, Inside, Odd, exact_text, fill_quickly};
 use super::take::{self, Incoming};
 use crate::array::{self, Candidate, Role};
 use crate::value::fault::type_name;
@@ -18,17 +18,23 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A dict of columns as a table; the inner error says why it is none.
-pub(super) fn of(columns: &Bound<'_, PyDict>) -> PyResult<Result<Incoming, Odd>> {
+/// A dict of columns as a table, those apart that `known` makes; the inner error says why it is none.
+pub(super) fn of<'py>(
+    columns: &Bound<'py, PyDict>,
+    known: impl Fn(&str, &Bound<'py, PyAny>) -> PyResult<Option<(Field, ArrayData)>>,
+) -> PyResult<Result<Incoming, Odd>> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayData>::new());
     for (name, column) in pairs(columns) {
         let Some(name) = exact_text(&name) else {
             let what = "a column has a name that is no text".to_owned();
             return Ok(Err(Odd { what, path: "$".to_owned() }));
         };
-        let (field, data) = match one(name, &column)? {
-            Ok(found) => found,
-            Err(why) => return Ok(Err(why)),
+        let (field, data) = match known(name, &column)? {
+            Some(made) => made,
+            None => match one(name, &column)? {
+                Ok(found) => found,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         if arrays.first().is_some_and(|first| first.len() != data.len()) {
             let first = arrays.first().map_or(0, ArrayData::len);
@@ -67,7 +73,7 @@ pub(crate) fn look(object: &Bound<'_, PyAny>) -> PyResult<Option<Result<(), Odd>
     match len {
         None => Ok(None),
         Some(len) if alike && len * columns.len() > FEW => Ok(Some(Ok(()))),
-        Some(_) => Ok(Some(of(columns)?.map(drop))),
+        Some(_) => Ok(Some(of(columns, |_, _| Ok(None))?.map(drop))),
     }
 }
 
@@ -83,7 +89,7 @@ fn dimensions(name: &str, count: usize) -> Odd {
     odd(name, format!("column {name:?} has {count} dimensions"))
 }
 
-fn is_list(object: &Bound<'_, PyAny>) -> bool {
+pub(super) fn is_list(object: &Bound<'_, PyAny>) -> bool {
     object.is_instance_of::<PyList>()
         || object.is_instance_of::<PyTuple>()
         || object.is_instance_of::<PyRange>()
@@ -103,6 +109,31 @@ pub(super) fn sequence<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyA
     }
     let list = object.call_method0(intern!(object.py(), "tolist")).ok()?;
     list.is_instance_of::<PyList>().then_some(list)
+}
+
+/// The elements of a column that is of none of a library's types, if it has them one by one: times of NumPy's are counts, and its numbers
+/// may be of the type that is wanted.
+pub(super) fn elements_for<'py>(
+    column: &Bound<'py, PyAny>,
+    wants: &DataType,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = column.py();
+    if is_list(column) {
+        return Ok(Some(column.clone()));
+    }
+    if take::shows(column)? || array::role(column)? != Role::Array {
+        return Ok(None);
+    }
+    let kind: char =
+        column.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "kind"))?.extract()?;
+    let is_same =
+        || Ok::<_, PyErr>(one("", column)?.is_ok_and(|(found, _)| found.data_type() == wants));
+    match kind {
+        'b' | 'i' | 'u' | 'f' if !is_same()? => {}
+        'U' | 'S' | 'T' | 'O' => {}
+        _ => return Ok(None),
+    }
+    column.call_method0(intern!(py, "tolist")).map(Some)
 }
 
 /// A column: of a library's, an array, or anything that has its elements in order.
@@ -142,7 +173,7 @@ fn elements(name: &str, items: &Bound<'_, PyAny>) -> PyResult<One> {
     for (row, item) in items.iter().enumerate() {
         records.begin();
         let filled = match records.place(name) {
-            Ok(place) => fill_quickly(place, &item, true, DEPTH),
+            Ok(place) => fill_quickly(place, &item, true, ASKED),
             Err(misfit) => return Ok(Err(of_row(name, &misfit))),
         };
         let why = match filled {

@@ -222,7 +222,9 @@ impl Table {
                 let dict = PyDict::new(py);
                 for ((name, field, may_be_missing), column) in names.iter().zip(&batch.columns) {
                     if !may_be_missing || reader.is_valid(column, row) {
-                        dict.set_item(name, reader.field(field, column, row)?)?;
+                        let made = reader.field(field, column, row);
+                        let made = made.map_err(|error| reader.placed(error, field, rows.len()));
+                        dict.set_item(name, made?)?;
                     } else {
                         reader.spend(1)?;
                     }

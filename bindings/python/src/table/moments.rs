@@ -75,52 +75,124 @@ pub(super) fn plain<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>
         (_, Ok(time)) if time.get_tzinfo().is_none() => None,
         _ => return None,
     };
+    let py = object.py();
+    let first = |told: &Bound<'py, PyAny>| {
+        let options = [("fold", 0)].into_py_dict(py).ok()?;
+        told.call_method(intern!(py, "replace"), (), Some(&options)).ok()
+    };
     if zone.is_none() {
-        let options = [("fold", 0)].into_py_dict(object.py()).ok()?;
-        return object.call_method(intern!(object.py(), "replace"), (), Some(&options)).ok();
+        return first(object);
     }
-    let utc = PyTzInfo::utc(object.py()).ok()?;
-    object.call_method1(intern!(object.py(), "astimezone"), (&*utc,)).ok()
+    // One in UTC is given as it is, with the fold that means nothing there.
+    first(&object.call_method1(intern!(py, "astimezone"), (&*PyTzInfo::utc(py).ok()?,)).ok()?)
 }
 
 /// What derives from the standard library's date, time, datetime or timedelta as one of these, such as pandas' moments; pandas' NaT as
 /// None. `None` of anything else, and of what is finer than microseconds.
 pub(super) fn standard<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    parts(object).filter(|(_, nanos)| *nanos == 0).map(|(standard, _)| standard)
+}
+
+/// The same, and the nanoseconds that it has no room for.
+fn parts<'py>(object: &Bound<'py, PyAny>) -> Option<(Bound<'py, PyAny>, u16)> {
     let py = object.py();
     let (date, delta) = (object.cast::<PyDate>(), object.cast::<PyDelta>());
     if let Ok(time) = object.cast::<PyTime>() {
         let (hour, minute, second) = (time.get_hour(), time.get_minute(), time.get_second());
         let (rest, zone, fold) = (time.get_microsecond(), time.get_tzinfo(), time.get_fold());
         let made = PyTime::new_with_fold(py, hour, minute, second, rest, zone.as_ref(), fold);
-        return Some(made.ok()?.into_any());
+        return Some((made.ok()?.into_any(), 0));
     }
     if date.is_err() && delta.is_err() {
         return None;
     }
     if object.ne(object).ok()? {
-        return Some(py.None().into_bound(py));
+        return Some((py.None().into_bound(py), 0));
     }
+    let mut nanos = 0;
     for name in [intern!(py, "nanosecond"), intern!(py, "nanoseconds")] {
-        if object.getattr(name).is_ok_and(|finer| !finer.eq(0).unwrap_or(false)) {
-            return None;
+        if let Ok(finer) = object.getattr(name) {
+            nanos += finer.extract().ok().filter(|finer| (0..1_000u16).contains(finer))?;
         }
     }
     if let Ok(delta) = delta {
         let (days, seconds, rest) =
             (delta.get_days(), delta.get_seconds(), delta.get_microseconds());
-        return Some(PyDelta::new(py, days, seconds, rest, false).ok()?.into_any());
+        return Some((PyDelta::new(py, days, seconds, rest, false).ok()?.into_any(), nanos));
     }
     let date = date.ok()?;
     let (year, month, day) = (date.get_year(), date.get_month(), date.get_day());
     let Ok(moment) = object.cast::<PyDateTime>() else {
-        return Some(PyDate::new(py, year, month, day).ok()?.into_any());
+        return Some((PyDate::new(py, year, month, day).ok()?.into_any(), nanos));
     };
     let (hour, minute, second) = (moment.get_hour(), moment.get_minute(), moment.get_second());
     let (rest, zone, fold) = (moment.get_microsecond(), moment.get_tzinfo(), moment.get_fold());
     let zone = zone.as_ref();
     let made =
         PyDateTime::new_with_fold(py, year, month, day, hour, minute, second, rest, zone, fold);
-    Some(made.ok()?.into_any())
+    Some((made.ok()?.into_any(), nanos))
+}
+
+/// A time to the nanosecond, which none is too far away for.
+pub(super) enum Moment {
+    /// From 1970, without a zone.
+    Naive(i128),
+    /// From 1970 in UTC.
+    InUtc(i128),
+    /// A length of time.
+    Span(i128),
+}
+
+impl Moment {
+    pub(super) fn nanos(&self) -> i128 {
+        let (Moment::Naive(nanos) | Moment::InUtc(nanos) | Moment::Span(nanos)) = self;
+        *nanos
+    }
+}
+
+/// A date and time or a length of time, of the standard library's, of pandas' or of NumPy's; `None` of anything else.
+pub(super) fn fine(object: &Bound<'_, PyAny>) -> Option<Moment> {
+    let py = object.py();
+    if let Ok(dtype) = object.getattr(intern!(py, "dtype")) {
+        return counted(object, &dtype);
+    }
+    let (standard, rest) = parts(object)?;
+    let nanos = |micros: i128| micros * 1_000 + i128::from(rest);
+    if let Ok(delta) = standard.cast::<PyDelta>() {
+        let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
+        let micros = i128::from(seconds) * i128::from(SECOND);
+        return Some(Moment::Span(nanos(micros + i128::from(delta.get_microseconds()))));
+    }
+    match scalar(&plain(&standard)?)? {
+        Scalar::Naive(micros) => Some(Moment::Naive(nanos(micros.into()))),
+        Scalar::Moment { micros, .. } => Some(Moment::InUtc(nanos(micros.into()))),
+        _ => None,
+    }
+}
+
+/// A time of NumPy's, by its count of whatever its dtype says.
+fn counted(object: &Bound<'_, PyAny>, dtype: &Bound<'_, PyAny>) -> Option<Moment> {
+    let py = object.py();
+    let dtype: String = dtype.getattr(intern!(py, "str")).ok()?.extract().ok()?;
+    let (kind, unit) = dtype.trim_start_matches(['<', '>', '=']).split_once("8[")?;
+    let step: i128 = match unit.strip_suffix(']')? {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "D" => 86_400_000_000_000,
+        "W" => 604_800_000_000_000,
+        _ => return None,
+    };
+    let count = object.call_method1(intern!(py, "astype"), (intern!(py, "i8"),)).ok()?;
+    let nanos = i128::from(count.extract::<i64>().ok()?) * step;
+    match kind {
+        "M" => Some(Moment::Naive(nanos)),
+        "m" => Some(Moment::Span(nanos)),
+        _ => None,
+    }
 }
 
 /// What comes back as the same: of the types themselves, and with nothing that columns have no place for.

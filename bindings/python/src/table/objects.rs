@@ -13,7 +13,7 @@ use crate::error;
 use crate::garbage::Pause;
 use crate::value::text::new_text;
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionMode};
-use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyOverflowError, PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyModule, PyString, PyTuple, PyTzInfo};
@@ -96,6 +96,28 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     pub(super) fn py(&self) -> Python<'py> {
         self.py
+    }
+
+    /// What Python has no room for, or no zone, told with the place where it stands.
+    #[cold]
+    pub(super) fn placed(&self, error: PyErr, field: &Field, row: usize) -> PyErr {
+        let (py, path) = (self.py, format!("$.columns.{}[{row}]", field.name()));
+        let is = |class| error.matches(py, class).unwrap_or(false);
+        let told = is(py.get_type::<PyValueError>())
+            || is(py.get_type::<PyOverflowError>())
+            || is(py.get_type::<PyKeyError>());
+        if !told || error::is(py, &error, intern!(py, "Error")) {
+            return error;
+        }
+        // Of a KeyError, which a zone that is not known is, the text is what Python would write.
+        let args = error.value(py).getattr(intern!(py, "args")).and_then(|args| args.get_item(0));
+        let what = args.map_or_else(|_| error.value(py).to_string(), |what| what.to_string());
+        let hint = "take to_pyarrow(), to_pandas() or to_polars(), or look at the column's type";
+        let class = intern!(py, "DecodeError");
+        let kind = field.data_type().to_string();
+        let raised = error::undecodable(py, class, &what, &path, &kind, hint);
+        raised.set_cause(py, Some(error));
+        raised
     }
 
     /// Whether it has stopped since it may make no more.

@@ -7,11 +7,13 @@ use crate::value::encode::{compact_ascii, small_int};
 use crate::value::fault::type_name;
 use crate::value::pairs::{self, Pairs};
 use crate::value::types::{Exact, Types};
+use arrow_data::ArrayData;
 use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyBytes, PyDateTime, PyDelta, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDateTime, PyDelta, PyDict, PyIterator, PyList, PyString, PyTuple};
 use pyo3::{ffi, intern};
+use slipring_codec::format::arrow::MAX_NESTING;
 use slipring_codec::infer::{self, Column, Misfit, Records, Scalar, Unfit};
 
 pub(crate) use slipring_codec::infer::WORTH;
@@ -30,7 +32,7 @@ pub(crate) fn of_list(object: &Bound<'_, PyAny>, least: usize) -> PyResult<Look>
     of_records(object, least, false)
 }
 
-/// The same; where a table was `asked` for, dataclasses inside of records go as their fields.
+/// The same; where a table was `asked` for, dataclasses and NamedTuples inside of records go as their fields.
 fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<Look> {
     let Ok(list) = object.cast_exact::<PyList>() else { return Ok(Look::Other) };
     if list.len() < least
@@ -60,12 +62,14 @@ fn of_records(object: &Bound<'_, PyAny>, least: usize, asked: bool) -> PyResult<
     })
 }
 
-/// Whether an object is a list that begins with a dataclass.
-pub(crate) fn are_dataclasses(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether an object is a list that begins with a dataclass or a NamedTuple.
+pub(crate) fn are_objects(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
     let first = object.cast_exact::<PyList>().ok().and_then(|list| list.get_item(0).ok());
-    first.map_or(Ok(false), |first| {
-        first.get_type().hasattr(intern!(object.py(), "__dataclass_fields__"))
-    })
+    let Some(first) = first else { return Ok(false) };
+    let is_tuple = first.is_instance_of::<PyTuple>();
+    Ok(first.get_type().hasattr(intern!(py, "__dataclass_fields__"))?
+        || (is_tuple && first.get_type().hasattr(intern!(py, "_fields"))?))
 }
 
 /// Why something is no table, and where that is.
@@ -134,11 +138,13 @@ fn take_in<'py>(
         let (key, value) = (key.to_owned(), value.to_owned());
         let text = exact_text(&key).ok_or(Taken::Key)?;
         let place = records.place(text).map_err(Taken::Misfit)?;
-        fill(place, &value, asked, DEPTH).map_err(|inside| match inside {
-            Inside::Key => Taken::Key,
-            Inside::Value(path, kind) => Taken::Value(format!("{text}{path}"), kind),
-            Inside::Unfit(unfit) => Taken::Misfit(records.misfit(unfit)),
-        })?;
+        fill(place, &value, asked, if asked { ASKED } else { DEPTH }).map_err(
+            |inside| match inside {
+                Inside::Key => Taken::Key,
+                Inside::Value(path, kind) => Taken::Value(format!("{text}{path}"), kind),
+                Inside::Unfit(unfit) => Taken::Misfit(records.misfit(unfit)),
+            },
+        )?;
         // A new column moves those behind it.
         let column = records.position() - 1;
         keys.truncate(column);
@@ -152,8 +158,10 @@ fn take_in<'py>(
     Ok(())
 }
 
-/// Lists and dicts that may stand inside each other under a key.
-pub(super) const DEPTH: usize = 32;
+/// Lists and dicts that may stand inside each other under a key, unasked, and where a table was asked for: with the element in them they
+/// are the most types that a table has inside each other.
+const DEPTH: usize = 32;
+pub(super) const ASKED: usize = MAX_NESTING - 1;
 
 /// Why a value can't be taken in.
 pub(super) enum Inside {
@@ -193,6 +201,7 @@ fn shown(value: &Bound<'_, PyAny>, asked: bool) -> String {
         (_, "datetime.datetime" | "datetime.time") => {
             " with a fold or a zone that is no mere offset"
         }
+        (_, "datetime.timedelta") => " beyond 64 bits of microseconds",
         // Unasked it is none for its class.
         _ if asked
             && (value.is_instance_of::<PyDateTime>() || value.is_instance_of::<PyDelta>()) =>
@@ -215,7 +224,11 @@ fn fill(
         return Ok(place.push(scalar)?);
     }
     let odd = || Inside::Value(String::new(), shown(value, asked));
-    let depth = depth.checked_sub(1).ok_or_else(odd)?;
+    let Some(depth) = depth.checked_sub(1) else {
+        let most = if asked { ASKED } else { DEPTH };
+        let what = format!("{} inside of {most} others", type_name(value));
+        return Err(Inside::Value(String::new(), what));
+    };
     if let Ok(list) = value.cast_exact::<PyList>() {
         let mut items = place.list()?;
         for item in list.iter() {
@@ -276,7 +289,7 @@ fn fill_map(
     Ok(entries.finish()?)
 }
 
-/// A dataclass's fields.
+/// The fields of a dataclass or a NamedTuple.
 pub(super) fn fields<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
     let py = object.py();
     let module = py.import(intern!(py, "slipring._arrow")).ok()?;
@@ -374,17 +387,23 @@ pub(crate) fn may_be(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(true);
     }
     let first = object.cast::<PyList>().ok().and_then(|list| list.get_item(0).ok());
-    Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_dataclasses(object)?)
+    Ok(first.is_some_and(|first| first.is_instance_of::<PyDict>()) || are_objects(object)?)
 }
 
-/// A list of records, dataclasses as dicts; `None` for what is none.
+/// A list or a tuple of records, dataclasses and NamedTuples as dicts; `None` for what is none.
 pub(super) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
-    let Ok(list) = object.cast::<PyList>() else { return Ok(None) };
+    let list = match object.cast::<PyTuple>() {
+        Ok(tuple) => tuple.to_list(),
+        Err(_) => match object.cast::<PyList>() {
+            Ok(list) => list.clone(),
+            Err(_) => return Ok(None),
+        },
+    };
     let Ok(first) = list.get_item(0) else { return Ok(None) };
     if first.is_instance_of::<PyDict>() {
-        return Ok(Some(list.clone()));
+        return Ok(Some(list));
     }
-    if !are_dataclasses(object)? {
+    if !are_objects(&list)? {
         return Ok(None);
     }
     let module = object.py().import(intern!(object.py(), "slipring._arrow"))?;
@@ -392,16 +411,33 @@ pub(super) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
     Ok(records.cast_into().ok())
 }
 
+#[cold]
+fn refused(object: &Bound<'_, PyAny>, Odd { what, path }: Odd) -> PyErr {
+    let hint = match object.cast::<PyIterator>() {
+        Ok(_) => {
+            "give a list of records; send_batches takes tables, and lists of records, one by one"
+        }
+        Err(_) => {
+            "give a data frame, a list of dicts with values of one type under each key, or a dict of columns of one length; \
+             format=\"value\" takes any of them as they are"
+        }
+    };
+    error::unsendable(object.py(), &what, &path, &type_name(object), hint)
+}
+
+/// A dict of columns that was asked to go as a table, those apart that `known` makes.
+pub(super) fn columns<'py>(
+    object: &Bound<'py, PyDict>,
+    known: impl Fn(&str, &Bound<'py, PyAny>) -> PyResult<Option<(Field, ArrayData)>>,
+) -> PyResult<Incoming> {
+    columns::of(object, known)?.map_err(|why| refused(object, why))
+}
+
 /// What was asked to go as a table and shows itself as none: records, dataclasses, or a dict of columns.
 pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     let py = object.py();
-    let refused = |Odd { what, path }| {
-        let hint = "give a data frame, a list of dicts with values of one type under each key, or a dict \
-                    of columns of one length; format=\"value\" takes any of them as they are";
-        error::unsendable(py, &what, &path, &type_name(object), hint)
-    };
     if let Ok(columns) = object.cast::<PyDict>() {
-        return columns::of(columns)?.map_err(refused);
+        return self::columns(columns, |_, _| Ok(None));
     }
     let kind = type_name(object);
     let list = match object.cast::<PyTuple>() {
@@ -416,14 +452,14 @@ pub(crate) fn asked(object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
     };
     match of_records(&list, 1, true)? {
         Look::Table(table) => Ok(table),
-        Look::Not(why) => Err(refused(why)),
+        Look::Not(why) => Err(refused(object, why)),
         Look::Other => {
             let what = match list.cast::<PyList>().map(|list| list.get_item(0)) {
                 Ok(Ok(first)) => format!("a {kind} of {} is no table", type_name(&first)),
                 Ok(Err(_)) => format!("an empty {kind} is no table"),
                 Err(_) => format!("an object of type {kind} is no table"),
             };
-            Err(refused(Odd { what, path: "$".to_owned() }))
+            Err(refused(object, Odd { what, path: "$".to_owned() }))
         }
     }
 }

@@ -3,16 +3,15 @@
 
 use super::give::Memory;
 use super::take::{self, Incoming};
-use super::{Table, given, pandas, records};
+use super::{Table, columns, given, pandas, records};
 use crate::{error, inspection, size};
-use arrow_data::ArrayData;
-use arrow_schema::{FieldRef, Fields, SchemaRef};
+use arrow_schema::{Field, SchemaRef};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyString};
 use slipring::{Described, Frame, Schema, SchemaId, Schemas};
 use slipring_codec::evolution::{
     self, ApplyError, Between, Incompatible, Projection, Version, defaults, fair, fit, resolve,
@@ -73,37 +72,6 @@ pub(crate) fn announce(
 /// A schema that tables are sent under.
 pub(crate) struct Under(Announced);
 
-/// Records without what stands under the names of these fields, and that by itself, if any record has such.
-fn apart<'py>(
-    list: &Bound<'py, PyList>,
-    fields: &[FieldRef],
-) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyAny>>)> {
-    let py = list.py();
-    let (rest, others) = (PyList::empty(py), PyList::empty(py));
-    let mut any = false;
-    for record in list {
-        let other = PyDict::new(py);
-        // What is no dict is told by who wants one.
-        let record = match record.cast::<PyDict>() {
-            Err(_) => record,
-            Ok(dict) => {
-                let dict = dict.copy()?;
-                for field in fields {
-                    if let Some(value) = dict.get_item(field.name())? {
-                        dict.del_item(field.name())?;
-                        other.set_item(field.name(), value)?;
-                        any = true;
-                    }
-                }
-                dict.into_any()
-            }
-        };
-        rest.append(record)?;
-        others.append(other)?;
-    }
-    Ok((rest, any.then(|| others.into_any())))
-}
-
 impl Under {
     /// The schema that a ring was asked to keep, or the newest of a name. That of another ring is refused.
     pub(crate) fn find(
@@ -151,38 +119,27 @@ impl Under {
         self.0.stored()
     }
 
-    /// What shows itself as no table, as one of this schema: records are written as its columns; of what else there is, and of columns
-    /// that have no way of their own, the types are found first.
+    /// What shows itself as no table, as one of this schema: records and the elements of columns are written as its columns.
     pub(crate) fn absorb(&self, object: &Bound<'_, PyAny>) -> PyResult<Incoming> {
         // Under a schema it is known which columns are empty.
         if records::is_nothing(object) {
             return Ok(Incoming::empty());
         }
+        let (py, fields) = (object.py(), self.0.columns().fields());
+        if let Ok(columns) = object.cast::<PyDict>() {
+            return records::columns(columns, |name, column| {
+                let Some((_, field)) = fields.find(name) else { return Ok(None) };
+                let elements = columns::elements_for(column, field.data_type())?;
+                let made = elements.map(|elements| given::column(field, &elements)).transpose();
+                let made = made.map_err(|found| self.misplaced(py, &found))?;
+                Ok(made.map(|made| (Field::clone(field), made)))
+            });
+        }
         let Some(list) = records::listed(object)? else { return records::asked(object) };
-        let fields = self.0.columns().fields();
-        let (direct, others): (Vec<_>, Vec<_>) =
-            fields.iter().cloned().partition(|field| given::may_be(field));
-        let (list, apart) = match others.is_empty() {
-            true => (list, None),
-            false => apart(&list, &others)?,
-        };
-        let mut fields = Fields::from(direct);
-        let rows = given::rows(&list, &fields);
-        let mut rows = rows.map_err(|found| self.misplaced(list.py(), &found))?;
-        if let Some(apart) = &apart {
-            let found = records::asked(apart)?;
-            fields = fields.iter().chain(found.schema.fields()).cloned().collect();
-            rows.columns.extend(found.batches.into_iter().flat_map(|rows| rows.columns));
-        }
-        // What no record has.
-        for field in others.iter().filter(|field| field.is_nullable()) {
-            if fields.find(field.name()).is_none() {
-                rows.columns.push(ArrayData::new_null(field.data_type(), rows.len));
-                fields = fields.iter().chain([field]).cloned().collect();
-            }
-        }
-        let schema = arrow_schema::Schema::new(fields);
-        Ok(Incoming { schema, batches: vec![rows], inferred: apart.is_some() })
+        let rows = given::rows(&list, fields);
+        let rows = rows.map_err(|found| self.misplaced(py, &found))?;
+        let schema = arrow_schema::Schema::new(fields.clone());
+        Ok(Incoming { schema, batches: vec![rows], inferred: false })
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! Tables on their way in: whatever shows itself by Arrow's capsules, without a look at the library it is of.
 
 use super::capsule::{self, Array, Schema, Stream, Structure};
-use super::{pandas, polars};
+use super::{loaded, pandas, polars};
 use crate::error;
 use crate::frame::Frame;
 use crate::value::fault::type_name;
@@ -75,6 +75,19 @@ fn refusal(object: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
     let error = error::unsendable(py, &what, "$", &kind, hint);
     error.set_cause(py, Some(cause));
     error
+}
+
+/// Whether it is one column of pyarrow's.
+fn is_pyarrow_array(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    for class in [intern!(py, "Array"), intern!(py, "ChunkedArray")] {
+        if let Some(class) = loaded(py, intern!(py, "pyarrow"), class)?
+            && object.is_instance(&class)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The array of an object that has one.
@@ -151,10 +164,11 @@ impl Batches {
     fn new(object: &Bound<'_, PyAny>, field: Field, from: From) -> PyResult<Self> {
         let data_type = field.data_type().clone();
         let metadata = field.metadata().clone();
-        // A series of structs is a column, too, and has a name.
+        // A series or an array of structs is a column, too, whose rows may be null.
         let is_rows = matches!(data_type, DataType::Struct(_))
             && !pandas::is_series(object)?
-            && !polars::is_series(object)?;
+            && !polars::is_series(object)?
+            && !is_pyarrow_array(object)?;
         let schema = match &data_type {
             DataType::Struct(fields) if is_rows => {
                 arrow_schema::Schema::new_with_metadata(fields.clone(), metadata)

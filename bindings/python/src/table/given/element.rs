@@ -1,0 +1,350 @@
+//! Elements as the bytes that a type has for them, where nothing of them is lost.
+
+use super::Why;
+use super::column::Values;
+use crate::table::moments::{self, Moment};
+use crate::value::types::{Types, own_text};
+use arrow_array::types::{ArrowPrimitiveType, Float16Type};
+use arrow_buffer::i256;
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyTuple};
+use slipring_codec::infer::Scalar;
+
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
+/// Puts an element behind the others.
+#[inline]
+pub(super) fn put(
+    values: &mut Values<'_>,
+    wants: &DataType,
+    scalar: Scalar<'_>,
+) -> Result<(), Why> {
+    use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+    match (values, wants, scalar) {
+        (Values::Bool(bits), _, Scalar::Bool(truth)) => bits.append(truth),
+        (Values::Bytes(ends, bytes, most), Utf8 | LargeUtf8 | Utf8View, Scalar::Text(text)) => {
+            return append(ends, bytes, *most, text.as_bytes());
+        }
+        (
+            Values::Bytes(ends, bytes, most),
+            Binary | LargeBinary | BinaryView,
+            Scalar::Bytes(some),
+        ) => {
+            return append(ends, bytes, *most, some);
+        }
+        (Values::Fixed(bytes, width), DataType::FixedSizeBinary(_), Scalar::Bytes(some)) => {
+            if some.len() != *width {
+                return Err(Why::Range);
+            }
+            bytes.extend_from_slice(some);
+        }
+        (Values::Fixed(bytes, 16), DataType::FixedSizeBinary(_), Scalar::Uuid(uuid)) => {
+            bytes.extend_from_slice(&uuid);
+        }
+        (Values::Fixed(bytes, _), wants, scalar) => return element(bytes, wants, scalar),
+        _ => return Err(Why::Type),
+    }
+    Ok(())
+}
+
+pub(super) fn append(
+    ends: &mut Vec<i64>,
+    bytes: &mut Vec<u8>,
+    most: usize,
+    some: &[u8],
+) -> Result<(), Why> {
+    if bytes.len() + some.len() > most {
+        return Err(Why::Large);
+    }
+    bytes.extend_from_slice(some);
+    ends.push(bytes.len() as i64);
+    Ok(())
+}
+
+/// Appends an element of fixed width.
+#[inline]
+fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<(), Why> {
+    use DataType::*;
+    macro_rules! int {
+        ($kind:ty) => {
+            match scalar {
+                Scalar::Int(int) => out.extend_from_slice(
+                    &<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes(),
+                ),
+                Scalar::Unsigned(int) => out.extend_from_slice(
+                    &<$kind>::try_from(int).map_err(|_| Why::Range)?.to_le_bytes(),
+                ),
+                _ => return Err(Why::Type),
+            }
+        };
+    }
+    match wants {
+        Int8 => int!(i8),
+        Int16 => int!(i16),
+        Int32 | Interval(IntervalUnit::YearMonth) => int!(i32),
+        Int64 => int!(i64),
+        UInt8 => int!(u8),
+        UInt16 => int!(u16),
+        UInt32 => int!(u32),
+        UInt64 => int!(u64),
+        Float64 => out.extend_from_slice(&float(scalar, 53)?.to_le_bytes()),
+        Float32 => {
+            let wide = float(scalar, 24)?;
+            out.extend_from_slice(&held(wide, wide as f32, f32::is_finite)?.to_le_bytes());
+        }
+        Float16 => {
+            let wide = float(scalar, 11)?;
+            out.extend_from_slice(
+                &held(wide, Half::from_f64(wide), Half::is_finite)?.to_le_bytes(),
+            );
+        }
+        Decimal32(..) | Decimal64(..) | Decimal128(..) => {
+            let digits = decimal(wants, scalar)?;
+            let width = wants.primitive_width().unwrap_or(16);
+            out.extend_from_slice(&digits.to_le_bytes()[..width]);
+        }
+        _ => {
+            let count = count(wants, scalar)?;
+            match wants.primitive_width() {
+                Some(4) => {
+                    out.extend_from_slice(
+                        &i32::try_from(count).map_err(|_| Why::Range)?.to_le_bytes(),
+                    );
+                }
+                _ => out.extend_from_slice(&count.to_le_bytes()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A float, or an integer that one of so many bits holds exactly, as all up to there.
+fn float(scalar: Scalar<'_>, bits: u32) -> Result<f64, Why> {
+    match scalar {
+        Scalar::Float(float) => Ok(float),
+        Scalar::Int(int) if int.unsigned_abs() <= 1 << bits => Ok(int as f64),
+        Scalar::Int(_) | Scalar::Unsigned(_) => Err(Why::Range),
+        _ => Err(Why::Type),
+    }
+}
+
+/// The nearest float, unless a number became infinite.
+fn held<T: Copy>(wide: f64, nearest: T, is_finite: impl Fn(T) -> bool) -> Result<T, Why> {
+    if wide.is_finite() && !is_finite(nearest) { Err(Why::Range) } else { Ok(nearest) }
+}
+
+/// The digits of a decimal as the column has them, with no digit lost.
+fn decimal(wants: &DataType, scalar: Scalar<'_>) -> Result<i128, Why> {
+    use DataType::{Decimal32, Decimal64, Decimal128};
+    let (Decimal32(precision, places)
+    | Decimal64(precision, places)
+    | Decimal128(precision, places)) = *wants
+    else {
+        return Err(Why::Type);
+    };
+    let (digits, scale) = match scalar {
+        Scalar::Int(int) => (i128::from(int), 0),
+        Scalar::Unsigned(int) => (i128::from(int), 0),
+        Scalar::Decimal { high, low, scale, .. } => {
+            ((i128::from(high) << 64) | i128::from(low), scale)
+        }
+        _ => return Err(Why::Type),
+    };
+    let more = i32::from(places) - i32::from(scale);
+    let factor = 10i128.checked_pow(more.unsigned_abs());
+    let digits = match factor {
+        _ if digits == 0 => Some(0),
+        Some(factor) if more >= 0 => digits.checked_mul(factor),
+        Some(factor) if digits % factor == 0 => Some(digits / factor),
+        _ => None,
+    };
+    let most = 10u128.checked_pow(precision.into()).unwrap_or(u128::MAX);
+    digits.filter(|digits| digits.unsigned_abs() < most).ok_or(Why::Range)
+}
+
+/// Dates, times and lengths of time in the steps of the column, with none lost.
+fn count(wants: &DataType, scalar: Scalar<'_>) -> Result<i64, Why> {
+    use DataType::*;
+    let (unit, micros) = match (wants, scalar) {
+        (Date32, Scalar::Date(days)) => return Ok(days.into()),
+        (Date64, Scalar::Date(days)) => return Ok(i64::from(days) * 86_400_000),
+        (Time32(unit) | Time64(unit), Scalar::Time(micros)) => (unit, micros),
+        (Timestamp(unit, None), Scalar::Naive(micros)) => (unit, micros),
+        (Timestamp(unit, Some(_)), Scalar::Moment { micros, .. }) => (unit, micros),
+        (Duration(unit), Scalar::Duration(micros)) => (unit, micros),
+        _ => return Err(Why::Type),
+    };
+    let whole = |steps: i64| (micros % steps == 0).then_some(micros / steps);
+    let count = match unit {
+        TimeUnit::Second => whole(1_000_000),
+        TimeUnit::Millisecond => whole(1_000),
+        TimeUnit::Microsecond => Some(micros),
+        TimeUnit::Nanosecond => micros.checked_mul(1_000),
+    };
+    count.ok_or(Why::Range)
+}
+
+/// Whether an element is no other as this type: no integer among floats or decimals, and no float that a narrower one is near.
+pub(super) fn stays(scalar: Scalar<'_>, wants: &DataType) -> bool {
+    use DataType::*;
+    match (scalar, wants) {
+        (Scalar::Int(_) | Scalar::Unsigned(_), Float16 | Float32 | Float64) => false,
+        (
+            Scalar::Int(_) | Scalar::Unsigned(_),
+            Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..),
+        ) => false,
+        (Scalar::Float(float), Float32) => f64::from(float as f32) == float || float.is_nan(),
+        (Scalar::Float(float), Float16) => {
+            Half::from_f64(float).to_f64() == float || float.is_nan()
+        }
+        _ => true,
+    }
+}
+
+/// Appends an element that has a type of its own in Python, or more in it than [`Scalar`] has room for: a decimal of many digits, a time in
+/// nanoseconds or of many years, an interval. `None`: it is none of these, or the column is of others.
+#[cold]
+pub(super) fn rare(
+    out: &mut Vec<u8>,
+    wants: &DataType,
+    value: &Bound<'_, PyAny>,
+) -> Option<Result<(), Why>> {
+    use DataType::*;
+    match wants {
+        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => {
+            let text = numeral(value)?;
+            let digits = digits(&text, wants).ok_or(Why::Range);
+            let width = wants.primitive_width().unwrap_or(32);
+            Some(digits.map(|digits| out.extend_from_slice(&digits.to_le_bytes()[..width])))
+        }
+        Timestamp(unit, zone) => {
+            let moment = moments::fine(value)?;
+            let is_its = match &moment {
+                Moment::Naive(_) => zone.is_none(),
+                Moment::InUtc(_) => zone.is_some(),
+                Moment::Span(_) => false,
+            };
+            Some(if is_its { steps(out, moment.nanos(), *unit) } else { Err(Why::Type) })
+        }
+        Duration(unit) => match moments::fine(value)? {
+            Moment::Span(nanos) => Some(steps(out, nanos, *unit)),
+            _ => Some(Err(Why::Type)),
+        },
+        Interval(unit) => interval(out, *unit, value),
+        _ => None,
+    }
+}
+
+/// A count of nanoseconds in the steps of a unit, with none lost.
+fn steps(out: &mut Vec<u8>, nanos: i128, unit: TimeUnit) -> Result<(), Why> {
+    let step = match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    };
+    let count = i64::try_from(nanos / step).ok().filter(|_| nanos % step == 0);
+    out.extend_from_slice(&count.ok_or(Why::Range)?.to_le_bytes());
+    Ok(())
+}
+
+/// An interval as `to_pylist` has it, a tuple of its parts, or a length of time.
+fn interval(
+    out: &mut Vec<u8>,
+    unit: IntervalUnit,
+    value: &Bound<'_, PyAny>,
+) -> Option<Result<(), Why>> {
+    const DAY: i128 = 86_400_000_000_000;
+    let tuple = value.cast::<PyTuple>().ok();
+    let parts: Option<Vec<i128>> = match (tuple, moments::fine(value)) {
+        // Days of 24 hours each, as Python's own.
+        (None, Some(Moment::Span(nanos))) => {
+            let (days, rest) = (nanos.div_euclid(DAY), nanos.rem_euclid(DAY));
+            match unit {
+                IntervalUnit::MonthDayNano => Some(vec![0, days, rest]),
+                IntervalUnit::DayTime if rest % 1_000_000 == 0 => {
+                    Some(vec![days, rest / 1_000_000])
+                }
+                IntervalUnit::DayTime => return Some(Err(Why::Range)),
+                IntervalUnit::YearMonth => None,
+            }
+        }
+        (tuple, _) => tuple?
+            .extract::<Vec<i64>>()
+            .ok()
+            .map(|parts| parts.into_iter().map(i128::from).collect()),
+    };
+    let narrow = |part: i128| i32::try_from(part).map(i32::to_le_bytes).map_err(|_| Why::Range);
+    let made = match (unit, parts?.as_slice()) {
+        (IntervalUnit::DayTime, &[days, millis]) => {
+            narrow(days).and_then(|days| Ok([days, narrow(millis)?].concat()))
+        }
+        (IntervalUnit::MonthDayNano, &[months, days, nanos]) => narrow(months).and_then(|months| {
+            let nanos = i64::try_from(nanos).map_err(|_| Why::Range)?;
+            Ok([&months[..], &narrow(days)?, &nanos.to_le_bytes()].concat())
+        }),
+        _ => return None,
+    };
+    Some(made.map(|made| out.extend_from_slice(&made)))
+}
+
+/// A Decimal or an integer, as its own class writes it.
+fn numeral(value: &Bound<'_, PyAny>) -> Option<String> {
+    let types = Types::get(value.py()).ok()?;
+    let decimal = types.decimal.bind(value.py());
+    let text = match value.is_instance(decimal).ok()? {
+        true => own_text(value.as_borrowed(), decimal).ok()?,
+        // Without a limit on its digits, which are told apart here.
+        false if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() => value
+            .py()
+            .get_type::<PyInt>()
+            .call_method1(intern!(value.py(), "__repr__"), (value,))
+            .ok()?,
+        false => return None,
+    };
+    text.extract().ok()
+}
+
+/// The digits of a number as a decimal has them: no more than its precision, and none lost. There is no -0 in columns.
+fn digits(text: &str, wants: &DataType) -> Option<i256> {
+    use DataType::*;
+    let (Decimal32(precision, scale)
+    | Decimal64(precision, scale)
+    | Decimal128(precision, scale)
+    | Decimal256(precision, scale)) = *wants
+    else {
+        return None;
+    };
+    let (number, exponent) = text.split_once(['E', 'e']).unwrap_or((text, "0"));
+    let (sign, number) = match number.strip_prefix('-') {
+        Some(number) => ("-", number),
+        None => ("", number),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let all = all.trim_start_matches('0');
+    if all.is_empty() {
+        return sign.is_empty().then_some(i256::ZERO);
+    }
+    let after = i64::try_from(fraction.len()).ok()?;
+    let more = exponent.parse::<i64>().ok()?.checked_sub(after)?.checked_add(scale.into())?;
+    let most = usize::from(precision);
+    let all = match usize::try_from(more) {
+        Ok(more) if all.len().checked_add(more)? <= most => format!("{sign}{all}{:0<more$}", ""),
+        Ok(_) => return None,
+        Err(_) => {
+            let end = all.len().checked_sub(usize::try_from(more.unsigned_abs()).ok()?)?;
+            let (kept, lost) = all.split_at(end);
+            if kept.len() > most || lost.bytes().any(|byte| byte != b'0') {
+                return None;
+            }
+            format!("{sign}{kept}")
+        }
+    };
+    i256::from_string(&all)
+}
