@@ -12,6 +12,7 @@ import argparse
 import datetime
 import decimal
 import gc
+import importlib.util
 import json
 import lzma
 import math
@@ -21,7 +22,9 @@ import pathlib
 import pickle
 import random
 import statistics
+import subprocess
 import sys
+import sysconfig
 import time
 import uuid
 
@@ -84,7 +87,24 @@ def clock(call, seconds):
         n = max(n * 2, int(n * seconds / max(spent, 1e-9)))
 
 
+def limit_module():
+    """What makes the objects and does nothing else (`limit.c`); None, said, where it can't be built."""
+    source, built = pathlib.Path(__file__).with_name("limit.c"), ROOT / "target/bench/limit.so"
+    built.parent.mkdir(parents=True, exist_ok=True)
+    include = sysconfig.get_paths()["include"]
+    try:
+        subprocess.run(["cc", "-O3", "-shared", "-fPIC", f"-I{include}", source, "-o", built], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"limit is left out: a C compiler and Python's headers make it: {error}", file=sys.stderr)
+        return None
+    spec = importlib.util.spec_from_file_location("limit", built)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def codec_cases(objects):
+    limit = limit_module()
     pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
     encoders = {
         "slipring": slipring.encode,
@@ -105,9 +125,12 @@ def codec_cases(objects):
         yield f"cbor/encode/{name}", {
             peer: (lambda f=f, v=value: f(v)) for peer, f in encoders.items()
         }
-        yield f"cbor/decode/{name}", {
-            peer: (lambda f=f, d=encoders[peer](value): f(d)) for peer, f in decoders.items()
-        }
+        calls = {peer: (lambda f=f, d=encoders[peer](value): f(d)) for peer, f in decoders.items()}
+        if limit:
+            tape = limit.tape(value)
+            assert limit.make(tape) == value
+            calls["limit"] = lambda tape=tape: limit.make(tape)
+        yield f"cbor/decode/{name}", calls
     value = objects["mixed"]
     yield "cbor/there-and-back/mixed1000", {
         peer: (lambda f=f, g=decoders[peer], v=value: g(f(v))) for peer, f in encoders.items()
@@ -437,6 +460,7 @@ def main():
     case = "table/1Mx5-numbers/first-read"
     if options.cases in case:
         rows += measure_once(case, fresh_reads(), options)
+    rows += both_ways(rows)
     rows += means(rows)
     if options.more:
         rows += [json.loads(line) for line in options.more if line.strip()]
@@ -479,7 +503,8 @@ def row(case, peer, all, metric="time", unit="us"):
 def means(rows):
     """Geometric means over the documents, per peer."""
     made = []
-    ways = {"cbor/encode": MEAN, "cbor/decode": MEAN, "json/dumps": MEAN_JSON, "json/loads": MEAN_JSON}
+    cbor = {f"cbor/{way}": MEAN for way in ("encode", "decode", "roundtrip")}
+    ways = cbor | {"json/dumps": MEAN_JSON, "json/loads": MEAN_JSON}
     for way, names in ways.items():
         for peer in dict.fromkeys(r["peer"] for r in rows):
             of = [r for r in rows if r["peer"] == peer and r["case"].startswith(f"{way}/")]
@@ -489,6 +514,18 @@ def means(rows):
                     for key in ("median", "min", "max")
                 }
                 made.append({"case": f"{way}/geomean", "peer": peer, "metric": "time", "unit": "us", **mean})
+    return made
+
+
+def both_ways(rows):
+    """What there and back take together, of each document: the sum of what was measured each by itself."""
+    of = {(r["case"], r["peer"]): r for r in rows}
+    made = []
+    for (case, peer), there in of.items():
+        back = of.get((case.replace("/encode/", "/decode/"), peer))
+        if case.startswith("cbor/encode/") and back:
+            both = {key: there[key] + back[key] for key in ("median", "min", "max")}
+            made.append(there | both | {"case": case.replace("/encode/", "/roundtrip/")})
     return made
 
 

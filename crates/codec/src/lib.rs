@@ -77,5 +77,5 @@ pub use error::{
     ArrowFault, DecodeError, DecodeErrorKind, DtypeFault, EncodeError, EncodeErrorKind,
 };
 pub use frame::{Body, Content, FORMAT_VERSION, Format, Part, Parts, Plan};
-pub use token::{Decoder, Encoder, Token};
+pub use token::{Decoder, Encoder, Padded, Token};
 pub use value::Value;

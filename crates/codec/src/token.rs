@@ -11,9 +11,11 @@
 
 mod decoder;
 mod encoder;
+mod padded;
 
 pub use decoder::{Decoder, check_depth};
 pub use encoder::{Encoder, Fixed, Sink};
+pub use padded::Padded;
 
 /// How many arrays, maps and tags may stand inside each other.
 pub const MAX_DEPTH: usize = 256;

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::key::Hashes;
 use super::text::new_text;
 use super::types::{Exact, Types, warn_lossy};
-use super::{keys, registry, stack, temporal};
+use super::{keys, registry, shapes, stack, temporal};
 use crate::dataclass::made;
 use crate::frame::{Lease, Window, memoryview};
 use crate::garbage::Pause;
@@ -52,6 +52,9 @@ pub(crate) struct Reader<'a, 'py> {
     trusted: bool,
     tables: Tables,
     keys: keys::Borrowed,
+    shapes: shapes::Borrowed,
+    /// False and True.
+    truths: [*mut ffi::PyObject; 2],
 }
 
 /// What `fill` makes.
@@ -72,8 +75,11 @@ impl<'a, 'py> Reader<'a, 'py> {
         place: Place<'a, 'py>,
         trusted: bool,
     ) -> Self {
-        let (decoder, keys) = (Decoder::new(input), keys::Borrowed::new());
-        Self { py, decoder, place, trusted, tables: Tables::default(), keys }
+        let (decoder, tables) = (Decoder::new(input), Tables::default());
+        let (keys, shapes) = (keys::Borrowed::new(), shapes::Borrowed::new());
+        // SAFETY: both are borrowed references to objects that are always there.
+        let truths = unsafe { [ffi::Py_False(), ffi::Py_True()] };
+        Self { py, decoder, place, trusted, tables, keys, shapes, truths }
     }
 
     /// The one item that the input is.
@@ -101,7 +107,14 @@ impl<'a, 'py> Reader<'a, 'py> {
     }
 
     /// Reads an item, which `depth` others enclose, and beside which `owed` items are still to come.
+    #[inline(never)]
     fn read(&mut self, depth: usize, owed: usize, used: Use) -> Made<'py> {
+        self.read_here(depth, owed, used)
+    }
+
+    /// The same where many come: what there is most of is made in place, the rest is called.
+    #[inline(always)]
+    fn read_here(&mut self, depth: usize, owed: usize, used: Use) -> Made<'py> {
         let py = self.py;
         let start = self.decoder.offset();
         if let Some(text) = self.decoder.text_bytes() {
@@ -120,11 +133,17 @@ impl<'a, 'py> Reader<'a, 'py> {
             return Ok(unsafe { owned(py, ffi::PyFloat_FromDouble(x))? });
         }
         if let Some(truth) = self.decoder.truth() {
-            // SAFETY: both are borrowed references to objects that are always there.
-            let objects = unsafe { [ffi::Py_False(), ffi::Py_True()] };
-            // SAFETY: as above; a reference of its own is taken.
-            return Ok(unsafe { Bound::from_borrowed_ptr(py, objects[usize::from(truth)]) });
+            let object = self.truths[usize::from(truth)];
+            // SAFETY: it is always there; a reference of its own is taken.
+            return Ok(unsafe { Bound::from_borrowed_ptr(py, object) });
         }
+        self.read_other(depth, owed, used)
+    }
+
+    #[inline(never)]
+    fn read_other(&mut self, depth: usize, owed: usize, used: Use) -> Made<'py> {
+        let py = self.py;
+        let start = self.decoder.offset();
         Ok(match self.decoder.token()? {
             Token::Text(text) => {
                 new_text(py, text.as_bytes()).ok_or_else(|| self.not_text(start))?
@@ -210,7 +229,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         for index in 0..len {
             rest -= 1;
             let item = self
-                .read(depth + 1, rest, used)
+                .read_here(depth + 1, rest, used)
                 .map_err(|fault| fault.within(Segment::Index(index)))?;
             let (made, item) = (made.as_ptr(), item.into_ptr());
             // SAFETY: the place is empty, and takes the reference.
@@ -283,11 +302,16 @@ impl<'a, 'py> Reader<'a, 'py> {
             return Err(Fault::refused(what, "map".into(), KEYS));
         }
         let mut rest = self.decoder.open(start, len.map_or(1, |len| 2 * len), depth, owed)?;
-        // Not for more than so many on credit: a place takes more room than a pair must have bytes.
-        // SAFETY: gives a new reference or raises.
-        let dict =
-            unsafe { self::owned(py, _PyDict_NewPresized(len.unwrap_or(0).min(PRESIZED) as _))? };
-        let (mut entry, mut hashes) = (0, Hashes::default());
+        let mut learnt = None;
+        let (dict, mut entry) = match self.shaped(len, depth, &mut rest, &mut learnt)? {
+            Shaped::Whole(dict) => return Ok(dict),
+            Shaped::Begun(dict, pairs) => (dict, pairs),
+            // SAFETY: gives a new reference or raises.
+            Shaped::No => unsafe {
+                (self::owned(py, _PyDict_NewPresized(self.presized(len) as _))?, 0)
+            },
+        };
+        let mut hashes = Hashes::default();
         while match len {
             Some(len) => entry < len,
             None => !self.decoder.take_break(),
@@ -301,7 +325,8 @@ impl<'a, 'py> Reader<'a, 'py> {
             let key_owed = below(&mut rest);
             let key = self.key(depth + 1, key_owed, entry)?;
             let value_owed = below(&mut rest);
-            let value = self.read(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
+            let value =
+                self.read_here(depth + 1, value_owed, Use::Value).map_err(|f| f.under(&key))?;
             hashes.note(key.as_borrowed()).map_err(|fault| fault.within(Segment::KeyOf(entry)))?;
             let (of, pair) = (dict.as_ptr(), [key.as_ptr(), value.as_ptr()]);
             let set = match Exact::of(key.as_borrowed()) {
@@ -318,8 +343,77 @@ impl<'a, 'py> Reader<'a, 'py> {
         // SAFETY: a dict.
         if unsafe { ffi::PyDict_Size(dict.as_ptr()) } as usize != entry {
             self.repeated(start)?;
+        } else if let Some(at) = learnt {
+            self.shapes.learn(at, &dict)?;
         }
         Ok(dict)
+    }
+
+    /// A map whose keys are expected in their order. If they don't come so, what has come is in a dict, and the rest is to be read;
+    /// `learnt` says then how it may be expected from now on.
+    #[inline(always)]
+    fn shaped(
+        &mut self,
+        len: Option<usize>,
+        depth: usize,
+        rest: &mut usize,
+        learnt: &mut Option<shapes::At>,
+    ) -> Result<Shaped<'py>, Box<Fault>> {
+        let input = &self.decoder.input()[self.decoder.offset()..];
+        let Some((at, shape)) = len.and_then(|len| self.shapes.find(input, len)) else {
+            return Ok(Shaped::No);
+        };
+        let Some(shape) = shape else {
+            *learnt = Some(at);
+            return Ok(Shaped::No);
+        };
+        let Some(mut begun) = shape.begin(self.py)? else { return Ok(Shaped::No) };
+        for (entry, key) in shape.keys.iter().enumerate() {
+            if !self.decoder.take_padded(key) {
+                return self.unlike(at, &begun, entry, shape.keys.len());
+            }
+            *rest -= 2;
+            let value = self.read_here(depth + 1, *rest, Use::Value);
+            // SAFETY: there are as many places as keys.
+            unsafe {
+                match value {
+                    Ok(value) => begun.put(entry, value),
+                    Err(fault) => return Err(fault.under(&begun.pair(entry).0)),
+                }
+            }
+        }
+        self.shapes.note(at, true);
+        Ok(Shaped::Whole(begun.finish()))
+    }
+
+    /// The next key is another one, or it stands near the end.
+    #[cold]
+    fn unlike(
+        &mut self,
+        at: shapes::At,
+        begun: &shapes::Begun<'py>,
+        came: usize,
+        len: usize,
+    ) -> Result<Shaped<'py>, Box<Fault>> {
+        self.shapes.note(at, false);
+        // SAFETY: gives a new reference or raises.
+        let dict = unsafe { self::owned(self.py, _PyDict_NewPresized(len as _))? };
+        for entry in 0..came {
+            // SAFETY: so many have come, of as many places.
+            let (key, value) = unsafe { begun.pair(entry) };
+            // SAFETY: a dict that is ours, a str and an object; the dict takes references of its own.
+            if unsafe { keys::set_item(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } != 0 {
+                return Err(PyErr::fetch(self.py).into());
+            }
+        }
+        Ok(Shaped::Begun(dict, came))
+    }
+
+    /// The places that a dict gets before it is known that its pairs are there: those are paid for that take about as much memory
+    /// as the input has bytes left, a few times over.
+    fn presized(&self, len: Option<usize>) -> usize {
+        let len = len.unwrap_or(0);
+        len.min(PRESIZED.max(self.decoder.remaining() / PAIR))
     }
 
     #[inline]
@@ -669,8 +763,18 @@ impl<'a, 'py> Reader<'a, 'py> {
 /// Bytes from which on so much is made that looking for garbage meanwhile would take as long.
 const MANY: usize = 512;
 
-/// Places that a dict gets before it is known that its pairs are there.
+/// Places that a dict gets before it is known that its pairs are there, and bytes of input that pay for one more, which
+/// takes six to ten times as many.
 const PRESIZED: usize = 1024;
+const PAIR: usize = 6;
+
+/// What came of a map that was expected to be like another one.
+enum Shaped<'py> {
+    Whole(Bound<'py, PyAny>),
+    /// So many of its pairs.
+    Begun(Bound<'py, PyAny>, usize),
+    No,
+}
 
 unsafe extern "C" {
     /// Not among PyO3's declarations; exported by every CPython so far.

@@ -10,6 +10,7 @@ mod key;
 pub(crate) mod keys;
 pub(crate) mod pairs;
 pub(crate) mod registry;
+mod shapes;
 pub(crate) mod sink;
 pub(crate) mod stack;
 pub(crate) mod temporal;

@@ -95,7 +95,7 @@ impl Pairs {
 /// A place of a dict.
 #[repr(C)]
 pub(crate) struct Entry {
-    key: *mut ffi::PyObject,
+    pub(crate) key: *mut ffi::PyObject,
     pub(crate) value: *mut ffi::PyObject,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ARRAY, BREAK, BYTES, EIGHT_BYTES, FALSE, FLOAT64, FOUR_BYTES, INDEFINITE, MAP, MAX_DEPTH,
-    NEGATIVE, NULL, ONE_BYTE, TAG, TEXT, TRUE, TWO_BYTES, Token, UNDEFINED, UNSIGNED,
+    NEGATIVE, NULL, ONE_BYTE, Padded, TAG, TEXT, TRUE, TWO_BYTES, Token, UNDEFINED, UNSIGNED,
 };
 use crate::error::{DecodeError, DecodeErrorKind as Kind};
 
@@ -105,8 +105,13 @@ impl<'a> Decoder<'a> {
     pub fn text_bytes(&mut self) -> Option<&'a [u8]> {
         let (&initial, rest) = self.input[self.at..].split_first()?;
         let (len, width): (usize, usize) = match initial.wrapping_sub(TEXT << 5) {
-            len @ 0..ONE_BYTE => (usize::from(len), 0),
-            ONE_BYTE => (usize::from(*rest.first()?), 1),
+            // Which of both it is, nothing foretells: without a branch.
+            len @ 0..=ONE_BYTE if !rest.is_empty() => {
+                let long = len == ONE_BYTE;
+                (usize::from(if long { rest[0] } else { len }), usize::from(long))
+            }
+            // A text without characters that ends the input.
+            0 => (0, 0),
             TWO_BYTES => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
             FOUR_BYTES => (u32::from_be_bytes(*rest.first_chunk()?) as usize, 4),
             _ => return None,
@@ -163,6 +168,35 @@ impl<'a> Decoder<'a> {
         Some(f64::from_be_bytes(*bits))
     }
 
+    /// Takes floats of 64 bits that stand in a row, as many as there is room for at most, and answers how many: the last
+    /// nine bytes are left to [`float64`](Self::float64), too.
+    ///
+    /// ```
+    /// # use slipring_codec::{Decoder, Encoder};
+    /// let mut encoder = Encoder::new();
+    /// encoder.array(3).float(1.5).float(-2.0).int(7);
+    /// let bytes = encoder.into_vec();
+    /// let mut decoder = Decoder::new(&bytes);
+    /// decoder.token()?;
+    /// let mut row = [0.0; 8];
+    /// assert_eq!((decoder.floats(&mut row), &row[..2]), (2, &[1.5, -2.0][..]));
+    /// # Ok::<(), slipring_codec::DecodeError>(())
+    /// ```
+    #[inline(always)]
+    pub fn floats(&mut self, row: &mut [f64]) -> usize {
+        let (chunks, _) = self.input[self.at..].as_chunks::<9>();
+        let mut taken = 0;
+        for (place, &[initial, ref bits @ ..]) in row.iter_mut().zip(chunks) {
+            if initial != FLOAT64 {
+                break;
+            }
+            *place = f64::from_be_bytes(*bits);
+            taken += 1;
+        }
+        self.at += 9 * taken;
+        taken
+    }
+
     /// If a truth value is next, takes it, which one ever. Otherwise stays where it is.
     #[inline(always)]
     pub fn truth(&mut self) -> Option<bool> {
@@ -201,6 +235,28 @@ impl<'a> Decoder<'a> {
     pub fn take_exact(&mut self, bytes: &[u8]) -> bool {
         let there = self.input[self.at..].starts_with(bytes);
         self.at += if there { bytes.len() } else { 0 };
+        there
+    }
+
+    /// The same without a branch for each length.
+    ///
+    /// ```
+    /// # use slipring_codec::{Decoder, Padded, Token};
+    /// let site = Padded::new(b"\x64site").unwrap();
+    /// let mut decoder = Decoder::new(b"\x64site\x04");
+    /// assert!(!decoder.take_padded(&Padded::new(b"\x64size").unwrap()));
+    /// assert!(decoder.take_padded(&site));
+    /// assert_eq!(decoder.token()?, Token::Unsigned(4));
+    /// # Ok::<(), slipring_codec::DecodeError>(())
+    /// ```
+    #[inline(always)]
+    pub fn take_padded(&mut self, padded: &Padded) -> bool {
+        let rest = &self.input[self.at..];
+        let there = match rest.first_chunk() {
+            Some(next) => padded.begin(next),
+            None => padded.begin_short(rest),
+        };
+        self.at += if there { padded.len() } else { 0 };
         there
     }
 
