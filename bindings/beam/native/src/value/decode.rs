@@ -204,6 +204,11 @@ struct Shape<'a> {
 const SORTED: usize = 32;
 const SHAPES: usize = 8;
 
+/// The first byte of a float of 64 bits.
+const FLOAT64: u8 = 0xFB;
+/// Floats of an array that are read before their terms are made.
+const ROW: usize = 32;
+
 /// How many keys are known by their places, in which those of nested maps have others: the maps of a list
 /// mostly have the same ones, which so take their memory once.
 const KEYS: usize = 32;
@@ -383,7 +388,11 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
         let first = self.items.len();
         // Paid for by the input: an item is a byte of it at least.
         self.items.reserve(len.unwrap_or(0));
-        let mut index = 0;
+        // What begins with a float mostly goes on with them.
+        let mut index = match (len, self.input.peek()) {
+            (Some(len), Some(FLOAT64)) => self.floats(len)?,
+            _ => 0,
+        };
         while match len {
             Some(len) => index < len,
             None => !self.input.take_break(),
@@ -398,6 +407,25 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             index += 1;
         }
         Ok(first)
+    }
+
+    /// Gathers the floats that an array begins with, `most` at most. They are read before the terms are made.
+    #[inline(never)]
+    fn floats(&mut self, most: usize) -> Result<usize, Stop> {
+        let (mut row, mut made) = ([0.0; ROW], 0);
+        loop {
+            let start = self.input.offset();
+            let read = self.input.floats(&mut row[..ROW.min(most - made)]);
+            for (at, &value) in row[..read].iter().enumerate() {
+                let term = self.float(value, start + 9 * at);
+                let term = term.map_err(|stop| stop.within(|| Step::Index(made + at)))?;
+                self.items.push(term);
+            }
+            made += read;
+            if read < ROW {
+                return Ok(made);
+            }
+        }
     }
 
     fn map(&mut self, len: Option<usize>, depth: usize, start: usize) -> Result<Word<'a>, Stop> {

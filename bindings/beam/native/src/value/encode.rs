@@ -38,6 +38,9 @@ const AHEAD: usize = u8::MAX as usize;
 /// The length that longer ones have at first: few have one whose head takes other bytes than this one's.
 const LONG: usize = u16::MAX as usize;
 
+/// Floats of a list that are read before they are written.
+const ROW: usize = 32;
+
 const UNSUPPORTED: &str = "send what it stands for: a name, a number, text";
 
 /// The kind of a struct, until its module is told.
@@ -436,6 +439,13 @@ impl<'a, S: Draft> Walk<'a, S> {
         self.items.truncate(first);
         let mut len = ahead;
         while let Some((item, tail)) = next {
+            if before == Kind::Float
+                && let Some((count, behind)) = self.floats(item, tail)?
+            {
+                (len, rest, before) = (len + count, behind, Kind::Other);
+                next = terms::cell(self.env, rest);
+                continue;
+            }
             self.spend(TERM)?;
             let kind = self.like(item, before, depth + 1);
             before = kind.map_err(|stop| stop.within(|| Step::Index(len)))?;
@@ -451,6 +461,38 @@ impl<'a, S: Draft> Walk<'a, S> {
             self.out.sink_mut().replace(start..behind, &head);
         }
         Ok(())
+    }
+
+    /// The floats that stand in a row, from the item of a cell on: some are read, and then written. `None` if there is none, else how
+    /// many, and what is behind them.
+    #[inline(never)]
+    fn floats(
+        &mut self,
+        item: Word<'a>,
+        tail: Word<'a>,
+    ) -> Result<Option<(usize, Word<'a>)>, Stop> {
+        let (mut row, mut len, mut behind) = ([0.0; ROW], 0, None);
+        let mut next = Some((item, tail));
+        loop {
+            let mut come = 0;
+            while come < ROW
+                && let Some((item, tail)) = next
+                && let Some(value) = terms::float(self.env, item)
+            {
+                row[come] = value;
+                come += 1;
+                behind = Some(tail);
+                next = terms::cell(self.env, tail);
+            }
+            self.spend(TERM * come)?;
+            for &value in &row[..come] {
+                self.out.float(value);
+            }
+            len += come;
+            if come < ROW {
+                return Ok(behind.map(|behind| (len, behind)));
+            }
+        }
     }
 
     #[inline(never)]

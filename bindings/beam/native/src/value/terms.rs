@@ -619,6 +619,13 @@ impl Growing {
         &self.memory[..self.len]
     }
 
+    /// In registers until then, which else were written to memory each time.
+    #[cold]
+    #[inline(never)]
+    fn put_last(&mut self, bytes: u128, len: usize) {
+        self.put(&bytes.to_le_bytes()[..len]);
+    }
+
     #[cold]
     fn grow(&mut self, needed: usize) {
         self.memory.resize(needed.saturating_mul(2).max(4096), 0);
@@ -641,7 +648,7 @@ impl Sink for Growing {
     fn put_first(&mut self, bytes: [u8; 16], len: usize) {
         let end = self.len + 16;
         if end > self.memory.len() {
-            return self.put(&bytes[..len]);
+            return self.put_last(u128::from_le_bytes(bytes), len);
         }
         // SAFETY: as in `put`. What follows is written over those behind the first `len`.
         unsafe { write_16(bytes, self.memory.as_mut_ptr().add(self.len)) };
