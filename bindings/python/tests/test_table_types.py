@@ -185,6 +185,57 @@ def test_more_than_indices_count(sent, kind, most, value):
             sent(pa.struct({"r": kind}), values)
 
 
+@pytest.mark.parametrize("make", [pa.dense_union, pa.sparse_union])
+@pytest.mark.parametrize("wrap", [lambda kind: kind, pa.list_, lambda kind: pa.struct({"x": kind}), lambda kind: pa.run_end_encoded(pa.int16(), kind)], ids=["bare", "list", "struct", "runs"])
+def test_a_member_that_failed_leaves_nothing_behind(sent, make, wrap):
+    """R2.4: what a dictionary began to take for a member is not part of the next value."""
+    inner = pa.dictionary(pa.int8(), pa.list_(pa.int16()))
+    kind = union(make, ("d", wrap(inner)), ("l", wrap(pa.list_(pa.int64()))))
+    form = {pa.list_: lambda value: [value]}.get(wrap, lambda value: {"x": value} if pa.types.is_struct(wrap(inner)) else value)
+    values = [form(value) for value in ([1, 2**40], [5], [1, 5], [2**40], [5])]
+    assert sent(kind, values).to_pylist() == values
+
+
+def test_a_name_that_several_columns_have(ring):
+    """R6.5: a record says it once, so that nobody knows which is meant; a table has them in order."""
+    tx, rx = ring.producer(), ring.consumer()
+    twice = [("x", pa.int8()), ("x", pa.int8())]
+    ring.announce("w", pa.schema(twice), version=1)
+    ring.announce("s", pa.schema([("s", pa.struct(twice))]), version=1)
+    for rows, name, path in (([{"x": 1}], "w", "$[0].x"), ([{"s": None}, {"s": {"x": 1}}], "s", "$[1].s.x"), ({"s": [{"x": 1}]}, "s", "$.s[0].x")):
+        with pytest.raises(slipring.SchemaError, match="several columns of this name") as raised:
+            tx.send(rows, schema=name)
+        assert raised.value.path == path and raised.value.faults[0].reason == "ambiguous"
+    tx.send(pa.table([pa.array([1], pa.int8()), pa.array([2], pa.int8())], names=["x", "x"]), schema="w")
+    assert [column.to_pylist() for column in pa.table(rx.recv(1).value).columns] == [[1], [2]]
+    tx.send([{"s": None}], schema="s")
+    assert rx.recv(1).value.to_pylist() == [{"s": None}]
+
+
+def test_integers_among_floats(sent):
+    """R6.3: those that a float holds exactly, however large."""
+    for kind, values in ((pa.float64(), [2**60, -(2**63), 2**63, 3 << 61]), (pa.float32(), [2**40, 2**24]), (pa.float16(), [2048, 65504, 4100])):
+        assert sent(kind, values).to_pylist() == [float(value) for value in values]
+    for kind, value in ((pa.float64(), 2**60 + 1), (pa.float64(), 2**64 - 1), (pa.float32(), 2**24 + 1), (pa.float16(), 4097), (pa.float16(), 2**17)):
+        with pytest.raises(slipring.SchemaError, match=rf"{value} is no Float"):
+            sent(kind, [value])
+
+
+def test_what_has_no_form_is_told_as_itself(ring):
+    """R6.5: an int beyond 64 bits is an int, half of a pair of code points is in a text, and a list may fail."""
+    tx = ring.producer()
+
+    class Broken(list):
+        def __iter__(self):
+            raise RuntimeError
+
+    kinds = {"i": pa.int8(), "f": pa.float64(), "t": pa.string_view(), "l": pa.list_(pa.int8()), "m": pa.month_day_nano_interval()}
+    ring.announce("w", pa.schema(list(kinds.items())), version=1)
+    for name, value, told in (("i", 2**64, f"{2**64} is no Int8"), ("f", 10**40, f"{10**40} is no Float64"), ("t", "a\ud800", r"'a\\ud800' is no Utf8View"), ("l", Broken([1]), "Broken stands where List"), ("m", (0, 0, 2**63), f"{2**63}.* is no Interval")):
+        with pytest.raises(slipring.SchemaError, match=told):
+            tx.send([{name: value}], schema="w")
+
+
 class Schema:
     """A schema of one column of a type that pyarrow has no name for: Arrow's own text of it."""
 

@@ -106,7 +106,10 @@ impl<'py> Column<'py> {
             Values::List(ends, items, most) => {
                 let list = sequence(value).ok_or(Why::Type);
                 let pushed = match list {
-                    Ok(list) => items.push_all(&list)?.filter(|len| len <= most).ok_or(Why::Large),
+                    Ok(list) => match items.push_all(&list)? {
+                        Some(len) if len > *most => Err(Why::Large),
+                        len => len.ok_or(Why::Type),
+                    },
                     Err(why) => Err(why),
                 };
                 match pushed {
@@ -170,7 +173,10 @@ impl<'py> Column<'py> {
                     let mut either = [Some(value), instead.as_ref()].into_iter().flatten();
                     pushed = either.find_map(|value| element::rare(bytes, wants, value));
                 }
-                if let Err(why) = pushed.unwrap_or(Err(Why::Type)) {
+                if let Err(mut why) = pushed.unwrap_or(Err(Why::Type)) {
+                    if matches!(why, Why::Type) && element::is_beyond(value, wants) {
+                        why = Why::Range;
+                    }
                     return Err(self.refused(value, why));
                 }
             }
@@ -314,7 +320,7 @@ impl<'py> Column<'py> {
             Values::Struct(columns) => {
                 columns.columns.iter_mut().for_each(|column| column.truncate(len));
             }
-            Values::Dictionary(dictionary) => dictionary.indices.truncate(len),
+            Values::Dictionary(dictionary) => dictionary.truncate(len),
             Values::Runs(runs) => runs.truncate(len),
             Values::Union(union) => union.truncate(len),
         }

@@ -9,7 +9,7 @@ use arrow_buffer::i256;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use slipring_codec::infer::Scalar;
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
@@ -120,14 +120,20 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
     Ok(())
 }
 
-/// A float, or an integer that one of so many bits holds exactly, as all up to there.
+/// A float, or an integer that one of so many bits holds exactly.
 fn float(scalar: Scalar<'_>, bits: u32) -> Result<f64, Why> {
     match scalar {
         Scalar::Float(float) => Ok(float),
-        Scalar::Int(int) if int.unsigned_abs() <= 1 << bits => Ok(int as f64),
+        Scalar::Int(int) if digits_of(int.unsigned_abs()) <= bits => Ok(int as f64),
+        Scalar::Unsigned(int) if digits_of(int) <= bits => Ok(int as f64),
         Scalar::Int(_) | Scalar::Unsigned(_) => Err(Why::Range),
         _ => Err(Why::Type),
     }
+}
+
+/// The bits from the first that is set to the last.
+fn digits_of(int: u64) -> u32 {
+    if int == 0 { 0 } else { 64 - int.leading_zeros() - int.trailing_zeros() }
 }
 
 /// The nearest float, unless a number became infinite.
@@ -271,10 +277,7 @@ fn interval(
                 IntervalUnit::YearMonth => None,
             }
         }
-        (tuple, _) => tuple?
-            .extract::<Vec<i64>>()
-            .ok()
-            .map(|parts| parts.into_iter().map(i128::from).collect()),
+        (tuple, _) => tuple?.extract().ok(),
     };
     let narrow = |part: i128| i32::try_from(part).map(i32::to_le_bytes).map_err(|_| Why::Range);
     let made = match (unit, parts?.as_slice()) {
@@ -288,6 +291,17 @@ fn interval(
         _ => return None,
     };
     Some(made.map(|made| out.extend_from_slice(&made)))
+}
+
+/// Whether it is of the type that is wanted, and has no form at all: an integer beyond 64 bits, a text with half of a pair.
+#[cold]
+pub(super) fn is_beyond(value: &Bound<'_, PyAny>, wants: &DataType) -> bool {
+    use DataType::{LargeUtf8, Utf8, Utf8View};
+    if let Ok(text) = value.cast::<PyString>() {
+        return matches!(wants, Utf8 | LargeUtf8 | Utf8View) && text.to_str().is_err();
+    }
+    let is_number = wants.is_integer() || wants.is_floating();
+    is_number && value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>()
 }
 
 /// A Decimal or an integer, as its own class writes it.

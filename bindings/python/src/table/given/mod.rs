@@ -21,6 +21,7 @@ use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDateTime, PyDict, PyList, PyString, PyTimeAccess, PyTzInfoAccess};
 use slipring_codec::format::arrow::Rows;
+use std::collections::HashSet;
 
 /// Why a value has no place in its column.
 pub(super) struct Misplaced {
@@ -40,6 +41,8 @@ pub(super) enum Why {
     /// It is of that type, and beyond what the column holds.
     Range,
     Unknown,
+    /// Several columns have its name.
+    Ambiguous,
     Large,
     /// A key that a map has already.
     Twice,
@@ -53,6 +56,7 @@ impl Why {
             Why::Null => "nullable",
             Why::Type | Why::Range | Why::Large | Why::Twice => "type",
             Why::Unknown => "unknown",
+            Why::Ambiguous => "ambiguous",
         }
     }
 }
@@ -78,6 +82,7 @@ impl Misplaced {
             Why::Range => format!("{was} is no {wants}"),
             Why::Twice => format!("the key {was} stands twice in one map"),
             Why::Unknown => "the key was not announced".to_owned(),
+            Why::Ambiguous => "several columns of this name were announced".to_owned(),
             Why::Large => format!("there is more than {wants} can count"),
         }
     }
@@ -88,6 +93,7 @@ impl Misplaced {
             Why::Null => "give a value, or announce a column that may be null",
             Why::Type | Why::Range => "give what was announced, or announce another type",
             Why::Unknown => "leave the key away, or announce a column of that name",
+            Why::Ambiguous => "send a table, or announce columns with names of their own",
             Why::Large => "announce a larger type, or send the records in several frames",
             Why::Twice => "give each key once, or announce a list of structs",
         }
@@ -118,12 +124,17 @@ pub(super) fn column<'py>(
 
 /// The columns of records, or of the maps under a key.
 struct Columns<'py> {
+    /// A name that several have, of which a record says one.
+    twice: Option<String>,
     columns: Vec<Column<'py>>,
 }
 
 impl<'py> Columns<'py> {
     fn of(py: Python<'py>, fields: &Fields) -> Self {
-        Self { columns: fields.iter().map(|field| Column::of(py, field)).collect() }
+        let mut names = HashSet::new();
+        let twice = fields.iter().find(|field| !names.insert(field.name()));
+        let twice = twice.map(|field| field.name().clone());
+        Self { twice, columns: fields.iter().map(|field| Column::of(py, field)).collect() }
     }
 
     fn push(&mut self, record: &Bound<'py, PyAny>) -> Result<(), Misplaced> {
@@ -138,6 +149,11 @@ impl<'py> Columns<'py> {
                 None => return Err(odd(record, "a dict", Why::Type)),
             },
         };
+        if let Some(name) = &self.twice {
+            let none =
+                Misplaced { path: String::new(), was: None, wants: None, why: Why::Ambiguous };
+            return Err(none.under(name));
+        }
         let mut found = with_critical_section(dict, || self.push_ahead(dict))?;
         for column in &mut self.columns[found..] {
             let pushed = match dict.get_item(&column.name) {

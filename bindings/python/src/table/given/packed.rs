@@ -81,6 +81,12 @@ impl<'py> Dictionary<'py> {
         self.join()
     }
 
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.indices.truncate(len);
+        // Of a value that failed there may be a part, which would be taken for the next one's.
+        self.values.truncate(self.known.len());
+    }
+
     pub(super) fn finish(self) -> (Vec<Buffer>, Vec<ArrayData>) {
         let indices = match self.index {
             DataType::Int8 => narrow::<i8>(&self.indices),
