@@ -260,6 +260,45 @@ defmodule Slipring.TableTypesTest do
     end
   end
 
+  test "what is of the kind, and beyond the type, is told as that (R6.5)" do
+    for {type, term, told} <- [
+          {{:decimal, 64, 5, 1}, decimal(155, -2), "a digit would be lost"},
+          {{:decimal, 256, 76, 1}, 10 ** 76, "a digit would be lost, or there are more"},
+          {{:dictionary, {:s, 8}, {:decimal, 32, 5, 1}}, 100_000, "a digit would be lost"},
+          {{:naive_datetime, :nanosecond}, ~N[2262-04-12 00:00:00],
+           "beyond what the unit counts"},
+          {{:datetime, :second, "UTC"}, ~U[2026-01-01 00:00:00.5Z], "or between its steps"},
+          {{:time, :second}, ~T[01:02:03.004], "or between its steps"},
+          {{:duration, :nanosecond}, %Duration{seconds: 1 <<< 62}, "beyond what the unit counts"}
+        ] do
+      error =
+        assert_raise Slipring.Error, fn -> Column.new([nil, term], type: type, name: "c") end
+
+      assert error.message =~ told
+      assert error.path == "$.columns.c[1]"
+    end
+
+    for {type, term} <- [
+          {{:decimal, 64, 5, 1}, "x"},
+          {{:naive_datetime, :second}, ~U[2026-01-01 00:00:00Z]}
+        ] do
+      error = assert_raise Slipring.Error, fn -> Column.new([term], type: type) end
+      refute error.message =~ "digit would" or error.message =~ "unit counts"
+    end
+  end
+
+  test "decimals have no more digits than their bits (R6.5)" do
+    for {bits, most} <- [{32, 9}, {64, 18}, {128, 38}, {256, 76}] do
+      assert Column.new([7], type: {:decimal, bits, most, 0}).type == {:decimal, bits, most, 0}
+
+      for precision <- [0, most + 1] do
+        assert_raise ArgumentError, ~r/must be a type/, fn ->
+          Column.new([7], type: {:decimal, bits, precision, 0})
+        end
+      end
+    end
+  end
+
   test "an error advises types only where they help" do
     for {list, advice} <- [
           {[1, "a"], ~r/one that holds all by :types/},

@@ -284,6 +284,12 @@ impl<'a> Column<'_, 'a> {
         let why = match of {
             of if bytes::is_text(of) && terms::bytes(env, word).is_some() => ": it is not UTF-8",
             DataType::Interval(unit) => moments::parts_told(*unit),
+            of if of.is_decimal() && numbers::digits(env, word).is_some() => {
+                ": a digit would be lost, or there are more than it has"
+            }
+            of if moments::is_beyond(env, word, of) => {
+                ": it is beyond what the unit counts, or between its steps"
+            }
             _ => "",
         };
         let what = format!("{told} is no element of the type {}{why}", self.data_type);

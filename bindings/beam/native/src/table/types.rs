@@ -208,12 +208,12 @@ fn at(of: Term<'_>, depth: usize) -> Option<DataType> {
         number(kind, one()?.decode().ok()?)?
     } else if is(n::decimal()) {
         let [bits, precision, scale] = said else { return None };
-        let (precision, scale) = (precision.decode().ok()?, scale.decode().ok()?);
-        match bits.decode().ok()? {
-            32 => Decimal32(precision, scale),
-            64 => Decimal64(precision, scale),
-            128 => Decimal128(precision, scale),
-            256 => Decimal256(precision, scale),
+        let (precision, scale): (u8, i8) = (precision.decode().ok()?, scale.decode().ok()?);
+        match (bits.decode().ok()?, precision) {
+            (32, 1..=9) => Decimal32(precision, scale),
+            (64, 1..=18) => Decimal64(precision, scale),
+            (128, 1..=38) => Decimal128(precision, scale),
+            (256, 1..=76) => Decimal256(precision, scale),
             _ => return None,
         }
     } else if is(n::fixed_binary()) {

@@ -115,6 +115,22 @@ pub(super) fn count<'a>(env: Env<'a>, map: Word<'a>, data_type: &DataType) -> Op
     }
 }
 
+/// Whether a struct that is no element of a type is one of its kind, so that its unit is in the way.
+pub(super) fn is_beyond<'a>(env: Env<'a>, map: Word<'a>, data_type: &DataType) -> bool {
+    use DataType::*;
+    let fields = Fields { env, map };
+    let all = names::all();
+    match data_type {
+        Time32(_) | Time64(_) => fields.is(all.time) && fields.time().is_some(),
+        Timestamp(_, zone) => {
+            let fits = if zone.is_some() { all.datetime } else { all.naive };
+            fields.is(fits) && fields.date().is_some() && fields.time().is_some()
+        }
+        Duration(_) => fields.is(all.own_duration),
+        _ => false,
+    }
+}
+
 /// Whether it is a day.
 pub(super) fn is_date<'a>(env: Env<'a>, map: Word<'a>) -> bool {
     Fields { env, map }.is(names::all().date)
