@@ -457,6 +457,34 @@ defmodule Slipring.TableTypesTest do
       end
     end
 
+    test "has no nulls where none were announced, of unions and runs as well (R5.5)", %{
+      name: name
+    } do
+      {ring, tx, rx} = pair(name)
+      union = fn mode -> {:union, mode, [{0, {"i", {:s, 8}}}, {1, {"t", :string}}]} end
+
+      for {type, number} <-
+            Enum.with_index([
+              union.(:dense),
+              union.(:sparse),
+              {:run_end_encoded, {:s, 16}, {:s, 8}},
+              {:dictionary, {:s, 8}, {:s, 8}},
+              {:s, 8}
+            ]) do
+        strict = %{Column.new([], name: "a", type: type) | nullable: false}
+        schema = Slipring.announce!(ring, "w#{number}", [strict], version: 1)
+
+        for rows <- [[%{a: 1}, %{a: 1}, %{a: nil}], %{a: [1, 1, nil]}] do
+          assert {:error, error} = Slipring.send(tx, rows, schema: schema)
+          assert {error.reason, error.path} == {:schema, "$.columns.a"}
+          assert error.message =~ "there are 1, the first in row 2"
+        end
+
+        Slipring.send!(tx, [%{a: 1}, %{a: 1}], schema: schema)
+        assert Table.to_maps(Frame.value(Slipring.recv!(rx, 1_000))) == [%{"a" => 1}, %{"a" => 1}]
+      end
+    end
+
     test "what does not fit is told by row and column (R5.5, R6.5)", %{name: name} do
       {ring, tx, _rx} = pair(name)
       one = Slipring.announce!(ring, "all", @announced, version: 3)

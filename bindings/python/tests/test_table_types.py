@@ -283,6 +283,24 @@ def test_nulls_where_none_were_announced(sent):
         assert sent(within, [{"x": value}, None, {"x": value}]).to_pylist() == [{"x": value}, None, {"x": value}]
 
 
+def test_nulls_that_a_column_does_not_count(ring):
+    """R5.5: columns of a library in which a dictionary's values, runs or a union's member are null, under a schema that has no nulls."""
+    tx, rx = ring.producer(), ring.consumer()
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int16()), pa.array([1, None], pa.int8()))
+    packed = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1], pa.int8()), pa.array(["a", None]))
+    member = pa.UnionArray.from_dense(pa.array([0, 0, 0], pa.int8()), pa.array([0, 1, 1], pa.int32()), [pa.array([1, None], pa.int8())])
+    for number, column in enumerate((runs, packed, member)):
+        name = f"w{number}"
+        ring.announce(name, pa.schema([pa.field("n", pa.int8()), pa.field("a", column.type, False)]), version=1)
+        for nullable in (True, False):
+            fields = [pa.field("n", pa.int8()), pa.field("a", column.type, nullable)]
+            table = pa.Table.from_arrays([pa.array([1, 2, 3], pa.int8()), column], schema=pa.schema(fields))
+            with pytest.raises(slipring.SchemaError, match="no nulls in column a, and there are 2, the first in row 1|column a .* may have nulls"):
+                tx.send(table, schema=name)
+            tx.send(table.slice(0, 1), schema=name)
+            assert rx.recv(1).value.to_pydict()["a"] == column.slice(0, 1).to_pylist()
+
+
 def test_defaults_of_packed_columns(ring):
     """R5.2: a key that is missing is the default, in a dictionary and in views as well."""
     default = {"slipring.default": "x"}

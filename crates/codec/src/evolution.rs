@@ -37,6 +37,8 @@ mod fit;
 #[cfg(feature = "arrow")]
 mod made;
 #[cfg(feature = "arrow")]
+mod nulls;
+#[cfg(feature = "arrow")]
 mod resolve;
 #[cfg(feature = "arrow")]
 mod slice;
@@ -55,6 +57,8 @@ pub use fault::{Between, Fault, Incompatible, Reason};
 pub use fit::{Unfit, fit, laid_out, tightened};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
+#[cfg(feature = "arrow")]
+pub use nulls::null_rows;
 #[cfg(feature = "arrow")]
 pub use resolve::{Projection, Version, arrange, compatible, defaults, resolve};
 #[cfg(feature = "arrow")]

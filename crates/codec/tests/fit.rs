@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
 use arrow_array::types::{Int8Type, Int16Type};
 use arrow_array::*;
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, TimeUnit, UnionFields};
 use slipring_codec::evolution::{
     ALIASES, ApplyErrorKind, DEFAULT, Incompatible, Projected, Unfit, Version, defaults, fit,
-    laid_out, slice, tightened,
+    laid_out, null_rows, slice, tightened,
 };
 use slipring_codec::format::arrow::Rows;
 
@@ -743,4 +743,43 @@ fn slices_of_slices_hold_nothing_of_those_before() {
     }
     let part = part.expect("there were some");
     assert!(slice(&part.table, &body, Some(&part.made), 5..5).unwrap().made.is_empty());
+}
+
+/// R5.5: the rows that are null, wherever that stands: in the values of a dictionary or of runs, in a member of a union; in slices as well.
+#[test]
+fn nulls_are_found_where_a_column_says_nothing_of_them() {
+    let rows = |array: &dyn Array| null_rows(&array.to_data()).collect::<Vec<_>>();
+    let plain = Int32Array::from(vec![Some(1), None, Some(2)]);
+    assert_eq!(rows(&plain), [1]);
+    assert_eq!(rows(&plain.slice(1, 2)), [0]);
+
+    let values: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+    let packed =
+        DictionaryArray::new(Int8Array::from(vec![Some(0), Some(1), None, Some(1)]), values);
+    assert_eq!(rows(&packed), [1, 2, 3]);
+    assert_eq!(rows(&packed.slice(3, 1)), [0]);
+
+    let ends = Int16Array::from(vec![2, 3, 5]);
+    let runs = RunArray::try_new(&ends, &plain).unwrap();
+    assert_eq!(runs.null_count(), 0);
+    assert_eq!(rows(&runs), [2]);
+    assert_eq!(rows(&runs.slice(1, 3)), [1]);
+
+    let fields =
+        [(0, field("i", DataType::Int32, true)), (5, field("r", runs.data_type().clone(), true))];
+    let fields: UnionFields = fields.into_iter().map(|(id, field)| (id, Arc::new(field))).collect();
+    let (ids, offsets) = (vec![0, 5, 5, 0], vec![1, 2, 0, 0]);
+    let children: Vec<ArrayRef> = vec![Arc::new(plain.clone()), Arc::new(runs.clone())];
+    let dense =
+        UnionArray::try_new(fields.clone(), ids.clone().into(), Some(offsets.into()), children)
+            .unwrap();
+    assert_eq!(rows(&dense), [0, 1]);
+    assert_eq!(rows(&dense.slice(1, 3)), [0]);
+    let wide: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, None, None]));
+    let sparse =
+        UnionArray::try_new(fields, ids.into(), None, vec![wide, Arc::new(runs.slice(0, 4))])
+            .unwrap();
+    assert_eq!(rows(&sparse), [2, 3]);
+    assert_eq!(rows(&sparse.slice(2, 1)), [0]);
+    assert_eq!(rows(&NullArray::new(0)), [0; 0]);
 }

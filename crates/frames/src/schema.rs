@@ -13,7 +13,9 @@ use crate::table::Table;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use slipring::{Producer, Schemas, Segment};
-use slipring_codec::evolution::{Between, Unfit, Version, arrange, compatible, defaults, fit};
+use slipring_codec::evolution::{
+    Between, Unfit, Version, arrange, compatible, defaults, fit, null_rows,
+};
 use slipring_codec::format::arrow::{self, Parsed, Rows, SchemaPlace};
 use slipring_codec::{EncodeError, Format};
 use std::ops::RangeInclusive;
@@ -265,15 +267,22 @@ impl Announced {
     }
 
     fn check_nulls(&self, batches: &[Rows]) -> Result<(), Error> {
+        let mut before = 0;
         for rows in batches {
             for (column, field) in rows.columns.iter().zip(self.columns.fields()) {
-                let count = column.null_count();
-                if !field.is_nullable() && count != 0 {
+                if field.is_nullable() {
+                    continue;
+                }
+                let mut nulls = null_rows(column);
+                if let Some(row) = nulls.next() {
                     let Version { name, version, .. } = self.version();
-                    let nulls = SchemaErrorKind::Nulls { column: field.name().clone(), count };
+                    let (column, count, row) =
+                        (field.name().clone(), 1 + nulls.count(), before + row);
+                    let nulls = SchemaErrorKind::Nulls { column, count, row };
                     return Err(SchemaError::new(name, (version, version), nulls).into());
                 }
             }
+            before += rows.len;
         }
         Ok(())
     }

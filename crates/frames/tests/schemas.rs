@@ -373,7 +373,7 @@ fn what_is_sent_is_what_was_announced() {
     let error = schema_error(small.table(&nulls).unwrap_err());
     assert_eq!(
         error.to_string(),
-        "\"s\" was announced as version 1 with no nulls in column i, and there are 1; announce it as nullable, as version 2"
+        "\"s\" was announced as version 1 with no nulls in column i, and there are 1, the first in row 0; announce it as nullable, as version 2"
     );
     assert_eq!(error.column(), Some("i"));
     assert!(matches!(rx.recv(&Wait::no()), Err(slipring::Error::Empty)));

@@ -16,6 +16,7 @@ use arrow_schema::{DataType, Field, Schema};
 use super::apply::ApplyError;
 use super::constant::default_of;
 use super::fault::{Between, Fault, Incompatible, Reason};
+use super::nulls::null_rows;
 use super::resolve::{Source, Step, Version, arrange, resolve, step};
 use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read};
 use crate::{Body, Content, DecodeError, EncodeError};
@@ -90,8 +91,9 @@ pub fn fit(
         return Ok((announced.schema.clone(), Vec::new()));
     }
     // Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
-    let has_nulls =
-        |number: usize| batches.iter().any(|rows| rows.columns[number].null_count() != 0);
+    let has_nulls = |number: usize| {
+        batches.iter().any(|rows| null_rows(&rows.columns[number]).next().is_some())
+    };
     let given = tightened(given, has_nulls);
     let projection = resolve(&Version::new(announced.name, announced.version, &given), announced)
         .map_err(|found| Unfit::Schema(found.between(Between::Sent)))?;

@@ -46,6 +46,8 @@ pub enum SchemaErrorKind {
         column: String,
         /// So many.
         count: usize,
+        /// The first of them.
+        row: usize,
     },
     /// The version is older than the oldest that is read.
     #[non_exhaustive]
@@ -157,10 +159,10 @@ impl fmt::Display for SchemaError {
                  metadata of its columns; announce this as version {}",
                 wanted + 1
             ),
-            SchemaErrorKind::Nulls { column, count } => write!(
+            SchemaErrorKind::Nulls { column, count, row } => write!(
                 f,
                 "{name:?} was announced as version {wanted} with no nulls in column {column}, and \
-                 there are {count}; announce it as nullable, as version {}",
+                 there are {count}, the first in row {row}; announce it as nullable, as version {}",
                 wanted + 1
             ),
             SchemaErrorKind::TooOld { oldest } => write!(

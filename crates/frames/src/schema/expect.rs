@@ -8,7 +8,7 @@ use arrow_buffer::Buffer;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use slipring::{Frame, Schemas, Segment, Want};
 use slipring_codec::evolution::{
-    Between, Incompatible, Projection, Version, defaults, resolve, tightened,
+    Between, Incompatible, Projection, Version, defaults, null_rows, resolve, tightened,
 };
 use slipring_codec::format::arrow::{self, Rows, SchemaPlace};
 use std::collections::{BTreeMap, HashMap};
@@ -259,8 +259,9 @@ impl Reading<'_> {
         (to, wanted): (u16, &SchemaRef),
     ) -> Result<Table, Error> {
         let Table { schema, batches } = table;
-        let nulls =
-            |column: usize| batches.iter().any(|batch| batch.column(column).null_count() != 0);
+        let nulls = |column: usize| {
+            batches.iter().any(|batch| null_rows(&batch.column(column).to_data()).next().is_some())
+        };
         let schema = tightened(&schema, nulls);
         let resolved = self.resolve(&schema, at, (to, wanted))?;
         let same = |(a, b): (&FieldRef, &FieldRef)| a.data_type() == b.data_type();
