@@ -256,7 +256,8 @@ defmodule Slipring do
   @doc """
   Announces a version of a schema: the ring keeps it, and tables can be sent under it.
 
-  The schema is that of a table, or a list of `{name, type}` (types as `Slipring.Column` lists them) or of columns. Answers the
+  The schema is that of a table, or a list of `{name, type}`, `{name, type, %{nullable: false, metadata: %{...}}}`
+  (types as `Slipring.Column` lists them) or of columns. Answers the
   schema as `schemas/1` lists it.
 
     * `:version` - from 1 on; needed

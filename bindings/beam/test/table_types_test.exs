@@ -457,6 +457,28 @@ defmodule Slipring.TableTypesTest do
       end
     end
 
+    test "is said with what a column may be, as fields within types are (R2.4)", %{name: name} do
+      {ring, tx, rx} = pair(name)
+      default = %{"slipring.default" => "7"}
+      fields = [{"a", {:s, 8}, %{nullable: false}}, {:b, {:s, 16}, %{metadata: default}}]
+      schema = Slipring.announce!(ring, "w", fields, version: 1)
+      Slipring.send!(tx, [%{a: 1}], schema: schema)
+      table = Frame.value(Slipring.recv!(rx, 1_000))
+      assert Table.to_maps(table) == [%{"a" => 1, "b" => 7}]
+      told = for field <- table.fields, do: {field.name, field.nullable, field.metadata}
+      assert told == [{"a", false, %{}}, {"b", true, default}]
+
+      for {said, text} <- [
+            {%{nullable: nil}, ~r/column "a" is said with :nullable => nil/},
+            {%{null: false}, ~r/:null => false, but with nullable: or ordered/},
+            {:no, ~r/a schema is made of {name, type}, {name, type, %{nullable: false/}
+          ] do
+        assert_raise ArgumentError, text, fn ->
+          Slipring.announce!(ring, "v", [{"a", {:s, 8}, said}], version: 1)
+        end
+      end
+    end
+
     test "has no nulls where none were announced, of unions and runs as well (R5.5)", %{
       name: name
     } do

@@ -69,9 +69,13 @@ defmodule Slipring.Table.Asked do
           {name, type} when is_binary(name) or (is_atom(name) and name != nil) ->
             Column.new([], name: name, type: type)
 
+          {name, type, %{} = said}
+          when not is_struct(said) and (is_binary(name) or (is_atom(name) and name != nil)) ->
+            said(Column.new([], name: name, type: type), said)
+
           other ->
             raise ArgumentError,
-                  "a schema is made of {name, type} or of columns, not of #{inspect(other, limit: 5)}"
+                  "a schema is made of {name, type}, {name, type, %{nullable: false, metadata: %{...}}} or columns, not of #{inspect(other, limit: 5)}"
         end
       end
 
@@ -81,5 +85,20 @@ defmodule Slipring.Table.Asked do
   def announced(other) do
     raise ArgumentError,
           "give a Slipring.Table, or a list of {name, type} or of columns, not #{inspect(other, limit: 5)}"
+  end
+
+  # As fields within types say it.
+  defp said(column, said) do
+    Enum.reduce(said, column, fn
+      {key, truth}, column when key in [:nullable, :ordered] and is_boolean(truth) ->
+        Map.put(column, key, truth)
+
+      {:metadata, %{} = metadata}, column when not is_struct(metadata) ->
+        %{column | metadata: metadata}
+
+      {key, value}, column ->
+        raise ArgumentError,
+              "column #{inspect(column.name)} is said with #{inspect(key)} => #{inspect(value, limit: 5)}, but with nullable: or ordered: a boolean and metadata: a map only"
+    end)
   end
 end
