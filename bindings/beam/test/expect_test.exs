@@ -478,6 +478,26 @@ defmodule Slipring.ExpectTest do
     assert error.hint =~ "coarser type"
   end
 
+  # R5.5: also where a column says nothing of them.
+  test "a migration that makes nulls", %{ring: ring, tx: tx, rx: rx} do
+    one = Slipring.announce!(ring, "w", [a: {:s, 8}], version: 1)
+
+    for type <- [{:run_end_encoded, {:s, 16}, {:s, 8}}, {:dictionary, {:s, 8}, {:s, 8}}] do
+      read = fn elements ->
+        made = Table.new(%{"a" => elements}, types: %{"a" => type})
+        options = [version: 2, migrations: %{1 => fn _ -> made end}]
+        :ok = Slipring.expect(rx, "w", [field("a", type, nullable: false)], options)
+        :ok = Slipring.send(tx, [%{a: 1}], schema: one)
+        rx |> next() |> Frame.value() |> Table.to_columns()
+      end
+
+      assert read.([1, 1]) == %{"a" => [1, 1]}
+      error = assert_raise Error, fn -> read.([1, nil]) end
+      assert error.message =~ "column a"
+      assert error.message =~ "may have nulls"
+    end
+  end
+
   # R8.4: what a migration gives is its own, and not the sender's.
   test "what a migration gives", %{ring: ring, tx: tx, rx: rx} do
     one = Slipring.announce!(ring, "w", [x: {:s, 32}], version: 1)

@@ -301,6 +301,28 @@ def test_nulls_that_a_column_does_not_count(ring):
             assert rx.recv(1).value.to_pydict()["a"] == column.slice(0, 1).to_pylist()
 
 
+def test_nulls_that_a_migration_makes(ring):
+    """R5.5: the same, of what a migration gives: the table of a library, and one that came."""
+    tx, rx = ring.producer(), ring.consumer()
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int16()), pa.array([1, None], pa.int8()))
+    packed = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1], pa.int8()), pa.array(["a", None]))
+    member = pa.UnionArray.from_dense(pa.array([0, 0, 0], pa.int8()), pa.array([0, 1, 1], pa.int32()), [pa.array([1, None], pa.int8())])
+    for number, column in enumerate((runs, packed, member)):
+        name = f"m{number}"
+        ring.announce(name, pa.schema([pa.field("a", pa.int8())]), version=1)
+        wanted = pa.schema([pa.field("a", column.type, False)])
+        table = pa.Table.from_arrays([column], names=["a"])
+        tx.send(table)
+        for given in (table, rx.recv(1).value):
+            rx.expect(name, wanted, version=2, migrations={1: lambda _, given=given: given})
+            tx.send([{"a": 1}], schema=name)
+            with pytest.raises(slipring.SchemaError, match="column a .* may have nulls"):
+                rx.recv(1).value  # noqa: B018
+        rx.expect(name, wanted, version=2, migrations={1: lambda _: table.slice(0, 1)})
+        tx.send([{"a": 1}], schema=name)
+        assert rx.recv(1).value.to_pydict()["a"] == column.slice(0, 1).to_pylist()
+
+
 def test_defaults_of_packed_columns(ring):
     """R5.2: a key that is missing is the default, in a dictionary and in views as well."""
     default = {"slipring.default": "x"}

@@ -58,7 +58,7 @@ pub use fit::{Unfit, fit, laid_out, tightened};
 #[cfg(feature = "arrow")]
 pub use made::{Made, Projected, fair};
 #[cfg(feature = "arrow")]
-pub use nulls::null_rows;
+pub use nulls::{has_nulls, null_rows};
 #[cfg(feature = "arrow")]
 pub use resolve::{Projection, Version, arrange, compatible, defaults, resolve};
 #[cfg(feature = "arrow")]

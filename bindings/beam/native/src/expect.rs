@@ -351,7 +351,7 @@ fn table_migrated<'a>(
         let Content::Arrow(headed) = body.content()? else {
             return Err(Fault::other_library());
         };
-        let table = tightened(arrow::read(&headed, None, Checks::Safe)?);
+        let table = tightened(arrow::read(&headed, None, Checks::Safe)?, bytes);
         let view = |part: &[u8]| view_of(env, whole, bytes, part);
         let found = Found { table, whole: bytes, view: &view };
         let read = Route::read(&route, env, found, Some(at), Most::All)?;
@@ -361,9 +361,13 @@ fn table_migrated<'a>(
 }
 
 /// Columns may have nulls unless somebody says that they don't. Here is the data, which has some or not.
-fn tightened(mut table: arrow::Table) -> arrow::Table {
-    let has_nulls =
-        |number: usize| table.batches.iter().any(|batch| batch.columns[number].null_count != 0);
+fn tightened(mut table: arrow::Table, body: &[u8]) -> arrow::Table {
+    let has_nulls = |number: usize| {
+        let column = |batch: &arrow::Batch| {
+            evolution::has_nulls(&batch.columns[number], |place| body.get(place.clone()))
+        };
+        table.batches.iter().any(column)
+    };
     table.schema = Arc::new(evolution::tightened(&table.schema, has_nulls));
     table
 }

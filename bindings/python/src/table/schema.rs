@@ -446,8 +446,12 @@ fn absorbed(py: Python<'_>, table: &Incoming) -> PyResult<Found> {
 
 /// Most libraries say of each column that it may have nulls. Here is the data, which has some or not.
 fn tightened((memory, table): Found) -> Found {
-    let has_nulls =
-        |number: usize| table.batches.iter().any(|batch| batch.columns[number].null_count != 0);
+    let has_nulls = |number: usize| {
+        let column = |batch: &arrow::Batch| {
+            evolution::has_nulls(&batch.columns[number], |place| memory.get(place))
+        };
+        table.batches.iter().any(column)
+    };
     let schema = evolution::tightened(&table.schema, has_nulls);
     let mut table = arrow::Table::clone(&table);
     table.schema = Arc::new(schema);

@@ -1,7 +1,37 @@
 //! How many elements of a column are null, whatever says so: the column, or what its elements stand in.
 
+use std::ops::Range;
+
+use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
-use arrow_schema::{DataType, UnionMode};
+use arrow_schema::{ArrowError, DataType, UnionMode};
+
+use crate::format::arrow::Column;
+
+/// Whether an element is null, as [`null_rows`] says it, of a column that was read; `part` gives the bytes of a place.
+pub fn has_nulls<'a>(column: &Column, part: impl Fn(&Range<usize>) -> Option<&'a [u8]>) -> bool {
+    if column.null_count != 0 || !may_be_within(column) {
+        return column.null_count != 0;
+    }
+    let copy = |place: &Range<usize>| {
+        let elsewhere = || ArrowError::InvalidArgumentError("the body is another one".to_owned());
+        part(place).map(Buffer::from).ok_or_else(elsewhere)
+    };
+    // What can't be read is refused by who reads it.
+    column.data_of(&copy).is_ok_and(|data| null_rows(&data).next().is_some())
+}
+
+fn may_be_within(column: &Column) -> bool {
+    let may_be = |child: &Column| child.null_count != 0 || may_be_within(child);
+    is_shared(&column.data_type)
+        && column.children.iter().chain(column.dictionary.as_deref()).any(may_be)
+}
+
+/// Whether an array within says what is null.
+fn is_shared(data_type: &DataType) -> bool {
+    use DataType::{Dictionary, RunEndEncoded, Union};
+    matches!(data_type, Dictionary(..) | RunEndEncoded(..) | Union(..))
+}
 
 /// The rows that are null: also of unions and runs, which have no nulls themselves, and of dictionaries with a null among their values.
 pub fn null_rows(data: &ArrayData) -> impl Iterator<Item = usize> + '_ {
@@ -12,10 +42,8 @@ pub fn null_rows(data: &ArrayData) -> impl Iterator<Item = usize> + '_ {
 
 /// Whether another array than the column's own says what is null.
 fn is_said_within(data: &ArrayData) -> bool {
-    use DataType::{Dictionary, RunEndEncoded, Union};
     let may_be = |child: &ArrayData| child.null_count() != 0 || is_said_within(child);
-    let is_shared = matches!(data.data_type(), Dictionary(..) | RunEndEncoded(..) | Union(..));
-    is_shared && data.child_data().iter().any(may_be)
+    is_shared(data.data_type()) && data.child_data().iter().any(may_be)
 }
 
 /// What leads nowhere is not null here, and refused by those that follow it.
