@@ -3,22 +3,9 @@
 
 #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
 mod inner {
+    use crate::value::pairs::Keys;
     use pyo3::ffi;
 
-    /// As pycore_dict.h has it.
-    #[repr(C)]
-    struct Keys {
-        references: ffi::Py_ssize_t,
-        log2_size: u8,
-        log2_index_bytes: u8,
-        kind: u8,
-        version: u32,
-        usable: ffi::Py_ssize_t,
-        entries: ffi::Py_ssize_t,
-    }
-
-    /// `DICT_KEYS_SPLIT`.
-    const SPLIT: u8 = 2;
     /// `Py_TPFLAGS_MANAGED_DICT`: the array and the dict are at fixed places before the object.
     const MANAGED: std::ffi::c_ulong = 1 << 4;
 
@@ -33,20 +20,18 @@ mod inner {
         kind: *mut ffi::PyTypeObject,
         mut names: impl Iterator<Item = *mut ffi::PyObject>,
     ) -> bool {
-        // SAFETY: by the caller's word. A type with the flag has keys; behind their head stands their index, as long as it says,
-        // and then the places, of two words each, of which `entries` are in use.
+        // SAFETY: by the caller's word. A type with the flag has keys, with room for places, of which `entries` are in use.
         unsafe {
             if (*kind).tp_flags & MANAGED == 0 {
                 return false;
             }
             let keys = (*kind.cast::<ffi::PyHeapTypeObject>()).ht_cached_keys.cast::<Keys>();
-            if keys.is_null() || (*keys).kind != SPLIT {
+            if keys.is_null() || (*keys).kind != Keys::SPLIT {
                 return false;
             }
-            let entries = keys.add(1).cast::<u8>().add(1 << (*keys).log2_index_bytes);
-            let entries = entries.cast::<[*mut ffi::PyObject; 2]>();
+            let first = Keys::first(keys);
             let mut places = 0..(*keys).entries as usize;
-            names.all(|name| places.next().is_some_and(|place| (*entries.add(place))[0] == name))
+            names.all(|name| places.next().is_some_and(|place| (*first.add(place)).key == name))
         }
     }
 

@@ -119,41 +119,57 @@ pub(crate) unsafe fn places(dict: *mut ffi::PyObject) -> Option<*mut Entry> {
     }
 }
 
-/// The places of a dict whose keys are all str and which owns its values, as CPython's pycore_dict.h has them in
-/// 3.11: a head, an index, and the places in order; one whose value is null is free. Their number is that of the
-/// places `PyDict_Next` counts, so that both go on at the same position.
+/// The head of the keys of dicts, or of a type's objects, as CPython's pycore_dict.h has it in 3.11. Behind it stand an index and
+/// the places in order, of which `entries` were used.
+#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+#[repr(C)]
+pub(crate) struct Keys {
+    references: ffi::Py_ssize_t,
+    log2_size: u8,
+    log2_index_bytes: u8,
+    pub(crate) kind: u8,
+    version: u32,
+    usable: ffi::Py_ssize_t,
+    pub(crate) entries: ffi::Py_ssize_t,
+}
+
+#[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
+impl Keys {
+    /// `DICT_KEYS_UNICODE`: all str, in places of two words.
+    const STR: u8 = 1;
+    /// `DICT_KEYS_SPLIT`: the same, and whoever shares them has values of his own.
+    pub(crate) const SPLIT: u8 = 2;
+
+    /// The first place.
+    ///
+    /// # Safety
+    /// The head of keys that are alive, of one of the kinds above, with room for a place: what all empty dicts share has
+    /// none; attached.
+    #[inline(always)]
+    pub(crate) unsafe fn first(keys: *mut Self) -> *mut Entry {
+        // SAFETY: by the caller's word. The index is as long as the head says.
+        unsafe { keys.add(1).cast::<u8>().add(1 << (*keys).log2_index_bytes).cast() }
+    }
+}
+
+/// The places of a dict whose keys are all str and which owns its values; one whose value is null is free. Their number is that
+/// of the places `PyDict_Next` counts, so that both go on at the same position.
 ///
 /// # Safety
 /// As for [`next`].
 #[cfg(all(not(Py_3_12), not(Py_LIMITED_API), target_pointer_width = "64"))]
 #[inline(always)]
 unsafe fn entries<'a>(dict: *mut ffi::PyObject) -> Option<&'a [Entry]> {
-    #[repr(C)]
-    struct Keys {
-        references: ffi::Py_ssize_t,
-        log2_size: u8,
-        log2_index_bytes: u8,
-        kind: u8,
-        version: u32,
-        usable: ffi::Py_ssize_t,
-        entries: ffi::Py_ssize_t,
-    }
-    /// `DICT_KEYS_UNICODE`.
-    const STR: u8 = 1;
-    // SAFETY: a dict has keys; behind their head stands the index, as long as it says, and then the places, of which
-    // `entries` were used.
+    // SAFETY: a dict has keys, and behind them as many places as were used.
     unsafe {
         let dict = dict.cast::<ffi::PyDictObject>();
         let keys = (*dict).ma_keys.cast::<Keys>();
-        if (*keys).kind != STR || !(*dict).ma_values.is_null() {
+        if (*keys).kind != Keys::STR || !(*dict).ma_values.is_null() {
             return None;
         }
         if (*keys).entries == 0 {
-            // What all empty dicts share has no aligned place behind its index.
             return Some(&[]);
         }
-        let index = keys.add(1).cast::<u8>();
-        let first = index.add(1 << (*keys).log2_index_bytes).cast::<Entry>();
-        Some(std::slice::from_raw_parts(first, (*keys).entries as usize))
+        Some(std::slice::from_raw_parts(Keys::first(keys), (*keys).entries as usize))
     }
 }
