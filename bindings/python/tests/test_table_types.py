@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import datetime
 import decimal
+import math
 import typing
 
 import numpy as np
@@ -219,6 +220,15 @@ def test_integers_among_floats(sent):
     for kind, value in ((pa.float64(), 2**60 + 1), (pa.float64(), 2**64 - 1), (pa.float32(), 2**24 + 1), (pa.float16(), 4097), (pa.float16(), 2**17)):
         with pytest.raises(slipring.SchemaError, match=rf"{value} is no Float"):
             sent(kind, [value])
+
+
+def test_floats_of_16_bits_are_the_nearest_of_two_the_even_one(sent):
+    """R6.3: rounded once, so that what lies above the middle of two goes up."""
+    given = [1 + 2**-11, 1 + 2**-11 + 2**-40, 1 + 3 * 2**-11 - 2**-40, -65519.99999999999, 2**-25 + 2**-60, math.nan, -math.inf]
+    nearest = [1.0, 1.0009765625, 1.0009765625, -65504.0, 2**-24, math.nan, -math.inf]
+    assert str(sent(pa.float16(), given).to_pylist()) == str(nearest)
+    with pytest.raises(slipring.SchemaError, match=r"65520\.0 is no Float16"):
+        sent(pa.float16(), [65520.0])
 
 
 def test_what_has_no_form_is_told_as_itself(ring):

@@ -468,6 +468,39 @@ fn golden() -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
+/// R6.3: each float of 16 bits is itself; the middle of two is the even one, and what lies beside it the nearer one.
+#[test]
+fn floats_of_16_bits_are_the_nearest() {
+    let bits = |value| arrow::to_half(value).to_bits();
+    // Finite ones, to the infinity, which stands where the next one would.
+    for low in 0..0x7C00u16 {
+        let wide = |bits| match bits {
+            0x7C00 => 65_536.0,
+            bits => arrow::Half::from_bits(bits).to_f64(),
+        };
+        let middle = (wide(low) + wide(low + 1)) / 2.0;
+        let even = low + low % 2;
+        for (value, nearest) in [
+            (wide(low), low),
+            (middle.next_down(), low),
+            (middle, even),
+            (middle.next_up(), low + 1),
+        ] {
+            assert_eq!((bits(value), bits(-value)), (nearest, nearest | 0x8000), "{value}");
+        }
+    }
+    for (value, nearest) in [
+        (f64::MIN_POSITIVE, 0),
+        (5e-324, 0),
+        (1e300, 0x7C00),
+        (f64::from(f32::MAX).next_up(), 0x7C00),
+        (f64::INFINITY, 0x7C00),
+    ] {
+        assert_eq!((bits(value), bits(-value)), (nearest, nearest | 0x8000), "{value}");
+    }
+    assert!(arrow::to_half(f64::NAN).is_nan());
+}
+
 /// P3: what another writer of Arrow's messages has laid out is read, buffers at multiples of 8 included.
 #[test]
 fn the_golden_body_is_read() {

@@ -9,8 +9,8 @@ use arrow_array::types::{Int8Type, Int16Type};
 use arrow_array::*;
 use arrow_schema::{DataType, Field, Schema, TimeUnit, UnionFields};
 use slipring_codec::evolution::{
-    ALIASES, ApplyErrorKind, DEFAULT, Incompatible, Projected, Unfit, Version, defaults, fit,
-    laid_out, null_rows, slice, tightened,
+    ALIASES, ApplyErrorKind, Constant, DEFAULT, Incompatible, Projected, Unfit, Version,
+    default_of, defaults, fit, laid_out, null_rows, slice, tightened,
 };
 use slipring_codec::format::arrow::Rows;
 
@@ -680,6 +680,17 @@ fn defaults_are_of_their_columns_types() {
             );
         }
     }
+}
+
+/// R6.3: a default of 16 bits is rounded once.
+#[test]
+fn a_default_of_16_bits_is_the_nearest() {
+    let default =
+        |text| default_of(&with(field("x", DataType::Float16, false), DEFAULT, text)).unwrap();
+    let bytes = |value| Constant::Fixed(half::f16::from_f32(value).to_le_bytes().to_vec());
+    assert_eq!(default("1.00048828125"), bytes(1.0));
+    // 2^-40 above the middle of two.
+    assert_eq!(default("1.0004882812509095"), bytes(1.0009765625));
 }
 
 /// R8.2, R9.2: they are found wherever a reader may need them, and all of them are told.

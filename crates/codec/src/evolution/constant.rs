@@ -1,13 +1,11 @@
 //! Defaults: what stands in each row of a column that was not written.
 
-use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::i256;
 use arrow_schema::{DataType, Field};
 
 use super::DEFAULT;
 use super::widen::{digits, power_of_ten};
-
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
+use crate::format::arrow::to_half;
 
 /// One value, as the metadata of a field has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +49,7 @@ impl Constant {
             UInt16 => number!(u16),
             UInt32 => number!(u32),
             UInt64 => number!(u64),
-            Float16 => Half::from_f64(text.parse().ok()?).to_le_bytes().to_vec(),
+            Float16 => to_half(text.parse().ok()?).to_le_bytes().to_vec(),
             Float32 => number!(f32),
             Float64 => number!(f64),
             Date32 => i32::try_from(days(text)?).ok()?.to_le_bytes().to_vec(),

@@ -18,7 +18,7 @@ use super::constant::default_of;
 use super::fault::{Between, Fault, Incompatible, Reason};
 use super::nulls::null_rows;
 use super::resolve::{Source, Step, Version, arrange, resolve, step};
-use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read};
+use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read, to_half};
 use crate::{Body, Content, DecodeError, EncodeError};
 
 /// Why a table can't be sent under a schema.
@@ -254,8 +254,7 @@ fn numbers(pieces: &[&ArrayData], was: &DataType, wants: &DataType) -> Option<Ve
         DataType::UInt32 => ints!(UInt32Type),
         DataType::UInt64 => ints!(UInt64Type),
         DataType::Float16 => each::<Float16Type>(pieces, wants, |value| {
-            let half = <Float16Type as ArrowPrimitiveType>::Native::from_f64(value as f64);
-            within(value, 11).then_some(half)
+            within(value, 11).then_some(to_half(value as f64))
         }),
         DataType::Float32 => {
             each::<Float32Type>(pieces, wants, |value| within(value, 24).then_some(value as f32))

@@ -1,10 +1,9 @@
 //! Elements of fixed width in a type that holds more.
 
-use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::i256;
 use arrow_schema::{DataType, TimeUnit};
 
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
+use crate::format::arrow::Half;
 
 /// How elements become those of another type. Widths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

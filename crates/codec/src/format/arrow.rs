@@ -51,6 +51,7 @@ mod read;
 mod rust;
 mod schema;
 
+use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_schema::{DataType, Field};
 
 pub(crate) use copy::View;
@@ -60,6 +61,24 @@ pub use read::{
     Batch, Checks, Column, Parsed, Recent, Table, read, read_as, read_recalling, read_schema,
     read_within,
 };
+
+/// A float of 16 bits.
+pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
+/// The float of 16 bits that is nearest, of two the even one: rounded once, where [`Half::from_f64`] rounds twice.
+pub fn to_half(value: f64) -> Half {
+    let near = value as f32;
+    let bits = near.to_bits();
+    // Rounded twice, what lies beside the middle of two could become the middle. So what was cut makes the last bit odd, which is
+    // below all that 16 bits have.
+    let wide = f64::from(near);
+    let odd = match wide.abs().partial_cmp(&value.abs()) {
+        Some(std::cmp::Ordering::Less) => bits | 1,
+        Some(std::cmp::Ordering::Greater) if bits & 1 == 0 => bits - 1,
+        _ => bits,
+    };
+    Half::from_f32(f32::from_bits(odd))
+}
 
 /// The fields of the arrays within an array of this type, in their order. The values of a dictionary are no field.
 pub fn children_of(data_type: &DataType) -> Vec<&Field> {

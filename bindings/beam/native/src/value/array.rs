@@ -4,7 +4,6 @@ use super::names;
 use super::terms::{self, Word};
 use crate::error::Fault;
 use crate::{atoms, dtype};
-use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use rustler::{Atom, Env};
 use slipring_codec::format::ndarray::{ByteOrder, Descriptor, Dtype, Kind, Order};
 
@@ -55,21 +54,6 @@ pub(crate) fn half(bits: u16) -> f64 {
         Ok(slipring_codec::Token::Float(value)) => value,
         _ => f64::NAN,
     }
-}
-
-/// The float of 16 bits that is nearest, of two the even one.
-pub(crate) fn to_half(value: f64) -> u16 {
-    let near = value as f32;
-    let bits = near.to_bits();
-    // Rounded twice, what lies beside the middle of two could become the middle. So what was cut makes the last bit odd, which is
-    // below all that 16 bits have.
-    let wide = f64::from(near);
-    let odd = match wide.abs().partial_cmp(&value.abs()) {
-        Some(std::cmp::Ordering::Less) => bits | 1,
-        Some(std::cmp::Ordering::Greater) if bits & 1 == 0 => bits - 1,
-        _ => bits,
-    };
-    <Float16Type as ArrowPrimitiveType>::Native::from_f32(f32::from_bits(odd)).to_bits()
 }
 
 /// The bytes of an element that is filled up with zeros.

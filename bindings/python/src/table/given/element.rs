@@ -4,15 +4,13 @@ use super::Why;
 use super::column::Values;
 use crate::table::moments::{self, Moment};
 use crate::value::types::{Types, own_text};
-use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_buffer::i256;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
+use slipring_codec::format::arrow::{Half, to_half};
 use slipring_codec::infer::Scalar;
-
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Puts an element behind the others.
 #[inline]
@@ -96,9 +94,7 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
         }
         Float16 => {
             let wide = float(scalar, 11)?;
-            out.extend_from_slice(
-                &held(wide, Half::from_f64(wide), Half::is_finite)?.to_le_bytes(),
-            );
+            out.extend_from_slice(&held(wide, to_half(wide), Half::is_finite)?.to_le_bytes());
         }
         Decimal32(..) | Decimal64(..) | Decimal128(..) => {
             let digits = decimal(wants, scalar)?;
@@ -202,9 +198,7 @@ pub(super) fn stays(scalar: Scalar<'_>, wants: &DataType) -> bool {
             Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..),
         ) => false,
         (Scalar::Float(float), Float32) => f64::from(float as f32) == float || float.is_nan(),
-        (Scalar::Float(float), Float16) => {
-            Half::from_f64(float).to_f64() == float || float.is_nan()
-        }
+        (Scalar::Float(float), Float16) => to_half(float).to_f64() == float || float.is_nan(),
         _ => true,
     }
 }

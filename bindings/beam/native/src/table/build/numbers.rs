@@ -3,12 +3,12 @@
 use super::{Column, Made, Stop, is_nil, moments};
 use crate::atoms;
 use crate::table::names as n;
-use crate::value::array::to_half;
 use crate::value::big::Big;
 use crate::value::terms::{self, Kind, Word};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use rustler::Env;
+use slipring_codec::format::arrow::{self, to_half};
 
 /// A number that a column of its own type has.
 trait Number: Copy + Default {
@@ -41,11 +41,11 @@ number! {
 
 /// A float of 16 bits.
 #[derive(Clone, Copy, Default)]
-struct Half(u16);
+struct Half(arrow::Half);
 
 impl Number for Half {
     fn read<'a>(env: Env<'a>, word: Word<'a>) -> Option<Self> {
-        float(env, word, |value| Half(to_half(value)), |half| crate::value::array::half(half.0))
+        float(env, word, |value| Half(to_half(value)), |half| half.0.to_f64())
     }
 
     fn append(self, data: &mut Vec<u8>) {
