@@ -4,8 +4,10 @@ use super::Why;
 use super::column::Values;
 use crate::table::moments::{self, Moment};
 use crate::value::types::{Types, own_text};
+use arrow_array::ArrowNativeTypeOp;
 use arrow_buffer::i256;
-use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use arrow_data::decimal::{MAX_DECIMAL128_FOR_EACH_PRECISION, MAX_DECIMAL256_FOR_EACH_PRECISION};
+use arrow_schema::{DECIMAL256_MAX_PRECISION, DataType, IntervalUnit, TimeUnit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
@@ -96,10 +98,20 @@ fn element(out: &mut Vec<u8>, wants: &DataType, scalar: Scalar<'_>) -> Result<()
             let wide = float(scalar, 11)?;
             out.extend_from_slice(&held(wide, to_half(wide), Half::is_finite)?.to_le_bytes());
         }
-        Decimal32(..) | Decimal64(..) | Decimal128(..) => {
-            let digits = decimal(wants, scalar)?;
+        Decimal32(precision, scale)
+        | Decimal64(precision, scale)
+        | Decimal128(precision, scale) => {
+            let (number, after) = exact(scalar).ok_or(Why::Type)?;
+            let nines = &MAX_DECIMAL128_FOR_EACH_PRECISION;
+            let digits = decimal(number, after, (*precision, *scale), nines).ok_or(Why::Range)?;
             let width = wants.primitive_width().unwrap_or(16);
             out.extend_from_slice(&digits.to_le_bytes()[..width]);
+        }
+        Decimal256(precision, scale) => {
+            let (number, after) = exact(scalar).ok_or(Why::Type)?;
+            let (number, nines) = (i256::from_i128(number), &MAX_DECIMAL256_FOR_EACH_PRECISION);
+            let digits = decimal(number, after, (*precision, *scale), nines).ok_or(Why::Range)?;
+            out.extend_from_slice(&digits.to_le_bytes());
         }
         _ => {
             let count = count(wants, scalar)?;
@@ -137,33 +149,36 @@ fn held<T: Copy>(wide: f64, nearest: T, is_finite: impl Fn(T) -> bool) -> Result
     if wide.is_finite() && !is_finite(nearest) { Err(Why::Range) } else { Ok(nearest) }
 }
 
-/// The digits of a decimal as the column has them, with no digit lost.
-fn decimal(wants: &DataType, scalar: Scalar<'_>) -> Result<i128, Why> {
-    use DataType::{Decimal32, Decimal64, Decimal128};
-    let (Decimal32(precision, places)
-    | Decimal64(precision, places)
-    | Decimal128(precision, places)) = *wants
-    else {
-        return Err(Why::Type);
-    };
-    let (digits, scale) = match scalar {
-        Scalar::Int(int) => (i128::from(int), 0),
-        Scalar::Unsigned(int) => (i128::from(int), 0),
+/// The digits of a number, and how many stand behind its point.
+fn exact(scalar: Scalar<'_>) -> Option<(i128, i64)> {
+    match scalar {
+        Scalar::Int(int) => Some((int.into(), 0)),
+        Scalar::Unsigned(int) => Some((int.into(), 0)),
         Scalar::Decimal { high, low, scale, .. } => {
-            ((i128::from(high) << 64) | i128::from(low), scale)
+            Some(((i128::from(high) << 64) | i128::from(low), scale.into()))
         }
-        _ => return Err(Why::Type),
-    };
-    let more = i32::from(places) - i32::from(scale);
-    let factor = 10i128.checked_pow(more.unsigned_abs());
-    let digits = match factor {
-        _ if digits == 0 => Some(0),
-        Some(factor) if more >= 0 => digits.checked_mul(factor),
-        Some(factor) if digits % factor == 0 => Some(digits / factor),
         _ => None,
+    }
+}
+
+/// A number of so many digits after its point as a decimal has it: no more digits than its precision, and none lost. `nines` are
+/// numbers of so many.
+fn decimal<T: ArrowNativeTypeOp>(
+    number: T,
+    after: i64,
+    (precision, scale): (u8, i8),
+    nines: &[T],
+) -> Option<T> {
+    let more = i64::from(scale).saturating_sub(after);
+    let power = usize::try_from(more.unsigned_abs()).ok().and_then(|digits| nines.get(digits));
+    let digits = match power.map(|nines| nines.add_wrapping(T::ONE)) {
+        _ if more == 0 || number.is_zero() => number,
+        Some(power) if more > 0 => number.mul_checked(power).ok()?,
+        Some(power) if number.mod_wrapping(power).is_zero() => number.div_wrapping(power),
+        _ => return None,
     };
-    let most = 10u128.checked_pow(precision.into()).unwrap_or(u128::MAX);
-    digits.filter(|digits| digits.unsigned_abs() < most).ok_or(Why::Range)
+    let most = *nines.get(usize::from(precision))?;
+    (digits <= most && digits >= most.neg_wrapping()).then_some(digits)
 }
 
 /// Dates, times and lengths of time in the steps of the column, with none lost.
@@ -213,11 +228,17 @@ pub(super) fn rare(
 ) -> Option<Result<(), Why>> {
     use DataType::*;
     match wants {
-        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => {
-            let text = numeral(value)?;
-            let digits = digits(&text, wants).ok_or(Why::Range);
+        Decimal32(precision, scale)
+        | Decimal64(precision, scale)
+        | Decimal128(precision, scale)
+        | Decimal256(precision, scale) => {
+            let of = (*precision, *scale);
             let width = wants.primitive_width().unwrap_or(32);
-            Some(digits.map(|digits| out.extend_from_slice(&digits.to_le_bytes()[..width])))
+            let digits = digits(&numeral(value)?).and_then(|(number, after)| {
+                decimal(number, after, of, &MAX_DECIMAL256_FOR_EACH_PRECISION)
+            });
+            let put = |digits: i256| out.extend_from_slice(&digits.to_le_bytes()[..width]);
+            Some(digits.map(put).ok_or(Why::Range))
         }
         Timestamp(unit, zone) => {
             let moment = moments::fine(value)?;
@@ -315,16 +336,9 @@ fn numeral(value: &Bound<'_, PyAny>) -> Option<String> {
     text.extract().ok()
 }
 
-/// The digits of a number as a decimal has them: no more than its precision, and none lost. There is no -0 in columns.
-fn digits(text: &str, wants: &DataType) -> Option<i256> {
-    use DataType::*;
-    let (Decimal32(precision, scale)
-    | Decimal64(precision, scale)
-    | Decimal128(precision, scale)
-    | Decimal256(precision, scale)) = *wants
-    else {
-        return None;
-    };
+/// A number that is written out, without its point, and how many digits stand behind that. There is no -0 in columns, and none has so
+/// many digits.
+fn digits(text: &str) -> Option<(i256, i64)> {
     let (number, exponent) = text.split_once(['E', 'e']).unwrap_or((text, "0"));
     let (sign, number) = match number.strip_prefix('-') {
         Some(number) => ("-", number),
@@ -335,24 +349,12 @@ fn digits(text: &str, wants: &DataType) -> Option<i256> {
     if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let all = all.trim_start_matches('0');
-    if all.is_empty() {
-        return sign.is_empty().then_some(i256::ZERO);
+    let kept = all.trim_end_matches('0');
+    let after = i64::try_from(fraction.len()).ok()?.checked_sub((all.len() - kept.len()) as i64)?;
+    let after = after.checked_sub(exponent.parse().ok()?)?;
+    match kept.trim_start_matches('0') {
+        "" => sign.is_empty().then_some((i256::ZERO, 0)),
+        kept if kept.len() > usize::from(DECIMAL256_MAX_PRECISION) => None,
+        kept => Some((i256::from_string(&format!("{sign}{kept}"))?, after)),
     }
-    let after = i64::try_from(fraction.len()).ok()?;
-    let more = exponent.parse::<i64>().ok()?.checked_sub(after)?.checked_add(scale.into())?;
-    let most = usize::from(precision);
-    let all = match usize::try_from(more) {
-        Ok(more) if all.len().checked_add(more)? <= most => format!("{sign}{all}{:0<more$}", ""),
-        Ok(_) => return None,
-        Err(_) => {
-            let end = all.len().checked_sub(usize::try_from(more.unsigned_abs()).ok()?)?;
-            let (kept, lost) = all.split_at(end);
-            if kept.len() > most || lost.bytes().any(|byte| byte != b'0') {
-                return None;
-            }
-            format!("{sign}{kept}")
-        }
-    };
-    i256::from_string(&all)
 }
