@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
 import datetime
 import decimal
@@ -229,6 +230,38 @@ def test_floats_of_16_bits_are_the_nearest_of_two_the_even_one(sent):
     assert str(sent(pa.float16(), given).to_pylist()) == str(nearest)
     with pytest.raises(slipring.SchemaError, match=r"65520\.0 is no Float16"):
         sent(pa.float16(), [65520.0])
+
+
+def test_bytes_of_any_make(sent):
+    """R1.1, R2.4: what may be written to goes as the bytes that it is; what is more than bytes does not."""
+    given = [bytearray(b"ab"), memoryview(b"axbx")[::2], memoryview(bytearray(b"ab")), b"ab"]
+    for kind in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(2), pa.dictionary(pa.int8(), pa.binary())):
+        assert sent(kind, given).to_pylist() == [b"ab"] * 4
+    numbers, square = memoryview(array.array("i", [1])), memoryview(b"abcd").cast("B", (2, 2))
+    for kind, value in ((pa.binary(), numbers), (pa.binary(), square), (pa.string(), bytearray(b"ab")), (pa.binary(3), bytearray(b"ab"))):
+        with pytest.raises(slipring.SchemaError) as raised:
+            sent(kind, [value])
+        assert raised.value.path == "$[0].a"
+
+
+def test_nothing_of_pandas_is_null(sent):
+    """R1.1, R2.4: whatever was announced, and within what was."""
+    kinds = [pa.int8(), pa.string(), pa.bool_(), pa.timestamp("ns"), pa.decimal256(50, 2), pa.null(), pa.list_(pa.int8()), pa.list_(pa.int8(), 2), pa.struct({"x": pa.int8()})]
+    kinds += [pa.map_(pa.string(), pa.int8()), pa.dictionary(pa.int8(), pa.string()), pa.run_end_encoded(pa.int16(), pa.string()), union(pa.dense_union, *ANYTHING)]
+    for kind in kinds:
+        assert sent(kind, [pd.NA, None]).to_pylist() == [None, None]
+    assert sent(pa.list_(pa.int8()), [[1, pd.NA]]).to_pylist() == [[1, None]]
+    assert sent(pa.struct({"x": pa.struct({"y": pa.int8()})}), [{"x": pd.NA}]).to_pylist() == [{"x": None}]
+    for kind, value, path in ((pa.int8(), pd.NA, "$[0].a"), (pa.struct({"y": pa.int8()}), pd.NA, "$[0].a"), (pa.list_(pa.field("item", pa.int8(), False)), [pd.NA], "$[0].a[0]")):
+        with pytest.raises(slipring.SchemaError, match="None stands where") as raised:
+            sent(kind, [value], nullable=False)
+        assert raised.value.path == path
+
+    class NAType:
+        pass
+
+    with pytest.raises(slipring.SchemaError, match="NAType stands where Int8"):
+        sent(pa.int8(), [NAType()])
 
 
 def test_what_has_no_form_is_told_as_itself(ring):

@@ -2,7 +2,7 @@
 
 use super::packed::{Dictionary, Runs};
 use super::union::Union;
-use super::{Columns, Misplaced, Why, element, odd, plain};
+use super::{Columns, Misplaced, Why, element, is_na, odd, plain};
 use crate::table::{columns, records};
 use arrow_array::{Array, BinaryViewArray, LargeBinaryArray, LargeStringArray, StringViewArray};
 use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder, Buffer, NullBuffer};
@@ -96,7 +96,9 @@ impl<'py> Column<'py> {
     }
 
     pub(super) fn push(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Misplaced> {
-        if value.is_none() {
+        let is_element =
+            matches!(self.values, Values::Bool(_) | Values::Fixed(..) | Values::Bytes(..));
+        if value.is_none() || !is_element && is_na(value) {
             let pushed = if self.may_be_null() { self.nothing() } else { Err(Why::Null) };
             return pushed.map_err(|why| self.refused(value, why));
         }
@@ -159,11 +161,11 @@ impl<'py> Column<'py> {
                 };
                 let (mut pushed, mut instead) = (put(value), None);
                 if pushed.is_none() {
-                    // A moment of a named zone, a subclass, an element of an array.
+                    // A moment of a named zone, a subclass, an element of an array, bytes that may be written to.
                     instead = plain(value);
                     pushed = instead.as_ref().and_then(put);
                 }
-                // NaT, of NumPy's or of pandas'.
+                // NaT, of NumPy's or of pandas', or NA.
                 if let Some(none) = instead.as_ref().filter(|plain| plain.is_none()) {
                     return self.push(none);
                 }

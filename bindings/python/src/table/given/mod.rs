@@ -13,13 +13,18 @@ use super::moments;
 use super::records;
 use crate::value::fault::type_name;
 use crate::value::pairs;
+use crate::value::types::Exact;
 use arrow_data::ArrayData;
 use arrow_schema::{FieldRef, Fields};
 use column::Column;
+use pyo3::buffer::PyBuffer;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDateTime, PyDict, PyList, PyString, PyTimeAccess, PyTzInfoAccess};
+use pyo3::types::{
+    PyByteArray, PyBytes, PyDateTime, PyDict, PyList, PyMemoryView, PyString, PyTimeAccess, PyType,
+    PyTzInfoAccess,
+};
 use slipring_codec::format::arrow::Rows;
 use std::collections::HashSet;
 
@@ -236,8 +241,35 @@ fn odd(value: &Bound<'_, PyAny>, wants: &str, why: Why) -> Misplaced {
     Misplaced { path: String::new(), was: Some(was), wants: Some(wants.to_owned()), why }
 }
 
-/// What is no element itself as one that is: a moment in UTC, the text, number, bytes or time of a subclass, NumPy's elements as Python's.
+/// Whether it is pandas' NA.
+fn is_na(value: &Bound<'_, PyAny>) -> bool {
+    let is_pandas = |kind: &Bound<'_, PyType>| {
+        let module = kind.module().ok()?;
+        Some(module.to_str().ok()?.starts_with("pandas."))
+    };
+    let kind = value.get_type();
+    Exact::of(value.as_borrowed()) == Exact::Other
+        && kind.name().is_ok_and(|name| name == "NAType")
+        && is_pandas(&kind).unwrap_or(false)
+}
+
+/// The bytes of what shows nothing but bytes, in one dimension.
+fn bytes_of<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let is_view = || PyBuffer::<u8>::get(value).is_ok_and(|bytes| bytes.dimensions() == 1);
+    let is_bytes = value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>() && is_view();
+    is_bytes.then(|| value.py().get_type::<PyBytes>().call1((value,)).ok()).flatten()
+}
+
+/// What is no element itself as one that is: a moment in UTC, the text, number, bytes or time of a subclass, NumPy's elements as Python's,
+/// pandas' NA as None.
 fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    if is_na(value) {
+        return Some(value.py().None().into_bound(value.py()));
+    }
+    if let Some(bytes) = bytes_of(value) {
+        return Some(bytes);
+    }
     if let Some(plain) = moments::plain(value) {
         return Some(plain);
     }
