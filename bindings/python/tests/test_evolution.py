@@ -603,6 +603,45 @@ def test_what_is_sent_is_converted_where_that_is_exact(ring):
         tx.send([{"n": 2**53 + 1, "t": "a"}], schema=announced)
 
 
+def test_texts_go_into_the_dictionary_that_was_announced(ring):
+    """R1.1, R5.5: whichever library has them, and however it counts them; too many are told, and as the type of the column."""
+    tx, rx = ring.producer(), ring.consumer()
+    texts = ["Oslo", None, "Lima", "Oslo", ""]
+    plain = pa.table({"city": texts})
+    given = {
+        "pandas": pd.DataFrame({"city": pd.Series(texts, dtype="str")}),
+        "categories": pd.DataFrame({"city": pd.Categorical(texts)}),
+        "polars": pl.DataFrame({"city": texts}),
+        "polars' categories": pl.DataFrame({"city": pl.Series(texts, dtype=pl.Categorical)}),
+        "an enumeration": pl.DataFrame({"city": pl.Series(texts, dtype=pl.Enum(["", "Lima", "Oslo"]))}),
+        "pyarrow": plain,
+        "chunks": pa.concat_tables([plain.slice(0, 2), plain.slice(2)]),
+        "columns": {"city": plain["city"]},
+        "records": [{"city": text} for text in texts],
+    }
+    for number, index in enumerate((pa.int8(), pa.int32(), pa.uint64())):
+        kind = pa.dictionary(index, pa.string())
+        announced = ring.announce(f"cities{number}", pa.schema([("city", kind)]), version=1)
+        for name, table in given.items():
+            tx.send(table, schema=announced)
+            came = pa.table(rx.recv(1).value)
+            came.validate(full=True)
+            assert came.schema.field("city").type == kind and came["city"].to_pylist() == texts, name
+        tx.send_batches(given["chunks"], schema=announced)
+        assert pa.table(rx.tables(timeout=0))["city"].to_pylist() == texts
+    few = ring.announce("few", pa.schema([("city", pa.dictionary(pa.int8(), pa.string()))]), version=1)
+    many = [str(number) for number in range(129)]
+    for table, was in ((pl.DataFrame({"city": many}), "Utf8View"), (pl.DataFrame({"city": pl.Series(many, dtype=pl.Categorical)}), "Dictionary(UInt32, Utf8View)"), (pa.table({"city": many}), "Utf8")):
+        with pytest.raises(slipring.SchemaError) as raised:
+            tx.send(table, schema=few)
+        (fault,) = raised.value.faults
+        assert (fault.path, fault.was, fault.wants) == ("city", was, "Dictionary(Int8, Utf8)")
+    strict = ring.announce("strict", pa.schema([pa.field("city", pa.dictionary(pa.int8(), pa.string()), False)]), version=1)
+    with pytest.raises(slipring.SchemaError, match="city"):
+        tx.send(plain, schema=strict)
+    assert rx.try_recv() is None
+
+
 def test_what_a_migration_gives_is_told_as_its_own(ring):
     """R8.4: lists and dicts are tables, as where one is asked for; and nobody is told to send another one."""
     tx, rx = ring.producer(), ring.consumer()

@@ -39,6 +39,8 @@ mod made;
 #[cfg(feature = "arrow")]
 mod nulls;
 #[cfg(feature = "arrow")]
+mod packed;
+#[cfg(feature = "arrow")]
 mod resolve;
 #[cfg(feature = "arrow")]
 mod slice;

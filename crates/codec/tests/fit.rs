@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
-use arrow_array::types::{Int8Type, Int16Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, UInt32Type};
 use arrow_array::*;
 use arrow_schema::{DataType, Field, Schema, TimeUnit, UnionFields};
 use slipring_codec::evolution::{
@@ -336,10 +337,10 @@ fn columns_within_columns_are_whole() {
             Ok("a"),
         ),
         (
-            "no dictionary",
+            "texts, as a dictionary",
             Arc::new(StringArray::from(vec!["a", "b"])),
             dictionary(DataType::Int8, Utf8),
-            Err("type"),
+            Ok("a"),
         ),
         ("nulls alone", Arc::new(NullArray::new(2)), pair(&["a"], Int32), Ok("")),
         ("nulls alone, as texts", Arc::new(NullArray::new(2)), Utf8, Ok("")),
@@ -372,7 +373,6 @@ fn columns_within_columns_are_whole() {
 
 /// The first element as text; a null is nothing.
 fn shown(array: &ArrayRef) -> String {
-    use arrow_array::cast::AsArray;
     let of = |array: &ArrayRef| match array.len() {
         0 => String::new(),
         _ => shown(&array.slice(0, 1)),
@@ -385,9 +385,10 @@ fn shown(array: &ArrayRef) -> String {
         DataType::Int64 => array.as_primitive::<types::Int64Type>().value(0).to_string(),
         DataType::Utf8 => array.as_string::<i32>().value(0).to_owned(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(0).to_owned(),
+        DataType::Utf8View => array.as_string_view().value(0).to_owned(),
         DataType::Dictionary(..) => {
-            let words = array.as_dictionary::<Int16Type>();
-            shown(&words.values().slice(words.key(0).expect("no null"), 1))
+            let words = array.as_any_dictionary();
+            shown(&words.values().slice(words.normalized_keys()[0], 1))
         }
         DataType::List(_) | DataType::LargeList(_) => {
             let items = match array.data_type() {
@@ -679,6 +680,72 @@ fn defaults_are_of_their_columns_types() {
                 )
             );
         }
+    }
+}
+
+/// R5.5, R8.1: texts of whatever library go into the dictionary that was announced, in which each stands once for all batches.
+#[test]
+fn texts_go_into_a_dictionary() {
+    use DataType::*;
+    let texts = [Some("a"), None, Some("longer than twelve bytes"), Some("a"), Some("")];
+    let forms: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(texts.to_vec())),
+        Arc::new(LargeStringArray::from(texts.to_vec())),
+        Arc::new(StringViewArray::from(texts.to_vec())),
+        Arc::new(texts.into_iter().collect::<DictionaryArray<UInt32Type>>()),
+    ];
+    let indices = [Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64];
+    for (index, values) in indices.iter().flat_map(|i| [Utf8, LargeUtf8, Utf8View].map(|v| (i, v)))
+    {
+        let kind = Dictionary(Box::new(index.clone()), Box::new(values.clone()));
+        let announced = Schema::new(vec![field("x", kind.clone(), true)]);
+        for form in &forms {
+            let pieces =
+                [(0, 3), (3, 0), (3, 2)].map(|(at, len)| table([("x", form.slice(at, len))]));
+            let batches = sent(&pieces, &announced, false).unwrap();
+            let mut came = Vec::new();
+            for batch in &batches {
+                let column = batch.column(0);
+                assert_eq!(column.data_type(), &kind);
+                assert_eq!(column.as_any_dictionary().values().len(), 3);
+                let text = |row| (!column.is_null(row)).then(|| shown(&column.slice(row, 1)));
+                came.extend((0..column.len()).map(text));
+            }
+            assert_eq!(
+                came,
+                texts.map(|text| text.map(str::to_owned)),
+                "{} as {kind}",
+                form.data_type()
+            );
+        }
+    }
+}
+
+/// R6.5: more texts than the indices count, what is no text, and indices that are too narrow are told with the type of the column.
+#[test]
+fn what_has_no_place_in_a_dictionary_is_told_as_a_whole() {
+    use DataType::*;
+    let of = |index, values| Dictionary(Box::new(index), Box::new(values));
+    let announced = |kind: &DataType| Schema::new(vec![field("x", kind.clone(), true)]);
+    let texts = |count| (0..count).map(|n: i32| Some(n.to_string())).collect::<Vec<_>>();
+    let plain = |count| table([("x", Arc::new(StringArray::from(texts(count))) as ArrayRef)]);
+    let bytes = of(Int8, Utf8);
+    assert_eq!(sent(&[plain(128)], &announced(&bytes), false).unwrap()[0].num_rows(), 128);
+    let wide = texts(129);
+    let wide: DictionaryArray<UInt32Type> = wide.iter().map(Option::as_deref).collect();
+    let numbers: DictionaryArray<UInt32Type> =
+        DictionaryArray::new(vec![0u32].into(), Arc::new(Int8Array::from(vec![7])));
+    let cases: [(RecordBatch, DataType); 4] = [
+        (plain(129), bytes.clone()),
+        (table([("x", Arc::new(wide) as ArrayRef)]), bytes.clone()),
+        (table([("x", Arc::new(numbers) as ArrayRef)]), of(Int8, Int8)),
+        (table([("x", Arc::new(Int8Array::from(vec![7])) as ArrayRef)]), bytes),
+    ];
+    for (given, kind) in cases {
+        let was = given.column(0).data_type().clone();
+        let refused = refused(sent(&[given], &announced(&kind), false).unwrap_err());
+        let [fault] = &refused.faults[..] else { panic!("{refused}") };
+        assert_eq!((fault.was.as_ref(), fault.wants.as_ref()), (Some(&was), Some(&kind)));
     }
 }
 

@@ -17,6 +17,7 @@ use super::apply::ApplyError;
 use super::constant::default_of;
 use super::fault::{Between, Fault, Incompatible, Reason};
 use super::nulls::null_rows;
+use super::packed::packed;
 use super::resolve::{Source, Step, Version, arrange, resolve, step};
 use crate::format::arrow::{Checks, Rows, SchemaPlace, Table, plan, read, to_half};
 use crate::{Body, Content, DecodeError, EncodeError};
@@ -48,8 +49,9 @@ impl From<DecodeError> for Unfit {
 }
 
 /// The columns as they were announced: in that order, and of those types. Columns of another type are converted where the rules do so
-/// exactly; the others are not touched. Of a table whose types were only `inferred` from elements, integers go into the type of
-/// numbers that was announced if all of them have a place there, and columns that may be null may be missing; so may all, where it has no rows.
+/// exactly, and texts into a dictionary; the others are not touched. Of a table whose types were only `inferred` from elements, integers
+/// go into the type of numbers that was announced if all of them have a place there, and columns that may be null may be missing; so may all,
+/// where it has no rows.
 ///
 /// A column that may have nulls suits one that may not as long as it has none, which is for the caller to see.
 ///
@@ -62,8 +64,8 @@ pub fn fit(
     announced: &Version<'_>,
     inferred: bool,
 ) -> Result<(Schema, Vec<Rows>), Unfit> {
-    let numbers = if inferred { integers(given, batches, announced) } else { None };
-    let (given, batches) = match &numbers {
+    let made = made(given, batches, announced, inferred);
+    let (given, batches) = match &made {
         Some((given, batches)) => (given, &batches[..]),
         None => (given, batches),
     };
@@ -154,11 +156,14 @@ pub fn tightened(schema: &Schema, has_nulls: impl Fn(usize) -> bool) -> Schema {
 /// Whether a type that is not the one that was announced is converted to it.
 fn is_converted(fault: &Fault) -> bool {
     match (&fault.reason, &fault.was, &fault.wants) {
-        (Reason::Type, Some(was), Some(wants)) => {
-            step(was, wants).is_some_and(|step| is_whole(&step))
-        }
+        (Reason::Type, Some(was), Some(wants)) => keeps(was, wants),
         _ => false,
     }
+}
+
+/// Whether the rules make the one type of the other, and keep all that was given.
+fn keeps(was: &DataType, wants: &DataType) -> bool {
+    step(was, wants).is_some_and(|step| is_whole(&step))
 }
 
 /// Whether a step keeps all that was given, and adds nothing.
@@ -184,19 +189,28 @@ fn is_whole(step: &Step) -> bool {
     }
 }
 
-/// The table with its columns of integers in the types of numbers that were announced, where each has a place there; `None` where
-/// that changes nothing.
-fn integers(
+/// The table with what a sender alone converts: texts in the dictionaries that were announced, and integers whose type was only `inferred`
+/// in the types of numbers that were, where each has a place there. `None` where that changes nothing.
+fn made(
     given: &Schema,
     batches: &[Rows],
     announced: &Version<'_>,
+    inferred: bool,
 ) -> Option<(Schema, Vec<Rows>)> {
     let (mut fields, mut all) = (given.fields().to_vec(), None);
     for (number, field) in given.fields().iter().enumerate() {
         let mut wanted = announced.schema.fields().iter();
         let Some(wanted) = wanted.find(|wanted| wanted.name() == field.name()) else { continue };
         let pieces: Vec<_> = batches.iter().map(|rows| &rows.columns[number]).collect();
-        let Some(made) = numbers(&pieces, field.data_type(), wanted.data_type()) else { continue };
+        let (was, wants) = (field.data_type(), wanted.data_type());
+        let made = match wants {
+            DataType::Dictionary(index, values) if !keeps(was, wants) => {
+                packed(&pieces, was, index, values)
+            }
+            _ if inferred => numbers(&pieces, was, wants),
+            _ => None,
+        };
+        let Some(made) = made else { continue };
         fields[number] = Arc::new(Field::clone(field).with_data_type(wanted.data_type().clone()));
         let all = all.get_or_insert_with(|| batches.to_vec());
         all.iter_mut().zip(made).for_each(|(rows, made)| rows.columns[number] = made);

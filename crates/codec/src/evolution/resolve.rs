@@ -395,7 +395,12 @@ impl Walk {
                     true => None,
                     false => match widening(key, to_key) {
                         Some(widening) => Some(widening),
-                        None => return self.refused(key, to_key),
+                        None => {
+                            let of = |key: &DataType, values: &DataType| {
+                                Dictionary(Box::new(key.clone()), Box::new(values.clone()))
+                            };
+                            return self.refused(&of(key, was), &of(to_key, wants));
+                        }
                     },
                 };
                 Step::Dictionary { indices, values: Box::new(self.step(was, wants)) }
