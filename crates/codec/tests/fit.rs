@@ -754,10 +754,10 @@ fn what_has_no_place_in_a_dictionary_is_told_as_a_whole() {
 fn a_default_of_16_bits_is_the_nearest() {
     let default =
         |text| default_of(&with(field("x", DataType::Float16, false), DEFAULT, text)).unwrap();
-    let bytes = |value| Constant::Fixed(half::f16::from_f32(value).to_le_bytes().to_vec());
-    assert_eq!(default("1.00048828125"), bytes(1.0));
+    let half = |bits: u16| Constant::Fixed(bits.to_le_bytes().to_vec());
+    assert_eq!(default("1.00048828125"), half(0x3C00));
     // 2^-40 above the middle of two.
-    assert_eq!(default("1.0004882812509095"), bytes(1.0009765625));
+    assert_eq!(default("1.0004882812509095"), half(0x3C01));
 }
 
 /// R8.2, R9.2: they are found wherever a reader may need them, and all of them are told.
