@@ -70,6 +70,7 @@ fn charge(env: Env<'_>, frames: usize, bytes: usize) {
 
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     keep_loaded();
+    value::shape::check(env);
     ring::register(env)
         && end::register(env)
         && lease::register(env)

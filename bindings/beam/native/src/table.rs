@@ -19,6 +19,7 @@ pub(crate) mod types;
 use crate::error::{Fault, answer};
 use crate::expect::{Found, Route};
 use crate::value::decode::Options;
+use crate::value::shape::Shape;
 use crate::value::terms::{self, Word};
 use crate::value::{self, Most, view_of};
 use crate::{atoms, charge, counts};
@@ -345,15 +346,21 @@ fn maps<'a>(
             most,
             spent,
             |walk, out| {
-                let keys: Vec<Word<'a>> =
-                    arrays.iter().map(|(field, _)| walk.key(field.name())).collect();
+                let keys = arrays.iter().map(|(field, _)| walk.key(field.name())).collect();
                 let named = arrays.iter().map(|(field, array)| {
                     failed.set(Some(field.name()));
                     (array, &**field.name())
                 });
                 let missing: Vec<bool> =
                     arrays.iter().map(|(field, _)| records::is_missing(field)).collect();
-                let done = walk.maps_of(&keys, named, rows, Some(&missing), |_| true, out);
+                let done = walk.maps_of(
+                    &mut (keys, Shape::default()),
+                    named,
+                    rows,
+                    Some(&missing),
+                    |_| true,
+                    out,
+                );
                 // What is wrong with a row as a whole is in no column.
                 failed.set(failed.get().filter(|_| walk.in_column));
                 done

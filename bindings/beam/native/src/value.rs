@@ -6,6 +6,7 @@ pub(crate) mod calendar;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
+pub(crate) mod shape;
 pub(crate) mod terms;
 
 use crate::error::{Fault, answer};

@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::value::big::Big;
 use crate::value::decode::{Forms, form, not_finite};
 use crate::value::names;
+use crate::value::shape::Shapes;
 use crate::value::terms::{self, Gathered, Word};
 use rustler::Env;
 use slipring_codec::DecodeError;
@@ -62,6 +63,7 @@ struct Walk<'a> {
     /// Items of the open containers, and the keys of the objects among them.
     items: Gathered<'a>,
     keys: Gathered<'a>,
+    shapes: Shapes<'a>,
     known: [Known<'a>; KEYS],
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn decode<'a>(
         open: Vec::new(),
         items: Gathered::new(),
         keys: Gathered::new(),
+        shapes: Shapes::default(),
         known: Default::default(),
     };
     let mut reader = Reader::new(
@@ -116,7 +119,7 @@ pub(crate) fn decode<'a>(
                     continue;
                 }
                 Ok(false) if close == Close::Array => terms::make_list(env, &[]),
-                Ok(false) => walk.map(&[], &[]),
+                Ok(false) => terms::make_map(env, &[], &[]).unwrap_or(atoms::nil().into()),
                 Err(error) => return Err(walk.refused(error, false)),
             },
         };
@@ -151,15 +154,15 @@ impl<'a> Walk<'a> {
         };
         let made = match close {
             Close::Array => terms::make_list(self.env, &self.items[first..]),
-            Close::Object => self.map(&self.keys[first_key..], &self.items[first..]),
+            Close::Object => {
+                let (keys, values) = (&self.keys[first_key..], &self.items[first..]);
+                let map = self.shapes.map(self.open.len(), self.env, keys, values);
+                map.unwrap_or_else(|| self.last_of_each(keys, values))
+            }
         };
         self.items.truncate(first);
         self.keys.truncate(first_key);
         made
-    }
-
-    fn map(&self, keys: &[Word<'a>], values: &[Word<'a>]) -> Word<'a> {
-        terms::make_map(self.env, keys, values).unwrap_or_else(|| self.last_of_each(keys, values))
     }
 
     /// A map of pairs among which a key stands twice.

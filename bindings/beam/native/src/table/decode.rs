@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::value::array::half;
 use crate::value::big::Big;
 use crate::value::decode::{Forms, Options, form, notes, uuid_text};
+use crate::value::shape::Shape;
 use crate::value::terms::{self, Word};
 use arrow_schema::{DataType, Fields, UnionMode};
 use rustler::Env;
@@ -22,7 +23,6 @@ use slipring_codec::error::{Path, Segment as Step};
 use slipring_codec::format::value::BYTES_OUT_OF_LINE;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::rc::Rc;
 
 /// The most elements that one call makes terms of, and all calls together for the rows of a table.
 pub(crate) const MOST: usize = 1 << 26;
@@ -118,15 +118,26 @@ pub(crate) struct Walk<'a> {
     pub(crate) notes: u32,
     /// Whether the last column that was begun was not finished.
     pub(crate) in_column: bool,
-    /// The keys of the structs met, by their array.
-    keys: HashMap<usize, Rc<[Word<'a>]>>,
+    /// What is known of the structs met, by their array.
+    structs: HashMap<usize, Keyed<'a>>,
 }
+
+/// The keys of maps, and how those with all of them are made.
+pub(crate) type Keyed<'a> = (Vec<Word<'a>>, Shape<'a>);
 
 type Out<'a> = Vec<Word<'a>>;
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(env: Env<'a>, options: Options, forms: Forms<'a>, most: usize) -> Self {
-        Walk { env, options, forms, left: most, notes: 0, in_column: false, keys: HashMap::new() }
+        Walk {
+            env,
+            options,
+            forms,
+            left: most,
+            notes: 0,
+            in_column: false,
+            structs: HashMap::new(),
+        }
     }
 
     fn spend(&mut self, items: usize) -> Result<(), Stop> {
@@ -437,18 +448,15 @@ impl<'a> Walk<'a> {
         out: &mut Out<'a>,
     ) -> Result<(), Stop> {
         let place = std::ptr::from_ref(array) as usize;
-        let keys = match self.keys.get(&place) {
-            Some(keys) => Rc::clone(keys),
-            None => {
-                let keys: Rc<[Word<'a>]> =
-                    fields.iter().map(|field| self.key(field.name())).collect();
-                self.keys.insert(place, Rc::clone(&keys));
-                keys
-            }
-        };
+        let mut keyed = self.structs.remove(&place).unwrap_or_else(|| {
+            (fields.iter().map(|field| self.key(field.name())).collect(), Shape::default())
+        });
         let columns =
             array.children.iter().zip(fields).map(|(child, field)| (child, &**field.name()));
-        self.maps_of(&keys, columns, rows, None, |row| array.is_valid(row), out)
+        let valid = |row| array.is_valid(row);
+        self.maps_of(&mut keyed, columns, rows, None, valid, out)?;
+        self.structs.insert(place, keyed);
+        Ok(())
     }
 
     /// The key of a name: a binary, or an atom that exists.
@@ -465,7 +473,7 @@ impl<'a> Walk<'a> {
     /// columns have no key where they are null; errors in other ones say the field.
     pub(crate) fn maps_of<'c, 'n>(
         &mut self,
-        keys: &[Word<'a>],
+        (keys, shape): &mut Keyed<'a>,
         columns: impl Iterator<Item = (&'c Array<'a>, &'n str)>,
         rows: Range<usize>,
         missing: Option<&[bool]>,
@@ -504,11 +512,11 @@ impl<'a> Walk<'a> {
                     let there: Vec<usize> = (0..keys.len()).filter(there).collect();
                     let keys: Vec<Word<'a>> = there.iter().map(|&column| keys[column]).collect();
                     values.extend(there.into_iter().map(value));
-                    terms::make_map(self.env, &keys, &values)
+                    shape.map(self.env, &keys, &values)
                 }
                 _ => {
                     values.extend((0..keys.len()).map(value));
-                    terms::make_map(self.env, keys, &values)
+                    shape.map(self.env, keys, &values)
                 }
             };
             let map = map.ok_or_else(|| {

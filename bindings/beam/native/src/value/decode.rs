@@ -17,6 +17,7 @@ pub(crate) use tagged::uuid_text;
 use super::big::Big;
 use super::encode::step;
 use super::names;
+use super::shape::Shapes;
 use super::terms::{self, Gathered, Word};
 use crate::atoms;
 use crate::error::Fault;
@@ -185,24 +186,8 @@ struct Reader<'a, 'b, 'c> {
     notes: u32,
     /// The keys that stood at these places of other maps, and their terms.
     known: [Option<(&'b [u8], Word<'a>)>; KEYS],
-    /// The keys of the last map at each depth within others.
-    shapes: Vec<Shape<'a>>,
+    shapes: Shapes<'a>,
 }
-
-/// The keys of a map, as they came. Maps up to [`SORTED`] keys have them in the order of terms, into which the BEAM brings each
-/// map's: where the next map has the same ones, it gets them in that order.
-#[derive(Default)]
-struct Shape<'a> {
-    keys: Vec<Word<'a>>,
-    /// In the order of terms; none until a second map had these keys.
-    sorted: Vec<Word<'a>>,
-    /// Where they came; none if they came in that order.
-    places: Vec<usize>,
-}
-
-/// Keys of a map whose order is looked at, and depths at which it is.
-const SORTED: usize = 32;
-const SHAPES: usize = 8;
 
 /// The first byte of a float of 64 bits.
 const FLOAT64: u8 = 0xFB;
@@ -240,7 +225,7 @@ pub(crate) fn decode<'a>(
         left: most,
         notes: 0,
         known: [None; KEYS],
-        shapes: Vec::new(),
+        shapes: Shapes::default(),
     };
     let read = reader.item(0).and_then(|term| {
         reader.input.finish()?;
@@ -449,17 +434,7 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             entry += 1;
         }
         let keys = &self.keys[first_key..];
-        let map = match sorted(&mut self.shapes, keys, depth) {
-            None => terms::make_map(self.env, keys, &self.items[first..]),
-            Some(shape) => {
-                let behind = self.items.len();
-                for &place in &shape.places {
-                    let value = self.items[first + place];
-                    self.items.push(value);
-                }
-                terms::make_map(self.env, &shape.sorted, &self.items[behind..])
-            }
-        };
+        let map = self.shapes.map(depth, self.env, keys, &self.items[first..]);
         let Some(map) = map else { return Err(self.repeated(first_key, start)) };
         self.keys.truncate(first_key);
         self.items.truncate(first);
@@ -519,45 +494,6 @@ impl<'a, 'b> Reader<'a, 'b, '_> {
             self.known[place] = Some((text, term));
         }
         Ok(term)
-    }
-}
-
-/// How the keys of a map are brought into the order of terms; `None`: as they are.
-#[inline]
-fn sorted<'s, 'a>(
-    shapes: &'s mut Vec<Shape<'a>>,
-    keys: &[Word<'a>],
-    depth: usize,
-) -> Option<&'s Shape<'a>> {
-    if !(1..=SHAPES).contains(&depth) || !(2..=SORTED).contains(&keys.len()) {
-        return None;
-    }
-    if shapes.len() < depth {
-        shapes.resize_with(depth, Shape::default);
-    }
-    let shape = &mut shapes[depth - 1];
-    if shape.keys != keys {
-        shape.keys.clear();
-        shape.keys.extend_from_slice(keys);
-        shape.sorted.clear();
-        return None;
-    }
-    if shape.sorted.is_empty() {
-        shape.sort();
-    }
-    (!shape.places.is_empty()).then_some(shape)
-}
-
-impl Shape<'_> {
-    #[cold]
-    fn sort(&mut self) {
-        let keys = &self.keys;
-        self.places = (0..keys.len()).collect();
-        self.places.sort_by(|&a, &b| terms::compare(keys[a], keys[b]));
-        self.sorted = self.places.iter().map(|&place| keys[place]).collect();
-        if self.places.is_sorted() {
-            self.places.clear();
-        }
     }
 }
 

@@ -50,37 +50,34 @@ fn countable<const WIDTH: usize>(count: usize) -> Result<(), Stop> {
 }
 
 impl Made {
+    /// Lists, or views of such.
     pub(super) fn lists<const WIDTH: usize>(
         &mut self,
         column: &Column<'_, '_>,
         item: &Field,
+        views: bool,
         work: &mut Work,
     ) -> Result<(), Stop> {
         let items = Items::of(column)?;
-        self.offsets::<WIDTH>(&items.starts, items.all.len())?;
+        self.offsets::<WIDTH>(&items.starts, items.all.len(), views)?;
         self.children.push(items.build(column.env, item, work)?);
         Ok(())
     }
 
-    fn offsets<const WIDTH: usize>(&mut self, starts: &[usize], end: usize) -> Result<(), Stop> {
-        countable::<WIDTH>(end)?;
-        self.offsets = Some(counts::<WIDTH>(starts.iter().copied().chain([end])));
-        Ok(())
-    }
-
-    pub(super) fn list_views<const WIDTH: usize>(
+    /// Where lists start, and where the last one ends; of views instead how long each is.
+    fn offsets<const WIDTH: usize>(
         &mut self,
-        column: &Column<'_, '_>,
-        item: &Field,
-        work: &mut Work,
+        starts: &[usize],
+        end: usize,
+        views: bool,
     ) -> Result<(), Stop> {
-        let items = Items::of(column)?;
-        let end = items.all.len();
         countable::<WIDTH>(end)?;
-        let ends = items.starts.iter().copied().skip(1).chain([end]);
-        self.sizes = Some(counts::<WIDTH>(ends.zip(&items.starts).map(|(end, start)| end - start)));
-        self.offsets = Some(counts::<WIDTH>(items.starts.iter().copied()));
-        self.children.push(items.build(column.env, item, work)?);
+        if views {
+            let ends = starts.iter().copied().skip(1).chain([end]);
+            self.sizes = Some(counts::<WIDTH>(ends.zip(starts).map(|(end, start)| end - start)));
+        }
+        let last = (!views).then_some(end);
+        self.offsets = Some(counts::<WIDTH>(starts.iter().copied().chain(last)));
         Ok(())
     }
 
@@ -167,7 +164,7 @@ impl Made {
         if let Some(at) = keys.iter().position(|&key| is_nil(key)) {
             return Err(Stop::unfit(at, "a key that is nil", "nil").hint(KEY).of_list(&starts));
         }
-        self.offsets::<4>(&starts, keys.len())?;
+        self.offsets::<4>(&starts, keys.len(), false)?;
         let mut child = Made { len: keys.len(), ..Made::default() };
         for (field, words) in [(key, &keys), (value, &values)] {
             let made = required(field, words, |_| true)
