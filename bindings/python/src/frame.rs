@@ -72,7 +72,7 @@ impl Header {
 }
 
 /// Owns a frame in the segment and lends its data, read-only.
-#[pyclass(frozen, module = "slipring._native")]
+#[pyclass(frozen, freelist = 256, module = "slipring._native")]
 pub(crate) struct Lease {
     frame: Held,
     content: Result<Found, DecodeError>,
@@ -337,7 +337,7 @@ impl State {
 }
 
 #[doc = doc!(Frame)]
-#[pyclass(frozen, module = "slipring")]
+#[pyclass(frozen, freelist = 256, module = "slipring")]
 pub(crate) struct Frame {
     header: slipring::Header,
     redeliveries: u8,
