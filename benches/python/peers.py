@@ -30,7 +30,7 @@ class Queue:
     @staticmethod
     def link(context, case):
         # Without a bound the feeder's buffer would take all the memory there is.
-        frames = BATCH if case.variant == "batch" else 1
+        frames = BATCH if case.batches else 1
         depth = min(max((64 << 20) // (case.size * frames), 1), 1024)
         return context.Queue(depth), context.Queue(depth)
 
@@ -244,7 +244,7 @@ def retried(make):
 
 
 class Slipring:
-    """slipring: two rings; bodies are views in place."""
+    """slipring: two rings; bodies are views in place, or bytes in the cases of that name."""
 
     @staticmethod
     def missing():
@@ -269,6 +269,8 @@ class Slipring:
             self.send = self._touch
         if not case.sleeps:
             self.receive = self._look
+        if case.variant.endswith("bytes"):
+            self.receive, self.receive_batch = self._bytes, self._many_bytes
 
     def send(self):
         try:
@@ -298,6 +300,18 @@ class Slipring:
     def receive_batch(self):
         try:
             return [frame.view for frame in self.rx.recv_many(BATCH, timeout=0.01)]
+        except self.slipring.Timeout:
+            return None
+
+    def _bytes(self):
+        try:
+            return self.rx.recv_bytes(timeout=0.01)
+        except self.slipring.Timeout:
+            return None
+
+    def _many_bytes(self):
+        try:
+            return self.rx.recv_many_bytes(BATCH, timeout=0.01)
         except self.slipring.Timeout:
             return None
 

@@ -7,8 +7,9 @@ of its own on the other core. A peer is one class in `peers.py`.
 
 What is done to a frame: the sender copies a bytes object of the frame's size into it, or writes
 one byte in `touch` cases. In `copy` and 64-byte round trips the receiver takes the body out as a
-bytes object, unless the peer gave it one; in streams and `touch` it reads one byte. Nothing may be
-lost: the far end says how many frames it sent.
+bytes object, unless the peer gave it one; in streams and `touch` it reads one byte. In `bytes` and
+`batch-bytes`, streams too, each body is a bytes object, which zmq and mp.Queue give in any case.
+Nothing may be lost: the far end says how many frames it sent.
 """
 
 import argparse
@@ -35,6 +36,7 @@ class Case:
         unit = next(unit for unit in UNITS if size.endswith(unit))
         self.size = int(size.removesuffix(unit)) * UNITS[unit]
         self.sleeps = self.variant == "block"
+        self.batches = self.variant in ("batch", "batch-bytes")
         self.copies_out = self.pattern == "rtt" and self.variant != "touch"
 
 
@@ -113,7 +115,7 @@ def answer(end, case, control):
 
 
 def pour(end, case, control):
-    send = end.send_batch if case.variant == "batch" else end.send
+    send = end.send_batch if case.batches else end.send
     sent = 0
     while not control.stop.value:
         sent += send()
@@ -183,7 +185,7 @@ def stream(end, case, seconds, control):
     count, counted_from, begun, rate = 0, None, None, None
     warm = now() + int(seconds / 3 * 1e9)
     patient = Patience()
-    batch = case.variant == "batch"
+    batch = case.batches
     receive = end.receive_batch if batch else end.receive
     while control.sent.value != count:
         got = receive()

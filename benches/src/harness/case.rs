@@ -57,6 +57,10 @@ pub enum Variant {
     Batch,
     /// One frame at a time.
     Single,
+    /// As `Single`, each body taken as a bytes object.
+    Bytes,
+    /// As `Batch`, each body taken as a bytes object.
+    BatchBytes,
     /// A frame that waits is taken as a view, in one process, so that nothing but this is timed.
     View,
     /// Copied, with so many ends; each polls.
@@ -152,9 +156,13 @@ pub const ALL: &[Case] = {
         case(Python, Stream, 64, Single),
         case(Python, Stream, 4 * KIB, Single),
         case(Python, Stream, MIB, Single),
+        case(Python, Stream, 64, Bytes),
+        case(Python, Stream, 4 * KIB, Bytes),
         case(Python, Stream, 64, Batch),
         case(Python, Stream, 4 * KIB, Batch),
         case(Python, Stream, MIB, Batch),
+        case(Python, Stream, 64, BatchBytes),
+        case(Python, Stream, 4 * KIB, BatchBytes),
         case(Python, Recv, 64, View),
         case(Python, Recv, MIB, View),
         case(Beam, Rtt, 64, Block),
@@ -279,6 +287,8 @@ impl fmt::Display for Case {
             Some(Variant::Cold) => f.write_str("/cold"),
             Some(Variant::Batch) => f.write_str("/batch"),
             Some(Variant::Single) => f.write_str("/single"),
+            Some(Variant::Bytes) => f.write_str("/bytes"),
+            Some(Variant::BatchBytes) => f.write_str("/batch-bytes"),
             Some(Variant::View) => f.write_str("/view"),
             Some(Variant::Ends { producers, consumers }) => write!(f, "/{producers}x{consumers}"),
             Some(Variant::Held(percent)) => write!(f, "/held{percent}"),

@@ -2,7 +2,7 @@
 
 use crate::end::{Close, End, Timeout};
 use crate::error;
-use crate::frame::{Frame, Taking};
+use crate::frame::{self, Frame, Taking};
 use crate::size;
 use crate::table::schema::{self, Expects};
 use crate::table::stream::TableReader;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 use pyo3::{Py, intern};
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -45,6 +45,38 @@ impl Consumer {
             return Ok(kept);
         }
         self.end.run(py, timeout, |rx, wait| rx.recv(wait))
+    }
+
+    /// Up to `n` frames, one at least.
+    fn receive_many(
+        &self,
+        py: Python<'_>,
+        n: &Bound<'_, PyAny>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<slipring::Frame>> {
+        let n = size::count(n, "n", "a whole number from 1 on")? as usize;
+        if n == 0 {
+            return Err(size::refused(py, "n", "0", "a whole number from 1 on"));
+        }
+        let timeout = Timeout::parse(timeout)?;
+        if let Some(kept) = self.kept() {
+            return Ok(vec![kept]);
+        }
+        let mut frames = Vec::with_capacity(n.min(ROOM));
+        self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
+        Ok(frames)
+    }
+
+    /// A frame's bytes; it is acknowledged by that.
+    #[inline]
+    fn bytes<'py>(
+        &self,
+        py: Python<'py>,
+        taken: &slipring::Frame,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = frame::bytes(py, taken)?;
+        taken.ack().map_err(|e| error::raise(py, e))?;
+        Ok(bytes)
     }
 
     /// What was said of what it takes.
@@ -140,19 +172,48 @@ impl Consumer {
         n: &Bound<'py, PyAny>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let n = size::count(n, "n", "a whole number from 1 on")? as usize;
-        if n == 0 {
-            return Err(size::refused(py, "n", "0", "a whole number from 1 on"));
-        }
-        let timeout = Timeout::parse(timeout)?;
-        if let Some(kept) = self.kept() {
-            return PyList::new(py, [Py::new(py, self.frame(py, kept)?)?]);
-        }
-        let mut frames = Vec::with_capacity(n.min(ROOM));
-        self.end.run(py, timeout, |rx, wait| rx.recv_batch(n, &mut frames, wait))?;
+        let frames = self.receive_many(py, n, timeout)?;
         let frames: PyResult<Vec<Py<Frame>>> =
             frames.into_iter().map(|frame| Py::new(py, self.frame(py, frame)?)).collect();
         PyList::new(py, frames?)
+    }
+
+    #[doc = doc!(Consumer.recv_bytes)]
+    #[pyo3(signature = (timeout=None))]
+    fn recv_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.bytes(py, &self.receive(py, Timeout::parse(timeout)?)?)
+    }
+
+    #[doc = doc!(Consumer.recv_many_bytes)]
+    #[pyo3(signature = (n, timeout=None))]
+    fn recv_many_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        n: &Bound<'py, PyAny>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut frames = self.receive_many(py, n, timeout)?.into_iter();
+        let mut taken = Vec::with_capacity(frames.len());
+        while let Some(frame) = frames.next() {
+            match self.bytes(py, &frame) {
+                Ok(bytes) => taken.push(bytes),
+                Err(error) => {
+                    // Those before it are given, and the next call tells of it; those behind it are not lost either.
+                    let first = taken.is_empty();
+                    let rest = (!first).then_some(frame).into_iter().chain(frames);
+                    rest.for_each(|frame| self.keep(py, frame));
+                    if first {
+                        return Err(error);
+                    }
+                    break;
+                }
+            }
+        }
+        PyList::new(py, taken)
     }
 
     #[doc = doc!(Consumer.recv_dead)]

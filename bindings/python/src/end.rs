@@ -172,7 +172,8 @@ impl<T: Send> End<T> {
                 let mut outcome = step(handle, &Wait::no());
                 // A busy peer is done before the interpreter could be left and entered again.
                 let mut turns = if timeout == Timeout::Now { 0 } else { TURNS };
-                while turns > 0 && matches!(outcome, Err(Error::Full | Error::Empty)) {
+                // Not in a full ring: its consumer is let alone for a while.
+                while turns > 0 && matches!(outcome, Err(Error::Empty)) {
                     turns -= 1;
                     outcome = step(handle, &Wait::no());
                 }

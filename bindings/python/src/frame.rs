@@ -6,6 +6,7 @@
 //!    the frame, so that there is no cycle and freeing waits for no garbage collector.
 
 use crate::export::Layout;
+use crate::producer::{DETACH, copy};
 use crate::table::schema::Expects;
 use crate::value::{self, Place, Reader};
 use crate::{array, counts, error, export, foreign, fork, json, meta, pickle, table};
@@ -114,6 +115,27 @@ struct More {
 }
 
 impl Found {
+    /// What is in a frame.
+    fn of(frame: &slipring::Frame) -> Result<Self, DecodeError> {
+        let range = |part: Part<'_>| part.offset..part.offset + part.bytes.len();
+        let plain = |part| Found { data: range(part), more: None };
+        let with = |head, buffers: Vec<Part<'_>>| {
+            let buffers: Vec<_> = buffers.into_iter().map(range).collect();
+            let more = (!buffers.is_empty()).then(|| Box::new(More { buffers, ..More::default() }));
+            Found { more, ..plain(head) }
+        };
+        match open(frame)?.content()? {
+            Content::Raw(part) | Content::Json(part) => Ok(plain(part)),
+            Content::Ndarray(view) => {
+                let more = More { array: Some(view.descriptor), ..More::default() };
+                Ok(Found { more: Some(Box::new(more)), ..plain(view.data) })
+            }
+            Content::Value(view) | Content::Pickle(view) => Ok(with(view.head, view.buffers)),
+            Content::Arrow(view) => Ok(with(view.head, view.buffers)),
+            _ => Ok(plain(Part { offset: 0, bytes: frame })),
+        }
+    }
+
     fn array(&self) -> Option<&Descriptor> {
         self.more.as_ref()?.array.as_ref()
     }
@@ -151,23 +173,7 @@ impl Lease {
 
 impl Lease {
     fn new(frame: slipring::Frame) -> Self {
-        let range = |part: Part<'_>| part.offset..part.offset + part.bytes.len();
-        let plain = |part| Found { data: range(part), more: None };
-        let with = |head, buffers: Vec<Part<'_>>| {
-            let buffers: Vec<_> = buffers.into_iter().map(range).collect();
-            let more = (!buffers.is_empty()).then(|| Box::new(More { buffers, ..More::default() }));
-            Found { more, ..plain(head) }
-        };
-        let content = open(&frame).and_then(|body| match body.content()? {
-            Content::Raw(part) | Content::Json(part) => Ok(plain(part)),
-            Content::Ndarray(view) => {
-                let more = More { array: Some(view.descriptor), ..More::default() };
-                Ok(Found { more: Some(Box::new(more)), ..plain(view.data) })
-            }
-            Content::Value(view) | Content::Pickle(view) => Ok(with(view.head, view.buffers)),
-            Content::Arrow(view) => Ok(with(view.head, view.buffers)),
-            _ => Ok(plain(Part { offset: 0, bytes: &frame })),
-        });
+        let content = Found::of(&frame);
         // There may be a table among the buffers of a value.
         let shared = match Format::from_code(frame.header().format) {
             Some(Format::Arrow) => true,
@@ -536,6 +542,23 @@ fn copied<'py>(lease: &Bound<'py, Lease>, found: &Found) -> PyResult<Bound<'py, 
     match found.array() {
         Some(descriptor) => array::copied(py, descriptor, data),
         None => Ok(PyBytes::new(py, data).into_any()),
+    }
+}
+
+/// The bytes that a frame's view would show, as an object of their own.
+#[inline]
+pub(crate) fn bytes<'py>(
+    py: Python<'py>,
+    frame: &slipring::Frame,
+) -> PyResult<Bound<'py, PyBytes>> {
+    if frame.header().format_version != FORMAT_VERSION {
+        return Err(other_version(py, frame.header()));
+    }
+    let found = Found::of(frame).map_err(|error| raise(py, frame, &error))?;
+    let data = &frame[found.data];
+    match data.len() < DETACH {
+        true => Ok(PyBytes::new(py, data)),
+        false => PyBytes::new_with(py, data.len(), |to| copy(py, data, to)),
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Copies of at least this many bytes are made detached from the interpreter.
-const DETACH: usize = 64 << 10;
+pub(crate) const DETACH: usize = 64 << 10;
 /// What a reservation's lengths may be.
 const LENGTHS: &str = "of whole numbers from 0 to 2^63 - 1";
 /// Objects that `send_many` takes from its iterable at a time.

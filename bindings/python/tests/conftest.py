@@ -83,8 +83,23 @@ def begin_of():
 
 
 @pytest.fixture
-def foreign(ring, ends):
-    """Receives a body as it is given, under a header of the caller's: what another writer could send."""
+def forge(ring):
+    """Sends a body as it is given, under a header of the caller's: what another writer could send."""
+
+    def send(tx, format, type_code, body, flags=1):
+        with tx.reserve(len(body)) as room:
+            room[:] = body
+            at = np.frombuffer(room, "u1").ctypes.data - mapped(ring.path)
+        header = bytes([format, 1]) + flags.to_bytes(2, "little") + type_code.to_bytes(2, "little")
+        with open(ring.path, "r+b") as file, mmap.mmap(file.fileno(), 0) as segment:
+            segment[at - 64 : at - 58] = header
+
+    return send
+
+
+@pytest.fixture
+def foreign(ring, ends, forge):
+    """Receives what was forged."""
     tx, rx = ends
 
     def receive(format, type_code, body, flags=1, checks="safe"):
@@ -92,12 +107,7 @@ def foreign(ring, ends):
         if checks != "safe":
             rx.close()
             rx = ring.consumer(checks=checks)
-        with tx.reserve(len(body)) as room:
-            room[:] = body
-            at = np.frombuffer(room, "u1").ctypes.data - mapped(ring.path)
-        header = bytes([format, 1]) + flags.to_bytes(2, "little") + type_code.to_bytes(2, "little")
-        with open(ring.path, "r+b") as file, mmap.mmap(file.fileno(), 0) as segment:
-            segment[at - 64 : at - 58] = header
+        forge(tx, format, type_code, body, flags)
         frame = rx.recv(0)
         assert (frame.header.format, frame.header.type_code) == (format, type_code)
         return frame

@@ -102,6 +102,102 @@ def test_the_header_tells(ends):
     assert "type_code=0xe604" in repr(header) and "ndarray" in repr(second)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_bytes_of_a_frame_without_the_frame(ends, size):
+    """R3.1, P5: one by one and many at a time, as objects of their own."""
+    tx, rx = ends
+    body = bytes(i % 251 for i in range(size))
+    tx.send_many([body, b"x" + body, body], timeout=0)
+    assert rx.recv_bytes(0) == body
+    both = rx.recv_many_bytes(9, 0)
+    assert both == [b"x" + body, body] and {type(each) for each in both} == {bytes}
+    assert rx.try_recv() is None
+
+
+def test_bytes_are_those_of_the_view(ends):
+    """R3.3: whatever the frame is, and without its metadata."""
+    tx, rx = ends
+    objects = [{"a": [1, "x"]}, np.arange(12.0).reshape(3, 4).T, 2**70, [{"n": 1}] * 100, b"raw"]
+    views = []
+    for sent in objects:
+        tx.send(sent, meta={"site": 4})
+        views.append(bytes(rx.recv(0).view))
+        tx.send(sent, meta={"site": 4})
+        assert rx.recv_bytes(0) == views[-1]
+    for sent in objects:
+        tx.send(sent, meta={"site": 4})
+    assert rx.recv_many_bytes(9, 0) == views
+
+
+def test_bytes_leave_nothing_held():
+    """R8.4: more goes through than the pool holds, while all that came is kept."""
+    with slipring.create(anonymous=True, capacity="1 MiB", slots=8) as ring:
+        tx, rx = ring.producer(), ring.consumer()
+        kept = []
+        for n in range(64):
+            assert tx.send_many([bytes([n]) * (100 << 10)] * 2, timeout=0) == 2
+            kept += [rx.recv_bytes(0), *rx.recv_many_bytes(4, 0)]
+        assert [len(body) == 100 << 10 and body[0] for body in kept] == [n // 2 for n in range(128)]
+
+
+def test_bytes_that_do_not_come(ends):
+    """P7, P8, R9.1: as with the calls for frames."""
+    tx, rx = ends
+    for call in (rx.recv_bytes, lambda timeout: rx.recv_many_bytes(3, timeout)):
+        with pytest.raises(slipring.Empty):
+            call(0)
+        with pytest.raises(slipring.Timeout):
+            call(0.01)
+        with pytest.raises(ValueError, match="timeout is -1"):
+            call(-1)
+    for bad in (0, -1, 2**64):
+        with pytest.raises(ValueError, match=f"option n is {bad}, but must be a whole number from 1"):
+            rx.recv_many_bytes(bad)
+    tx.send(b"last")
+    tx.close()
+    rx.close()
+    for call in (rx.recv_bytes, lambda timeout: rx.recv_many_bytes(3, timeout)):
+        with pytest.raises(slipring.Detached):
+            call(0)
+
+
+def test_bytes_are_acknowledged_as_they_are_taken(ring, forge):
+    """P6: they don't come again; a frame that was not copied does, and what goes wrong is told once for each delivery."""
+    tx = ring.producer()
+    with ring.consumer(ack="manual", limit=2) as rx:
+        for n in range(6):
+            tx.send(bytes([n]))
+        assert [rx.recv_bytes(0) for _ in range(3)] == [b"\0", b"\1", b"\2"]
+        # The limit is that of what is open at a time.
+        assert [*rx.recv_many_bytes(9, 0), *rx.recv_many_bytes(9, 0)] == [b"\3", b"\4", b"\5"]
+        forge(tx, 99, 0, b"of no format", flags=0)
+        with pytest.raises(slipring.DecodeError, match="format"):
+            rx.recv_bytes(0)
+        frame = rx.recv(0)
+        assert frame.redeliveries == 1
+        frame.ack()
+    with ring.consumer() as rx:
+        assert rx.try_recv() is None
+
+
+def test_bytes_after_which_something_is_wrong(ends, forge):
+    """R9.2: what was sent before and behind a frame that can't be read comes, in order, and the error by itself."""
+    tx, rx = ends
+    tx.send_many([b"a", b"b"])
+    forge(tx, 99, 0, b"of no format", flags=0)
+    tx.send_many([b"c", b"d"])
+    assert rx.recv_many_bytes(9, 0) == [b"a", b"b"]
+    with pytest.raises(slipring.DecodeError, match="format"):
+        rx.recv_many_bytes(9, 0)
+    assert rx.recv_many_bytes(9, 0) + rx.recv_many_bytes(9, 0) == [b"c", b"d"]
+    # A frame that a reader of tables has left is the next one here, too.
+    tx.send({"a": 1})
+    with pytest.raises(slipring.DecodeError, match="format value"):
+        next(rx.tables(timeout=0))
+    tx.send(b"e")
+    assert len(rx.recv_bytes(0)) > 1 and rx.recv_bytes(0) == b"e"
+
+
 def test_several_at_once(ends):
     """P7: any objects, in order; lists and generators; nothing is nothing."""
     tx, rx = ends

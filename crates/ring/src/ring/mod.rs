@@ -84,6 +84,14 @@ impl<'a> Wait<'a> {
         self
     }
 
+    /// How long it looks again and again before it sleeps, if nothing else is said `usual`.
+    fn spins(&self, mapping: &Mapping, usual: Duration) -> Duration {
+        let spin = self.spin.unwrap_or_else(|| {
+            if several_processors() && mapping.spinning.pays() { usual } else { Duration::ZERO }
+        });
+        self.limit.map_or(spin, |limit| spin.min(limit))
+    }
+
     #[inline(always)]
     fn polls(&self) -> bool {
         self.limit == Some(Duration::ZERO)
@@ -118,10 +126,7 @@ fn wait_for<T>(
     let start = Instant::now();
     let left = |limit: Duration| limit.saturating_sub(start.elapsed());
     let adapts = wait.spin.is_none();
-    let spin = wait.spin.unwrap_or_else(|| {
-        if several_processors() && mapping.spinning.pays() { SPIN } else { Duration::ZERO }
-    });
-    let spin = wait.limit.map_or(spin, |limit| spin.min(limit));
+    let spin = wait.spins(mapping, SPIN);
     let mut turns = 0u32;
     loop {
         if ready()

@@ -1,7 +1,7 @@
 //! The producing end.
 
 use super::ahead::Rush;
-use super::{Lease, Wait, wait_for};
+use super::{Lease, SPIN, Wait, wait_for};
 use crate::block::Phase;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -15,6 +15,7 @@ use crate::sync::{self, Ordering};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The producing end of a ring. One thread uses it at a time; where there may be many producers, each
 /// thread makes its own.
@@ -275,8 +276,39 @@ impl Producer {
         if wait.polls() {
             return Err(Error::Full);
         }
+        self.stand_back(wait);
         let mapping = self.mapping.clone();
         wait_for(&mapping, mapping.space(), wait, || true, || attempt(self))
+    }
+
+    /// In a full ring whose consumer is at work, lets it get some way. Who takes each place as soon as it is left
+    /// takes the lines that the consumer is writing, and finds the cell behind it still held.
+    fn stand_back(&self, wait: &Wait<'_>) {
+        let slots = self.mapping.slots();
+        let position = match &self.order {
+            Order::Alone(tail) => tail.position,
+            Order::Many(placer) => placer.position,
+        };
+        let vacant = || slots.len().saturating_sub(position.wrapping_sub(slots.head()));
+        if vacant() > 0 {
+            return;
+        }
+        let (patience, enough) =
+            (wait.spins(&self.mapping, LONG).min(LONG), (slots.len() / 4).min(ENOUGH));
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            let next = start.elapsed() + REST;
+            while start.elapsed() < next {
+                sync::spin();
+            }
+            let vacant = vacant();
+            if vacant >= enough {
+                return self.mapping.spinning.ended(true);
+            }
+            if vacant == 0 && next > SPIN {
+                return;
+            }
+        }
     }
 
     #[cold]
@@ -648,6 +680,13 @@ impl Producer {
         Ok(Some(()))
     }
 }
+
+/// Vacant places that are worth going on for, in a ring that was full,
+const ENOUGH: u64 = 256;
+/// and how long it looks how many there are before it makes do with fewer,
+const LONG: Duration = Duration::from_micros(100);
+/// with such rests, since each look takes the head's line from the consumer.
+const REST: Duration = Duration::from_micros(2);
 
 /// Cells that a producer among many tries before it goes to the pool.
 const CELLS_TRIED: u32 = 4;
