@@ -130,7 +130,7 @@ impl<'a> Slots<'a> {
 
     #[inline(always)]
     pub(crate) fn len(self) -> u64 {
-        1 << self.shift
+        self.all.len() as u64
     }
 
     /// The cell at home at a position.
@@ -153,7 +153,7 @@ impl<'a> Slots<'a> {
     /// The slot of a position, or of an index.
     #[inline(always)]
     fn at(self, position: u64) -> &'a Slot {
-        let index = (position & (self.all.len() as u64 - 1)) as usize;
+        let index = (position & (self.len() - 1)) as usize;
         // SAFETY: the length is a power of two by the contract of `new`, so what is masked with one less
         // is below it.
         unsafe { self.all.get_unchecked(index) }
@@ -175,6 +175,14 @@ impl<'a> Slots<'a> {
     pub(crate) fn placed(self, position: u64) -> Result<Option<Entry>, Error> {
         // Acquire: pairs with the Release of whoever placed the frame: it is complete.
         self.read(position, self.word(position).load(Ordering::Acquire))
+    }
+
+    /// Whether a direct frame (rule 2 of `spsc`) was placed at a position: all that its slot can say then.
+    #[inline(always)]
+    pub(crate) fn placed_direct(self, position: u64) -> bool {
+        let entry = Entry { reference: self.home(position), generation: 0, direct: true };
+        // Acquire: as in `placed`.
+        self.word(position).load(Ordering::Acquire) == entry.ready(self.lap(position))
     }
 
     /// What a slot's word says of a position.

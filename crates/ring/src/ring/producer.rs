@@ -111,7 +111,7 @@ impl Producer {
         if let Some(fill) = self.send_direct(header, len, fill, created)? {
             let mut frame = Unsent { header, len, fill: Some(fill), grant: None };
             if !self.send_now(&mut frame, created)? {
-                self.send_when_room(frame, created, wait)?;
+                self.send_when_room(frame, created, *wait)?;
             }
         }
         self.mapping.data().wake();
@@ -142,7 +142,7 @@ impl Producer {
                     match self.send_now(&mut frame, created) {
                         Ok(false) => {
                             self.mapping.data().wake();
-                            self.send_when_room(frame, created, wait)
+                            self.send_when_room(frame, created, *wait)
                         }
                         other => other.map(|_| ()),
                     }
@@ -171,7 +171,7 @@ impl Producer {
         if let Some(grant) = self.reserve_now(len)? {
             return Ok(grant);
         }
-        self.when_room(wait, |this| this.reserve_now(len))
+        self.when_room(*wait, |this| this.reserve_now(len))
     }
 
     /// Sends a reserved frame. If the ring has no vacant slot in time, or is closed, the grant
@@ -187,7 +187,7 @@ impl Producer {
         let (header, created) = (header.words(), self.now());
         let mut attempt = |this: &mut Self| this.commit_now(&mut grant, &header, created);
         let outcome = match attempt(self) {
-            Ok(None) => self.when_room(wait, attempt),
+            Ok(None) => self.when_room(*wait, attempt),
             other => other.map(|_| ()),
         };
         match outcome {
@@ -267,7 +267,7 @@ impl Producer {
     #[cold]
     fn when_room<T>(
         &mut self,
-        wait: &Wait<'_>,
+        wait: Wait<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
         if wait.drops() {
@@ -278,7 +278,7 @@ impl Producer {
         }
         self.stand_back(wait);
         let mapping = self.mapping.clone();
-        wait_for(&mapping, mapping.space(), wait, || true, || attempt(self))
+        wait_for(&mapping, mapping.space(), &wait, || true, || attempt(self))
     }
 
     /// In a full ring whose consumer is at work, lets it get some way. Who takes each place as soon as it is left
@@ -316,7 +316,7 @@ impl Producer {
         &mut self,
         mut frame: Unsent<impl FnOnce(&mut [u8])>,
         created: u64,
-        wait: &Wait<'_>,
+        wait: Wait<'_>,
     ) -> Result<(), Error> {
         self.when_room(wait, |this| {
             if let Some(fill) = frame.fill.take() {
