@@ -276,7 +276,7 @@ impl Producer {
         if wait.polls() {
             return Err(Error::Full);
         }
-        self.stand_back(wait);
+        self.stand_back(&wait);
         let mapping = self.mapping.clone();
         wait_for(&mapping, mapping.space(), &wait, || true, || attempt(self))
     }
