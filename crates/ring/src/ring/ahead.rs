@@ -14,8 +14,10 @@ const TO_READ: u64 = 8;
 /// once so many frames in a row were there when they were looked for: the producers are likely to be that far ahead.
 const IN_A_ROW: u32 = 16;
 
-/// A producer fetches so many places ahead, if twice as many are vacant,
-const TO_WRITE: u64 = 3;
+/// A producer fetches so many places ahead, if twice as many are vacant: where it is alone,
+pub(super) const ALONE: u64 = 6;
+/// and among others, who may be there first,
+pub(super) const AMONG: u64 = 3;
 /// once a frame follows the last one after no more nanoseconds than this. Where an answer is waited for, the consumer is too near.
 const RUSH: u64 = 250;
 
@@ -51,12 +53,18 @@ pub(super) struct Rush(u64);
 impl Rush {
     /// A frame is being sent at a time, to a position from which on so many places are known to be vacant.
     #[inline(always)]
-    pub(super) fn sends(&mut self, mapping: &Mapping, now: u64, position: u64, vacant: u64) {
+    pub(super) fn sends<const AHEAD: u64>(
+        &mut self,
+        mapping: &Mapping,
+        now: u64,
+        position: u64,
+        vacant: u64,
+    ) {
         let since = now.wrapping_sub(std::mem::replace(&mut self.0, now));
-        if since > RUSH || vacant <= 2 * TO_WRITE {
+        if since > RUSH || vacant <= 2 * AHEAD {
             return;
         }
-        let (slots, ahead) = (mapping.slots(), position.wrapping_add(TO_WRITE));
+        let (slots, ahead) = (mapping.slots(), position.wrapping_add(AHEAD));
         let frame = mapping.cell(slots.home(ahead)).0;
         sync::fetch_to_write(slots.word(ahead));
         sync::fetch_to_write(frame);

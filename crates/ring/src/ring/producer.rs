@@ -1,6 +1,6 @@
 //! The producing end.
 
-use super::ahead::Rush;
+use super::ahead::{ALONE, AMONG, Rush};
 use super::{Lease, SPIN, Wait, wait_for};
 use crate::block::Phase;
 use crate::clock::Clock;
@@ -387,7 +387,7 @@ impl Producer {
         if !fits || !tail.vacant(slots)? || !slots.cell(home).load().is_free() {
             return Ok(Some(fill));
         }
-        self.rush.sends(mapping, created, tail.position, tail.vacancies(slots));
+        self.rush.sends::<ALONE>(mapping, created, tail.position, tail.vacancies(slots));
         let (pointer, _) = mapping.cell(home);
         // SAFETY: the slot is vacant and its cell free, so until the place is taken the cell is the one
         // producer's alone; it is aligned to 64, and the body fits.
@@ -447,7 +447,7 @@ impl Producer {
         let Some((place, home)) = self.vacancy()? else { return Ok(false) };
         if let Order::Many(placer) = &self.order {
             let vacant = placer.vacancies(self.mapping.slots());
-            self.rush.sends(&self.mapping, created, placer.position, vacant);
+            self.rush.sends::<AMONG>(&self.mapping, created, placer.position, vacant);
         }
         let Some(lease) = self.claim_cell(home, CELLS_TRIED) else {
             return self.send_among(frame, created);
