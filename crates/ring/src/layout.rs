@@ -692,7 +692,6 @@ fn records(schemas: u32) -> u64 {
 pub(crate) struct TableParts {
     pub chunk_words: u64,
     pub block_words: u64,
-    pub hints: u64,
     pub len: u64,
     pub chunks: u64,
     pub blocks: u64,
@@ -706,7 +705,7 @@ impl TableParts {
         let block_words = (chunk_words + chunks * 8).next_multiple_of(LINES);
         let hints = (block_words + blocks * 8).next_multiple_of(LINES);
         let len = hints + CLASSES as u64 * LINES;
-        Self { chunk_words, block_words, hints, len, chunks, blocks }
+        Self { chunk_words, block_words, len, chunks, blocks }
     }
 }
 

@@ -43,7 +43,6 @@ struct Ring {
     cursors: Cursors,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
-    hints: Vec<AtomicU64>,
     bytes: Vec<UnsafeCell<u64>>,
     data: EventCount,
 }
@@ -59,7 +58,6 @@ impl Ring {
             cursors: Cursors::at(lap * PLACES as u64),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
-            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
             bytes: (0..PLACES + 2).map(|_| UnsafeCell::new(0)).collect(),
             data: EventCount::new(),
         })
@@ -71,13 +69,7 @@ impl Ring {
     }
 
     fn pool(&self) -> Pool<'_> {
-        Pool {
-            measures: &MEASURES,
-            alone: false,
-            chunks: &self.chunks,
-            blocks: &self.blocks,
-            hints: &self.hints,
-        }
+        Pool { measures: &MEASURES, alone: false, chunks: &self.chunks, blocks: &self.blocks }
     }
 
     fn word(&self, reference: u32) -> &Block {

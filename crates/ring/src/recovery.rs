@@ -68,15 +68,11 @@ pub(crate) fn recover(
     let direct: HashSet<u64> = direct.iter().map(|entry| entry.reference.into()).collect();
     let placed: HashSet<(u64, u64)> =
         offered.iter().map(|entry| (entry.reference.into(), entry.generation)).collect();
-    let cell_words = slots.cells().map(|(cell, word)| (cell, None, word));
     // All of them: a claimer may have died with a block in hand that is in no use any more (rule 2 of
     // `pool`).
-    let block_words = pool
-        .blocks
-        .iter()
-        .enumerate()
-        .map(|(block, word)| (slots.len() + block as u64, Some(block as u64), word));
-    for (reference, block, word) in cell_words.chain(block_words) {
+    let block_words =
+        pool.blocks.iter().enumerate().map(|(block, word)| (slots.len() + block as u64, word));
+    for (reference, word) in slots.cells().chain(block_words) {
         let found = word.load();
         if found.is_free() || found.owner() != dead {
             continue;
@@ -98,9 +94,7 @@ pub(crate) fn recover(
         if !stands() {
             return;
         }
-        if word.step(found, to).is_ok() && to.is_free() {
-            block.inspect(|block| pool.freed(*block));
-        }
+        let _ = word.step(found, to);
     }
     pool.recover(dead, stands);
     // The dead one may have given frames back and not said so; so may one that recovered it and died.
@@ -134,9 +128,7 @@ pub(crate) fn recover_records(
         if !stands() {
             return;
         }
-        if word.step(found, found.freed()).is_ok() {
-            pool.freed(block);
-        }
+        let _ = word.step(found, found.freed());
     }
     pool.recover(dead, stands);
 }

@@ -23,7 +23,6 @@ struct Store {
     entries: Vec<AtomicU64>,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
-    hints: Vec<AtomicU64>,
     bytes: Vec<UnsafeCell<u64>>,
 }
 
@@ -41,7 +40,6 @@ impl Store {
             entries: (0..limit).map(|_| AtomicU64::new(0)).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..4).map(|_| Block::new(Word::free(0))).collect(),
-            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
             bytes: (0..4).map(|_| UnsafeCell::new(0)).collect(),
         };
         let (place, word) = store.pool().claim(64, &by(9, 1), &mut [0; CLASSES]).unwrap();
@@ -59,7 +57,6 @@ impl Store {
             entries: (0..limit).map(|_| AtomicU64::new(0)).collect(),
             chunks: vec![AtomicU64::new(0)],
             blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
-            hints: (0..CLASSES * LINES as usize / 8).map(|_| AtomicU64::new(0)).collect(),
             bytes: (0..2).map(|_| UnsafeCell::new(0)).collect(),
         };
         if slab {
@@ -73,8 +70,8 @@ impl Store {
     }
 
     fn pool(&self) -> Pool<'_> {
-        let (chunks, blocks, hints) = (&self.chunks, &self.blocks, &self.hints);
-        Pool { measures: self.measures, alone: false, chunks, blocks, hints }
+        let (chunks, blocks) = (&self.chunks, &self.blocks);
+        Pool { measures: self.measures, alone: false, chunks, blocks }
     }
 
     fn read(&self, entry: schemas::Entry) -> u64 {

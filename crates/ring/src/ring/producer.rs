@@ -5,9 +5,9 @@ use super::{Lease, SPIN, Wait, wait_for};
 use crate::block::Phase;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::layout::{CLASSES, FRAME_HEADER, Header};
+use crate::layout::{FRAME_HEADER, Header};
 use crate::mpmc::{Placer, Taker, Vacancy};
-use crate::pool::{Claimer, Cursors, NoBlock};
+use crate::pool::{self, Claimer, Cursors, NoBlock};
 use crate::segment::{End, Mapping, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Tail;
@@ -69,7 +69,7 @@ impl Segment {
             clock: Clock::new(),
             rush: Rush::default(),
             claims: token << 12,
-            cursors: [0; CLASSES],
+            cursors: pool::fresh(),
             at_share: false,
             dropped: 0,
             backs: Cell::new(u64::MAX),

@@ -7,7 +7,7 @@ use crate::block::{Block, Phase};
 use crate::clock::{self, realtime};
 use crate::error::Error;
 use crate::layout::{
-    CLASSES, CONTROL_AT, Fixed, Geometry, HEADER_LEN, LINES, Mode, PARTICIPANTS, RECORDS, at,
+    CONTROL_AT, Fixed, Geometry, HEADER_LEN, LINES, Mode, PARTICIPANTS, RECORDS, at,
 };
 use crate::mpmc::Taker;
 use crate::participants::{Entry, Locks, Me, Participant, Participants, forks};
@@ -328,7 +328,6 @@ impl Mapping {
             chunks: unsafe { self.part(geometry.chunk_words_at, geometry.chunks()) },
             // SAFETY: transparent over atomics; the geometry counts them.
             blocks: unsafe { self.part(geometry.block_words_at, geometry.block_words()) },
-            hints: self.hints(),
         }
     }
 
@@ -349,8 +348,6 @@ impl Mapping {
             chunks: unsafe { self.part(at + parts.chunk_words, parts.chunks) },
             // SAFETY: transparent over atomics; the geometry counts them.
             blocks: unsafe { self.part(at + parts.block_words, parts.blocks) },
-            // SAFETY: atomics; the geometry has `CLASSES` line pairs there.
-            hints: unsafe { self.part(at + parts.hints, CLASSES as u64 * LINES / 8) },
         };
         Some((Table { entries }, pool))
     }
@@ -370,13 +367,6 @@ impl Mapping {
         self.slots()
             .cells()
             .chain(self.pool().used_words().map(move |(block, word)| (first + block, word)))
-    }
-
-    /// Hints of all classes; in the file they lie a pair of lines apart, and only every sixteenth
-    /// word is used.
-    fn hints(&self) -> &[AtomicU64] {
-        // SAFETY: atomics; the geometry has `CLASSES` line pairs there.
-        unsafe { self.part(self.geometry.hints_at, CLASSES as u64 * LINES / 8) }
     }
 
     fn locks(&self) -> Locks<'_> {

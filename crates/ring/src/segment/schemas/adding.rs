@@ -5,8 +5,8 @@ use super::{Known, Schema, Schemas};
 use crate::block::{Phase, Word};
 use crate::clock::realtime;
 use crate::error::{Conflict, Error};
-use crate::layout::{CLASSES, RECORD_HEADER, Record};
-use crate::pool::{Claimer, NoBlock, Place, Pool};
+use crate::layout::{RECORD_HEADER, Record};
+use crate::pool::{self, Claimer, NoBlock, Place, Pool};
 use crate::schemas::{Entry, Room, Settled, Table};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -159,7 +159,7 @@ impl<'a> Claimed<'a> {
         let attempt = |nonces: Range<u64>| {
             let claim = |n, back| {
                 let by = Claimer { owner: mapping.tag(), nonce: nonces.start + n, back };
-                pool.claim(need, &by, &mut [0; CLASSES])
+                pool.claim(need, &by, &mut pool::fresh())
             };
             let mut claimed = claim(0, Some(&back));
             if claimed.is_err() {
