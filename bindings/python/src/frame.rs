@@ -557,7 +557,15 @@ pub(crate) fn bytes<'py>(
     let found = Found::of(frame).map_err(|error| raise(py, frame, &error))?;
     let data = &frame[found.data];
     match data.len() < DETACH {
-        true => Ok(PyBytes::new(py, data)),
+        // Not `PyBytes::new`, which panics where there is no memory.
+        true => {
+            let (from, len) = (data.as_ptr().cast(), data.len() as ffi::Py_ssize_t);
+            // SAFETY: copies so many bytes of the frame; gives a new reference to bytes or raises.
+            let bytes = unsafe {
+                Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(from, len))?
+            };
+            Ok(bytes.cast_into()?)
+        }
         false => PyBytes::new_with(py, data.len(), |to| copy(py, data, to)),
     }
 }

@@ -252,6 +252,12 @@ def test_a_task_waits_for_room(name):
             tx.send_many([b"x"] * 6)
             assert len(await rx.recv_many_async(4)) == 4 and len(await rx.recv_many_async(9)) == 2
             assert await rx.recv_many_async(0) == []
+            tx.send_many([b"one", b"other"])
+            # What is refused takes nothing.
+            with pytest.raises(ValueError):
+                await rx.recv_many_async(-1)
+            for body in (b"one", b"other"):
+                assert [frame.value for frame in await rx.recv_many_async(1)] == [body]
             tx.send_many([b"x"] * 8)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
 from ._native import _after, _dataclass, _stop_watching
-from .errors import Closed, Empty, Full, ShareHeld, Unacknowledged
+from .errors import Closed, Empty, Full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -64,11 +63,11 @@ async def recv_many(consumer: Consumer, n: int) -> list[Frame]:
     """Waits for a frame, then takes what is there, up to ``n``."""
     if n == 0:
         return []
-    frames = [await recv(consumer)]
-    # What ends the batch early is told by the next call, if it is still so.
-    with contextlib.suppress(Empty, Closed, Unacknowledged, ShareHeld):
-        frames += consumer.recv_many(n - 1, 0)
-    return frames
+    while True:
+        try:
+            return consumer.recv_many(n, 0)
+        except Empty:
+            await News(consumer).wait()
 
 
 async def following(consumer: Consumer) -> Frame:

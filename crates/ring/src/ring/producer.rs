@@ -267,7 +267,7 @@ impl Producer {
     #[cold]
     fn when_room<T>(
         &mut self,
-        wait: Wait<'_>,
+        mut wait: Wait<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
         if wait.drops() {
@@ -276,38 +276,50 @@ impl Producer {
         if wait.polls() {
             return Err(Error::Full);
         }
-        self.stand_back(&wait);
+        self.stand_back(&mut wait);
         let mapping = self.mapping.clone();
         wait_for(&mapping, mapping.space(), &wait, || true, || attempt(self))
     }
 
     /// In a full ring whose consumer is at work, lets it get some way. Who takes each place as soon as it is left
-    /// takes the lines that the consumer is writing, and finds the cell behind it still held.
-    fn stand_back(&self, wait: &Wait<'_>) {
+    /// takes the lines that the consumer is writing, and finds the cell behind it still held. The time is the wait's.
+    fn stand_back(&self, wait: &mut Wait<'_>) {
         let slots = self.mapping.slots();
+        // A small one would be empty meanwhile.
+        if slots.len() < ENOUGH / 2 {
+            return;
+        }
         let position = match &self.order {
             Order::Alone(tail) => tail.position,
             Order::Many(placer) => placer.position,
         };
-        let vacant = || slots.len().saturating_sub(position.wrapping_sub(slots.head()));
+        // Among many the head may be beyond where this one was.
+        let waiting = || (position.wrapping_sub(slots.head()) as i64).max(0) as u64;
+        let vacant = || slots.len().saturating_sub(waiting());
         if vacant() > 0 {
             return;
         }
+        let adapts = wait.spin.is_none();
         let (patience, enough) =
             (wait.spins(&self.mapping, LONG).min(LONG), (slots.len() / 4).min(ENOUGH));
-        let start = Instant::now();
+        let (start, mut left) = (Instant::now(), 0);
         while start.elapsed() < patience {
             let next = start.elapsed() + REST;
             while start.elapsed() < next {
                 sync::spin();
             }
-            let vacant = vacant();
-            if vacant >= enough {
-                return self.mapping.spinning.ended(true);
+            left = vacant();
+            if left >= enough || left == 0 && next > SPIN {
+                break;
             }
-            if vacant == 0 && next > SPIN {
-                return;
-            }
+        }
+        wait.limit = wait.limit.map(|limit| limit.saturating_sub(start.elapsed()));
+        if left == 0 && !patience.is_zero() {
+            // It has looked long enough: now it sleeps.
+            wait.spin = Some(Duration::ZERO);
+        }
+        if adapts && !patience.is_zero() {
+            self.mapping.spinning.ended(left > 0);
         }
     }
 
