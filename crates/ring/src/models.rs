@@ -5,8 +5,7 @@
 //! frame lost, doubled or out of order, a word left in use, and a sleeper that nobody wakes.
 
 use crate::block::{Block, Phase, Word};
-use crate::layout::{CLASSES, LINES};
-use crate::pool::{Claimer, Measures, Pool};
+use crate::pool::{Claimer, Measures, Pool, fresh};
 use crate::recovery::{Ends, recover};
 use crate::returned;
 use crate::slots::{Cursors, Entry, GENERATION_MASK, Slot, Slots};
@@ -107,7 +106,7 @@ impl Ring {
             return false;
         }
         let pool = Pool { alone: true, ..self.pool() };
-        let Ok((place, mut word)) = pool.claim(600, &by(PRODUCER, 1), &mut [0; CLASSES]) else {
+        let Ok((place, mut word)) = pool.claim(600, &by(PRODUCER, 1), &mut fresh()) else {
             return false;
         };
         let reference = PLACES as u32 + place.block as u32;
@@ -379,12 +378,11 @@ fn a_late_recovery_leaves_the_next_life_alone() {
 fn pool_claims_and_retirement_exclude_each_other() {
     model(|| {
         let ring = Ring::new(0);
-        let (place, word) = ring.pool().claim(64, &by(PRODUCER, 1), &mut [0; CLASSES]).unwrap();
+        let (place, word) = ring.pool().claim(64, &by(PRODUCER, 1), &mut fresh()).unwrap();
         ring.pool().release(place, word);
         let other = ring.clone();
         let whole = thread::spawn(move || {
-            let Ok((place, word)) = other.pool().claim(1024, &by(CONSUMER, 2), &mut [0; CLASSES])
-            else {
+            let Ok((place, word)) = other.pool().claim(1024, &by(CONSUMER, 2), &mut fresh()) else {
                 return;
             };
             assert_eq!(place.len, 1024);
@@ -392,7 +390,7 @@ fn pool_claims_and_retirement_exclude_each_other() {
             other.write(PLACES as u32 + 1, 1);
             other.pool().release(place, word);
         });
-        if let Ok((place, word)) = ring.pool().claim(64, &by(PRODUCER, 3), &mut [0; CLASSES]) {
+        if let Ok((place, word)) = ring.pool().claim(64, &by(PRODUCER, 3), &mut fresh()) {
             // By where the block lies, not by its word: a run and a block may share memory.
             let at = PLACES as u64 + place.offset / 512;
             ring.write(at as u32, 2);
@@ -412,7 +410,7 @@ fn pool_places_are_found_beside_a_retirement() {
     model(|| {
         let ring = Ring::new(0);
         let claim = |ring: &Ring, len, owner, nonce| {
-            ring.pool().claim(len, &by(owner, nonce), &mut [0; CLASSES])
+            ring.pool().claim(len, &by(owner, nonce), &mut fresh())
         };
         let (place, word) = claim(&ring, 64, PRODUCER, 1).unwrap();
         ring.pool().release(place, word);
@@ -439,20 +437,20 @@ fn pool_recovery_races_with_a_claimer() {
         model(move || {
             let ring = Ring::new(0);
             if claimed {
-                ring.pool().claim(64, &by(PRODUCER, 1), &mut [0; CLASSES]).unwrap();
+                ring.pool().claim(64, &by(PRODUCER, 1), &mut fresh()).unwrap();
             } else {
                 ring.pool().take_chunk(0, &by(PRODUCER, 1), false).unwrap();
             }
             let other = ring.clone();
             let second = thread::spawn(move || other.recover(PRODUCER));
             ring.recover(PRODUCER);
-            let claimed = ring.pool().claim(1024, &by(CONSUMER, 2), &mut [0; CLASSES]);
+            let claimed = ring.pool().claim(1024, &by(CONSUMER, 2), &mut fresh());
             second.join().unwrap();
             if let Ok((place, word)) = claimed {
                 ring.pool().release(place, word);
             }
             ring.assert_nothing_left();
-            ring.pool().claim(1024, &by(CONSUMER, 3), &mut [0; CLASSES]).unwrap();
+            ring.pool().claim(1024, &by(CONSUMER, 3), &mut fresh()).unwrap();
         });
     }
 }

@@ -160,7 +160,7 @@ fn a_dead_entry_is_recovered_and_taken_again() {
             let joining = members.by(1).take(1, dead).unwrap().unwrap();
             if published {
                 let tag = members.by(1).publish(1, joining, dead, 1).tag(1);
-                members.ring.pool().claim(64, &by(tag, 1), &mut [0; CLASSES]).unwrap();
+                members.ring.pool().claim(64, &by(tag, 1), &mut fresh()).unwrap();
             }
             members.dies(1);
             let late = {
@@ -172,7 +172,7 @@ fn a_dead_entry_is_recovered_and_taken_again() {
             let (id, entry) = members.join(3, REUSED).expect("the dead one's place is free");
             let tag = entry.tag(id);
             assert_eq!(tag == joining.tag(1), lives == 255);
-            let claimed = members.ring.pool().claim(64, &by(tag, 2), &mut [0; CLASSES]);
+            let claimed = members.ring.pool().claim(64, &by(tag, 2), &mut fresh());
             late.join().unwrap();
             assert_eq!(members.by(2).entry(id), entry, "a living one was freed");
             let blocks = members.ring.blocks.iter().map(|block| block.load());

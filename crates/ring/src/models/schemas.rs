@@ -42,7 +42,7 @@ impl Store {
             blocks: (0..4).map(|_| Block::new(Word::free(0))).collect(),
             bytes: (0..4).map(|_| UnsafeCell::new(0)).collect(),
         };
-        let (place, word) = store.pool().claim(64, &by(9, 1), &mut [0; CLASSES]).unwrap();
+        let (place, word) = store.pool().claim(64, &by(9, 1), &mut fresh()).unwrap();
         store.pool().release(place, word);
         Arc::new(store)
     }
@@ -104,9 +104,8 @@ impl Store {
             count += 1;
             count..count + 1
         };
-        let claim = |nonces: Range<u64>| {
-            self.pool().claim(self.len, &by(me, nonces.start), &mut [0; CLASSES])
-        };
+        let claim =
+            |nonces: Range<u64>| self.pool().claim(self.len, &by(me, nonces.start), &mut fresh());
         let pause = || {
             thread::yield_now();
             true
@@ -232,8 +231,7 @@ fn what_is_held_for_a_moment_is_not_missed() {
                         pool.take_chunk(0, &by, true);
                         // Gives back what it has taken, as `claim_run`.
                         pool.recover(SECOND, &|| true);
-                    } else if let Ok((place, word)) = pool.claim(other.len, &by, &mut [0; CLASSES])
-                    {
+                    } else if let Ok((place, word)) = pool.claim(other.len, &by, &mut fresh()) {
                         pool.release(place, word);
                     }
                 }
