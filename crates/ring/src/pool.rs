@@ -268,7 +268,10 @@ impl<'a> Pool<'a> {
         }
         let missing = match self.new_slab(class, by, true) {
             Err(missing) => missing,
-            found => return found,
+            Ok(found) => {
+                self.turn(&mut cursors[class], found.0.block + 1, found.0.len);
+                return Ok(found);
+            }
         };
         if let (NoBlock::Unbacked, Some(_)) = (&missing, by.back) {
             return Err(missing);
@@ -776,6 +779,27 @@ mod tests {
         pool.set(3, Chunk(taken.0 & !BACKED));
         pool.recover(7, &|| true);
         assert_eq!((pool.chunk(3).state(), pool.chunk(3).backed()), (State::Free, false));
+    }
+
+    /// P7: each piece is another one until an eighth of the pool has been used, and then they are the same again.
+    #[test]
+    fn pieces_are_claimed_in_turn() {
+        let memory = Memory::new(64, 0);
+        let (pool, mut cursors, chunk) = (memory.pool(), fresh(), MEASURES.chunk_len);
+        for len in [1024, chunk / 4, chunk, 2 * chunk] {
+            let mut nonce = 0;
+            let mut claim = || {
+                nonce += 1;
+                let (place, word) = pool.take(len, nonce, &mut cursors, &|_, _| true).unwrap();
+                pool.release(place, word);
+                place.offset
+            };
+            let turn = 64 / 8 * chunk / len;
+            let first: Vec<_> = (0..turn).map(|_| claim()).collect();
+            let distinct = first.iter().collect::<std::collections::HashSet<_>>().len();
+            assert_eq!(distinct, first.len(), "of {len}");
+            assert_eq!((0..turn).map(|_| claim()).collect::<Vec<_>>(), first, "of {len}");
+        }
     }
 
     proptest! {
