@@ -163,6 +163,7 @@ bench-codec: setup ## encoding and decoding beside their peers; writes target/be
 	@mkdir -p target/bench
 	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/codec.exs >target/bench/codec-more.jsonl
 	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/tables.exs >>target/bench/codec-more.jsonl
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/small_map.exs >>target/bench/codec-more.jsonl
 	@cargo run -q --release -p slipring-benches --bin tables >>target/bench/codec-more.jsonl
 	@.venv/bin/python benches/python/codec.py --more target/bench/codec-more.jsonl $(BENCH_ARGS)
 	@.venv/bin/python benches/python/dataclass.py

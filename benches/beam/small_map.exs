@@ -3,8 +3,8 @@
 #     elixir -pa bindings/beam/_build/dev/lib/slipring/ebin benches/beam/small_map.exs [PYTHON] [ROUNDS]
 #
 # The two ends take turns, so that neither hides behind the other: Python fills the ring, then Elixir takes
-# every frame and its value, first of one kind and then of the other. Prints a line of JSON for each: microseconds
-# a frame, sent and taken, the median over the rounds; and for the map what it takes on top of raw.
+# every frame and its value, first of one kind and then of the other. Prints a line of JSON for sending and for taking each:
+# microseconds a frame over the rounds, slipring's the map's; and for the map what it takes on top of raw, of each round.
 
 defmodule SmallMap do
   @frames 512
@@ -22,19 +22,20 @@ defmodule SmallMap do
     samples = for _ <- 1..rounds, do: Map.new(@peers, &{&1, round(port, rx, &1)})
     Slipring.unlink!(name)
 
-    for what <- @peers do
-      {sent, taken} = {median(samples, &elem(&1[what], 0)), median(samples, &elem(&1[what], 1))}
-
-      IO.puts(
-        ~s({"case": "beam/from python/#{what}", "unit": "us", "sent": #{sent}, "taken": #{taken}})
-      )
+    for {part, of} <- [{"sent", &elem(&1, 0)}, {"taken", &elem(&1, 1)}],
+        {what, peer} <- [{"map", "slipring"}, {"raw", "raw"}] do
+      tell("beam/small-map/#{part}", peer, for(sample <- samples, do: of.(sample[what])))
     end
 
-    more = median(samples, fn %{"raw" => {a, b}, "map" => {c, d}} -> c + d - a - b end)
+    more = for %{"raw" => {a, b}, "map" => {c, d}} <- samples, do: c + d - a - b
+    tell("beam/small-map/on-top-of-raw", "slipring", more)
+  end
 
-    IO.puts(
-      ~s({"case": "beam/small map from Python", "metric": "on top of raw", "unit": "us", "median": #{more}})
-    )
+  defp tell(id, peer, times) do
+    times = Enum.sort(times)
+    at = &Float.round(Enum.at(times, &1), 3)
+    facts = ~s("median": #{at.(div(length(times), 2))}, "min": #{at.(0)}, "max": #{at.(-1)})
+    IO.puts(~s({"case": "#{id}", "peer": "#{peer}", "metric": "time", "unit": "us", #{facts}}))
   end
 
   defp round(port, rx, what) do
@@ -60,11 +61,6 @@ defmodule SmallMap do
   defp take(rx, left) do
     _ = rx |> Slipring.recv!(20_000) |> Slipring.Frame.value()
     take(rx, left - 1)
-  end
-
-  defp median(samples, of) do
-    sorted = samples |> Enum.map(of) |> Enum.sort()
-    Float.round(Enum.at(sorted, div(length(sorted), 2)), 3)
   end
 end
 

@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use slipring::{Error, Segment, Wait, Want};
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -263,6 +264,13 @@ impl<T: Send> End<T> {
         Ok(())
     }
 
+    /// The ring's name, or the path of its file.
+    #[cold]
+    pub(crate) fn ring(&self) -> String {
+        let segment = self.segment.try_lock().and_then(|segment| segment.clone());
+        segment.map_or_else(|| "a closed ring".into(), |segment| name_of(segment.path()))
+    }
+
     /// For people: the class, the ring, and what state the handle is in. Waits for nobody.
     pub(crate) fn describe(&self, class: &str, state: impl FnOnce(&T) -> String) -> String {
         let state = if self.forks != fork::count() {
@@ -294,6 +302,13 @@ impl<T: Send> End<T> {
             (Stop::Busy, _) => error::busy(py, sends),
         }
     }
+}
+
+/// A ring as people name it: that of a file is its path.
+fn name_of(path: &Path) -> String {
+    let named = path.strip_prefix("/dev/shm").ok().and_then(Path::to_str);
+    let named = named.and_then(|file| file.strip_prefix("slipring."));
+    named.map_or_else(|| path.display().to_string(), str::to_owned)
 }
 
 /// What a ring can do with its ends, whichever they are.

@@ -9,6 +9,7 @@ include!(concat!(env!("OUT_DIR"), "/doc.rs"));
 
 mod array;
 mod buffer;
+mod choices;
 mod consumer;
 mod costs;
 mod counts;
@@ -288,6 +289,13 @@ mod _native {
     #[pyfunction]
     fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         counts::told(py)
+    }
+
+    #[doc = doc!(log_choices)]
+    #[pyfunction]
+    #[pyo3(signature = (on=true), text_signature = "(on=True)")]
+    fn log_choices(#[pyo3(from_py_with = options::on)] on: bool) {
+        crate::choices::ask(on);
     }
 
     #[doc = doc!(encode)]

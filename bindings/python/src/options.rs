@@ -36,7 +36,7 @@ macro_rules! words {
 }
 
 flags! {
-    anonymous ascii breaking copy drop_oldest keep native pickle populate replace sort_keys strict text
+    anonymous ascii breaking copy drop_oldest keep native on pickle populate replace sort_keys strict text
 }
 
 words! {

@@ -61,6 +61,19 @@ pub(crate) enum Form {
     Json,
 }
 
+impl Form {
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Raw => Format::Raw,
+            Self::Ndarray => Format::Ndarray,
+            Self::Value => Format::Value,
+            Self::Arrow => Format::Arrow,
+            Self::Pickle => Format::Pickle,
+            Self::Json => Format::Json,
+        }
+    }
+}
+
 impl FromPyObject<'_, '_> for Form {
     type Error = PyErr;
     fn extract(name: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {

@@ -2,6 +2,7 @@
 
 use crate::array::{self, Candidate};
 use crate::buffer::Buffer;
+use crate::choices::{self, Why};
 use crate::end::{Close, End, Stop, Timeout};
 use crate::frame::Frame;
 use crate::outgoing::{self, Form, Guess, Kind, Unsent, Written};
@@ -20,6 +21,7 @@ use slipring::{Error, Grant, Header, Wait};
 use slipring_codec::cost::Class;
 use slipring_codec::format::ndarray::{self, Descriptor, Order};
 use slipring_codec::format::raw;
+use slipring_codec::select::Nature;
 use slipring_codec::{Format, Plan};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +69,9 @@ pub(crate) fn try_commit(
     })
 }
 
+const BYTES: Why = Why::Is(Nature::Bytes);
+pub(crate) const UNDER: Why = Why::Told("it was asked for by schema=...");
+
 /// The schema that many tables are sent under, found once.
 #[pyclass(frozen, module = "slipring._native")]
 pub(crate) struct Chosen(Under);
@@ -98,6 +103,20 @@ impl Producer {
     ) -> PyResult<()> {
         let guess = if format == Format::Json { &self.json } else { &self.guess };
         outgoing::send_by(&self.end, format, guess, object, meta, timeout, write)
+    }
+
+    /// Says that what was sent by `send_written` was, if it was.
+    pub(crate) fn tell_written(
+        &self,
+        object: &Bound<'_, PyAny>,
+        format: Format,
+        why: Why,
+        sent: PyResult<()>,
+    ) -> PyResult<()> {
+        if sent.is_ok() {
+            choices::note(&self.end, Some(object), format, why, 1);
+        }
+        choices::told(object.py(), sent)
     }
 
     fn send_raw(
@@ -138,6 +157,53 @@ impl Producer {
         Ok(())
     }
 
+    /// What `send` does.
+    #[inline(always)]
+    fn send_one(
+        &self,
+        obj: &Bound<'_, PyAny>,
+        format: Option<Form>,
+        schema: Option<&Bound<'_, PyAny>>,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        if let Some(schema) = schema {
+            if !matches!(format, None | Some(Form::Arrow)) {
+                return Err(PyTypeError::new_err(
+                    "what is sent under a schema is a table: leave format away",
+                ));
+            }
+            let under = self.under(schema)?;
+            return self.send_under(obj, &under, meta, timeout);
+        }
+        if let Some(form) = format {
+            self.send_as(form, obj, meta, timeout)?;
+            choices::note(&self.end, Some(obj), form.format(), Why::Asked, 1);
+            return Ok(());
+        }
+        match obj.cast::<PyBytes>() {
+            Ok(bytes) => {
+                self.send_raw(obj.py(), bytes.as_bytes(), meta, timeout)?;
+                choices::note(&self.end, Some(obj), Format::Raw, BYTES, 1);
+                Ok(())
+            }
+            Err(_) => self.send_other(obj, meta, timeout),
+        }
+    }
+
+    /// A table, under a schema of this ring.
+    fn send_under(
+        &self,
+        object: &Bound<'_, PyAny>,
+        under: &Under,
+        meta: Option<&[u8]>,
+        timeout: Timeout,
+    ) -> PyResult<()> {
+        self.send_table(object, Some(under), meta, timeout)?;
+        choices::note(&self.end, Some(object), Format::Arrow, UNDER, 1);
+        Ok(())
+    }
+
     /// All that is not simply bytes.
     fn send_other(
         &self,
@@ -146,9 +212,14 @@ impl Producer {
         timeout: Timeout,
     ) -> PyResult<()> {
         let py = object.py();
+        let note = |format, nature| {
+            choices::note(&self.end, Some(object), format, Why::Is(nature), 1);
+        };
         if value::is_basic(object) {
             if let Look::Table(table) = records::of_list(object, records::WORTH)? {
-                return table::send::send(py, &self.end, &table, None, meta, timeout, ALONE);
+                table::send::send(py, &self.end, &table, None, meta, timeout, ALONE)?;
+                note(Format::Arrow, Nature::Records);
+                return Ok(());
             }
             return self.send_value(object, meta, timeout);
         }
@@ -158,24 +229,35 @@ impl Producer {
             return self.send_on(frame, timeout);
         }
         match Kind::of(object)? {
-            Kind::Bytes(buffer) => self.send_buffer(py, &buffer, meta, timeout),
+            Kind::Bytes(buffer) => {
+                self.send_buffer(py, &buffer, meta, timeout)?;
+                note(Format::Raw, Nature::Bytes);
+            }
             Kind::Array(array) => {
                 if let Some(kind) = array::lost_type(object)? {
                     value::warn_losses(py, &[kind.into_any()])?;
                 }
-                self.send_array(py, &array, meta, timeout)
+                self.send_array(py, &array, meta, timeout)?;
+                note(Format::Ndarray, Nature::Array);
             }
-            Kind::Value => self.send_value(object, meta, timeout),
-            Kind::Json => outgoing::send_json(&self.end, &self.json, object, meta, timeout),
-            Kind::Odd(refusal) => self.send_odd(object, refusal, meta, timeout),
+            Kind::Value => return self.send_value(object, meta, timeout),
+            Kind::Json => {
+                outgoing::send_json(&self.end, &self.json, object, meta, timeout)?;
+                note(Format::Json, Nature::Json);
+            }
+            Kind::Odd(refusal) => return self.send_odd(object, refusal, meta, timeout),
             // A table that does not come as Arrow may still be a pickle.
             Kind::Table => match self.send_table(object, None, meta, timeout) {
                 Err(refusal) if error::is_refusal(py, &refusal) => {
-                    self.send_odd(object, refusal, meta, timeout)
+                    return self.send_odd(object, refusal, meta, timeout);
                 }
-                sent => sent,
+                sent => {
+                    sent?;
+                    note(Format::Arrow, Nature::Table);
+                }
             },
         }
+        Ok(())
     }
 
     /// As a pickle, since the form that it should have refused it.
@@ -192,7 +274,9 @@ impl Producer {
         }
         let tell = || outgoing::tell_odd(py, &refusal, self.pickles.is_none());
         let tried = outgoing::send_pickle(&self.end, object, meta, timeout, tell);
-        tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })
+        tried.map_err(|e| if error::is_refusal(py, &e) { refusal } else { e })?;
+        choices::note(&self.end, Some(object), Format::Pickle, Why::Is(Nature::Opaque), 1);
+        Ok(())
     }
 
     /// Sends a frame on as what it is, its metadata included, without a look into it.
@@ -211,7 +295,10 @@ impl Producer {
         let mut grant = self.end.run(py, timeout, |tx, wait| tx.reserve(body.len(), wait))?;
         copy(py, body, &mut grant)?;
         commit(py, &self.end, grant, header, timeout)?;
-        counts::sent(Format::from_code(header.format).unwrap_or(Format::Raw), body.len());
+        let format = Format::from_code(header.format).unwrap_or(Format::Raw);
+        counts::sent(format, body.len());
+        let why = Why::Told("a frame is sent on as what it is");
+        choices::note(&self.end, Some(frame), format, why, 1);
         Ok(())
     }
 
@@ -333,7 +420,10 @@ impl Producer {
     ) -> PyResult<()> {
         let py = object.py();
         match outgoing::send_value(&self.end, &self.guess, object, meta, timeout) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                choices::note(&self.end, Some(object), Format::Value, Why::Is(Nature::Value), 1);
+                Ok(())
+            }
             Err(Unsent::Raised(error)) => Err(error),
             Err(Unsent::Refused(fault)) if self.pickles == Some(false) => {
                 Err(fault.unpickled(py, None))
@@ -344,7 +434,9 @@ impl Producer {
                 tried.map_err(|error| match error::is_refusal(py, &error) {
                     true => fault.unpickled(py, Some(error)),
                     false => error,
-                })
+                })?;
+                choices::note(&self.end, Some(object), Format::Pickle, Why::Is(Nature::Opaque), 1);
+                Ok(())
             }
         }
     }
@@ -383,6 +475,37 @@ impl Producer {
         }
     }
 
+    /// What `_send_some` does, on the event loop's time.
+    fn send_some(
+        &self,
+        py: Python<'_>,
+        objects: &[Bound<'_, PyAny>],
+        under: Option<&Bound<'_, Chosen>>,
+    ) -> (usize, bool, Option<PyErr>) {
+        let (start, mut sent) = (Instant::now(), 0);
+        if let Some(under) = under {
+            for object in objects {
+                match self.send_under(object, &under.get().0, None, Timeout::Now) {
+                    Ok(()) => sent += 1,
+                    Err(error) if error::is_outcome(py, &error) => return (sent, true, None),
+                    Err(error) => return (sent, false, Some(error)),
+                }
+                if start.elapsed() >= TURN {
+                    break;
+                }
+            }
+            return (sent, false, None);
+        }
+        for run in runs(objects) {
+            match self.send_run(py, run, Timeout::Now, &mut sent) {
+                Ok(true) if start.elapsed() < TURN => {}
+                Ok(whole) => return (sent, !whole, None),
+                Err(error) => return (sent, false, Some(error)),
+            }
+        }
+        (sent, false, None)
+    }
+
     /// The same for small bodies.
     fn send_bodies(
         &self,
@@ -411,6 +534,7 @@ impl Producer {
         let done = bodies.len() - rest.len();
         bodies[..done].iter().for_each(|body| counts::sent(Format::Raw, body.len()));
         *sent += done;
+        choices::note(&self.end, run.first(), Format::Raw, BYTES, done);
         match outcome {
             Ok(()) => Ok(true),
             Err(stop) if stop.is_outcome() => Ok(false),
@@ -501,22 +625,8 @@ impl Producer {
     ) -> PyResult<()> {
         let timeout = Timeout::sending(timeout, drop_oldest)?;
         let meta = meta.map(meta::encode).transpose()?;
-        if let Some(schema) = schema {
-            if !matches!(format, None | Some(Form::Arrow)) {
-                return Err(PyTypeError::new_err(
-                    "what is sent under a schema is a table: leave format away",
-                ));
-            }
-            let under = self.under(schema)?;
-            return self.send_table(obj, Some(&under), meta.as_deref(), timeout);
-        }
-        if let Some(form) = format {
-            return self.send_as(form, obj, meta.as_deref(), timeout);
-        }
-        match obj.cast::<PyBytes>() {
-            Ok(bytes) => self.send_raw(obj.py(), bytes.as_bytes(), meta.as_deref(), timeout),
-            Err(_) => self.send_other(obj, meta.as_deref(), timeout),
-        }
+        let sent = self.send_one(obj, format, schema, meta.as_deref(), timeout);
+        choices::told(obj.py(), sent)
     }
 
     #[doc = doc!(Producer.send_many)]
@@ -536,7 +646,7 @@ impl Producer {
         let mut send = || {
             if let Some(under) = &under {
                 for object in objects.by_ref() {
-                    match self.send_table(&object?, Some(under), None, timeout) {
+                    match self.send_under(&object?, under, None, timeout) {
                         Err(error) if error::is_outcome(py, &error) => return Ok(()),
                         outcome => outcome?,
                     }
@@ -561,7 +671,7 @@ impl Producer {
             }
             Ok(())
         };
-        match send() {
+        match choices::told(py, send()) {
             Ok(()) => Ok(sent),
             Err(error) => Err(error::after(py, error, sent)),
         }
@@ -580,13 +690,18 @@ impl Producer {
         let (py, timeout) = (source.py(), Timeout::parse(timeout)?);
         let mut pieces = self.pieces(source, rows, schema, meta)?;
         let mut sent = 0;
-        loop {
-            match pieces.send(py, &self.end, timeout) {
-                Ok(Some(true)) => sent += 1,
-                Ok(Some(false)) => return Ok(sent + 1),
-                Ok(None) => return Ok(sent),
-                Err(error) => return Err(error::after(py, error, sent)),
+        let mut send = || {
+            while let Some(more) = pieces.send(py, &self.end, timeout)? {
+                sent += 1;
+                if !more {
+                    break;
+                }
             }
+            Ok(())
+        };
+        match choices::told(py, send()) {
+            Ok(()) => Ok(sent),
+            Err(error) => Err(error::after(py, error, sent)),
         }
     }
 
@@ -673,28 +788,11 @@ impl Producer {
         objects: Vec<Bound<'_, PyAny>>,
         under: Option<&Bound<'_, Chosen>>,
     ) -> (usize, bool, Option<Py<PyBaseException>>) {
-        let (start, mut sent) = (Instant::now(), 0);
-        if let Some(under) = under {
-            for object in &objects {
-                match self.send_table(object, Some(&under.get().0), None, Timeout::Now) {
-                    Ok(()) => sent += 1,
-                    Err(error) if error::is_outcome(py, &error) => return (sent, true, None),
-                    Err(error) => return (sent, false, Some(error.into_value(py))),
-                }
-                if start.elapsed() >= TURN {
-                    break;
-                }
-            }
-            return (sent, false, None);
+        let (sent, full, failed) = self.send_some(py, &objects, under);
+        match choices::told(py, failed.map_or(Ok(()), Err)) {
+            Ok(()) => (sent, full, None),
+            Err(error) => (sent, full, Some(error.into_value(py))),
         }
-        for run in runs(&objects) {
-            match self.send_run(py, run, Timeout::Now, &mut sent) {
-                Ok(true) if start.elapsed() < TURN => {}
-                Ok(whole) => return (sent, !whole, None),
-                Err(error) => return (sent, false, Some(error.into_value(py))),
-            }
-        }
-        (sent, false, None)
     }
 
     /// Calls `callback` once, from a thread of the package's own, when space is freed or the ring or this

@@ -7,14 +7,16 @@
 //! 3. Views of an array refer to that array, and exports of a memoryview count on their space, so
 //!    that both can be seen from outside.
 
+use crate::choices::{self, Why};
 use crate::end::{End, Timeout};
 use crate::frame::memoryview;
-use crate::{array, error};
+use crate::{array, counts, error};
 use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use slipring::{Error, Grant, Header, Producer};
+use slipring_codec::Format;
 use slipring_codec::format::ndarray::{self, Descriptor};
 use slipring_codec::format::raw;
 use std::ffi::c_int;
@@ -132,6 +134,16 @@ impl Reservation {
         self.open.lock_py_attached(py).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// It was sent.
+    fn count(&self, len: usize) {
+        let format = match self.shape {
+            Shape::Bytes(_) => Format::Raw,
+            Shape::Array(_) => Format::Ndarray,
+        };
+        counts::sent(format, len);
+        choices::note(&self.end, None, format, Why::Told("it was reserved so"), 1);
+    }
+
     /// Takes back what was lent: the grant, unless something still refers to it (rule 2).
     fn withdraw(&self, py: Python<'_>, open: Open) -> PyResult<Grant> {
         let Open { space, lent } = open;
@@ -221,9 +233,11 @@ impl Reservation {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         if let Some(grant) = self.end(py, kind)? {
+            let len = grant.len();
             crate::producer::commit(py, &self.end, grant, self.header, self.timeout)?;
+            self.count(len);
         }
-        Ok(false)
+        choices::told(py, Ok(false))
     }
 
     /// Takes the room that entering needs, if there is some.
@@ -249,11 +263,15 @@ impl Reservation {
     /// Sends what was withdrawn, if there is a place.
     fn _commit(&self, py: Python<'_>) -> PyResult<bool> {
         let mut grant = self.room(py).take();
+        let len = grant.as_ref().map_or(0, |grant| grant.len());
         let sent =
             crate::producer::try_commit(py, &self.end, &mut grant, self.header, Timeout::Now);
         *self.room(py) = grant;
         match sent {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.count(len);
+                choices::told(py, Ok(true))
+            }
             Err(stop) if stop.is_outcome() => Ok(false),
             Err(stop) => Err(self.end.raise(py, stop)),
         }

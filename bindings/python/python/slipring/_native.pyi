@@ -100,6 +100,18 @@ def stats() -> dict[Literal["sent", "decoded"], dict[str, dict[Literal["frames",
     """Frames that this process has sent, and whose values it has asked for: by format, with the bytes of
     their bodies."""
 
+def log_choices(on: bool = True) -> None:
+    """Has the log say, from now on or no more, in which format each frame is sent and why: to the logger ``slipring``, at the
+    level ``DEBUG``, with ``ring``, ``format``, ``frames`` and ``type`` as attributes of the record.
+
+    It is off until it is asked for, whatever the level is, and costs nothing then; and it is this process's. Frames of one call
+    that have all of these in common are one record. It is told once they are sent: what a handler raises is told to
+    ``sys.unraisablehook`` and not to the caller, and what a handler sends itself is not logged.
+
+    >>> slipring.log_choices()
+    >>> slipring.log_choices(False)
+    """
+
 def _explain(
     obj: object,
 ) -> builtins.list[tuple[str, bool, str, tuple[int, float] | None]]: ...

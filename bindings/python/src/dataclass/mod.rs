@@ -29,6 +29,7 @@ mod unions;
 mod untyped;
 mod walk;
 
+use crate::choices::Why;
 use crate::end::Timeout;
 use crate::frame::{Encoded, Frame};
 use crate::garbage::Pause;
@@ -53,6 +54,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use rows::Rows;
 use slipring_codec::Format;
 use slipring_codec::error::Segment;
+use slipring_codec::select::Nature;
 use slipring_codec::token::{Fixed, Sink};
 use source::{Plain, Source};
 use std::ptr::NonNull;
@@ -546,7 +548,7 @@ pub(crate) mod _dataclass {
         let meta = meta.map(meta::encode).transpose()?;
         let tx = tx.get();
         let mut tables = Vec::new();
-        match into {
+        let sent = match into {
             Into::Value => tx.send_written(Format::Value, obj, meta.as_deref(), timeout, |out| {
                 let mut writer = Writer::new(py, Fixed::new(out), true);
                 writer.tables = std::mem::take(&mut tables);
@@ -567,7 +569,12 @@ pub(crate) mod _dataclass {
                     Ok(Written { len, pieces: Vec::new(), losses: Vec::new() })
                 })
             }
-        }
+        };
+        let (format, why) = match into {
+            Into::Value => (Format::Value, Why::Is(Nature::Value)),
+            Into::Json => (Format::Json, Why::Asked),
+        };
+        tx.tell_written(obj, format, why, sent)
     }
 
     /// Objects as a ``slipring.Table``, whose schema is that of their class: which can be sent, and which every library takes

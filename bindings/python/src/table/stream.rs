@@ -8,9 +8,11 @@ use super::give::{self, Memory, Source};
 use super::schema::Under;
 use super::take::{self, Batches, Incoming};
 use super::{Table, capsule, open, pandas, records, send, unfitting};
+use crate::choices::{self, Why};
 use crate::consumer::Consumer;
 use crate::end::{End, Timeout};
 use crate::error;
+use crate::producer::UNDER;
 use crate::value::fault::type_name;
 use crate::watcher::coroutine;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -19,9 +21,11 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 use slipring::Producer;
+use slipring_codec::Format;
 use slipring_codec::evolution::{Unfit, Version, fit};
 use slipring_codec::format::arrow::{self, Rows};
 use slipring_codec::frame::flags::{STREAM_FIRST, STREAM_LAST};
+use slipring_codec::select::Nature;
 use slipring_frames::follows;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -194,6 +198,11 @@ impl Pieces {
         // Metadata is the stream's, and goes with its first frame.
         let meta = self.meta.as_deref().filter(|_| self.first != 0);
         send::send(py, end, &self.next, self.under.as_ref(), meta, timeout, flags)?;
+        let why = match self.under {
+            Some(_) => UNDER,
+            None => Why::Is(Nature::Table),
+        };
+        choices::note(end, None, Format::Arrow, why, 1);
         (self.first, self.flags) = (0, None);
         Ok(Some(flags & STREAM_LAST == 0))
     }
@@ -218,7 +227,9 @@ impl Sending {
     fn _send(&self, py: Python<'_>) -> PyResult<Option<bool>> {
         let pieces = self.pieces.lock_py_attached(py);
         let mut pieces = pieces.unwrap_or_else(PoisonError::into_inner);
-        pieces.send(py, &self.end, Timeout::Now)
+        let sent = pieces.send(py, &self.end, Timeout::Now);
+        drop(pieces);
+        choices::told(py, sent)
     }
 }
 
