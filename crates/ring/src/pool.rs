@@ -493,10 +493,11 @@ impl<'a> Pool<'a> {
                 if at - first == chunks {
                     match self.form_run(first, chunks, by) {
                         Err(NoBlock::Exhausted) => (first, at) = (at, at),
-                        formed => {
-                            self.turn(turn, at, chunks * self.measures.chunk_len);
-                            return formed;
+                        Ok(formed) => {
+                            self.turn(turn, at, formed.0.len);
+                            return Ok(formed);
                         }
+                        missing => return missing,
                     }
                 }
             }
