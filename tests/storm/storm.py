@@ -277,10 +277,12 @@ def storm(seconds, weather, languages, dice):
         tempfile.TemporaryDirectory() as folder,
         slipring.create(ring, mode=weather.mode, **options) as hold,
     ):
+        begun = time.monotonic()
         it = Storm(ring, Path(folder), weather, languages, dice)
         try:
             it.blow(seconds)
             it.settle()
+            took = time.monotonic() - begun
             it.account(hold.dropped)
         finally:
             for worker in it.workers:
@@ -296,7 +298,7 @@ def storm(seconds, weather, languages, dice):
             assert hold._schema(schema.id) == body, schema
         it.counts["schemas"] = len(versions)
         counts = ", ".join(f"{count} {what}" for what, count in it.counts.items())
-        print(f"{' '.join(weather)}: {counts}; nothing is left in the ring", flush=True)
+        print(f"{' '.join(weather)}: {took:.1f} s, {counts}; nothing is left in the ring", flush=True)
         return it.counts
 
 
