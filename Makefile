@@ -105,9 +105,11 @@ storm: setup storm-worker ## kill, stop and replace processes of all languages o
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 
-leaks: setup ## LEAK_TRIPS round trips in Python, after which references and memory are what they were
-	$(say) 'Leaks, $(LEAK_TRIPS) trips'
+leaks: setup ## LEAK_TRIPS round trips in Python and in Elixir, after which references and memory are what they were
+	$(say) 'Leaks, $(LEAK_TRIPS) trips in Python'
 	@.venv/bin/python tests/leaks/leaks.py --trips $(LEAK_TRIPS)
+	$(say) 'Leaks, $(LEAK_TRIPS) trips in Elixir'
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin tests/leaks/leaks.exs --trips $(LEAK_TRIPS)
 
 fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'

@@ -19,7 +19,7 @@ defmodule Leaks do
   @rounds 4
   @bytes 4
   # What may come and go: of the allocators' free pages, and of terms.
-  @slack %{resident: 6 * 1024 * 1024, total: 512 * 1024, binary: 128 * 1024}
+  @slack %{resident: 4 * 1024 * 1024, total: 256 * 1024, binary: 16 * 1024}
 
   # Of so many trips.
   @shares [values: 0.5, json: 0.15, binaries: 0.15, arrays: 0.1, errors: 0.04, active: 0.04, tables: 0.015, ends: 0.005]
