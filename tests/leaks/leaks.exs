@@ -7,19 +7,22 @@
 #
 # - memory of the process as the kernel counts it, of the BEAM's own count all, and of that binaries, where the NIF's resources are;
 # - atoms, processes, ports, tables of terms, threads, open files, and mappings of rings;
-# - frames that the ring holds, leases, and names of rings.
+# - frames that the ring holds, leases, ends, and names of rings.
 #
-# A leak grows with each trip. Of memory far less than a word a trip is put up with, and beside it what allocators keep and
-# give back as they like; of all else nothing at all.
+# A leak grows with each trip. Of memory half a word a trip is put up with, less than any term, resource or allocation takes, and once
+# what allocators keep and give back as they like; of all else nothing at all.
 
 defmodule Leaks do
   alias Slipring.{Column, Frame, JSON, Table, Tensor}
 
-  # As many trips as in each of these are in a round ahead of them.
+  # Rounds that are measured; there are as many trips in the one ahead of them, which is not.
   @rounds 4
+  # Of a trip.
   @bytes 4
-  # What may come and go: of the allocators' free pages, and of terms.
+  # What may come and go without being a trip's: about three times the most that was seen in a million trips.
   @slack %{resident: 4 * 1024 * 1024, total: 256 * 1024, binary: 16 * 1024}
+  # What is to be gone after each round: these may be no more than none, since leases are limited and their number can't grow.
+  @gone [:frames, :leases, :ends, :mappings]
 
   # Of so many trips.
   @shares [values: 0.5, json: 0.15, binaries: 0.15, arrays: 0.1, errors: 0.04, active: 0.04, tables: 0.015, ends: 0.005]
@@ -37,6 +40,7 @@ defmodule Leaks do
     options = [trips: :integer, only: :string, leak: :boolean]
     {options, []} = OptionParser.parse!(arguments, strict: options)
     Logger.configure(level: :error)
+    :persistent_term.put(:too_large, :binary.copy(<<0>>, 17 * 1024 * 1024))
     if options[:leak], do: :ets.new(:kept, [:named_table, :public])
     kinds = for {kind, share} <- @shares, options[:only] in [nil, "#{kind}"], do: {kind, share}
     grew = for {kind, share} <- kinds, do: run(kind, trunc((options[:trips] || 1_000_000) * share))
@@ -48,29 +52,30 @@ defmodule Leaks do
   defp run(kind, trips) do
     began = System.monotonic_time(:millisecond)
     each = max(div(trips, @rounds + 1), 1)
-    name = "leaks-#{System.pid()}-#{kind}"
-    ring = Slipring.create!(name, capacity: {16, :mib}, slots: 64, mode: :mpmc, max_deliveries: 0)
+    ring = Slipring.create!("leaks-#{System.pid()}-#{kind}", capacity: {16, :mib}, slots: 64, mode: :mpmc, max_deliveries: 0)
     Slipring.announce!(ring, "readings", [id: {:s, 32}], version: 1)
     Slipring.announce!(ring, "readings", [id: {:s, 64}, note: :string], version: 2)
 
-    [first | later] =
+    counts =
       for _ <- 0..@rounds do
         in_process(fn -> round(kind, ring, each) end)
-        measured(ring, 500)
+        measured(ring)
       end
 
-    last = List.last(later)
-    grown = for {what, before} <- first, do: {what, last[what] - before}
+    {first, last} = {hd(counts), List.last(counts)}
+    grown = for {what, now} <- last, do: {what, now - if(what in @gone, do: 0, else: first[what])}
     faults = for {what, by} <- grown, by > allowed(what, each * @rounds), do: {what, by}
     seconds = (System.monotonic_time(:millisecond) - began) / 1000
-    changed = Enum.map_join(for({what, by} <- grown, by != 0, do: "#{what} #{by}"), ", ", & &1)
-    IO.puts("#{kind}: #{trips} trips in #{Float.round(seconds, 1)} s: #{changed}")
+    changed = for {what, by} <- grown, by != 0, do: "#{what} #{by}"
+    IO.puts("#{kind}: #{trips} trips in #{Float.round(seconds, 1)} s: #{Enum.join(changed, ", ")}")
 
     for {what, by} <- faults,
         do: IO.puts("LEAK: #{kind}: #{what} grew by #{by}, #{Float.round(by / (each * @rounds), 3)} a trip")
 
     Slipring.close(ring)
     faults != []
+  after
+    Slipring.unlink("leaks-#{System.pid()}-#{kind}")
   end
 
   defp allowed(what, trips), do: with(%{^what => slack} <- @slack, do: slack + @bytes * trips, else: (_ -> 0))
@@ -86,50 +91,57 @@ defmodule Leaks do
 
   defp round(kind, ring, trips) do
     tx = Slipring.producer!(ring)
-    # Those of errors and active ones are opened there.
     rx = unless kind in [:active, :ends], do: Slipring.consumer!(ring)
     if kind == :tables, do: expect(rx)
-    if kind == :errors, do: Process.put(:too_large, :binary.copy(<<0>>, 17 * 1024 * 1024))
 
     for n <- 1..trips do
       trip(kind, n, ring, tx, rx)
+      # Unmapping goes on beside the trips: it is not to fall behind.
+      if kind == :ends and rem(n, 20) == 0, do: settle(ring, &(&1.mappings == 0))
       if :ets.whereis(:kept) != :undefined, do: :ets.insert(:kept, {make_ref()})
     end
   end
 
-  # What others have let go of takes a moment: of frames here, of ends in the thread that unmaps.
-  defp measured(ring, turns) do
+  # What is let go of takes a moment: frames as garbage, ends with their owners, and mappings in a thread of their own.
+  defp settle(ring, settled?, turns \\ 500) do
     Enum.each(Process.list(), &:erlang.garbage_collect/1)
     info = Slipring.info!(ring)
-    held = info.held + info.offered + info.filling + info.returned + info.dead + info.waiting
-    ends = Enum.count(info.processes, &(&1.produces or &1.consumes))
+    mapped = ~r"/dev/shm/\S+" |> Regex.scan(File.read!("/proc/self/maps")) |> Enum.uniq()
 
-    if held + info.leases + ends > 0 and turns > 0 do
-      Process.sleep(10)
-      measured(ring, turns - 1)
+    left = %{
+      frames: info.held + info.offered + info.filling + info.returned + info.dead + info.waiting,
+      leases: info.leases,
+      ends: Enum.count(info.processes, &(&1.produces or &1.consumes)),
+      # Of other rings than this one.
+      mappings: length(mapped) - 1
+    }
+
+    if settled?.(left) or turns == 0 do
+      left
     else
-      Process.sleep(50)
-      status = File.read!("/proc/self/status")
-      number = fn key -> Regex.run(~r/^#{key}:\s+(\d+)/m, status, capture: :all_but_first) |> hd() |> String.to_integer() end
-      maps = File.read!("/proc/self/maps") |> String.split("\n")
-
-      [
-        resident: 1024 * number.("VmRSS"),
-        total: :erlang.memory(:total),
-        binary: :erlang.memory(:binary),
-        atoms: :erlang.system_info(:atom_count),
-        processes: length(Process.list()),
-        ports: length(Port.list()),
-        tables: length(:ets.all()),
-        threads: number.("Threads"),
-        files: length(File.ls!("/proc/self/fd")),
-        mappings: Enum.count(maps, &(&1 =~ ring.name)),
-        rings: Enum.count(Slipring.list(), &String.starts_with?(&1, ring.name)),
-        frames: held,
-        leases: info.leases,
-        ends: ends
-      ]
+      Process.sleep(10)
+      settle(ring, settled?, turns - 1)
     end
+  end
+
+  defp measured(ring) do
+    left = settle(ring, &Enum.all?(&1, fn {_what, count} -> count == 0 end))
+    Process.sleep(50)
+    status = File.read!("/proc/self/status")
+    number = &(~r/^#{&1}:\s+(\d+)/m |> Regex.run(status) |> List.last() |> String.to_integer())
+
+    Map.merge(left, %{
+      resident: 1024 * number.("VmRSS"),
+      total: :erlang.memory(:total),
+      binary: :erlang.memory(:binary),
+      atoms: :erlang.system_info(:atom_count),
+      processes: length(Process.list()),
+      ports: length(Port.list()),
+      tables: length(:ets.all()),
+      threads: number.("Threads"),
+      files: length(File.ls!("/proc/self/fd")),
+      rings: Enum.count(Slipring.list(), &String.starts_with?(&1, ring.name))
+    })
   end
 
   # Trips ---------------------------------------------------------------------------------------------
@@ -139,8 +151,8 @@ defmodule Leaks do
     Slipring.recv!(rx, 1_000)
   end
 
-  # Keeps a few, so that they go in another order than they came.
-  defp keep(n, what), do: Process.put({:kept, rem(n * 7, 5)}, what)
+  # Keeps a few, which go in another order than they came.
+  defp keep(what), do: Process.put(:kept, [what | Process.get(:kept, []) |> List.delete_at(1) |> Enum.take(3)])
 
   defp value do
     %{
@@ -169,24 +181,24 @@ defmodule Leaks do
     frame = taken(tx, rx, large)
 
     case rem(n, 4) do
-      0 -> keep(n, binary_part(Frame.value(frame), 500, 1_000))
-      1 -> keep(n, frame)
+      0 -> keep(binary_part(Frame.value(frame), 500, 1_000))
+      1 -> keep(frame)
       2 -> {Frame.value(frame), Frame.release(frame)}
       3 -> :ok = Frame.release(frame)
     end
 
     # In a value, and many at once.
-    keep(n, Frame.value(taken(tx, rx, [large, {large}])))
+    keep(Frame.value(taken(tx, rx, [large, {large}])))
     {:ok, 3} = Slipring.send_many(tx, ["small", large, [n]])
     for frame <- Slipring.recv_many!(rx, 3), do: Frame.value(frame)
-    if Slipring.info!(tx.ring).waiting > 0, do: for(frame <- Slipring.recv_many!(rx, 3), do: Frame.value(frame))
+    empty(rx)
   end
 
   defp trip(:arrays, n, _ring, tx, rx) do
     tensor = Tensor.new(:binary.copy(<<n::16>>, 40_000), {200, 200}, {:s, 16}, byte_order: :big, order: :fortran)
     got = Frame.value(taken(tx, rx, tensor))
     true = Tensor.at(got, {3, 4}) == Tensor.at(tensor, {3, 4})
-    keep(n, got)
+    keep(got)
     small = Tensor.from_list([1, n, 3], {3}, {:f, 64})
     %{"a" => [^tensor, ^small]} = Frame.value(taken(tx, rx, %{"a" => [tensor, small]}))
   end
@@ -205,7 +217,7 @@ defmodule Leaks do
     ^records = Frame.value(taken(tx, rx, records))
     table = Table.new(id: Enum.to_list(1..9_000), name: List.duplicate("n", 9_000), tags: List.duplicate([nil, "x"], 9_000))
     got = Frame.value(taken(tx, rx, table))
-    keep(n, got["id"])
+    keep(got["id"])
     true = Column.sum(got["id"]) == 9_000 * 9_001 / 2
     [%{"id" => 5}] = got |> Table.slice(4, 1) |> Table.to_maps()
     %{"in" => [%Table{rows: 9_000}]} = Frame.value(taken(tx, rx, %{"in" => [table]}))
@@ -240,7 +252,7 @@ defmodule Leaks do
 
     {:error, %{reason: :unsupported_type}} = Slipring.send(tx, [1, %{a: [self()]}])
     {:error, %{reason: :unsupported_type}} = Slipring.encode({make_ref()})
-    {:error, %{reason: :too_large}} = Slipring.send(tx, Process.get(:too_large))
+    {:error, %{reason: :too_large}} = Slipring.send(tx, :persistent_term.get(:too_large))
     {:error, %{reason: :full}} = Slipring.send_many(tx, List.duplicate(n, 70), timeout: 0)
     empty(rx)
     {:error, %{reason: :empty}} = Slipring.recv(rx, 0)
@@ -255,7 +267,7 @@ defmodule Leaks do
     for end_of <- [:closed, :garbage, :ended] do
       own = fn ->
         other = Slipring.create!("#{ring.name}-#{n}", capacity: {256, :kib}, mode: :mpmc)
-        rx = Slipring.consumer!(other, ack: :manual, active: Enum.random([false, true, :once]))
+        rx = Slipring.consumer!(other, ack: :manual, active: Enum.at([false, true, :once], rem(n, 3)))
         own = Slipring.producer!(other)
         {:ok, 2} = Slipring.send_many(own, [n, :binary.copy("x", 70_000)])
         flush()
