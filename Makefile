@@ -80,7 +80,7 @@ loom: ## every interleaving of the ring's algorithms, within the preemption boun
 	  cargo test --release -p slipring --lib
 
 # The first half takes about as long as what is left.
-python_half := $(foreach part,json pandas table,$(wildcard bindings/python/tests/test_$(part)*.py))
+python_half := $(foreach part,json_ pandas table,$(wildcard bindings/python/tests/test_$(part)*.py))
 python_rest := $(filter-out $(python_half),$(wildcard bindings/python/tests/test_*.py))
 
 test-python: setup ## the Python package
