@@ -2,8 +2,8 @@
 //!
 //! Rules:
 //! 1. Of all who acknowledge a frame or give it back, on any thread, the first one decides, by one compare-and-swap.
-//! 2. Where it is acknowledged, that one says so in the frame's word, before it answers. So a frame whose acknowledgement
-//!    was answered for does not come again, whoever dies.
+//! 2. Where it is acknowledged, whoever is told so has said it in the frame's word before: all who acknowledge it do, with
+//!    the same word. So a frame whose acknowledgement was answered for does not come again, wherever the process dies.
 //! 3. Once its consumer is gone, it can only be given back.
 //! 4. Whoever decides takes the frame off the count, or the last view of it if nobody has.
 
@@ -62,18 +62,20 @@ impl Settled {
         Self(AtomicU32::new(0))
     }
 
-    /// Acknowledges the frame, unless another one has decided; `say` does so in its word.
+    /// Acknowledges the frame, unless it was given back; `say` does so in its word.
     pub(crate) fn ack(&self, ledger: &Ledger, say: impl FnOnce()) -> Result<(), Error> {
         // Relaxed: a late answer is as good as an early one.
         if ledger.gone.load(Ordering::Relaxed) != 0 {
             let _ = self.nack(ledger);
         }
         match self.decide(ACKED, ledger) {
-            Ok(()) => say(),
-            Err(ACKED) => {}
-            Err(_) => return Err(Error::GivenBack),
+            // Rule 2: who has decided may not have got to it yet.
+            Ok(()) | Err(ACKED) => {
+                say();
+                Ok(())
+            }
+            Err(_) => Err(Error::GivenBack),
         }
-        Ok(())
     }
 
     /// Gives the frame back, once the last view of it goes, unless another one has decided.
@@ -95,9 +97,13 @@ impl Settled {
         self.0.load(Ordering::Acquire) == ACKED
     }
 
-    /// The last view of the frame goes. Answers whether it was acknowledged; else it is given back.
+    /// The last view of the frame goes, and nobody decides any more. Answers whether it was acknowledged; else it is given
+    /// back.
     pub(crate) fn at_last(&self, ledger: &Ledger) -> bool {
-        let _ = self.nack(ledger);
-        self.acked()
+        let settled = self.0.load(Ordering::Acquire);
+        if settled == 0 {
+            ledger.settled();
+        }
+        settled == ACKED
     }
 }

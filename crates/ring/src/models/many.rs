@@ -400,13 +400,13 @@ fn blocks_are_sent_whoever_dies() {
     });
 }
 
-/// P6, P11, C9, C14, C16: the same by two consumers, of whom one dies, beside one who wants to retire the slab.
+/// P6, P11, C9, C14, C16: the same by two consumers, of whom one dies, beside one who then retires the slab.
 #[test]
 fn blocks_are_taken_whoever_dies() {
     for held in [Phase::Acked, Phase::Unacked] {
         model_deaths(move |victim| {
             let ring = Ring::new(WRAP);
-            assert!(ring.send_block_among(1, PRODUCER, 1) && ring.send_block_among(2, PRODUCER, 2));
+            assert!(ring.send_block_among(1, PRODUCER, 1));
             let (other, victim) = (ring.clone(), victim.clone());
             let dying = thread::spawn(move || {
                 let mut read = None;
@@ -431,10 +431,10 @@ fn blocks_are_taken_whoever_dies() {
             got.extend(read);
             got.sort();
             if lives || held == Phase::Unacked {
-                assert_eq!(got, [1, 2]);
+                assert_eq!(got, [1]);
             } else {
-                // One may be lost that was acknowledged as it was taken.
-                assert!(!got.is_empty() && got.is_sorted_by(|one, next| one < next), "{got:?}");
+                // It may have been acknowledged as it was taken.
+                assert!(got.is_empty() || got == [1], "{got:?}");
             }
             ring.assert_whole();
         });
