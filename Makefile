@@ -36,6 +36,8 @@ export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
 crates := -p slipring -p slipring-codec -p slipring-frames -p slipring-benches -p slipring-storm
 # A test that hangs says where, and ends.
 pytest := .venv/bin/python -m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+# Two commands on two cores: the first one's output, then the other's.
+beside := .venv/bin/python scripts/beside
 say = @printf '\n== %s\n'
 
 .PHONY: help setup demo test lint test-rust loom test-python test-beam test-cross kill storm storm-worker embed-host leaks fuzz fuzz-if-possible asan asan-if-possible bench-ring bench-codec bench-grow deny clean
@@ -68,7 +70,7 @@ test-rust: ## the crates, doc tests and a short kill test included
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast $(crates); \
 	  else cargo test --no-fail-fast $(crates) --lib --bins --tests --examples; fi
 	$(say) 'Rust: doc tests'
-	@cargo test -q --doc -p slipring -p slipring-codec -p slipring-frames
+	@cargo test -q --doc $(crates)
 
 # Optimised, since a model runs thousands of times; checks stay in; no link-time work for one run.
 loom: ## every interleaving of the ring's algorithms, within the preemption bound
@@ -77,9 +79,13 @@ loom: ## every interleaving of the ring's algorithms, within the preemption boun
 	  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true \
 	  cargo test --release -p slipring --lib
 
+# The first half takes about as long as what is left.
+python_half := $(foreach part,json_ pandas table,$(wildcard bindings/python/tests/test_$(part)*.py))
+python_rest := $(filter-out $(python_half),$(wildcard bindings/python/tests/test_*.py))
+
 test-python: setup ## the Python package
 	$(say) 'Python package'
-	@$(pytest) bindings/python/tests
+	@$(beside) "$(pytest) -p no:cacheprovider $(python_half)" "$(pytest) -p no:cacheprovider $(python_rest)"
 
 test-beam: setup ## the Elixir library
 	$(say) 'Elixir library'
@@ -99,15 +105,17 @@ storm-worker:
 	@cargo build -q --release -p slipring-storm
 
 embed-host:
-	@cargo build -q --release -p slipring-embed
+	@cargo build -q -p slipring-embed
 
 storm: setup storm-worker ## kill, stop and replace processes of all languages on rings of each mode, for STORM_SECONDS
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 
-leaks: setup ## LEAK_TRIPS round trips in Python, after which references and memory are what they were
-	$(say) 'Leaks, $(LEAK_TRIPS) trips'
+leaks: setup ## LEAK_TRIPS round trips in Python and in Elixir, after which references and memory are what they were
+	$(say) 'Leaks, $(LEAK_TRIPS) trips in Python'
 	@.venv/bin/python tests/leaks/leaks.py --trips $(LEAK_TRIPS)
+	$(say) 'Leaks, $(LEAK_TRIPS) trips in Elixir'
+	@elixir -pa bindings/beam/_build/dev/lib/slipring/ebin tests/leaks/leaks.exs --trips $(LEAK_TRIPS)
 
 fuzz: setup ## everything that parses bytes (nightly, cargo-fuzz)
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
@@ -117,19 +125,21 @@ fuzz-if-possible: setup
 	$(say) 'Fuzzing, $(FUZZ_SECONDS) s a target'
 	@SEED=$${SEED-$(if $(SLIPRING_RANDOM),,1)} scripts/fuzz $(FUZZ_SECONDS) || { status=$$?; [ $$status = 3 ] || exit $$status; echo 'THE CRATES WERE NOT FUZZED: see above'; }
 
-# What goes through raw calls of the interpreter, and what reads tables that others may change.
-checked_files := values registered selection dtypes json json_alike json_reading json_writing json_suite json_numbers json_floats json_frames \
+# What goes through raw calls of the interpreter, and what reads tables that others may change: two halves that take about as long.
+checked_files := json_alike json_reading json_writing json_suite json_numbers json_floats json_frames json tables table_parts table_records \
+  table_streams table_hostile table_given table_nested arrow_shapes schemas evolution
+checked_more := pandas values registered selection dtypes \
   dataclass dataclass_analysis dataclass_classes dataclass_errors dataclass_frames dataclass_numbers dataclass_options dataclass_oracles \
-  dataclass_tables dataclass_tags dataclass_untyped dataclass_whole \
-  tables table_parts table_records table_streams table_hostile table_given table_nested pandas arrow_shapes schemas evolution
+  dataclass_tables dataclass_tags dataclass_untyped dataclass_whole
 # Those left out fill a stack, which the sanitizer's frames don't fit, ...
 checked_less := small_stack or (test_dataclass_whole and depth_has)
 # ... look at the process' memory, in which the sanitizer keeps what was freed, ...
 checked_less += or (test_values and nothing_leaks)
 # ... or take seven to twenty seconds each: to make much of little, or to compute by the same code as one in eight of them.
 checked_less += or elements_that_nobody_paid_for or columns_of_nothing or honest_columns or can_be_interrupted or (hard_doubles and not [0])
-checked := -m pytest -q -p no:cacheprovider $(checked_files:%=bindings/python/tests/test_%.py) -k 'not ($(checked_less))'
-checked_fuzz := tests/fuzz/python_json.py $(FUZZ_SECONDS) target/fuzz/found $(if $(SLIPRING_RANDOM),,--seed 1)
+checked_tests = scripts/asan-python -m pytest -q -p no:cacheprovider $(1:%=bindings/python/tests/test_%.py) -k 'not ($(checked_less))'
+checked_fuzz := scripts/asan-python tests/fuzz/python_json.py $(FUZZ_SECONDS) target/fuzz/found $(if $(SLIPRING_RANDOM),,--seed 1)
+checked_bindings = $(beside) "$(call checked_tests,$(checked_files)) && $(checked_fuzz)" "scripts/asan-beam && $(call checked_tests,$(checked_more))"
 
 asan: setup ## the crates and both bindings' codecs under the address sanitizer (nightly)
 	$(say) 'Address sanitizer'
@@ -139,9 +149,7 @@ asan: setup ## the crates and both bindings' codecs under the address sanitizer 
 	@RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -p slipring-frames --test frames --test tables --test schemas \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
-	@scripts/asan-python $(checked)
-	@scripts/asan-python $(checked_fuzz)
-	@scripts/asan-beam
+	@$(checked_bindings)
 
 # The unit tests alone: the others fork, and their children leave without a look at leaks.
 asan-if-possible: setup
@@ -149,7 +157,7 @@ asan-if-possible: setup
 	@if cargo +nightly --version >/dev/null 2>&1; then \
 	  RUSTFLAGS="$${RUSTFLAGS:-} -Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
 	  cargo +nightly test -q -p slipring -p slipring-codec --lib --target "$$(rustc -vV | sed -n 's/^host: //p')" && \
-	  scripts/asan-python $(checked) && scripts/asan-python $(checked_fuzz) && scripts/asan-beam; \
+	  $(checked_bindings); \
 	  else echo 'NOT RUN: there is no nightly toolchain'; fi
 
 bench-ring: setup ## the ring beside its peers; writes target/bench/

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def test_a_rust_program_embeds_python(name):
     """`make embed-host` builds the program; it finds the packages of this environment."""
-    program = ROOT / "target/release/slipring-embed"
+    program = ROOT / "target/debug/slipring-embed"
     library = sysconfig.get_config_var("LIBDIR")
     environment = {
         **os.environ,

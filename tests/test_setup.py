@@ -39,7 +39,7 @@ def setup(tmp_path):
             "headers are not in /nowhere/usr/include. Run: sudo apt-get install erlang-dev",
         ),
         ("lint", {"cargo": "exit 1", "rustup": "exit 1"}, "rustup could not add rustfmt clippy"),
-        ("nonsense", {}, "unknown part 'nonsense'; there are: system python beam lint bench"),
+        ("nonsense", {}, "unknown part 'nonsense'; there are: system venv python beam lint bench"),
     ],
     ids=["rust", "python", "elixir", "otp", "headers", "lint", "part"],
 )

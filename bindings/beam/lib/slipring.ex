@@ -585,6 +585,21 @@ defmodule Slipring do
   def wanted(%Producer{}, other), do: wrong!("wanted/2", "the name of a schema", other)
   def wanted(other, _name), do: wrong!("wanted/2", "a Slipring.Producer", other)
 
+  @doc """
+  How many frames a producer has dropped to make room (`:drop_oldest` in `send/3`). `info/1` has those of all.
+
+      iex> ring = Slipring.create!("dropped-doc", mode: :mpmc, slots: 8, drop_oldest: true)
+      iex> tx = Slipring.producer!(ring)
+      iex> Slipring.send_many!(tx, Enum.map(1..11, &<<&1>>), drop_oldest: true)
+      iex> {Slipring.dropped(tx), Slipring.dropped(Slipring.producer!(ring)), Slipring.info!(ring).dropped}
+      {{:ok, 3}, {:ok, 0}, 3}
+      iex> Slipring.unlink!("dropped-doc")
+      :ok
+  """
+  @spec dropped(Producer.t()) :: {:ok, non_neg_integer} | failure
+  def dropped(%Producer{ref: ref, ring: ring}), do: result(Native.dropped(ref), :dropped, ring)
+  def dropped(other), do: wrong!("dropped/1", "a Slipring.Producer", other)
+
   # Values without a ring --------------------------------------------------------------------------
 
   @doc """

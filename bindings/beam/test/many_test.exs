@@ -516,6 +516,10 @@ defmodule Slipring.ManyTest do
       assert Enum.map(frames, & &1.sequence) == Enum.to_list(12..19)
       assert {:ok, 300} = Slipring.send_many(tx, List.duplicate("x", 300), drop_oldest: true)
       assert %{dropped: 304} = Slipring.info!(ring)
+      other = Slipring.producer!(ring)
+      assert {Slipring.dropped(tx), Slipring.dropped(other)} == {{:ok, 304}, {:ok, 0}}
+      Slipring.close(other)
+      assert {:error, %{reason: :detached}} = Slipring.dropped(other)
 
       # Large ones, and by a dirty scheduler.
       huge = :binary.copy(<<1>>, 1_500_000)

@@ -262,6 +262,50 @@ defmodule SlipringTest do
       assert Enum.map(frames, &{&1.sequence, Frame.value(&1)}) == [{0, "a"}, {1, "b"}, {2, "c"}]
     end
 
+    test "are the same one by one and many together", %{name: name} do
+      {_ring, tx, rx} = pair(name)
+      tagged = %{"day" => ~D[2024-02-29]}
+
+      sent = [
+        {"bytes", []},
+        {"with metadata", meta: %{"n" => 1}},
+        {"with tags in it", meta: tagged},
+        {Tensor.from_list([1, 2], {2}, {:u, 16}), []},
+        {%{"a" => [1, 2.5, nil]}, []},
+        {for(n <- 1..50, do: %{"n" => n}), []},
+        {:binary.copy("large", 20_000), meta: tagged},
+        {"", []}
+      ]
+
+      send_all = fn -> for {term, options} <- sent, do: :ok = Slipring.send(tx, term, options) end
+      send_all.()
+      one_by_one = for _ <- sent, do: Slipring.recv!(rx)
+      send_all.()
+      together = Slipring.recv_many!(rx, length(sent))
+      assert length(together) == length(sent)
+
+      for {one, other} <- Enum.zip(one_by_one, together) do
+        assert Map.keys(one) == Map.keys(other)
+        assert other.sequence == one.sequence + length(sent)
+        assert other.timestamp >= one.timestamp
+        assert Frame.value(one) == Frame.value(other)
+        same = [:format, :meta, :producer, :redeliveries, :stream]
+        assert Map.take(one, same) == Map.take(other, same)
+        # What the native part has made is a map like any other.
+        assert :erlang.binary_to_term(:erlang.term_to_binary(%{other | lease: nil})) ==
+                 %{other | lease: nil}
+      end
+
+      assert Enum.map(together, & &1.meta) == Enum.map(sent, fn {_, o} -> o[:meta] end)
+      # The first one and those behind it take different ways.
+      Slipring.send_many!(tx, List.duplicate("x", 100))
+      frames = Slipring.recv_many!(rx, 100)
+      assert Enum.map(frames, & &1.sequence) == Enum.to_list(16..115)
+
+      assert frames |> Enum.map(&%{&1 | sequence: 0, timestamp: 0}) |> Enum.uniq() |> length() ==
+               1
+    end
+
     test "carry metadata both ways (R3.5)", %{name: name} do
       {_ring, tx, rx} = pair(name)
 

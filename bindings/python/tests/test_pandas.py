@@ -113,7 +113,7 @@ def assert_same(got, expected):
 
 
 def writable(frame):
-    blocks = [block.values for at in range(len(frame.columns)) for block in frame.iloc[:, [at]]._mgr.blocks]
+    blocks = [frame._mgr.blocks[at].values for at in frame._mgr.blknos]
     arrays = [getattr(values, "_ndarray", values) for values in blocks]
     return [array.flags.writeable for array in arrays if isinstance(array, np.ndarray)]
 

@@ -5,7 +5,7 @@
 mod names;
 
 use names::*;
-use slipring::{Error, Frame, Header, Mode, Segment, Wait};
+use slipring::{Delivery, Error, Frame, Header, Mode, Segment, Wait};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,42 @@ fn closures_work_in_place() {
     }
     let seen = segment.inspect();
     assert_eq!((seen.waiting, seen.frames), (0, Default::default()));
+}
+
+/// P4: small frames are taken in a quicker way if they are wanted; all others stay where they are, for the other calls.
+#[test]
+fn small_frames_are_shown_if_they_are_wanted() {
+    let segment = small().create_anonymous().unwrap();
+    let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
+    let show = |_: &Header, body: &[u8]| body.to_vec();
+    assert_eq!(rx.recv_small(|_| true, show).unwrap(), None);
+    for (len, fits) in [(10usize, true), (192, true), (193, false)] {
+        tx.send(Header::raw(), &vec![1; len], &Wait::no()).unwrap();
+        assert_eq!(rx.recv_small(|header| header.body_len != len as u64, show).unwrap(), None);
+        let shown = rx.recv_small(|_| true, show).unwrap();
+        assert_eq!(shown, fits.then(|| vec![1; len]), "{len}");
+        assert_eq!(rx.recv(&Wait::no()).is_err(), fits);
+    }
+    // Reading that fails takes the frame, and its space is free.
+    tx.send(Header::raw(), b"last", &Wait::no()).unwrap();
+    let fails =
+        std::panic::AssertUnwindSafe(|| rx.recv_small(|_| true, |_, _| panic!("on purpose")));
+    assert!(std::panic::catch_unwind(fails).is_err());
+    let seen = segment.inspect();
+    assert_eq!((seen.waiting, seen.frames), (0, Default::default()));
+    for mode in [Mode::Mpmc, Mode::Spsc] {
+        let segment = small().mode(mode).create_anonymous().unwrap();
+        let manual = Delivery::AtLeastOnce { limit: 8 };
+        let (mut tx, mut rx) =
+            (segment.producer().unwrap(), segment.consumer_with(manual).unwrap());
+        tx.send(Header::raw(), b"to be acknowledged", &Wait::no()).unwrap();
+        assert_eq!(rx.recv_small(|_| true, show).unwrap(), None, "{mode:?}");
+        rx.recv(&Wait::no()).unwrap().nack().unwrap();
+        drop(rx);
+        let mut rx = segment.consumer().unwrap();
+        assert_eq!(rx.recv_small(|_| true, show).unwrap(), None, "given back, {mode:?}");
+        assert_eq!(rx.recv(&Wait::no()).unwrap().redeliveries(), 1);
+    }
 }
 
 /// P4: reservations are many, committed in another order, some dropped.

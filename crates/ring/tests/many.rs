@@ -62,6 +62,7 @@ enum Step {
     Commit(prop::sample::Index),
     Take,
     Copy,
+    Small,
     Ack(prop::sample::Index),
     Nack(prop::sample::Index),
     Drop(prop::sample::Index),
@@ -77,6 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(Step::Commit),
         4 => Just(Step::Take),
         1 => Just(Step::Copy),
+        2 => Just(Step::Small),
         2 => any::<prop::sample::Index>().prop_map(Step::Ack),
         1 => any::<prop::sample::Index>().prop_map(Step::Nack),
         2 => any::<prop::sample::Index>().prop_map(Step::Drop),
@@ -168,6 +170,13 @@ proptest! {
                             prop_assert!(bytes >= limit && bodies as u64 > limit / 2);
                         }
                         Err(error) => panic!("{error}"),
+                    }
+                }
+                Step::Small => {
+                    let found = rx.recv_small(|_| true, |_, body| number(body)).unwrap();
+                    if found.is_some() {
+                        prop_assert!(mode == Mode::Spsc && !manual && back.is_empty());
+                        prop_assert_eq!(found, waiting.pop_front());
                     }
                 }
                 Step::Ack(pick) if !held.is_empty() => {

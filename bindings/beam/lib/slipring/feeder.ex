@@ -11,7 +11,7 @@ defmodule Slipring.Feeder do
 
   use GenServer
 
-  alias Slipring.{Error, Frame, Native, Receiving}
+  alias Slipring.{Error, Native, Receiving}
 
   @batch 64
   # Messages in the owner's mailbox beyond which it is given time.
@@ -193,9 +193,8 @@ defmodule Slipring.Feeder do
   end
 
   defp pull(state) do
-    case Native.recv_many(state.rx.ref, most(state.mode), :feeder) do
+    case Receiving.batch(state.rx.ref, most(state.mode), :feeder) do
       frames when is_list(frames) ->
-        frames = Enum.map(frames, &Frame.new/1)
         for frame <- frames, do: Kernel.send(state.owner, {:slipring, state.rx, frame})
 
         taken = length(frames)

@@ -308,7 +308,13 @@ defmodule Slipring.Frame do
   end
 
   @doc false
+  # What the native part makes frames like. A sequence that the compiler does not know makes it a map of its own.
+  def blank(sequence), do: %__MODULE__{sequence: sequence}
+
+  @doc false
   # From what the native part tells. What takes too long for a normal scheduler was left to be done now.
+  def new(%__MODULE__{} = frame), do: frame
+
   def new({format, nil, nil, sequence, timestamp, redeliveries, {later, lease}, stream}) do
     {content, meta, lease} =
       case later do

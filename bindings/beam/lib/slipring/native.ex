@@ -31,6 +31,7 @@ defmodule Slipring.Native do
   def under(_tx, _schema), do: not_loaded()
   def under_large(_tx, _schema), do: not_loaded()
   def wanted(_tx, _name), do: not_loaded()
+  def dropped(_tx), do: not_loaded()
 
   def expect(_rx, _name, _table, _version, _oldest, _from, _migrations), do: not_loaded()
   def migration(_route, _from), do: not_loaded()
@@ -53,7 +54,7 @@ defmodule Slipring.Native do
 
   def recv(_rx), do: not_loaded()
   def recv_table(_rx, _last), do: not_loaded()
-  def recv_many(_rx, _most, _caller), do: not_loaded()
+  def recv_many(_rx, _most, _caller, _blank), do: not_loaded()
   def recv_dead(_rx), do: not_loaded()
   def watch(_rx, _tag), do: not_loaded()
   def watch_credit(_rx, _tag), do: not_loaded()

@@ -30,10 +30,18 @@ defmodule Slipring.Receiving do
   def many(%Consumer{ref: ref} = consumer, most, timeout) do
     # The native part takes fewer at a time in any case.
     most = min(most, @most)
-    attempt = fn -> Native.recv_many(ref, most, :first) end
+    attempt = fn -> batch(ref, most, :first) end
 
     with {:ok, frames} <- receive_until(consumer, attempt.(), attempt, timeout, :recv_many) do
       {:ok, frames ++ rest(ref, most - length(frames))}
+    end
+  end
+
+  # What is there, a list of frames, or why there is none, for a caller as the native part knows them.
+  def batch(ref, most, caller) do
+    case Native.recv_many(ref, most, caller, Frame.blank(most)) do
+      {:unfinished, frames} -> Enum.map(frames, &Frame.new/1)
+      answer -> answer
     end
   end
 
@@ -53,12 +61,9 @@ defmodule Slipring.Receiving do
   defp rest(_ref, 0), do: []
 
   defp rest(ref, most) do
-    case Native.recv_many(ref, most, :rest) do
-      frames when is_list(frames) ->
-        Enum.map(frames, &Frame.new/1) ++ rest(ref, most - length(frames))
-
-      _other ->
-        []
+    case batch(ref, most, :rest) do
+      frames when is_list(frames) -> frames ++ rest(ref, most - length(frames))
+      _other -> []
     end
   end
 
@@ -81,7 +86,7 @@ defmodule Slipring.Receiving do
        do: {:ok, Frame.new(frame)}
 
   defp take(_consumer, frames, _attempt, _deadline, _poll?, _operation) when is_list(frames),
-    do: {:ok, Enum.map(frames, &Frame.new/1)}
+    do: {:ok, frames}
 
   # What holds all that may be held may be garbage.
   defp take(consumer, {:error, fault}, attempt, deadline, poll?, operation)

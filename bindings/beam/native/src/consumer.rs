@@ -5,7 +5,7 @@ use crate::counts::Tally;
 use crate::end::{self, End, Live, Owned};
 use crate::error::{Fault, answer};
 use crate::expect::Expects;
-use crate::frame::{self, Done, Taken};
+use crate::frame::{self, Done, Frames, Taken, Told};
 use crate::lease::Ledger;
 use crate::waiter::{self, News};
 use crate::{atoms, charge, ring};
@@ -23,7 +23,7 @@ const COPY_UP_TO: usize = 64 << 10;
 const LEASES: usize = 8;
 /// The most frames that one call takes, and the bytes at which it takes no more.
 const BATCH: usize = 64;
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// Whether frames are copied out or leased.
 #[derive(Clone, Copy, PartialEq)]
@@ -180,24 +180,45 @@ impl Receiver {
         live: &mut Live<Taker>,
     ) -> Result<Term<'a>, Fault> {
         let mut done = Done::default();
-        let term = self.term(env, frame, live, &mut done);
+        let told = self.tell(env, frame, live, &mut done);
         charge(env, 0, done.cost());
-        Ok(term)
+        Ok(told.tuple(env))
     }
 
-    /// A frame that was taken, as a term.
-    fn term<'a>(
+    /// A frame that was taken.
+    fn tell<'a>(
         &self,
         env: Env<'a>,
         frame: slipring::Frame,
         live: &mut Live<Taker>,
         done: &mut Done,
-    ) -> Term<'a> {
+    ) -> Told<'a> {
         let leased = self.leased(live, frame.len());
         let Taker { ledger, tally, expects, .. } = &mut live.handle;
         let route = expects.route(&frame, &live.hold.schemas);
         let taken = Taken { frame, leased, route };
-        frame::term(env, taken, &live.hold, ledger.as_mut(), tally, done)
+        frame::tell(env, taken, &live.hold, ledger.as_mut(), tally, done)
+    }
+
+    /// The next frame of a call that has taken others.
+    fn next<'a>(
+        &self,
+        env: Env<'a>,
+        live: &mut Live<Taker>,
+        done: &mut Done,
+    ) -> Result<Told<'a>, Error> {
+        let Taker { consumer, ledger, tally, large, .. } = &mut live.handle;
+        if self.policy != Policy::Always && ledger.is_none() {
+            let told = consumer.recv_small(frame::is_small, |header, bytes| {
+                frame::tell_small(env, header, bytes, tally, done)
+            })?;
+            if let Some(told) = told {
+                *large = 0;
+                return Ok(told);
+            }
+        }
+        let frame = consumer.recv(&Wait::no())?;
+        Ok(self.tell(env, frame, live, done))
     }
 
     /// Does `step` with the handle, as a term.
@@ -269,24 +290,30 @@ fn recv_table<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, last: Option<(u32, u6
 fn recv_dead<'a>(env: Env<'a>, rx: ResourceArc<Receiver>) -> Term<'a> {
     rx.end.answer(env, |live| {
         Ok(match live.handle.consumer.recv_dead()? {
-            Some(frame) => rx.term(env, frame, live, &mut Done::default()),
+            Some(frame) => rx.tell(env, frame, live, &mut Done::default()).tuple(env),
             None => atoms::empty().encode(env),
         })
     })
 }
 
-/// A list of 1 to `most` frames, `:empty`, `:busy`, `{:crowded, bytes}` as in `recv`, `{:error, fault}`, or, to the feeder, `:spent`: it
-/// is to wait until frames are acknowledged.
+/// A list of 1 to `most` frames, `{:unfinished, list}` where some of them are tuples of which frames are to be made, `:empty`, `:busy`,
+/// `{:crowded, bytes}` as in `recv`, `{:error, fault}`, or, to the feeder, `:spent`: it is to wait until frames are acknowledged. `blank`
+/// is a `Slipring.Frame` that the caller has just made, and whose sequence is `most`.
 #[rustler::nif]
-fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: Caller) -> Term<'a> {
+fn recv_many<'a>(
+    env: Env<'a>,
+    rx: ResourceArc<Receiver>,
+    most: Term<'a>,
+    caller: Caller,
+    blank: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let count: usize = most.decode()?;
     let feeder = caller == Caller::Feeder;
     // Relaxed: as in `recv`.
     if !feeder && rx.active.load(Ordering::Relaxed) {
-        return answer(env, Err(Fault::active()));
+        return Ok(answer(env, Err(Fault::active())));
     }
-    rx.end.answer(env, |live| {
-        let (mut terms, mut bytes) = (Vec::with_capacity(most.min(BATCH)), 0);
-        let mut done = Done::default();
+    Ok(rx.end.answer(env, |live| {
         // More of a list are no reason to copy: the caller has the others still.
         if match caller {
             Caller::Rest => live.handle.is_crowded(&live.hold),
@@ -294,36 +321,46 @@ fn recv_many<'a>(env: Env<'a>, rx: ResourceArc<Receiver>, most: usize, caller: C
         } {
             return Ok((atoms::crowded(), live.handle.large).encode(env));
         }
-        // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
-        while terms.len() < most.min(BATCH)
-            && bytes < BATCH_BYTES
-            && !done.enough()
-            && (terms.is_empty() || !live.handle.is_crowded(&live.hold))
-        {
-            match rx.take(&mut live.handle) {
-                Ok(frame) => {
-                    bytes += frame.len();
-                    terms.push(rx.term(env, frame, live, &mut done));
-                }
-                Err(error) if terms.is_empty() => {
-                    return match error {
-                        Error::Empty => Ok(atoms::empty().encode(env)),
-                        Error::Unacknowledged { .. } if feeder => Ok(atoms::spent().encode(env)),
-                        Error::ShareHeld { .. } if feeder => Ok(atoms::held().encode(env)),
-                        error => Err(error.into()),
-                    };
-                }
+        let (mut bytes, mut done) = (0, Done::default());
+        let mut told = match rx.take(&mut live.handle) {
+            Ok(frame) => rx.tell(env, frame, live, &mut done),
+            Err(Error::Empty) => return Ok(atoms::empty().encode(env)),
+            Err(Error::Unacknowledged { .. }) if feeder => return Ok(atoms::spent().encode(env)),
+            Err(Error::ShareHeld { .. }) if feeder => return Ok(atoms::held().encode(env)),
+            Err(error) => return Err(error.into()),
+        };
+        let (mut terms, mut unfinished) = (Vec::with_capacity(count.min(BATCH)), false);
+        let mut frames = Frames::like(env, blank, most);
+        loop {
+            bytes += told.body_len();
+            terms.push(told.frame(env, &mut frames).unwrap_or_else(|| {
+                unfinished = true;
+                told.tuple(env)
+            }));
+            // Bounded in bytes too: what is taken and not yet copied is room that the producer misses.
+            if terms.len() >= count.min(BATCH)
+                || bytes >= BATCH_BYTES
+                || done.enough()
+                || live.handle.is_crowded(&live.hold)
+            {
+                break;
+            }
+            told = match rx.next(env, live, &mut done) {
+                Ok(told) => told,
                 Err(Error::Empty | Error::Unacknowledged { .. } | Error::ShareHeld { .. }) => break,
                 Err(error) => {
                     // What was taken is not lost to it; the next call tells.
                     *lock(&rx.pending) = Some(error);
                     break;
                 }
-            }
+            };
         }
         charge(env, terms.len(), done.cost());
-        Ok(terms.encode(env))
-    })
+        Ok(match unfinished {
+            true => (atoms::unfinished(), terms).encode(env),
+            false => terms.encode(env),
+        })
+    }))
 }
 
 /// Has the caller told `{tag, :ready}` when there is something to receive; an id, `:busy` where something was kept since it has looked, or

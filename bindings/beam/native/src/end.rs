@@ -85,13 +85,18 @@ impl<T> End<T> {
         }
     }
 
-    /// What keeps the segment. Waits for a call that uses the handle: for dirty schedulers.
+    /// What keeps the segment. Waits as [`waiting`](Self::waiting) does.
     pub(crate) fn hold(&self) -> Result<Hold, Fault> {
-        let hold = lock(&self.live).as_ref().map(|live| live.hold.clone());
+        self.waiting(|live| live.hold.clone()).ok_or_else(Fault::detached)
+    }
+
+    /// What `look` sees, unless the end is closed. Waits for a call that uses the handle: for dirty schedulers.
+    pub(crate) fn waiting<R>(&self, look: impl FnOnce(&Live<T>) -> R) -> Option<R> {
+        let seen = lock(&self.live).as_ref().map(look);
         if self.see_to_closing().is_some() {
             waiter::dismiss(self.id);
         }
-        hold.ok_or_else(Fault::detached)
+        seen
     }
 
     /// Takes out the handle of a closed end, unless a call uses it, which will then do so.

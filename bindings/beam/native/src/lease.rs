@@ -313,9 +313,10 @@ fn content<'a>(env: Env<'a>, lease: ResourceArc<Lease>, asked: bool) -> Term<'a>
     let view = || {
         let leased = lease.share.leased()?;
         let body = frame::open(&leased.frame)?;
-        let made = frame::content(env, &leased.frame, &body, |bytes| pinned(env, &leased, bytes))?;
+        let (header, whole) = (leased.frame.header(), &leased.frame);
+        let made = frame::content(env, header, whole, &body, |bytes| pinned(env, &leased, bytes))?;
         if asked {
-            counts::here(|tally| frame::count(&leased.frame, &body, tally));
+            counts::here(|tally| frame::count(leased.frame.len(), &body, tally));
         }
         Ok(made)
     };

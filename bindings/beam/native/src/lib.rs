@@ -50,7 +50,9 @@ mod atoms {
         c, fortran, little, big, bool_ = "bool", s, u, f,
         // numbers that the BEAM's floats don't have
         nan, infinity, neg_infinity,
-        struct_ = "__struct__",
+        // frames
+        struct_ = "__struct__", frame = "Elixir.Slipring.Frame", format, content, lease, producer, stream, redeliveries, sequence, timestamp,
+        only, unfinished,
         // policies
         auto, always, never,
     }

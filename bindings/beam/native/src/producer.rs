@@ -297,6 +297,13 @@ fn trim<'a>(env: Env<'a>, tx: Sender) -> Term<'a> {
     tx.answer(env, |live| Ok((atoms::ok(), live.handle.producer.trim()).encode(env)))
 }
 
+/// `{:ok, count}`: frames that this producer has dropped to make room; or `{:error, fault}`. Waits for a call that uses it.
+#[rustler::nif(schedule = "DirtyIo")]
+fn dropped(env: Env<'_>, tx: Sender) -> Term<'_> {
+    let dropped = tx.waiting(|live| live.handle.producer.dropped()).ok_or_else(Fault::detached);
+    answer(env, dropped.map(|count| (atoms::ok(), count).encode(env)))
+}
+
 #[rustler::nif]
 fn close_producer<'a>(env: Env<'a>, tx: Sender, tag: Term<'a>) -> Term<'a> {
     ring::left(tx.close_and_tell(env.pid(), tag)).encode(env)

@@ -51,7 +51,8 @@ pub(crate) struct Shape<'a> {
 /// To look at a map costs about as much as making a few of them.
 const OFTEN: usize = 2;
 
-struct Known<'a> {
+/// Keys, and how a map of them is made.
+pub(crate) struct Known<'a> {
     count: usize,
     /// As they came.
     keys: [Word<'a>; SMALL],
@@ -149,9 +150,14 @@ impl<'a> Shape<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// Looks at a map that was just made of these keys and values.
+    /// Looks at a map of one pair or more that was made of these keys and values, by this call or for it.
     #[inline(never)]
-    fn of(env: Env<'a>, map: Word<'a>, keys: &[Word<'a>], values: &[Word<'a>]) -> Box<Self> {
+    pub(crate) fn of(
+        env: Env<'a>,
+        map: Word<'a>,
+        keys: &[Word<'a>],
+        values: &[Word<'a>],
+    ) -> Box<Self> {
         let count = keys.len();
         let mut known = Box::new(Known {
             count,
@@ -182,8 +188,8 @@ impl<'a> Known<'a> {
 
     /// Takes the tuple of keys and the places from the map, and answers its header, if it is laid out as is said above.
     fn look(&mut self, env: Env<'a>, map: Word<'a>, values: &[Word<'a>]) -> Option<usize> {
-        let start = place(map)?;
-        // SAFETY: a map of one pair or more was made in this environment, where it stays until the call ends. In
+        let start = place(map).filter(|_| terms::map_size(env, map) == self.count)?;
+        // SAFETY: a map of one pair or more is on the heap of this environment, where it stays until the call ends. In
         // the releases that `KNOWN` stands for it begins where its term says and has three words at least: header, number
         // and keys, or those of a large map, which are header, number and the first of its nodes.
         let [header, count] = unsafe { start.cast::<[usize; 2]>().read() };
@@ -206,7 +212,7 @@ impl<'a> Known<'a> {
 
     /// The map of its keys, as they came, and these values.
     #[inline]
-    fn map(&mut self, env: Env<'a>, values: &[Word<'a>]) -> Option<Word<'a>> {
+    pub(crate) fn map(&mut self, env: Env<'a>, values: &[Word<'a>]) -> Option<Word<'a>> {
         let row = &mut self.row[..2 + self.count];
         for (value, &place) in row[2..].iter_mut().zip(&self.places) {
             *value = values[usize::from(place)];
