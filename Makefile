@@ -107,7 +107,7 @@ storm-worker:
 embed-host:
 	@cargo build -q -p slipring-embed
 
-storm: setup storm-worker ## kill, stop and replace processes of all languages on one ring, for STORM_SECONDS
+storm: setup storm-worker ## kill, stop and replace processes of all languages on rings of each mode, for STORM_SECONDS
 	$(say) 'Storm, $(STORM_SECONDS) s'
 	@.venv/bin/python tests/storm/storm.py --seconds $(STORM_SECONDS)
 

@@ -38,6 +38,7 @@ macro_rules! word {
 
             #[inline(always)]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
+                write();
                 self.0.store(value, order);
             }
 
@@ -49,6 +50,7 @@ macro_rules! word {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
+                write();
                 self.0.compare_exchange(current, new, success, failure)
             }
         }
@@ -60,6 +62,7 @@ word!(AtomicU32, AtomicU32, u32);
 impl AtomicU64 {
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        write();
         self.0.fetch_add(value, order)
     }
 }
@@ -72,7 +75,77 @@ impl AtomicU32 {
 
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        write();
         self.0.fetch_add(value, order)
+    }
+}
+
+/// Where a process may die, in the models: before each write to a shared word.
+#[inline(always)]
+fn write() {
+    #[cfg(slipring_loom)]
+    death::write();
+}
+
+/// Deaths in the models: one who is to die gets through so many of its writes to shared words, and no further. What it
+/// does in between nobody else can tell.
+#[cfg(slipring_loom)]
+pub(crate) mod death {
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    loom::thread_local! {
+        static LEFT: Cell<Option<u32>> = Cell::new(None);
+    }
+    struct Died;
+
+    pub(super) fn write() {
+        let dies = LEFT.with(|left| {
+            let now = left.get();
+            left.set(now.map(|now| now.saturating_sub(1)));
+            now == Some(0)
+        });
+        if dies {
+            // Without the message of a panic.
+            std::panic::resume_unwind(Box::new(Died));
+        }
+    }
+
+    /// Who dies after so many writes.
+    #[derive(Clone)]
+    pub(crate) struct Victim {
+        writes: u32,
+        died: Arc<AtomicBool>,
+    }
+
+    impl Victim {
+        /// Does `act`. `None`: it died at that. `act` owns nothing that is to be dropped, as nothing of a dead process is.
+        pub(crate) fn does<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
+            LEFT.with(|left| left.set(Some(self.writes)));
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+            LEFT.with(|left| left.set(None));
+            match done {
+                Ok(done) => Some(done),
+                Err(died) if died.is::<Died>() => {
+                    // Relaxed: read when the model is over.
+                    self.died.store(true, Ordering::Relaxed);
+                    None
+                }
+                Err(failure) => std::panic::resume_unwind(failure),
+            }
+        }
+    }
+
+    /// Checks with one who dies after no write, after one, and so on, up to one who lives in every interleaving.
+    pub(crate) fn after_each_write(check: impl Fn(Victim)) {
+        for writes in 0.. {
+            let died = Arc::new(AtomicBool::new(false));
+            check(Victim { writes, died: died.clone() });
+            if !died.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
