@@ -31,8 +31,8 @@ def spawn():
     """Starts processes, and ends those that are left."""
     running = []
 
-    def start(*command):
-        process = Process(command)
+    def start(*command, **streams):
+        process = Process(command, **streams)
         running.append(process)
         return process
 
@@ -44,13 +44,13 @@ def spawn():
 class Process(subprocess.Popen):
     """A process whose output lies in a file, so that printing never makes it wait."""
 
-    def __init__(self, command):
+    def __init__(self, command, stderr=subprocess.STDOUT):
         self.output = tempfile.TemporaryFile("w+")
         super().__init__(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=self.output,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             # Also where the tests themselves run in the background.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )

@@ -1,8 +1,9 @@
-"""Frames between Python and Elixir, both ways, and what is left when one of them is killed."""
+"""Frames between Python, Elixir and Rust, all ways, and what is left when one of them is killed."""
 
 import datetime as dt
 import decimal
 import fractions
+import functools
 import json
 import math
 import mmap
@@ -22,13 +23,13 @@ DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8",
 
 
 class Echo:
-    """Two rings, with an Elixir process that sends back what comes."""
+    """Rings in a row, between each two a process that sends on what comes; Python has the first end and the last."""
 
-    def __init__(self, name, elixir):
-        self.there = slipring.create(f"{name}-there", capacity="16 MiB")
-        self.back = slipring.create(f"{name}-back", capacity="16 MiB")
+    def __init__(self, name, *starts):
+        self.rings = [slipring.create(f"{name}-{n}", capacity="16 MiB") for n in range(len(starts) + 1)]
+        self.there, self.back = self.rings[0], self.rings[-1]
         self.tx, self.rx = self.there.producer(), self.back.consumer()
-        self.process = elixir("echo.exs", name)
+        self.processes = [start(f"{name}-{n}", f"{name}-{n + 1}") for n, start in enumerate(starts)]
 
     def __call__(self, obj, meta=None, format=None):
         self.tx.send(obj, meta=meta, format=format, timeout=20)
@@ -38,20 +39,36 @@ class Echo:
         try:
             return self.rx.recv(timeout=20)
         except slipring.Timeout:
-            pytest.fail(f"no answer; Elixir printed: {self.process.end()}")
+            pytest.fail(f"no answer; printed was: {[process.end() for process in self.processes]}")
+
+    def meta(self, frame):
+        """The metadata that was sent."""
+        return frame.meta["meta"] if self.by_elixir else frame.meta
 
     def close(self):
         self.there.finish()
-        assert (self.process.wait(20), self.process.end()) == (0, "")
-        self.there.close()
-        self.back.close()
+        for process in self.processes:
+            assert (process.wait(20), process.end()) == (0, "")
+        for ring in self.rings:
+            ring.close()
 
 
-@pytest.fixture
-def echo(name, elixir):
-    echo = Echo(name, elixir)
+#: By which processes what Python sends comes back. Elixir's says in the metadata what it makes of it.
+ROUTES = {"elixir": ["elixir"], "rust": ["rust"], "rust-elixir-rust": ["rust", "elixir", "rust"]}
+
+
+@pytest.fixture(params=ROUTES)
+def echo(request, name, elixir, rust):
+    start = {"elixir": functools.partial(elixir, "echo.exs"), "rust": functools.partial(rust, "relay")}
+    route = ROUTES[request.param]
+    echo = Echo(name, *(start[language] for language in route))
+    echo.by_elixir = "elixir" in route
     yield echo
     echo.close()
+
+
+#: What is told by who first can't read a frame, in the same words.
+directly = pytest.mark.parametrize("echo", ["elixir", "rust"], indirect=True)
 
 
 def test_bytes_of_any_length(echo):
@@ -61,7 +78,7 @@ def test_bytes_of_any_length(echo):
         sent = rng.bytes(size)
         frame = echo(sent)
         assert bytes(frame.view) == sent
-        assert frame.meta["about"] == {"size": size}
+        assert not echo.by_elixir or frame.meta["about"] == {"size": size}
 
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden/values.json").read_text())
@@ -92,18 +109,20 @@ def test_golden_values_are_read_and_written_alike(echo):
             continue  # These go as they are, and are tested below.
         echo.tx.send(value, format="value", timeout=20)
         got = echo.answer().value
-        wanted = CHANGED.get(name, value)
-        if name == "text":
+        wanted = CHANGED.get(name, value) if echo.by_elixir else value
+        if name == "text" and echo.by_elixir:
             assert bytes(got).decode() == wanted  # A binary alone goes raw.
-        elif name == "decimal nan":
-            assert got.is_nan()
         else:
             assert (type(got), repr(got)) == (type(wanted), repr(wanted)), name
+            assert echo.by_elixir or slipring.encode(got) == slipring.encode(value), name
 
 
 def test_numpys_text_and_bytes_are_binaries_in_elixir(echo):
-    """R6.2: one element of an array of texts or bytes, without its dtype."""
-    assert echo([np.str_("grüß"), np.str_(""), np.bytes_(b"\xff\0a")]).value == ["grüß", "", b"\xff\0a"]
+    """R6.2: one element of an array of texts or bytes, without its dtype; Rust keeps it."""
+    sent = [np.str_("grüß"), np.str_(""), np.bytes_(b"\xff\0a")]
+    got = echo(sent).value
+    assert got == ["grüß", "", b"\xff\0a"]
+    assert [type(item) for item in got] == ([str, str, bytes] if echo.by_elixir else [type(item) for item in sent])
 
 
 def test_values_there_and_back(echo):
@@ -118,32 +137,36 @@ def test_values_there_and_back(echo):
     assert bytes(got[2]) == sent[2]
     assert (got[3] == large.T).all() and got[3].flags.f_contiguous
     assert got[4] == sent[4]
-    assert frame.meta["about"]["term"].startswith('[%{7 => [%{"int" => 1267650600228229401496703205376')
+    assert not echo.by_elixir or frame.meta["about"]["term"].startswith('[%{7 => [%{"int" => 1267650600228229401496703205376')
 
 
 JSON = json.loads((pathlib.Path(__file__).parent / "golden/json.json").read_text())
 
 
-def test_json_there_and_back(echo):
-    """R6.1, R9.1: the golden texts are read and written alike, and refused with the same path; documents come back as they were."""
+@directly
+def test_json_is_refused_alike(echo):
+    """R6.1, R9.2: what is no JSON, with the same path. What is not UTF-8 has no way here: only Raw sends what is no JSON."""
     for golden in JSON:
-        data = bytes.fromhex(golden["hex"]) if "hex" in golden else golden["text"].encode()
+        if "error" in golden and "hex" not in golden:
+            about = echo(slipring.json.Raw(golden["text"])).meta["about"]
+            assert (about["reason"], about["path"]) == ("decode", golden["error"]["path"]), golden["name"]
+
+
+def test_json_there_and_back(echo):
+    """R6.1, R9.1: the golden texts are read and written alike; documents come back as they were."""
+    for golden in JSON:
         if "error" in golden:
-            # What is not UTF-8 has no way here: only Raw sends what is no JSON.
-            if "hex" not in golden:
-                frame = echo(slipring.json.Raw(data))
-                assert frame.meta["about"]["reason"] == "decode", golden["name"]
-                assert frame.meta["about"]["path"] == golden["error"]["path"], golden["name"]
             continue
+        data = bytes.fromhex(golden["hex"]) if "hex" in golden else golden["text"].encode()
         frame = echo(slipring.json.Raw(data))
         wanted = slipring.decode(bytes.fromhex(golden["cbor"]))
         # Elixir's maps have no order; as text 1 and 1.0 differ.
-        texts = [slipring.json.dumps(value, sort_keys=True) for value in (frame.value, wanted)]
+        texts = [slipring.json.dumps(value, sort_keys=echo.by_elixir) for value in (frame.value, wanted)]
         assert frame.format == "json" and texts[0] == texts[1], golden["name"]
     document = {"a": [1, 2.5, None, {"deep": [2**200, -0.0, "\u00e9\n\x7f"]}], "rows": [{"id": n} for n in range(3000)]}
     echo.tx.send(document, format="json", meta={"site": 4}, timeout=20)
     frame = echo.answer()
-    assert frame.format == "json" and frame.value == document and frame.meta["meta"] == {"site": 4}
+    assert frame.format == "json" and frame.value == document and echo.meta(frame) == {"site": 4}
     text = slipring.json.dumps(frame.value, sort_keys=True)
     assert text == slipring.json.dumps(document, sort_keys=True)
 
@@ -179,15 +202,17 @@ def test_arrays_of_other_dtypes(echo, order):
     for array, dtype, elements in OTHERS:
         sent = np.asarray(array, order=order)
         frame = echo(sent)
-        got, about = frame.value, frame.meta["about"]
+        got = frame.value
         assert (got.dtype, got.shape, repr(got)) == (sent.dtype, sent.shape, repr(sent))
         assert got.flags.f_contiguous == sent.flags.f_contiguous
-        assert (about["dtype"], about["elements"]) == (dtype, elements)
-        assert about["shape"] == list(sent.shape)
+        if echo.by_elixir:
+            about = frame.meta["about"]
+            assert (about["dtype"], about["elements"]) == (dtype, elements)
+            assert about["shape"] == list(sent.shape)
 
 
-def test_every_dtype_comes_back_from_elixir(echo):
-    """R4.3: what Elixir has no numbers for, too."""
+def test_every_dtype_comes_back(echo):
+    """R4.3: what Elixir and Rust have no numbers for, too."""
     deep = [("f", [("g", [("h", "G", (2, 2)), ("", "S0")])]), ("i", ">c16")]
     for dtype in ["g", ">G", "S0", "V0", "M8", deep, np.dtype([("a", "u1"), ("b", "f8")], align=True), []]:
         sent = np.zeros((2, 3), dtype) if dtype not in ("S0", "V0") else np.ndarray((2,), dtype, b"x")
@@ -214,6 +239,8 @@ def test_arrays_of_every_dtype_order_and_shape(echo):
                     assert back.flags.c_contiguous == array.flags.c_contiguous
                     assert back.flags.f_contiguous == array.flags.f_contiguous
 
+                    if not echo.by_elixir:
+                        continue
                     about = frame.meta["about"]
                     assert about["shape"] == list(shape)
                     assert about["sum"] == array.sum().real
@@ -240,15 +267,16 @@ def test_metadata(echo):
         "truth": [True, False],
         "nested": {"": {"deep": [[], {}, [{"deeper": 1}]]}},
     }
-    assert echo(b"", meta).meta["meta"] == meta
-    assert echo(np.ones(3), {}).meta["meta"] == {}
-    assert echo(b"x").meta["meta"] is None
+    assert alike(echo.meta(echo(b"", meta)), meta)
+    assert echo.meta(echo(np.ones(3), {})) == {}
+    assert echo.meta(echo(b"x")) is None
 
 
 def test_floats_that_elixir_does_not_have(echo):
-    """R6.1: NaN and the infinities in metadata are atoms there, and come back as their names."""
-    meta = {"floats": [math.nan, math.inf, -math.inf]}
-    assert echo(b"", meta).meta["meta"] == {"floats": ["nan", "infinity", "neg_infinity"]}
+    """R6.1: NaN and the infinities in metadata are atoms there, and come back as their names; from Rust as they were."""
+    sent = {"floats": [math.nan, math.inf, -math.inf]}
+    expected = {"floats": ["nan", "infinity", "neg_infinity"]} if echo.by_elixir else sent
+    assert alike(echo.meta(echo(b"", sent)), expected)
 
 
 def corrupt(path, where, what):
@@ -296,7 +324,7 @@ def test_damaged_frames_are_refused(name, elixir, offset, what, path):
     ):
         send_damaged(there)
         there.finish()
-        process = elixir("echo.exs", name)
+        process = elixir("echo.exs", f"{name}-there", f"{name}-back")
         rx = back.consumer()
         about = rx.recv(timeout=20).meta["about"]
         assert about["reason"] == "decode"
@@ -402,7 +430,7 @@ VALUES = [
     dt.date(2026, 11, 21), dt.time(10, 46, 28, 5), dt.datetime(2026, 11, 21, 10, 46), dt.datetime(2026, 11, 21, microsecond=7),
     dt.datetime(2026, 11, 21, tzinfo=dt.timezone.utc), dt.datetime(2026, 11, 21, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
     dt.datetime(2026, 7, 1, 12, tzinfo=BERLIN), dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN), dt.timedelta(days=-1, microseconds=1),
-    decimal.Decimal("-12.50"), decimal.Decimal("NaN"), decimal.Decimal("1E+400"), decimal.Decimal("9" * 60),
+    decimal.Decimal("-12.50"), decimal.Decimal("NaN"), decimal.Decimal("-NaN"), decimal.Decimal("1E+400"), decimal.Decimal("9" * 60),
     fractions.Fraction(3, 7), 1 - 2j, uuid.UUID(int=2**100), slipring.Tag(4711, ["x"]), slipring.Object("acme.Thing", 2, {"a": 1}),
 ]  # fmt: skip
 
@@ -419,19 +447,35 @@ def alike(a, b):
 
 
 def test_any_value_goes_there_and_back(echo):
-    """R6.1, R6.2: each type by way of Elixir's terms, alone and inside others; what changes is what docs/types.md
-    says."""
+    """R6.1, R6.2: each type by way of Elixir's terms and Rust's `Value`, alone and inside others; what changes is what
+    docs/types.md says, and nothing in Rust."""
     for value in VALUES:
         sent, expected = value if type(value) is tuple and len(value) == 2 else (value, value)
         if type(value) is tuple and len(value) == 1:
             sent = expected = value[0]
+        if not echo.by_elixir:
+            expected = sent
         frame = echo([sent, {"in": sent}])
         got = frame.value
         assert alike(got, [expected, {"in": expected}]), (sent, got, frame.meta)
 
 
+def test_elixirs_terms_come_back_from_rust(name, elixir, rust):
+    """R6.1, R6.2: every type of the table that Elixir has, by way of Rust's own, is the same term again."""
+    with (
+        slipring.create(f"{name}-there", capacity="16 MiB") as there,
+        slipring.create(f"{name}-back", capacity="16 MiB"),
+    ):
+        relay = rust("relay", f"{name}-there", f"{name}-back")
+        process = elixir("through.exs", f"{name}-there", f"{name}-back")
+        ended, printed = process.wait(60), process.end()
+        assert (ended, printed) == (0, ""), printed
+        there.finish()
+        assert (relay.wait(20), relay.end()) == (0, "")
+
+
 def test_arrays_in_values_go_there_and_back(echo):
-    """R4.1, R14.2: out of line both ways, every numeric dtype, and large bytes."""
+    """R4.1, R14.2: out of line both ways, every dtype, and large bytes."""
     arrays = {code: np.arange(300).astype(code).reshape(20, 15) for code in DTYPES}
     sent = {**arrays, "small": np.arange(3), "fortran": np.asfortranarray(np.ones((30, 40))), "blob": bytes(range(256)) * 400}
     frame = echo(sent)
@@ -441,6 +485,9 @@ def test_arrays_in_values_go_there_and_back(echo):
     for name, array in sent.items():
         assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape), name
         assert np.array_equal(got[name], array)
+    others = [array for array, _, _ in OTHERS]
+    for array, got in zip(others, echo(others).value):
+        assert (got.dtype, got.shape, repr(got)) == (array.dtype, array.shape, repr(array))
 
 
 def test_tables_in_values_go_there_and_back(echo):
@@ -460,16 +507,18 @@ def test_tables_in_values_go_there_and_back(echo):
         assert read.equals(expected, check_metadata=True)
     assert batches.num_batches == len(many.to_batches())
     assert type(column) is slipring.Column and column.to_pylist() == [1, None]
-    assert "#Slipring.Table<" in frame.meta["about"]["term"]
+    assert not echo.by_elixir or "#Slipring.Table<" in frame.meta["about"]["term"]
 
 
+@directly
 @pytest.mark.filterwarnings("ignore::slipring.PickleWarning")
 def test_a_pickle_keeps_its_metadata(echo):
-    """R13.2, M3: Elixir can't load it, and reads what stands beside it."""
+    """R13.2, M3: Elixir and Rust can't load it, and read what stands beside it."""
     for size in (1, 200_000):
         frame = echo(slice(b"x" * size), {"job": 7})
         assert frame.meta["meta"] == {"job": 7}
-        assert frame.meta["about"]["reason"] == "untrusted_pickle"
+        assert "pickle" in frame.meta["about"]["message"]
+        assert not echo.by_elixir or frame.meta["about"]["reason"] == "untrusted_pickle"
 
 
 DAY = dt.date(2026, 11, 21)
@@ -546,6 +595,8 @@ def test_tables_of_every_type(echo):
             got = pa.table(frame.value)
             assert got.schema.equals(table.schema, check_metadata=True), array.type
             assert got.equals(table), array.type
+            if not echo.by_elixir:
+                continue
             expected = [as_elixir_has_it(value) for value in values[:length]]
             about = frame.meta["about"]
             assert about["columns"] == {"c": expected}, array.type
@@ -566,7 +617,7 @@ def test_tables_of_many_batches_with_metadata(echo):
     got = pa.table(frame.value)
     assert got.schema.equals(table.schema, check_metadata=True)
     assert got.equals(table) and got.column("id").num_chunks == 4
-    assert frame.meta["about"]["columns"] == {"id": [1, 2, 3, 4, 5], "d": ["a", "b", "c", "b", None]}
+    assert not echo.by_elixir or frame.meta["about"]["columns"] == {"id": [1, 2, 3, 4, 5], "d": ["a", "b", "c", "b", None]}
 
 
 def test_records_stay_records(echo):
@@ -578,7 +629,7 @@ def test_records_stay_records(echo):
         frame = echo(records)
         assert frame.format == "arrow"
         assert frame.value == records
-        assert "%Slipring.Table" not in frame.meta["about"]["term"]
+        assert not echo.by_elixir or "%Slipring.Table" not in frame.meta["about"]["term"]
 
 
 def test_rich_records_are_the_same_terms(echo):
@@ -606,9 +657,10 @@ def test_rich_records_are_the_same_terms(echo):
                 for i in range(200)
             ]
             table, value = echo(records), echo(records, format="value")
-            assert (table.format, value.format) == ("value", "value")
-            assert table.meta["about"] == value.meta["about"]
-            assert "Slipring.UUID" in table.meta["about"]["term"]
+            if echo.by_elixir:
+                assert (table.format, value.format) == ("value", "value")
+                assert table.meta["about"] == value.meta["about"]
+                assert "Slipring.UUID" in table.meta["about"]["term"]
             assert table.value == records and repr(table.value) == repr(value.value)
 
 
@@ -643,7 +695,7 @@ def reading(rows):
 @pytest.mark.parametrize("rows", [3, 100_000])
 def test_tables_under_a_schema_are_read(echo, rows):
     """R2.4, P5: a table whose schema stands in the ring is read in Elixir, from a small frame, which is copied, and from a
-    large one in place; sent on to another ring, it names no schema of the first one."""
+    large one in place, and in Rust; sent on to another ring, it names no schema of the first one."""
     # So that no number of a schema is that of its version.
     echo.there.announce("other", pa.schema([("x", pa.int8())]), version=1)
     announced = echo.there.announce("weather", READING, version=1)
@@ -659,7 +711,7 @@ def test_tables_under_a_schema_are_read(echo, rows):
     ]:
         echo.tx.send(sent, schema=under, timeout=20)
         frame = echo.answer()
-        assert frame.meta["about"]["columns"] == sent.to_pydict()
+        assert not echo.by_elixir or frame.meta["about"]["columns"] == sent.to_pydict()
         assert (frame.header.schema_id, frame.header.schema_version) == (0, 0)
         got = pa.table(frame.value)
         assert got.equals(sent) and got.schema.equals(sent.schema)
@@ -678,7 +730,7 @@ def test_a_late_joiner_reads_tables_under_a_schema(name, elixir):
             for table in tables:
                 tx.send(table, schema=announced)
         there.finish()
-        process = elixir("echo.exs", name)
+        process = elixir("echo.exs", f"{name}-there", f"{name}-back")
         rx = back.consumer()
         for table in tables:
             frame = rx.recv(timeout=20)
@@ -707,7 +759,7 @@ def test_tables_under_a_schema_that_is_not_theirs(name, elixir, rows, version, n
         corrupt(there.path, lambda file: file.find(header), struct.pack("<HI", version, number))
         tx.send(b"after")
         there.finish()
-        process = elixir("echo.exs", name)
+        process = elixir("echo.exs", f"{name}-there", f"{name}-back")
         rx = back.consumer()
         meta = rx.recv(timeout=20).meta
         assert meta["meta"] == {"from": "here"}

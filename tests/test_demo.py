@@ -1,5 +1,6 @@
 """The demo, as `make demo` runs it: what it prints and draws, and how it ends."""
 
+import contextlib
 import os
 import re
 import signal
@@ -24,8 +25,8 @@ def built():
 
 @pytest.fixture
 def demo(spawn, name):
-    def start(*arguments):
-        return spawn(sys.executable, ROOT / "demo/run.py", "--rings", name, *arguments)
+    def start(*arguments, **streams):
+        return spawn(sys.executable, ROOT / "demo/run.py", "--rings", name, *arguments, **streams)
 
     return start
 
@@ -94,6 +95,7 @@ def test_it_draws_and_reports(demo, name):
     assert re.search(r"1461 days out, 48 months back in [\d.]+ ms; Elixir read in place, Python read in place", said)
     rate = re.search(r"stream: +([\d,]+) tiles in .* ([\d,]+) frames/s", said)
     assert int(rate[1].replace(",", "")) >= 42
+    assert "\r" not in said, "a bar where nobody looks"
 
     from matplotlib import image
 
@@ -102,6 +104,24 @@ def test_it_draws_and_reports(demo, name):
     assert np.ptp(picture[..., 0]) > 0.5
     assert np.ptp(image.imread(WEATHER)[..., 0]) > 0.5
     until(lambda: not beams(name))
+
+
+def test_it_shows_how_far_it_is(demo):
+    """On a terminal a bar grows, and is gone at the end."""
+    ours, theirs = os.openpty()
+    process = demo("--seconds", "0.1", stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    # A terminal whose last writer has gone can't be read.
+    with contextlib.suppress(OSError):
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait(20) == 0, shown
+    bars = re.findall(rb"\r\[(#* *)\] (\d+)/42 tiles", shown)
+    assert bars == [(b"#" * (40 * n // 42) + b" " * (40 - 40 * n // 42), b"%d" % n) for n in range(42)]
+    assert shown.count(b"41/42 tiles\r\033[K") == 1
+    assert "tiles\r" not in process.end()
 
 
 @pytest.mark.parametrize("first", ["python", "elixir"])

@@ -1,9 +1,9 @@
-# Sends back what comes, from NAME-there to NAME-back, with what Elixir makes of it in the metadata.
-[name] = System.argv()
+# Sends on what comes on the first ring to the second, with what Elixir makes of it in the metadata.
+[from, to] = System.argv()
 # What is lost on the way is told once each; here it is meant.
 Logger.configure(level: :error)
-rx = Slipring.consumer!(name <> "-there", wait: 20_000)
-tx = Slipring.producer!(name <> "-back", wait: 20_000)
+rx = Slipring.consumer!(from, wait: 20_000)
+tx = Slipring.producer!(to, wait: 20_000)
 
 describe = fn
   %Slipring.Tensor{type: {kind, _}} = tensor when kind not in [:s, :u, :f, :c, :bool] ->
@@ -61,3 +61,5 @@ for frame <- rx do
   format = if frame.format == :json, do: :json, else: :auto
   Slipring.send!(tx, value, format: format, meta: %{"meta" => frame.meta, "about" => about})
 end
+
+Slipring.finish!(to)

@@ -1,8 +1,8 @@
 # An Elixir worker of the storm, on either side of the ring, to be killed at any moment: see storm.py.
 #
-#     elixir -pa EBIN worker.exs produce|consume RING LIFE FOLDER manual|auto
+#     elixir -pa EBIN worker.exs produce|consume RING LIFE FOLDER manual|auto one|many drop|wait
 #
-# Several processes share its work. Each has a log of its own, and each that sends has a life of its own.
+# Several processes share its work, where the ring has many of its kind. Each has a log of its own, and each that sends has a life of its own.
 
 defmodule Worker do
   alias Slipring.{Error, Frame}
@@ -13,20 +13,27 @@ defmodule Worker do
   @acked 4
   @given_back 5
 
-  @processes 3
+  @unsaid 2 ** 32 - 1
+  @longest 3 * 1024 * 1024
+  @period 65_521
+
   @wait 50
 
-  def main([role, name, life, folder, delivery]) do
+  def main([role, name, life, folder, delivery, ends, drop]) do
     state = %{
       ring: Slipring.open!(name),
       life: String.to_integer(life),
       logs: Path.join(folder, "#{role}-#{life}."),
       stop: Path.join(folder, "stop-#{role}"),
-      manual?: delivery == "manual"
+      manual?: delivery == "manual",
+      drops?: drop == "drop"
     }
 
+    :persistent_term.put(:table, table())
+    processes = if ends == "many", do: 3, else: 1
+
     work = if role == "produce", do: &produce/2, else: &consume/2
-    Enum.map(1..@processes, &start(work, state, &1)) |> Enum.each(&watch(&1, work, state))
+    Enum.map(1..processes, &start(work, state, &1)) |> Enum.each(&watch(&1, work, state))
   end
 
   defp start(work, state, n) do
@@ -50,9 +57,9 @@ defmodule Worker do
     end
   end
 
-  defp log(%{log: file}, step, {life, number}, again \\ 0) do
+  defp log(%{log: file}, step, {life, number, handle, len}, again \\ 0) do
     record =
-      <<life::little-32, number::little-32, step, again, 0::16,
+      <<life::little-32, number::little-32, handle::little-32, len::little-32, step, again, 0::16,
         System.os_time(:nanosecond)::little-64>>
 
     :ok = :file.write(file, record)
@@ -69,41 +76,55 @@ defmodule Worker do
     produce(tx, {state.life + (n - 1) * 1_000_000, 0}, state)
   end
 
-  defp produce(tx, {life, number} = id, state) do
+  defp produce(tx, {life, number}, state) do
     unless stopped?(state) do
-      produce(tx, {life, number + send(tx, id, state)}, state)
+      produce(tx, {life, number + send(tx, life, number, state)}, state)
     end
   end
 
   # Now and then several at once, which go in order up to one, and none beyond it. How many went.
-  defp send(tx, {life, number}, state) do
+  defp send(tx, life, number, state) do
     count = if dice(4) == 0, do: 1 + dice(8), else: 1
-    ids = for further <- 0..(count - 1), do: {life, number + further}
+    ids = for further <- 0..(count - 1), do: {life, number + further, 0, len(dice(100))}
     for id <- ids, do: log(state, @begun, id)
+    wait = if state.drops? and dice(2) == 0, do: [drop_oldest: true], else: [timeout: 500]
 
     sent =
-      case Slipring.send_many(tx, Enum.map(ids, &body/1), timeout: 500) do
+      case Slipring.send_many(tx, Enum.map(ids, &fill/1), wait) do
         {:ok, sent} -> sent
-        {:error, %Error{reason: :timeout, sent: sent}} -> sent
+        {:error, %Error{reason: reason, sent: sent}} when reason in [:timeout, :full] -> sent
       end
 
     for id <- Enum.take(ids, sent), do: log(state, @sent, id)
     sent
   end
 
-  defp body({life, number} = id) do
-    len = len(dice(100))
-    <<life::little-32, number::little-32, len::little-32, filling(id, len)::binary>>
-  end
-
-  # Most frames are small, few are of several MiB.
+  # Most frames are small, some empty, few of several MiB.
   defp len(kind) when kind < 60, do: dice(160)
-  defp len(kind) when kind < 70, do: 0
+  defp len(kind) when kind < 65, do: 0
+  defp len(kind) when kind < 70, do: dice(12)
   defp len(kind) when kind < 90, do: dice(8000)
   defp len(kind) when kind < 99, do: dice(300_000)
-  defp len(_kind), do: dice(3 * 1024 * 1024)
+  defp len(_kind), do: dice(@longest)
 
-  defp filling({life, number}, len), do: :binary.copy(<<life * 31 + number * 7>>, len)
+  # The whole frame.
+  defp fill({_life, number, _handle, len}) when len < 12, do: piece(0, number, len)
+
+  defp fill({life, number, _handle, len}) do
+    <<life::little-32, number::little-32, len::little-32, piece(life, number, len - 12)::binary>>
+  end
+
+  defp piece(life, number, len) do
+    binary_part(:persistent_term.get(:table), rem(life * 31 + number * 7919, @period), len)
+  end
+
+  # Bytes that look random, and begin anew after a prime.
+  defp table do
+    next = &Bitwise.band(&1 * 1_103_515_245 + 12_345, 0x7FFFFFFF)
+    states = next.(1) |> Stream.iterate(next) |> Enum.take(@period)
+    once = for state <- states, into: <<>>, do: <<Bitwise.bsr(state, 16)>>
+    :binary.copy(once, div(@longest, @period) + 2)
+  end
 
   # Consuming --------------------------------------------------------------------------------------
 
@@ -113,7 +134,8 @@ defmodule Worker do
     do: consume(Slipring.consumer!(state.ring), :recv, [], state)
 
   defp consume(state, n) do
-    {way, active} = elem({{:recv, false}, {:messages, true}, {:told, false}}, n - 1)
+    way = rem(n - 1 + state.life, 3)
+    {way, active} = elem({{:recv, false}, {:messages, true}, {:told, false}}, way)
     rx = Slipring.consumer!(state.ring, ack: :manual, limit: 16, active: active)
     consume(rx, way, [], state)
   end
@@ -189,9 +211,17 @@ defmodule Worker do
   end
 
   defp check(frame) do
-    <<life::little-32, number::little-32, len::little-32, rest::binary>> = Frame.value(frame)
-    true = rest == filling({life, number}, len)
-    {life, number}
+    value = Frame.value(frame)
+
+    life =
+      case value do
+        <<life::little-32, _number::little-32, _len::little-32, _::binary>> -> life
+        _short -> @unsaid
+      end
+
+    id = {life, frame.sequence, frame.producer, byte_size(value)}
+    if value != fill(id), do: raise("frame #{inspect(id)} is damaged")
+    id
   end
 end
 

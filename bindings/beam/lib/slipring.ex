@@ -317,7 +317,8 @@ defmodule Slipring do
   def finish(other), do: wrong!("finish/1", "a Slipring.Ring or a ring's address", other)
 
   @doc """
-  Keeps what is in use of the ring in memory from now on, within the limit of `ulimit -l`.
+  Keeps what is in use of the ring in memory from now on, within the limit of `ulimit -l`. An error (`:os`)
+  beyond it, and before Linux 4.4.
   """
   @spec lock_memory(Ring.t()) :: :ok | failure
   def lock_memory(%Ring{ref: ref, name: name}) do
@@ -327,7 +328,8 @@ defmodule Slipring do
   def lock_memory(other), do: wrong!("lock_memory/1", "a Slipring.Ring", other)
 
   @doc """
-  Asks the system to map the ring by huge pages in this VM, where it can.
+  Asks the system to map the ring by huge pages in this VM, where it can. An error (`:os`) where the kernel was built
+  without them.
   """
   @spec use_huge_pages(Ring.t()) :: :ok | failure
   def use_huge_pages(%Ring{ref: ref, name: name}) do

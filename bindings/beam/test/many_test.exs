@@ -598,15 +598,40 @@ defmodule Slipring.ManyTest do
     assert {:ok, bytes} = freed
     assert bytes >= 5_000_000
 
-    assert Slipring.use_huge_pages(ring) == :ok or
-             match?({:error, %Error{}}, Slipring.use_huge_pages(ring))
+    refute "lo" in mapped_with(name)
 
     case Slipring.lock_memory(ring) do
-      :ok -> :ok
-      {:error, error} -> assert Exception.message(error) =~ "lock"
+      :ok ->
+        assert "lo" in mapped_with(name)
+
+      {:error, %Error{reason: :os} = error} ->
+        assert Exception.message(error) =~ "lock /dev/shm/slipring.#{name}: "
+        refute "lo" in mapped_with(name)
     end
 
     assert_raise ArgumentError, ~r/a Slipring.Producer/, fn -> Slipring.trim(ring) end
     assert_raise ArgumentError, ~r/a Slipring.Ring/, fn -> Slipring.lock_memory(tx) end
+  end
+
+  test "huge pages can be asked for, but of a kernel without them", %{name: name} do
+    ring = Slipring.create!(name, capacity: {4, :mib})
+    refute "hg" in mapped_with(name)
+
+    if File.exists?("/sys/kernel/mm/transparent_hugepage") do
+      assert Slipring.use_huge_pages(ring) == :ok
+      assert "hg" in mapped_with(name)
+    else
+      assert {:error, %Error{reason: :os} = error} = Slipring.use_huge_pages(ring)
+      assert Exception.message(error) =~ "huge pages"
+      refute "hg" in mapped_with(name)
+    end
+  end
+
+  # What the system says of the VM's mapping of the ring (`VmFlags` in `man 5 proc_pid_smaps`), which has no name.
+  defp mapped_with(name) do
+    inode = File.stat!("/dev/shm/slipring.#{name}").inode
+    [_, maps] = "/proc/self/smaps" |> File.read!() |> String.split(~r/ #{inode} /, parts: 2)
+    [flags] = Regex.run(~r/^VmFlags: (.*)$/m, maps, capture: :all_but_first)
+    String.split(flags)
   end
 end

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -330,8 +332,37 @@ def test_memory_can_be_given_back_and_locked(name):
         assert tx.trim() == 0
         rx.recv(0).release()
         assert tx.trim() >= 5 << 20
+
+
+def mapped_with(ring):
+    """What the system says of this process's mapping of the ring (``VmFlags`` in ``man 5 proc_pid_smaps``)."""
+    # It has no name: the ring had none when it was mapped.
+    inode = str(os.stat(ring.path).st_ino)
+    lines = map(str.split, Path("/proc/self/smaps").read_text().splitlines())
+    assert any(line[4:5] == [inode] for line in lines), ring.path
+    return next(line for line in lines if line[0] == "VmFlags:")
+
+
+def test_memory_can_be_locked(name):
+    with slipring.create(name, capacity="1 MiB") as ring:
+        assert "lo" not in mapped_with(ring)
         try:
             ring.lock_memory()
-            ring.use_huge_pages()
         except slipring.Refused as refused:
-            assert refused.errno
+            assert refused.errno in (errno.ENOMEM, errno.EPERM, errno.EAGAIN, errno.ENOSYS), refused
+            assert "lo" not in mapped_with(ring)
+        else:
+            assert "lo" in mapped_with(ring)
+
+
+def test_huge_pages_can_be_asked_for(name):
+    there = Path("/sys/kernel/mm/transparent_hugepage").exists()
+    with slipring.create(name, capacity="4 MiB") as ring:
+        assert "hg" not in mapped_with(ring)
+        if there:
+            ring.use_huge_pages()
+        else:
+            with pytest.raises(slipring.Refused, match="huge pages") as refused:
+                ring.use_huge_pages()
+            assert refused.value.errno == errno.EINVAL
+        assert ("hg" in mapped_with(ring)) == there

@@ -28,6 +28,7 @@
 #![cfg_attr(slipring_loom, allow(dead_code, reason = "the models run the algorithms alone"))]
 
 mod block;
+mod ledger;
 #[cfg(all(test, slipring_loom))]
 mod models;
 mod mpmc;

@@ -5,11 +5,12 @@
 //! frame lost, doubled or out of order, a word left in use, and a sleeper that nobody wakes.
 
 use crate::block::{Block, Phase, Word};
-use crate::pool::{Claimer, Measures, Pool, fresh};
+use crate::pool::{Claimer, Measures, Place, Pool, fresh};
 use crate::recovery::{Ends, recover};
 use crate::returned;
 use crate::slots::{Cursors, Entry, GENERATION_MASK, Slot, Slots};
 use crate::spsc::{Head, Tail};
+use crate::sync::death::{Victim, after_each_write};
 use crate::sync::{self, AtomicU32, AtomicU64, Ordering};
 use crate::wait::EventCount;
 use loom::cell::UnsafeCell;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 mod joining;
 mod many;
+mod pool;
 mod schemas;
 
 const PRODUCER: u16 = 1;
@@ -30,34 +32,57 @@ fn by(owner: u16, nonce: u64) -> Claimer<'static> {
     Claimer { owner, nonce, back: Some(&|_, _| true) }
 }
 
-fn model(check: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
-    builder.check(check);
+/// A model of one who dies, for each write after which it may.
+fn model_deaths(check: impl Fn(&Victim) + Clone + Sync + Send + 'static) {
+    after_each_write(|victim| {
+        let check = check.clone();
+        model(move || check(&victim));
+    });
 }
 
-/// A ring of two places, with one block beside the two home cells, and its bytes.
+/// Every interleaving with so many preemptions that loom tells apart, and, with fewer, all orders of reads, too.
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let asked = |name: &str| std::env::var(name).ok().and_then(|bound| bound.parse().ok());
+    let check = std::sync::Arc::new(check);
+    for (all, variable, bound) in
+        [(false, "LOOM_MAX_PREEMPTIONS", 3), (true, "SLIPRING_LOOM_ORDERS", 1)]
+    {
+        let (mut builder, check) = (loom::model::Builder::new(), check.clone());
+        builder.preemption_bound = asked(variable).or(Some(bound));
+        sync::orders::all(all);
+        builder.check(move || check());
+    }
+}
+
+/// A ring of two places, with a pool beside the two home cells, and its bytes.
 struct Ring {
     slots: Vec<Slot>,
     cursors: Cursors,
     chunks: Vec<AtomicU64>,
     blocks: Vec<Block>,
     bytes: Vec<UnsafeCell<u64>>,
+    /// Whether a chunk has memory.
+    backed: Vec<UnsafeCell<bool>>,
     data: EventCount,
 }
 
 const PLACES: usize = 2;
-/// One chunk: a slab of two blocks, or one run.
+/// A chunk is a slab of two blocks, or one, or belongs to a run.
 static MEASURES: Measures = Measures::new(1024, 2);
 
 impl Ring {
     fn new(lap: u64) -> Arc<Self> {
+        Self::with_chunks(lap, 1)
+    }
+
+    fn with_chunks(lap: u64, chunks: usize) -> Arc<Self> {
         Arc::new(Self {
             slots: (0..PLACES).map(|_| Slot::new(lap)).collect(),
             cursors: Cursors::at(lap * PLACES as u64),
-            chunks: vec![AtomicU64::new(0)],
-            blocks: (0..2).map(|_| Block::new(Word::free(0))).collect(),
-            bytes: (0..PLACES + 2).map(|_| UnsafeCell::new(0)).collect(),
+            chunks: (0..chunks).map(|_| AtomicU64::new(0)).collect(),
+            blocks: (0..2 * chunks).map(|_| Block::new(Word::free(0))).collect(),
+            bytes: (0..PLACES + 2 * chunks).map(|_| UnsafeCell::new(0)).collect(),
+            backed: (0..chunks).map(|_| UnsafeCell::new(false)).collect(),
             data: EventCount::new(),
         })
     }
@@ -69,6 +94,23 @@ impl Ring {
 
     fn pool(&self) -> Pool<'_> {
         Pool { measures: &MEASURES, alone: false, chunks: &self.chunks, blocks: &self.blocks }
+    }
+
+    /// Claims a piece of the pool, and gives it memory.
+    fn claim(&self, len: u64, owner: u16, nonce: u64) -> Option<(Place, Word)> {
+        let back = |offset, _| {
+            self.chunk_is(offset, true);
+            true
+        };
+        let by = Claimer { owner, nonce, back: Some(&back) };
+        self.pool().claim(len, &by, &mut fresh()).ok()
+    }
+
+    /// The chunk there has memory, or none.
+    fn chunk_is(&self, offset: u64, backed: bool) {
+        let chunk = (offset / MEASURES.chunk_len) as usize;
+        // SAFETY: loom checks that nobody else is there.
+        self.backed[chunk].with_mut(|is| unsafe { *is = backed });
     }
 
     fn word(&self, reference: u32) -> &Block {
@@ -250,12 +292,40 @@ fn spsc_leases_keep_their_cells() {
     });
 }
 
+/// P6, P11, C12: the next producer finds its place while the consumer takes what waits, and the next consumer then finds
+/// its own while that producer sends.
+#[test]
+fn spsc_positions_are_found_beside_the_other_side() {
+    for waiting in 0..=2 {
+        model(move || {
+            let ring = Ring::new(WRAP);
+            let mut last = Tail::find(ring.slots()).unwrap();
+            (1..=waiting).for_each(|value| assert!(ring.send_direct(&mut last, value)));
+            let other = ring.clone();
+            let consumer = thread::spawn(move || {
+                let taken = |mut head| other.copy(&mut head);
+                // Each takes one.
+                let heads = (0..2).filter_map(|_| Head::find(other.slots()).map(taken).unwrap());
+                heads.collect::<Vec<u64>>()
+            });
+            let mut tail = Tail::find(ring.slots()).unwrap();
+            let sent = ring.send_direct(&mut tail, 9);
+            let mut got = consumer.join().unwrap();
+            let mut head = Head::find(ring.slots()).unwrap();
+            got.extend(std::iter::from_fn(|| ring.copy(&mut head)));
+            let expected: Vec<u64> = (1..=waiting).chain(sent.then_some(9)).collect();
+            assert_eq!(got, expected);
+            ring.assert_nothing_left();
+        });
+    }
+}
+
 /// P6, P11: a producer dies after any step of a send, while the consumer is at work and two recover
-/// it. What was placed arrives once; nothing is left in use.
+/// it, one of whom may die at that. What was placed arrives once; nothing is left in use.
 #[test]
 fn spsc_producer_dies_at_any_step() {
     for steps in 0..=3 {
-        model(move || {
+        model_deaths(move |victim| {
             let ring = Ring::new(0);
             let mut tail = Tail::find(ring.slots()).unwrap();
             assert!(ring.send_direct(&mut tail, 1));
@@ -278,8 +348,8 @@ fn spsc_producer_dies_at_any_step() {
             second.join().unwrap();
             let (position, mut got) = survivor.join().unwrap();
             assert!(ring.send_block(&mut tail, 2, steps));
-            let other = ring.clone();
-            let racing = thread::spawn(move || other.recover(PRODUCER));
+            let (other, dying) = (ring.clone(), victim.clone());
+            let racing = thread::spawn(move || dying.does(|| other.recover(PRODUCER)));
             let mut head = Head { position };
             while let Some(value) = ring.receive(&mut head, CONSUMER, 4) {
                 got.extend(value);
@@ -296,7 +366,7 @@ fn spsc_producer_dies_at_any_step() {
 }
 
 /// P6, P11: a consumer dies after any step of a take, with the producer still sending and two
-/// recovering. A frame that the head had not passed is delivered to the next one, once; one that it had is
+/// recovering, of whom the producer may die at the one or the other. A frame that the head had not passed is delivered to the next one, once; one that it had is
 /// gone or, where it was not acknowledged, given back.
 #[test]
 fn spsc_consumer_dies_at_any_step() {
@@ -307,7 +377,7 @@ fn spsc_consumer_dies_at_any_step() {
         (true, Phase::Unacked),
     ] {
         for steps in 0..=3 {
-            model(move || {
+            model_deaths(move |victim| {
                 let ring = Ring::new(0);
                 let mut tail = Tail::find(ring.slots()).unwrap();
                 let first = if block {
@@ -317,10 +387,13 @@ fn spsc_consumer_dies_at_any_step() {
                 };
                 assert!(first);
                 ring.receive_as(&mut Head { position: 0 }, CONSUMER, held, steps);
-                let other = ring.clone();
+                let (other, dying) = (ring.clone(), victim.clone());
                 let producer = thread::spawn(move || {
-                    other.recover(CONSUMER);
-                    other.send_direct(&mut tail, 2)
+                    let sent = dying.does(|| {
+                        other.recover(CONSUMER);
+                        other.send_direct(&mut tail, 2)
+                    });
+                    sent.unwrap_or(false)
                 });
                 ring.recover(CONSUMER);
                 let mut head = Head::find(ring.slots()).unwrap();
@@ -371,88 +444,6 @@ fn a_late_recovery_leaves_the_next_life_alone() {
         ring.recover(NEXT);
         ring.assert_nothing_left();
     });
-}
-
-/// Rules 2 and 4 of `pool`: who claims a block and who retires its slab never both have it.
-#[test]
-fn pool_claims_and_retirement_exclude_each_other() {
-    model(|| {
-        let ring = Ring::new(0);
-        let (place, word) = ring.pool().claim(64, &by(PRODUCER, 1), &mut fresh()).unwrap();
-        ring.pool().release(place, word);
-        let other = ring.clone();
-        let whole = thread::spawn(move || {
-            let Ok((place, word)) = other.pool().claim(1024, &by(CONSUMER, 2), &mut fresh()) else {
-                return;
-            };
-            assert_eq!(place.len, 1024);
-            other.write(PLACES as u32, 1);
-            other.write(PLACES as u32 + 1, 1);
-            other.pool().release(place, word);
-        });
-        if let Ok((place, word)) = ring.pool().claim(64, &by(PRODUCER, 3), &mut fresh()) {
-            // By where the block lies, not by its word: a run and a block may share memory.
-            let at = PLACES as u64 + place.offset / 512;
-            ring.write(at as u32, 2);
-            if place.len > 512 {
-                ring.write(at as u32 + 1, 2);
-            }
-            ring.pool().release(place, word);
-        }
-        whole.join().unwrap();
-        ring.assert_nothing_left();
-    });
-}
-
-/// P6, P9: whoever has a frame in a slab finds its place, also while another one tries to retire the slab.
-#[test]
-fn pool_places_are_found_beside_a_retirement() {
-    model(|| {
-        let ring = Ring::new(0);
-        let claim = |ring: &Ring, len, owner, nonce| {
-            ring.pool().claim(len, &by(owner, nonce), &mut fresh())
-        };
-        let (place, word) = claim(&ring, 64, PRODUCER, 1).unwrap();
-        ring.pool().release(place, word);
-        let other = ring.clone();
-        let whole = thread::spawn(move || {
-            if let Ok((place, word)) = claim(&other, 1024, CONSUMER, 2) {
-                other.pool().release(place, word);
-            }
-        });
-        if let Ok((place, word)) = claim(&ring, 64, PRODUCER, 3) {
-            // What a consumer does that has taken the frame.
-            assert_eq!(ring.pool().place(place.block).unwrap().offset, place.offset);
-            ring.pool().release(place, word);
-        }
-        whole.join().unwrap();
-    });
-}
-
-/// P6: who changes the pool dies with a chunk taken, or with a block claimed, beside a living
-/// claimer and two who recover.
-#[test]
-fn pool_recovery_races_with_a_claimer() {
-    for claimed in [false, true] {
-        model(move || {
-            let ring = Ring::new(0);
-            if claimed {
-                ring.pool().claim(64, &by(PRODUCER, 1), &mut fresh()).unwrap();
-            } else {
-                ring.pool().take_chunk(0, &by(PRODUCER, 1), false).unwrap();
-            }
-            let other = ring.clone();
-            let second = thread::spawn(move || other.recover(PRODUCER));
-            ring.recover(PRODUCER);
-            let claimed = ring.pool().claim(1024, &by(CONSUMER, 2), &mut fresh());
-            second.join().unwrap();
-            if let Ok((place, word)) = claimed {
-                ring.pool().release(place, word);
-            }
-            ring.assert_nothing_left();
-            ring.pool().claim(1024, &by(CONSUMER, 3), &mut fresh()).unwrap();
-        });
-    }
 }
 
 fn sleep_until_sent(ring: &Ring, head: &mut Head) -> u64 {
@@ -580,4 +571,22 @@ fn closing_sees_an_announced_frame() {
         let sent = producer.join().unwrap();
         assert_eq!(got.is_some(), sent);
     });
+}
+
+/// A thread reads a word and then writes it: the models look also at what another one reads before both.
+#[test]
+fn models_try_a_write_before_every_read() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new([false; 2]));
+    let all = seen.clone();
+    model(move || {
+        let word = Arc::new(AtomicU64::new(0));
+        let other = word.clone();
+        let writer = thread::spawn(move || {
+            other.load(Ordering::Relaxed);
+            other.store(1, Ordering::Relaxed);
+        });
+        all.lock().unwrap()[word.load(Ordering::Relaxed) as usize] = true;
+        writer.join().unwrap();
+    });
+    assert_eq!(*seen.lock().unwrap(), [true; 2]);
 }

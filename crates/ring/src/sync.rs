@@ -14,30 +14,39 @@ use loom::sync::atomic as imp;
 use std::sync::atomic as imp;
 
 /// A shared 64-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
-#[repr(transparent)]
+#[cfg_attr(not(slipring_loom), repr(transparent))]
 #[derive(Debug)]
-pub(crate) struct AtomicU64(imp::AtomicU64);
+pub(crate) struct AtomicU64(imp::AtomicU64, Readers);
 
 /// A shared 32-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
-#[repr(transparent)]
+#[cfg_attr(not(slipring_loom), repr(transparent))]
 #[derive(Debug)]
-pub(crate) struct AtomicU32(imp::AtomicU32);
+pub(crate) struct AtomicU32(imp::AtomicU32, Readers);
+
+#[cfg(not(slipring_loom))]
+type Readers = ();
+#[cfg(slipring_loom)]
+use orders::Readers;
 
 macro_rules! word {
     ($name:ident, $inner:ident, $value:ty) => {
         impl $name {
             #[allow(dead_code, reason = "one width is made by the models only")]
             pub(crate) fn new(value: $value) -> Self {
-                Self(imp::$inner::new(value))
+                Self(imp::$inner::new(value), Readers::default())
             }
 
             #[inline(always)]
             pub(crate) fn load(&self, order: Ordering) -> $value {
+                #[cfg(slipring_loom)]
+                self.1.read();
                 self.0.load(order)
             }
 
             #[inline(always)]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
+                #[cfg(slipring_loom)]
+                death::write();
                 self.0.store(value, order);
             }
 
@@ -49,6 +58,8 @@ macro_rules! word {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
+                #[cfg(slipring_loom)]
+                death::write();
                 self.0.compare_exchange(current, new, success, failure)
             }
         }
@@ -60,6 +71,8 @@ word!(AtomicU32, AtomicU32, u32);
 impl AtomicU64 {
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        #[cfg(slipring_loom)]
+        death::write();
         self.0.fetch_add(value, order)
     }
 }
@@ -67,12 +80,107 @@ impl AtomicU64 {
 impl AtomicU32 {
     #[cfg(not(slipring_loom))]
     pub(crate) const fn zero() -> Self {
-        Self(imp::AtomicU32::new(0))
+        Self(imp::AtomicU32::new(0), ())
     }
 
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        #[cfg(slipring_loom)]
+        death::write();
         self.0.fetch_add(value, order)
+    }
+}
+
+/// Has loom look at every order of reads and writes. By itself it remembers only who touched a word last: where a thread reads
+/// a word and then writes it, it forgets the one who had read it before, and may never try the write before that one's read.
+/// So, where it is asked for, who reads a word also writes one beside it, and the order of reads counts, too.
+#[cfg(slipring_loom)]
+pub(crate) mod orders {
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    // A model runs on one thread of the machine.
+    std::thread_local! {
+        static ALL: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Whether the models that this thread runs from now on look at all orders.
+    pub(crate) fn all(all: bool) {
+        ALL.set(all);
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Readers(loom::sync::atomic::AtomicU8);
+
+    impl Readers {
+        pub(super) fn read(&self) {
+            if ALL.get() {
+                // Relaxed: it says nothing.
+                self.0.store(0, Relaxed);
+            }
+        }
+    }
+}
+
+/// Deaths in the models, before any write to a shared word: one who is to die gets through so many of its writes to shared words, and no further. What it
+/// does in between nobody else can tell.
+#[cfg(slipring_loom)]
+pub(crate) mod death {
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    loom::thread_local! {
+        static LEFT: Cell<Option<u32>> = Cell::new(None);
+    }
+    struct Died;
+
+    pub(super) fn write() {
+        let dies = LEFT.with(|left| {
+            let now = left.get();
+            left.set(now.map(|now| now.saturating_sub(1)));
+            now == Some(0)
+        });
+        if dies {
+            // Without the message of a panic.
+            std::panic::resume_unwind(Box::new(Died));
+        }
+    }
+
+    /// Who dies after so many writes.
+    #[derive(Clone)]
+    pub(crate) struct Victim {
+        writes: u32,
+        died: Arc<AtomicBool>,
+    }
+
+    impl Victim {
+        /// Does `act`. `None`: it died at that. `act` owns nothing that is to be dropped, as nothing of a dead process is.
+        pub(crate) fn does<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
+            LEFT.with(|left| left.set(Some(self.writes)));
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+            LEFT.with(|left| left.set(None));
+            match done {
+                Ok(done) => Some(done),
+                Err(died) if died.is::<Died>() => {
+                    // Relaxed: read when the model is over.
+                    self.died.store(true, Ordering::Relaxed);
+                    None
+                }
+                Err(failure) => std::panic::resume_unwind(failure),
+            }
+        }
+    }
+
+    /// Checks with one who dies after no write, after one, and so on, up to one who lives in every interleaving.
+    pub(crate) fn after_each_write(check: impl Fn(Victim)) {
+        for writes in 0.. {
+            let died = Arc::new(AtomicBool::new(false));
+            check(Victim { writes, died: died.clone() });
+            if !died.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 

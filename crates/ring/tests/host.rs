@@ -227,22 +227,54 @@ fn idle_memory_goes_back_to_the_system() {
     assert!(rx.recv(&Wait::no()).unwrap().iter().all(|&byte| byte == 3));
 }
 
-/// Memory can be kept from swapping, as far as the user's limit goes; huge pages can be asked for.
+/// Memory can be kept from swapping, as far as the user's limit goes.
 #[test]
 fn memory_is_locked_where_the_limit_permits() {
     let name = name();
     let segment = small().create(name.0.as_str()).unwrap();
+    assert!(!mapped_with(&name, "lo"));
     match segment.lock_memory() {
-        Ok(()) => {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
-            let locked: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-            assert!(locked * 1024 >= segment.mapped().len() as u64);
+        Ok(()) => assert!(mapped_with(&name, "lo")),
+        Err(Error::Os { operation: "lock", source, .. }) => {
+            let refusals = [libc::ENOMEM, libc::EPERM, libc::EAGAIN, libc::ENOSYS].map(Some);
+            assert!(refusals.contains(&source.raw_os_error()), "{source}");
+            assert!(!mapped_with(&name, "lo"));
         }
-        Err(error) => assert!(matches!(error, Error::Os { operation: "lock", .. }), "{error}"),
+        Err(error) => panic!("{error}"),
     }
-    if let Err(error) = segment.use_huge_pages() {
-        assert!(error.to_string().contains("huge pages"), "{error}");
+}
+
+/// Beyond the limit the answer is an error that says what was tried, where, and why not.
+#[test]
+fn memory_beyond_the_limit_is_not_locked() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let told = in_child(|| {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: sets this child's own limit; who may lock without one is nobody special from here on.
+        unsafe {
+            assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &none), 0);
+            assert!(libc::geteuid() != 0 || libc::setresuid(1, 1, 1) == 0);
+        }
+        let refused = segment.lock_memory().unwrap_err().to_string();
+        i32::from(!refused.starts_with(&format!("lock {}: ", file(&name).display())))
+    });
+    assert_eq!(told, 0);
+}
+
+/// Huge pages can be asked for, but of a kernel without them.
+#[test]
+fn huge_pages_are_asked_for() {
+    let name = name();
+    let segment = small().create(name.0.as_str()).unwrap();
+    let there = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+    assert!(!there || !mapped_with(&name, "hg"));
+    match segment.use_huge_pages() {
+        Ok(()) => assert!(there && mapped_with(&name, "hg")),
+        Err(Error::Os { operation: "use huge pages for", source, .. }) => {
+            assert_eq!((source.raw_os_error(), there), (Some(libc::EINVAL), false), "{source}");
+        }
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -291,7 +323,7 @@ fn a_reused_pid_is_another_process() {
     std::mem::forget(other);
 }
 
-/// P2: 255 processes, and a clear refusal of the next.
+/// P2: 255 handles, and a clear refusal of the next.
 #[test]
 fn all_places_can_be_taken() {
     let name = name();
@@ -302,4 +334,59 @@ fn all_places_can_be_taken() {
     assert!(refused.to_string().contains("let one leave"), "{refused}");
     all.pop();
     Segment::open(name.0.as_str()).unwrap();
+}
+
+/// P2, P6: 255 processes at once, each of which gets a frame through; a clear refusal of the next, here and in
+/// a process of its own; and a place that is free as soon as one is killed.
+#[test]
+fn as_many_processes_as_there_are_places() {
+    use std::io::{Read, Write};
+    let name = name();
+    let ring = Segment::options().slots(256).mode(Mode::Mpmc).create(name.0.as_str()).unwrap();
+    let (mut told, tell) = std::io::pipe().unwrap();
+    let send = || {
+        let attached = Segment::open(name.0.as_str())?;
+        attached.producer()?.send(Header::raw(), &std::process::id().to_le_bytes(), &Wait::no())?;
+        Ok::<_, Error>(attached)
+    };
+    let fork = |_| {
+        // SAFETY: the child opens the ring anew, and pauses until it is killed, if need be with this thread.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: as above.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let attached = send();
+            let _ = (&tell).write_all(&[u8::from(attached.is_ok())]);
+            // SAFETY: as above; `_exit` runs nothing of the parent's.
+            unsafe {
+                libc::pause();
+                libc::_exit(0);
+            }
+        }
+        child
+    };
+    let mut children: Vec<i32> = (1..255).map(fork).collect();
+    let mut answers = [0; 254];
+    told.read_exact(&mut answers).unwrap();
+    assert_eq!(answers, [1; 254]);
+    assert_eq!(ring.inspect().processes.iter().filter(|process| process.alive).count(), 255);
+
+    let refused = Segment::open(name.0.as_str()).unwrap_err();
+    assert!(matches!(refused, Error::TooManyParticipants { .. }), "{refused}");
+    let elsewhere = in_child(|| match Segment::open(name.0.as_str()) {
+        Err(Error::TooManyParticipants { .. }) => 0,
+        _ => 1,
+    });
+    assert_eq!(elsewhere, 0, "a process of its own was let in, or told something else");
+    kill(children[0]);
+    drop(Segment::open(name.0.as_str()).unwrap());
+
+    children[1..].iter().for_each(|&child| kill(child));
+    let mut rx = ring.consumer().unwrap();
+    let sender = |_| i32::from_le_bytes(rx.recv(&Wait::no()).unwrap()[..].try_into().unwrap());
+    let mut senders: Vec<i32> = (1..255).map(sender).collect();
+    (senders.sort_unstable(), children.sort_unstable());
+    assert_eq!(senders, children);
+    drop(Segment::open(name.0.as_str()).unwrap());
+    assert_eq!(ring.inspect().processes.len(), 1, "all places of the dead are free");
 }

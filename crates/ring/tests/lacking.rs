@@ -216,3 +216,28 @@ fn a_host_without_waitv_watches_many_rings() {
     assert_eq!(child, 0);
     sending.join().unwrap();
 }
+
+/// P9: where memory can't be locked as it comes into use, none is, nor is the pool's taken for it; and where there
+/// are no huge pages, that is said. The ring works on.
+#[test]
+fn what_an_old_host_can_not_lock_or_map_is_said() {
+    let name = name();
+    let child = on_a_host_without(&[Lack::Mlock2, Lack::HugePages], || {
+        let segment = Segment::options().capacity(8 << 20).create(name.0.as_str()).unwrap();
+        let taken = || std::fs::metadata(file(&name)).unwrap().blocks();
+        let before = taken();
+        for (refused, what, why) in [
+            (segment.lock_memory(), "lock", "not implemented"),
+            (segment.use_huge_pages(), "use huge pages for", "Invalid argument"),
+        ] {
+            let told = refused.unwrap_err().to_string();
+            let begin = format!("{what} {}: ", file(&name).display());
+            assert!(told.starts_with(&begin) && told.contains(why), "{told}");
+        }
+        assert!(!mapped_with(&name, "lo") && !mapped_with(&name, "hg"));
+        assert_eq!(taken(), before);
+        segment.producer().unwrap().send(Header::raw(), &[7; 100_000], &Wait::no()).unwrap();
+        i32::from(*segment.consumer().unwrap().recv(&Wait::no()).unwrap() != [7; 100_000])
+    });
+    assert_eq!(child, 0);
+}

@@ -451,13 +451,23 @@ fn a_process_keeps_its_share_of_the_pool_in_views() {
 
 /// P5: one view held for ever costs its own block, and nothing else, over millions of frames.
 #[test]
-fn a_million_frames_pass_a_held_view() {
-    let segment = create(small(Mode::Mpmc));
+fn two_million_frames_pass_a_held_view() {
+    millions_pass_a_held_view(Mode::Mpmc);
+}
+
+/// P5: also where one produces and one consumes, which go by other ways.
+#[test]
+fn two_million_frames_of_one_producer_pass_a_held_view() {
+    millions_pass_a_held_view(Mode::Spsc);
+}
+
+fn millions_pass_a_held_view(mode: Mode) {
+    let segment = create(small(mode));
     let (mut tx, mut rx) = (segment.producer().unwrap(), segment.consumer().unwrap());
     tx.send(Header::raw(), &body(7, 16), &Wait::no()).unwrap();
     tx.send(Header::raw(), &body(8, 5000), &Wait::no()).unwrap();
     let held = [rx.recv(&Wait::no()).unwrap(), rx.recv(&Wait::no()).unwrap()];
-    for n in 0..1_000_000u64 {
+    for n in 0..2_000_000u64 {
         let len = if n % 64 == 0 { 5000 } else { 16 };
         tx.send_with(
             Header::raw(),

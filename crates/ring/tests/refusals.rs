@@ -6,7 +6,9 @@ mod names;
 
 use names::*;
 use slipring::{Delivery, Error, Header, Mode, Segment, Wait};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// P10, P9: names that are none, rings that are not there, files that are no segments.
 #[test]
@@ -330,6 +332,114 @@ fn garbage_in_the_segment_ends_in_an_error() {
         }
         let _ = (rx.recv_dead(), tx.trim(), segment.inspect().to_string());
         let _ = Segment::open(name.0.as_str()).and_then(|s| s.producer().map(drop));
+    }
+}
+
+/// P8, P9: cursors, event counts, slots and the pool's words are damaged, before and while both ends sleep on them: each wait
+/// ends in time, with an outcome or an error.
+#[test]
+fn who_waits_on_garbage_is_answered_in_time() {
+    use std::os::unix::fs::FileExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    const LIMIT: Duration = Duration::from_millis(4);
+    /// For a machine that has much else to do.
+    const LATE: Duration = Duration::from_secs(4);
+    fn wait() -> Wait<'static> {
+        Wait::for_up_to(LIMIT).spin(Duration::ZERO)
+    }
+    fn told<T>(started: Instant, done: &'static str, outcome: Result<T, Error>) -> String {
+        let took = started.elapsed();
+        let told = match outcome {
+            Ok(_) => done.to_owned(),
+            Err(error) => format!("{error:?}").split(' ').next().unwrap_or_default().to_owned(),
+        };
+        assert!(took < LIMIT + LATE, "{told} after {took:?}");
+        told
+    }
+    let mut outcomes = BTreeSet::new();
+    for round in 0..120 {
+        let mode = [Mode::Spsc, Mode::Mpsc, Mode::Spmc, Mode::Mpmc][round % 4];
+        let delivery = [Delivery::AtMostOnce, Delivery::AtLeastOnce { limit: 9 }][round / 4 % 2];
+        let name = name();
+        let segment = small().mode(mode).share(100).create(name.0.as_str()).unwrap();
+        let mut tx = segment.producer().unwrap();
+        let mut rx = segment.consumer_with(delivery).unwrap();
+        // Full, or empty.
+        while round / 8 % 2 == 0 && tx.send(Header::raw(), &[7; 100], &Wait::no()).is_ok() {}
+        let parts = segment.inspect().parts;
+        let part = ["cursors", "waits", "slots", "chunk words", "block words"][round % 5];
+        let at = parts.iter().position(|(name, _)| *name == part).unwrap();
+        let (from, to) = (parts[at].1, parts[at + 1].1.min(parts[at].1 + 4096));
+        let raw = std::fs::File::options().read(true).write(true).open(file(&name)).unwrap();
+        let mut seed = 0x9e37_79b9_7f4a_7c15u64 ^ (round as u64) << 32;
+        let mut damage = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = (from + seed % (to - from)) / 8 * 8;
+            let mut was = [0; 8];
+            raw.read_exact_at(&mut was, at).unwrap();
+            // Anything, something small, or nearly what was there.
+            let word = match seed >> 32 & 3 {
+                0 => seed,
+                1 => seed & 31,
+                _ => u64::from_le_bytes(was) ^ 1 << (seed >> 40 & 63),
+            };
+            raw.write_all_at(&word.to_le_bytes(), at).unwrap();
+        };
+        (0..30).for_each(|_| damage());
+        let (over, (done, ends)) = (AtomicBool::new(false), mpsc::channel());
+        std::thread::scope(|scope| {
+            let receiver = done.clone();
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let started = Instant::now();
+                    let outcome = match turn {
+                        0 => told(started, "received", rx.recv(&wait())),
+                        1 => told(started, "ready", rx.ready(&wait())),
+                        2 => told(started, "shown", rx.recv_with(|_, body| body.len(), &wait())),
+                        _ => told(started, "copied", rx.recv_into(&mut [0; 500], &wait())),
+                    };
+                    receiver.send(outcome).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let started = Instant::now();
+                    let batch = (0..9).map(|_| (Header::raw(), &[2u8; 20][..]));
+                    let outcome = match turn {
+                        0 => told(started, "sent", tx.send(Header::raw(), &[1; 10], &wait())),
+                        1 => told(started, "sent", tx.send(Header::raw(), &[1; 5000], &wait())),
+                        2 => told(started, "reserved", tx.reserve(9, &wait())),
+                        _ => told(started, "a batch", tx.send_batch(batch, &wait())),
+                    };
+                    done.send(outcome).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    damage();
+                    std::thread::sleep(Duration::from_micros(300));
+                }
+            });
+            loop {
+                match ends.recv_timeout(5 * LATE) {
+                    Ok(outcome) => outcomes.insert(outcome),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        // A thread that waits for ever can't be ended by a panic.
+                        eprintln!("round {round}, {mode:?}, {part}: a wait does not end");
+                        std::process::abort();
+                    }
+                };
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+    // Otherwise nothing was tried.
+    for some in ["Timeout", "Corrupt", "sent", "received"] {
+        assert!(outcomes.contains(some), "{outcomes:?}");
     }
 }
 

@@ -155,9 +155,11 @@ class Ring:
         """A descriptor for a child process (``pass_fds=[fd]``), which gives it to ``open(fd=fd)``. The
         caller closes it."""
     def lock_memory(self) -> None:
-        """Keeps what is in use of the ring in memory, within the limit of ``ulimit -l``."""
+        """Keeps what is in use of the ring in memory, within the limit of ``ulimit -l``. ``Refused`` beyond it, and before
+        Linux 4.4."""
     def use_huge_pages(self) -> None:
-        """Asks the system to map the ring by huge pages in this process, where it can."""
+        """Asks the system to map the ring by huge pages in this process, where it can. ``Refused`` where the
+        kernel was built without them."""
     @property
     def mode(self) -> str:
         """``"spsc"``, ``"mpsc"``, ``"spmc"`` or ``"mpmc"``."""

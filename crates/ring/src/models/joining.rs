@@ -149,12 +149,12 @@ fn each_place_is_taken_once() {
 }
 
 /// P6, C6, C20: one dies after a step of joining, or with a block claimed; two that look and the next one
-/// to join recover it. The next one has its id, here also its pid, and after 256 lives its tag, while
+/// to join recover it, of whom the first may die at that. The next one has its id, here also its pid, and after 256 lives its tag, while
 /// another one is still at the recovery: it keeps its entry and its block, and nothing of the dead is left.
 #[test]
 fn a_dead_entry_is_recovered_and_taken_again() {
     for (published, lives) in [(false, 0), (true, 0), (true, 255)] {
-        model(move || {
+        model_deaths(move |victim| {
             let members = Members::new(1);
             let dead = Me { start: 1, ..me(REUSED) };
             let joining = members.by(1).take(1, dead).unwrap().unwrap();
@@ -164,8 +164,8 @@ fn a_dead_entry_is_recovered_and_taken_again() {
             }
             members.dies(1);
             let late = {
-                let members = members.clone();
-                thread::spawn(move || members.see_to(2, 1))
+                let (members, victim) = (members.clone(), victim.clone());
+                thread::spawn(move || victim.does(|| members.see_to(2, 1)))
             };
             members.see_to(3, 1);
             members.entries[1].pass(lives);

@@ -1,6 +1,8 @@
 //! Rings for many: whoever finds a step undone does it, and a death at any step stops nobody.
 
 use super::*;
+use crate::error::Error;
+use crate::ledger::{Ledger, Settled};
 use crate::mpmc::{Placer, Taker};
 
 /// Where a process dies. `Never` is the last.
@@ -52,12 +54,22 @@ impl Ring {
     /// died without it.
     fn take_among(&self, me: u16, held: Phase, steps: usize) -> Option<(u32, Word)> {
         if let Some(seen) = returned::hint(&self.cursors) {
-            match returned::adopt(self.slots().cells(), Phase::Orphan, me, held) {
+            match returned::adopt(self.words(), Phase::Orphan, me, held) {
                 Some((cell, word)) => return Some((cell as u32, word)),
                 None => returned::lower(&self.cursors, seen),
             }
         }
-        let mut taker = Taker::new(self.slots());
+        self.take_new(&mut Taker::new(self.slots()), me, held, steps)
+    }
+
+    /// The same of what was not given back.
+    fn take_new(
+        &self,
+        taker: &mut Taker,
+        me: u16,
+        held: Phase,
+        steps: usize,
+    ) -> Option<(u32, Word)> {
         loop {
             let front = taker.front(self.slots(), |n| Some(self.word(n))).unwrap()?;
             if steps < 1 {
@@ -75,12 +87,62 @@ impl Ring {
         }
     }
 
+    /// The words of cells and blocks.
+    fn words(&self) -> impl Iterator<Item = (u64, &Block)> {
+        let blocks = self.pool().used_words().map(|(n, word)| (PLACES as u64 + n, word));
+        self.slots().cells().chain(blocks)
+    }
+
+    /// Sends through a block of the pool. Answers whether there was room.
+    fn send_block_among(&self, value: u64, me: u16, nonce: u64) -> bool {
+        let slots = self.slots();
+        let mut placer = Placer::new(slots);
+        let Some((place, filling)) = self.claim(64, me, nonce) else { return false };
+        let reference = PLACES as u32 + place.block as u32;
+        self.write(reference, value);
+        let offered = filling.with(Phase::Offered, me);
+        self.word(reference).set(offered);
+        let generation = offered.generation() & GENERATION_MASK;
+        let entry = Entry { reference, generation, direct: false };
+        while let Some(vacancy) = placer.vacancy(slots, |n| Some(self.word(n))).unwrap() {
+            if placer.place(slots, vacancy, entry) {
+                return true;
+            }
+        }
+        self.pool().release(place, offered);
+        false
+    }
+
+    /// Sends through a cell, dropping what waits longest where there is no room.
+    fn send_dropping(&self, value: u64, me: u16, dropped: &mut usize) {
+        let mut oldest = Taker::new(self.slots());
+        while !self.send_among(value, me, NEVER) {
+            match self.take_new(&mut oldest, me, Phase::Acked, NEVER) {
+                Some((cell, word)) => {
+                    self.word(cell).set(word.freed());
+                    *dropped += 1;
+                }
+                None => thread::yield_now(),
+            }
+        }
+    }
+
     /// Takes a frame, reads it, and lets it go.
     fn receive_among(&self, me: u16) -> Option<u64> {
         let (cell, word) = self.take_among(me, Phase::Acked, NEVER)?;
+        if let Some(block) = u64::from(cell).checked_sub(PLACES as u64) {
+            assert!(self.pool().place(block).is_some(), "taken, and not to be found");
+        }
         let value = self.read(cell);
         self.word(cell).set(word.freed());
         Some(value)
+    }
+
+    /// Receives all that there is.
+    fn receive_into(&self, me: u16, got: &mut Vec<u64>) {
+        while let Some(value) = self.receive_among(me) {
+            got.push(value);
+        }
     }
 
     fn give_back(&self, (cell, word): (u32, Word)) {
@@ -139,19 +201,19 @@ fn many_consumers_take_each_frame_once() {
     });
 }
 
-/// P6, P11: a producer dies after any step, beside another one and a consumer, with two recoveries racing.
-/// What was placed arrives once, what was not never does, and nothing stays in use.
+/// P6, P11: a producer dies after any step, beside another one and a consumer, with two recoveries racing, one of
+/// which ends by a death, too. What was placed arrives once, what was not never does, and nothing stays in use.
 #[test]
 fn many_go_on_when_a_producer_dies_at_any_step() {
     for steps in STEPS {
-        model(move || {
+        model_deaths(move |victim| {
             let ring = Ring::new(WRAP);
             let placed = ring.send_among(1, PRODUCER, steps);
             assert_eq!(placed, steps >= 3);
-            let other = ring.clone();
+            let (other, dying) = (ring.clone(), victim.clone());
             let living = thread::spawn(move || {
                 let sent = other.send_among(2, SECOND, NEVER);
-                other.recover_among(PRODUCER);
+                dying.does(|| other.recover_among(PRODUCER));
                 assert!(sent, "there is a place and a cell");
             });
             let mut got = ring.drain(CONSUMER);
@@ -165,20 +227,20 @@ fn many_go_on_when_a_producer_dies_at_any_step() {
     }
 }
 
-/// P6, P11: a consumer dies after any step, beside another one and a producer, with two recoveries racing.
-/// Unacknowledged frames come again, acknowledged ones are gone, and nothing stays in use.
+/// P6, P11: a consumer dies after any step, beside another one and a producer, with two recoveries racing, one of
+/// which ends by a death, too. Unacknowledged frames come again, acknowledged ones are gone, and nothing stays in use.
 #[test]
 fn many_go_on_when_a_consumer_dies_at_any_step() {
     for held in [Phase::Acked, Phase::Unacked] {
         for steps in STEPS {
-            model(move || {
+            model_deaths(move |victim| {
                 let ring = Ring::new(WRAP);
                 assert!(ring.send_among(1, PRODUCER, NEVER));
                 let _ = ring.take_among(CONSUMER, held, steps);
-                let other = ring.clone();
+                let (other, dying) = (ring.clone(), victim.clone());
                 let living = thread::spawn(move || {
                     let got = other.drain(SECOND);
-                    other.recover_among(CONSUMER);
+                    dying.does(|| other.recover_among(CONSUMER));
                     got
                 });
                 let sent = ring.send_among(2, PRODUCER, NEVER);
@@ -274,4 +336,150 @@ fn closing_sees_frames_on_their_way() {
         let sent = producer.join().unwrap();
         assert_eq!(done.len(), usize::from(sent));
     });
+}
+
+/// P6, P7, P11, C25: in a full ring a producer drops what waits longest, beside a consumer, and one of both dies at that,
+/// after any write. Each frame is dropped or received, once and in order.
+#[test]
+fn a_frame_is_dropped_or_received_whoever_dies() {
+    for dropper_dies in [false, true] {
+        model_deaths(move |victim| {
+            let ring = Ring::new(WRAP);
+            assert!(ring.send_among(1, PRODUCER, NEVER) && ring.send_among(2, PRODUCER, NEVER));
+            let (other, dying) = (ring.clone(), victim.clone());
+            let receiving = thread::spawn(move || {
+                let mut got = Vec::new();
+                let mut receive = || other.receive_into(CONSUMER, &mut got);
+                let done = if dropper_dies { Some(receive()) } else { dying.does(receive) };
+                if done.is_none() {
+                    other.recover_among(CONSUMER);
+                }
+                (got, done.is_some())
+            });
+            let mut dropped = 0;
+            let mut send = || ring.send_dropping(3, SECOND, &mut dropped);
+            let sent = if dropper_dies { victim.does(send) } else { Some(send()) };
+            if sent.is_none() {
+                ring.recover_among(SECOND);
+            }
+            let (mut got, consumer_lives) = receiving.join().unwrap();
+            ring.receive_into(CONSUMER, &mut got);
+            assert!(got.is_sorted_by(|one, next| one < next), "{got:?}");
+            let frames = 2 + usize::from(sent.is_some() || got.contains(&3));
+            // Who dies may have had one in hand.
+            let most = dropped + usize::from(sent.is_none() || !consumer_lives);
+            let missing = frames - got.len();
+            assert!((dropped..=most).contains(&missing), "{got:?}, and {dropped} dropped");
+            ring.assert_nothing_left();
+        });
+    }
+}
+
+/// P6, P11, C9, C13, C14: frames in blocks of the pool, by two producers of whom one dies after any write, and a consumer.
+#[test]
+fn blocks_are_sent_whoever_dies() {
+    model_deaths(|victim| {
+        let ring = Ring::new(WRAP);
+        let (other, victim) = (ring.clone(), victim.clone());
+        let dying = thread::spawn(move || {
+            let sent = victim.does(|| other.send_block_among(1, PRODUCER, 1));
+            if sent.is_none() {
+                other.recover_among(PRODUCER);
+            }
+            sent
+        });
+        let second = ring.send_block_among(2, SECOND, 2);
+        let mut got = ring.drain(CONSUMER);
+        let first = dying.join().unwrap();
+        got.extend(ring.drain(CONSUMER));
+        got.sort();
+        let first = first.unwrap_or(got.contains(&1)).then_some(1);
+        let expected: Vec<u64> = first.into_iter().chain(second.then_some(2)).collect();
+        assert_eq!(got, expected);
+        ring.assert_whole();
+    });
+}
+
+/// P6, P11, C9, C14, C16: the same by two consumers, of whom one dies, beside one who then retires the slab.
+#[test]
+fn blocks_are_taken_whoever_dies() {
+    for held in [Phase::Acked, Phase::Unacked] {
+        model_deaths(move |victim| {
+            let ring = Ring::new(WRAP);
+            assert!(ring.send_block_among(1, PRODUCER, 1));
+            let (other, victim) = (ring.clone(), victim.clone());
+            let dying = thread::spawn(move || {
+                let mut read = None;
+                let done = victim.does(|| {
+                    let Some((block, word)) = other.take_among(CONSUMER, held, NEVER) else {
+                        return;
+                    };
+                    let value = other.read(block);
+                    other.word(block).set(word.with(Phase::Acked, CONSUMER));
+                    read = Some(value);
+                    other.word(block).set(word.freed());
+                });
+                if done.is_none() {
+                    other.recover_among(CONSUMER);
+                }
+                (read, done.is_some())
+            });
+            let mut got = ring.drain(SECOND);
+            ring.claims(1024, PRODUCER, 3);
+            let (read, lives) = dying.join().unwrap();
+            got.extend(ring.drain(SECOND));
+            got.extend(read);
+            got.sort();
+            if lives || held == Phase::Unacked {
+                assert_eq!(got, [1]);
+            } else {
+                // It may have been acknowledged as it was taken.
+                assert!(got.is_empty() || got == [1], "{got:?}");
+            }
+            ring.assert_whole();
+        });
+    }
+}
+
+/// P6, P11, C16, C27: a frame is acknowledged on one thread, acknowledged or given back on another, on which its consumer may
+/// end before, and the process dies at that. What was answered for holds, the first one decides, and the count is right.
+#[test]
+fn an_acknowledgement_that_was_answered_for_holds() {
+    for (acks, ends) in [(true, false), (true, true), (false, false), (false, true)] {
+        model_deaths(move |victim| {
+            let ring = Ring::new(0);
+            assert!(ring.send_among(1, PRODUCER, NEVER));
+            let (cell, word) = ring.take_among(CONSUMER, Phase::Unacked, NEVER).unwrap();
+            let (ledger, settled) = (Arc::new(Ledger::new(1)), Arc::new(Settled::not()));
+            ledger.opened();
+            assert!(ledger.room().is_err());
+            let ack = move |ring: &Ring, ledger: &Ledger, settled: &Settled| {
+                settled.ack(ledger, || ring.word(cell).set(word.with(Phase::Acked, CONSUMER)))
+            };
+            let first = {
+                let (ring, ledger, settled) = (ring.clone(), ledger.clone(), settled.clone());
+                let victim = victim.clone();
+                thread::spawn(move || victim.does(|| ack(&ring, &ledger, &settled)))
+            };
+            if ends {
+                ledger.end();
+            }
+            let second = if acks { ack(&ring, &ledger, &settled) } else { settled.nack(&ledger) };
+            let first = first.join().unwrap();
+            match &first {
+                None => ring.recover_among(CONSUMER),
+                Some(_) if settled.at_last(&ledger) => ring.word(cell).set(word.freed()),
+                Some(_) => ring.give_back((cell, word)),
+            }
+            let got = ring.drain(SECOND);
+            let acked = first.as_ref().is_some_and(Result::is_ok) || acks && second.is_ok();
+            let nacked = !acks && second.is_ok() || matches!(first, Some(Err(Error::GivenBack)));
+            assert!(!(acked && nacked), "{first:?}, {second:?}");
+            if acked || nacked {
+                assert_eq!(got, if acked { vec![] } else { vec![1] }, "{first:?}, {second:?}");
+            }
+            assert!(first.is_none() || (acked || nacked) && ledger.room().is_ok());
+            ring.assert_nothing_left();
+        });
+    }
 }

@@ -301,18 +301,18 @@ fn a_full_table_takes_no_more() {
 }
 
 /// P6, P11, C22: one dies after any step of adding, beside another one that adds the same or another record,
-/// and two recoveries race with it and with each other. What was placed stays, once; nothing else does.
+/// and two recoveries race with it and with each other, one of which ends by a death, too. What was placed stays, once; nothing else does.
 #[test]
 fn a_schemas_adder_dies_at_any_step() {
     for second in [record(1, 1), record(2, 2)] {
         for steps in STEPS {
-            model(move || {
+            model_deaths(move |victim| {
                 let store = Store::new(2);
                 let other = store.clone();
                 let living = thread::spawn(move || other.add(SECOND, second, NEVER));
                 store.add(DEAD, record(1, 1), steps);
-                let other = store.clone();
-                let racing = thread::spawn(move || other.recover(DEAD));
+                let (other, dying) = (store.clone(), victim.clone());
+                let racing = thread::spawn(move || dying.does(|| other.recover(DEAD)));
                 store.recover(DEAD);
                 racing.join().unwrap();
                 let (index, there) = living.join().unwrap().unwrap();

@@ -5,12 +5,13 @@ use super::{Lease, Wait, lease, take_among, wait_for};
 use crate::block::{Block, Phase, Word};
 use crate::error::Error;
 use crate::layout::{FRAME_HEADER, Header, REDELIVERED};
+use crate::ledger::{Ledger, Settled};
 use crate::mpmc::Taker;
 use crate::returned;
 use crate::segment::{End, Mapping, Schema, SchemaId, Schemas, Segment};
 use crate::slots::{Entry, GENERATION_MASK};
 use crate::spsc::Head;
-use crate::sync::{self, AtomicU32, Ordering};
+use crate::sync;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,15 +58,6 @@ enum Order {
     Many(Taker),
 }
 
-/// What a consumer has taken and not acknowledged.
-#[derive(Debug)]
-struct Ledger {
-    open: AtomicU32,
-    limit: u32,
-    /// Not 0 once the consumer is gone: what is open then goes back.
-    gone: AtomicU32,
-}
-
 impl Segment {
     /// A consuming end, [`Delivery::AtMostOnce`]. Where there is one at a time: [`Error::RoleTaken`]
     /// while another one lives.
@@ -86,10 +78,7 @@ impl Segment {
                     expected: "one frame at least",
                 });
             }
-            Delivery::AtLeastOnce { limit } => {
-                let (open, gone) = (AtomicU32::zero(), AtomicU32::zero());
-                Some(Arc::new(Ledger { open, limit, gone }))
-            }
+            Delivery::AtLeastOnce { limit } => Some(Arc::new(Ledger::new(limit))),
         };
         let mode = mapping.geometry.rules.mode;
         let token = mapping.enter(End::Consumer)?;
@@ -116,8 +105,7 @@ impl Segment {
 impl Drop for Consumer {
     fn drop(&mut self) {
         if let Some(ledger) = &self.ledger {
-            // Relaxed: the frames' own states decide; this only refuses what comes too late.
-            ledger.gone.fetch_add(1, Ordering::Relaxed);
+            ledger.end();
         }
         self.mapping.leave(End::Consumer, self.token);
     }
@@ -458,7 +446,7 @@ impl Consumer {
             mapping.hold(place.len);
         }
         let body = lease.memory(&mapping).0.wrapping_add(FRAME_HEADER);
-        let (ledger, settled) = (self.ledger.clone(), AtomicU32::zero());
+        let (ledger, settled) = (self.ledger.clone(), Settled::not());
         Frame { mapping, lease, header, body, ledger, settled }
     }
 
@@ -659,26 +647,6 @@ unsafe fn copy_out(
     Ok(())
 }
 
-impl Ledger {
-    /// Whether one more may be taken.
-    fn room(&self) -> Result<(), Error> {
-        // Relaxed: a count; the consumer alone adds to it.
-        if self.open.load(Ordering::Relaxed) < self.limit {
-            Ok(())
-        } else {
-            Err(Error::Unacknowledged { limit: self.limit })
-        }
-    }
-
-    fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn settled(&self) {
-        self.open.fetch_add(u32::MAX, Ordering::Relaxed);
-    }
-}
-
 /// A frame that was taken: derefs to its body, in the segment, read-only. It may be kept for as
 /// long as it is needed, sent to other threads, and dropped in any order; only its own space waits.
 #[derive(Debug)]
@@ -689,8 +657,7 @@ pub struct Frame {
     body: *const u8,
     /// Where it is on record as not acknowledged, under [`Delivery::AtLeastOnce`].
     ledger: Option<Arc<Ledger>>,
-    /// 0 until it is acknowledged (1) or given back (2).
-    settled: AtomicU32,
+    settled: Settled,
 }
 
 // SAFETY: the lease belongs to the frame, and its bytes are only read.
@@ -729,44 +696,25 @@ impl Frame {
     /// are delivered [at most once](Delivery::AtMostOnce), or the second time.
     /// [`Error::GivenBack`] after [`nack`](Self::nack) or when its consumer is gone.
     pub fn ack(&self) -> Result<(), Error> {
-        self.settle(ACKED)
+        self.mapping.own()?;
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        self.settled.ack(ledger, || {
+            let acked = self.lease.word.with(Phase::Acked, self.mapping.tag());
+            self.lease.block(&self.mapping).set(acked);
+        })
     }
 
     /// Gives the frame back, to be delivered again as soon as its view is gone. Nothing happens the
     /// second time. [`Error::Acknowledged`] after [`ack`](Self::ack), or where frames are delivered
     /// [at most once](Delivery::AtMostOnce). A frame that is dropped unacknowledged is given back too.
     pub fn nack(&self) -> Result<(), Error> {
-        self.settle(NACKED)
-    }
-
-    fn settle(&self, to: u32) -> Result<(), Error> {
         self.mapping.own()?;
-        let Some(ledger) = &self.ledger else {
-            return if to == ACKED { Ok(()) } else { Err(Error::Acknowledged) };
-        };
-        // Relaxed: a late answer is as good as an early one.
-        if to == ACKED && ledger.gone.load(Ordering::Relaxed) != 0 {
-            let _ = self.settle(NACKED);
-        }
-        // AcqRel: one of several threads decides.
-        match self.settled.compare_exchange(0, to, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                ledger.settled();
-                if to == ACKED {
-                    let acked = self.lease.word.with(Phase::Acked, self.mapping.tag());
-                    self.lease.block(&self.mapping).set(acked);
-                }
-                Ok(())
-            }
-            Err(found) if found == to => Ok(()),
-            Err(ACKED) => Err(Error::Acknowledged),
-            Err(_) => Err(Error::GivenBack),
-        }
+        self.ledger.as_ref().map_or(Err(Error::Acknowledged), |ledger| self.settled.nack(ledger))
     }
 
     /// Whether it was acknowledged; `None` where that is no question ([`Delivery::AtMostOnce`]).
     pub fn acknowledged(&self) -> Option<bool> {
-        self.ledger.as_ref().map(|_| self.settled.load(Ordering::Acquire) == ACKED)
+        self.ledger.as_ref().map(|_| self.settled.acked())
     }
 
     /// How often it was delivered before, and not acknowledged.
@@ -793,9 +741,6 @@ impl Deref for Frame {
     }
 }
 
-const ACKED: u32 = 1;
-const NACKED: u32 = 2;
-
 impl Drop for Frame {
     fn drop(&mut self) {
         if self.mapping.own().is_err() {
@@ -804,14 +749,10 @@ impl Drop for Frame {
         if let Some(place) = self.lease.place {
             self.mapping.let_go(place.len);
         }
-        if let Some(ledger) = &self.ledger {
-            let settled = self.settled.load(Ordering::Acquire);
-            if settled == 0 {
-                ledger.settled();
-            }
-            if settled != ACKED {
-                return self.lease.give_back(&self.mapping);
-            }
+        if let Some(ledger) = &self.ledger
+            && !self.settled.at_last(ledger)
+        {
+            return self.lease.give_back(&self.mapping);
         }
         self.lease.release(&self.mapping);
     }

@@ -276,3 +276,75 @@ impl Lease {
         mapping.data().wake();
     }
 }
+
+/// P10: what is an error elsewhere is none of Rust's programs. This one is:
+///
+/// ```no_run
+/// # use slipring::{Error, Frame, Grant, Header, Producer, Segment, Wait};
+/// # fn ends(mut tx: Producer, grant: Grant, frame: Frame) -> Result<usize, Error> {
+/// tx.commit(grant, Header::raw(), &Wait::no())?;
+/// let (body, len) = (&frame[..], frame.len());
+/// assert_eq!(body.len(), len);
+/// drop(frame);
+/// drop(tx);
+/// # Ok(len)
+/// # }
+/// ```
+///
+/// A frame is released once, and not read after that, nor through what was borrowed from it:
+///
+/// ```compile_fail,E0382
+/// # fn twice(frame: slipring::Frame) {
+/// drop(frame);
+/// drop(frame);
+/// # }
+/// ```
+/// ```compile_fail,E0382
+/// # fn after(frame: slipring::Frame) -> usize {
+/// drop(frame);
+/// frame.len()
+/// # }
+/// ```
+/// ```compile_fail,E0505
+/// # fn beyond(frame: slipring::Frame) -> usize {
+/// let body = &frame[..];
+/// drop(frame);
+/// body.len()
+/// # }
+/// ```
+///
+/// A reservation is committed once, not written after that, and not committed through an end that was closed:
+///
+/// ```compile_fail,E0382
+/// # use slipring::{Grant, Header, Producer, Wait};
+/// # fn twice(mut tx: Producer, grant: Grant) {
+/// let _ = tx.commit(grant, Header::raw(), &Wait::no());
+/// let _ = tx.commit(grant, Header::raw(), &Wait::no());
+/// # }
+/// ```
+/// ```compile_fail,E0382
+/// # use slipring::{Grant, Header, Producer, Wait};
+/// # fn after(mut tx: Producer, mut grant: Grant) {
+/// let _ = tx.commit(grant, Header::raw(), &Wait::no());
+/// grant[0] = 1;
+/// # }
+/// ```
+/// ```compile_fail,E0382
+/// # use slipring::{Grant, Header, Producer, Wait};
+/// # fn closed(mut tx: Producer, grant: Grant) {
+/// drop(tx);
+/// let _ = tx.commit(grant, Header::raw(), &Wait::no());
+/// # }
+/// ```
+///
+/// Nor is a body that was sent in place, or shown, kept:
+///
+/// ```compile_fail,E0521
+/// # use slipring::{Consumer, Wait};
+/// # fn kept(mut rx: Consumer) {
+/// let mut kept: &[u8] = &[];
+/// let _ = rx.recv_with(|_, body| kept = body, &Wait::no());
+/// # }
+/// ```
+#[cfg(doctest)]
+struct Misuse;

@@ -146,7 +146,7 @@ impl Segment {
 
     /// Keeps what is in use of the segment in memory from now on, as far as this process goes, so that
     /// no access waits for the disk or for swap. [`Error::Os`] where the limit on locked memory forbids
-    /// it (`ulimit -l`).
+    /// it (`ulimit -l`), and before Linux 4.4, which can only lock all of the pool at once.
     pub fn lock_memory(&self) -> Result<(), Error> {
         let map = &self.mapping.map;
         os::lock(map.as_mut_ptr(), map.len()).map_err(|e| Error::os("lock", self.path(), e))
@@ -154,7 +154,7 @@ impl Segment {
 
     /// Asks the system to map the segment by huge pages in this process, where it can: shared memory
     /// needs `advise` or more in `/sys/kernel/mm/transparent_hugepage/shmem_enabled`. Chunks begin on a
-    /// multiple of 2 MiB where the pool is that large.
+    /// multiple of 2 MiB where the pool is that large. [`Error::Os`] where the kernel was built without them.
     pub fn use_huge_pages(&self) -> Result<(), Error> {
         let map = &self.mapping.map;
         os::huge(map.as_mut_ptr(), map.len())

@@ -245,7 +245,8 @@ pub(super) fn punch(fd: &OwnedFd, offset: u64, len: u64) -> bool {
     fs::fallocate(fd, flags, offset, len).is_ok()
 }
 
-/// Keeps pages in memory once they are there.
+/// Keeps pages in memory once they are there. Before Linux 4.4 there is only `mlock`, which would bring all of
+/// them there, and so take the memory of the whole pool: `ENOSYS`, then.
 pub(super) fn lock(pointer: *mut u8, len: usize) -> Result<(), Errno> {
     // SAFETY: the range is a whole mapping; locking changes nothing in it.
     unsafe { mlock_with(pointer.cast(), len, MlockFlags::ONFAULT) }

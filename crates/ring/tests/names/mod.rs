@@ -29,6 +29,18 @@ pub fn file(name: &Name) -> PathBuf {
     PathBuf::from(format!("/dev/shm/slipring.{}", name.0))
 }
 
+/// Whether the system says so (`man 5 proc_pid_smaps`, `VmFlags`) of this process's mapping of the ring. The
+/// mapping has no name: the ring had none when it was mapped.
+pub fn mapped_with(name: &Name, flag: &str) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = std::fs::metadata(file(name)).unwrap().ino().to_string();
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let another = |line: &&str| line.split_whitespace().nth(4) != Some(&inode);
+    let mut lines = maps.lines().skip_while(another);
+    let flags = lines.find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+    flags.split_whitespace().any(|set| set == flag)
+}
+
 /// Runs in a forked child and answers its exit status.
 pub fn in_child(life: impl FnOnce() -> i32) -> i32 {
     // What the crate does once in a process is done before the fork, and not half done in the child.

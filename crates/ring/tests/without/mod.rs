@@ -15,6 +15,10 @@ pub enum Lack {
     Membarrier,
     /// `madvise(MADV_POPULATE_WRITE)`, before Linux 5.14.
     Populate,
+    /// `mlock2`, before Linux 4.4.
+    Mlock2,
+    /// `madvise(MADV_HUGEPAGE)`, in kernels without transparent huge pages.
+    HugePages,
 }
 
 impl Lack {
@@ -25,6 +29,8 @@ impl Lack {
             Self::FutexWaitv => (libc::SYS_futex_waitv, None, libc::ENOSYS),
             Self::Membarrier => (libc::SYS_membarrier, None, libc::ENOSYS),
             Self::Populate => (libc::SYS_madvise, Some(libc::MADV_POPULATE_WRITE), libc::EINVAL),
+            Self::Mlock2 => (libc::SYS_mlock2, None, libc::ENOSYS),
+            Self::HugePages => (libc::SYS_madvise, Some(libc::MADV_HUGEPAGE), libc::EINVAL),
         }
     }
 

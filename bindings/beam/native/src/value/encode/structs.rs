@@ -254,7 +254,7 @@ impl<'a, S: Draft> Walk<'a, S> {
         let coefficient = self.field(map, names::coef())?;
         let minus = if sign < 0 { "-" } else { "" };
         if is(coefficient, names::not_a_number()) {
-            self.out.tag(tag::DECIMAL_TEXT).text("NaN");
+            self.out.tag(tag::DECIMAL_TEXT).text(&format!("{minus}NaN"));
             return Ok(());
         }
         if is(coefficient, names::inf()) {
