@@ -385,7 +385,8 @@ fn as_many_processes_as_there_are_places() {
     let mut rx = ring.consumer().unwrap();
     let sender = |_| i32::from_le_bytes(rx.recv(&Wait::no()).unwrap()[..].try_into().unwrap());
     let mut senders: Vec<i32> = (1..255).map(sender).collect();
-    (senders.sort_unstable(), children.sort_unstable());
+    senders.sort_unstable();
+    children.sort_unstable();
     assert_eq!(senders, children);
     drop(Segment::open(name.0.as_str()).unwrap());
     assert_eq!(ring.inspect().processes.len(), 1, "all places of the dead are free");
