@@ -17,6 +17,7 @@ ifeq ($(SLIPRING_RANDOM),)
 export PROPTEST_RNG_SEED ?= 1
 endif
 LOOM_PREEMPTIONS ?= 3
+LOOM_ORDERS ?= 1
 BENCH_ARGS ?=
 BENCH_FEATURES ?= peers
 DEMO_ARGS ?=
@@ -32,6 +33,7 @@ export LC_ALL := C.UTF-8
 # Read by the tests that kill processes and by loom.
 export SLIPRING_KILLS = $(KILLS)
 export LOOM_MAX_PREEMPTIONS = $(LOOM_PREEMPTIONS)
+export SLIPRING_LOOM_ORDERS = $(LOOM_ORDERS)
 
 crates := -p slipring -p slipring-codec -p slipring-frames -p slipring-benches -p slipring-storm
 # A test that hangs says where, and ends.
@@ -44,8 +46,8 @@ say = @printf '\n== %s\n'
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LEAK_TRIPS=%s LOOM_PREEMPTIONS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
-	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LEAK_TRIPS)' '$(LOOM_PREEMPTIONS)' '$(BENCH_FEATURES)' '$(PYTHON)'
+	@printf '\n  variables: KILLS=%s STORM_SECONDS=%s FUZZ_SECONDS=%s LEAK_TRIPS=%s LOOM_PREEMPTIONS=%s LOOM_ORDERS=%s BENCH_ARGS= BENCH_FEATURES=%s DEMO_ARGS= PYTHON=%s\n' \
+	  '$(KILLS)' '$(STORM_SECONDS)' '$(FUZZ_SECONDS)' '$(LEAK_TRIPS)' '$(LOOM_PREEMPTIONS)' '$(LOOM_ORDERS)' '$(BENCH_FEATURES)' '$(PYTHON)'
 
 setup: ## install what is missing, build both bindings
 	@scripts/setup
@@ -74,7 +76,7 @@ test-rust: ## the crates, doc tests and a short kill test included
 
 # Optimised, since a model runs thousands of times; checks stay in; no link-time work for one run.
 loom: ## every interleaving of the ring's algorithms, within the preemption bound
-	$(say) 'Models (loom, preemption bound $(LOOM_PREEMPTIONS))'
+	$(say) 'Models (loom, at most $(LOOM_PREEMPTIONS) preemptions; $(LOOM_ORDERS) with all orders of reads)'
 	@RUSTFLAGS="$${RUSTFLAGS:-} --cfg slipring_loom" CARGO_TARGET_DIR=target/loom \
 	  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true \
 	  cargo test --release -p slipring --lib

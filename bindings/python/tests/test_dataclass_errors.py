@@ -787,10 +787,10 @@ def test_numbers_beyond_a_double_are_told_however_deep_they_are():
                 dataclass.load_from_bytes(dict[str, typing.Any], f'{{"a": {text}, "b": [1e999]}}')
             assert set(caught.value.messages) == {"a", "b"}
     ones = "1," * 1_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     of_json(typing.Any, "[" * 1000 + ones + "1e999" + "]" * 1000)
     # The numbers are read twice, not once more for each level.
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_number_beyond_a_decimal_is_wrong_where_it_stands():

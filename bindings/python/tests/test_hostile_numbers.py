@@ -42,12 +42,12 @@ def test_keys_of_one_hash_take_no_time(kind):
     keys = [ALIKE[kind](n) for n in range(20_000)]
     assert len({hash(slipring.decode(key)) for key in keys[:200]}) == 1
     count = len(keys).to_bytes(4, "big")
-    began = time.perf_counter()
+    began = time.process_time()
     for data in (b"\xba" + count + b"".join(key + b"\xf6" for key in keys), b"\xd9\x01\x02\x9a" + count + b"".join(keys)):
         with pytest.raises(slipring.DecodeError, match="more than 64 keys have one hash") as raised:
             slipring.decode(data)
         assert "128" in raised.value.path
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     # As many as chance could ever have, and keys of all kinds that nobody chose.
     few = slipring.decode(b"\xb8\x80" + b"".join(key + b"\xf6" for key in keys[:128]))
     assert len(few) == 128 and slipring.decode(slipring.encode(few)) == few
@@ -67,12 +67,12 @@ class Keyed:
 def test_dataclasses_refuse_them_too():
     """P9, D4: from objects, from JSON, and among sets."""
     numbers = [2**64 * PRIME + n * PRIME for n in range(20_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(slipring.Error, match="more than 64 keys have one hash"):
         dataclass.load_from_bytes(Keyed, b'{"by": {' + b", ".join(b'"%d": 1' % n for n in numbers) + b"}}")
     with pytest.raises(slipring.Error, match="more than 64 keys have one hash"):
         dataclass.load(Keyed, {"all": [str(uuid.UUID(int=n)) for n in numbers]})
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_parts_of_a_ratio_have_few_digits():
@@ -82,10 +82,10 @@ def test_parts_of_a_ratio_have_few_digits():
     many = 1 << 400_000
     for parts in ([many + 1, many - 1], [many, 1], [1, many]):
         data = b"\xd8\x1e\x82" + b"".join(map(big, parts))
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(slipring.DecodeError, match="a ratio of more than 100000 digits") as raised:
             slipring.decode(data)
-        assert raised.value.type == "Fraction" and time.perf_counter() - began < 0.1
+        assert raised.value.type == "Fraction" and time.process_time() - began < 0.1
 
 
 @dataclasses.dataclass
@@ -99,7 +99,7 @@ def test_digits_of_a_hostile_decimal_are_few(foreign):
     def sent(mantissa, exponent=b"\x21"):
         return foreign(1, 0, b"\xa1\x65price\xc4\x82" + exponent + mantissa, 0)
 
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(5):
         found = dataclass.from_frame(Priced, sent(big(10**90_000 - 1)))
         assert found.price.adjusted() == 89_997
@@ -109,7 +109,7 @@ def test_digits_of_a_hostile_decimal_are_few(foreign):
     for exponent in (b"\x3b" + b"\xff" * 8, b"\x1b" + b"\xff" * 8):
         with pytest.raises((slipring.DecodeError, slipring.ValidationError)):
             dataclass.from_frame(Priced, sent(b"\x1b" + b"\xff" * 8, exponent))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 LIMITED = """

@@ -269,10 +269,10 @@ def test_no_buffer_is_gone_through_twice(foreign):
     (found,) = foreign(1, 0, body(b"\x81" + once, None, strings[1:])).value
     assert len(found) == 1_000_000
     for second in (once, table + buffer(1) + buffer(2)):
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(slipring.DecodeError, match="47613") as raised:
             foreign(1, 0, body(b"\x99\x0f\xff" + once + second * 4094, None, strings[1:] * 2)).value
-        assert raised.value.path.startswith("$[1]") and time.perf_counter() - began < 2
+        assert raised.value.path.startswith("$[1]") and time.process_time() - began < 2
     with pytest.raises(slipring.DecodeError):
         foreign(1, 0, body(b"\x81" + table + buffer(1) + buffer(0), None, strings[1:])).value
     with pytest.raises(slipring.DecodeError, match="buffer"):

@@ -40,10 +40,18 @@ fn model_deaths(check: impl Fn(&Victim) + Clone + Sync + Send + 'static) {
     });
 }
 
+/// Every interleaving with so many preemptions that loom tells apart, and, with fewer, all orders of reads, too.
 fn model(check: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
-    builder.check(check);
+    let asked = |name: &str| std::env::var(name).ok().and_then(|bound| bound.parse().ok());
+    let check = std::sync::Arc::new(check);
+    for (all, variable, bound) in
+        [(false, "LOOM_MAX_PREEMPTIONS", 3), (true, "SLIPRING_LOOM_ORDERS", 1)]
+    {
+        let (mut builder, check) = (loom::model::Builder::new(), check.clone());
+        builder.preemption_bound = asked(variable).or(Some(bound));
+        sync::orders::all(all);
+        builder.check(move || check());
+    }
 }
 
 /// A ring of two places, with a pool beside the two home cells, and its bytes.
@@ -563,4 +571,22 @@ fn closing_sees_an_announced_frame() {
         let sent = producer.join().unwrap();
         assert_eq!(got.is_some(), sent);
     });
+}
+
+/// A thread reads a word and then writes it: the models look also at what another one reads before both.
+#[test]
+fn models_try_a_write_before_every_read() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new([false; 2]));
+    let all = seen.clone();
+    model(move || {
+        let word = Arc::new(AtomicU64::new(0));
+        let other = word.clone();
+        let writer = thread::spawn(move || {
+            other.load(Ordering::Relaxed);
+            other.store(1, Ordering::Relaxed);
+        });
+        all.lock().unwrap()[word.load(Ordering::Relaxed) as usize] = true;
+        writer.join().unwrap();
+    });
+    assert_eq!(*seen.lock().unwrap(), [true; 2]);
 }

@@ -14,31 +14,39 @@ use loom::sync::atomic as imp;
 use std::sync::atomic as imp;
 
 /// A shared 64-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
-#[repr(transparent)]
+#[cfg_attr(not(slipring_loom), repr(transparent))]
 #[derive(Debug)]
-pub(crate) struct AtomicU64(imp::AtomicU64);
+pub(crate) struct AtomicU64(imp::AtomicU64, Readers);
 
 /// A shared 32-bit word. Transparent over the machine's atomic, so it may lie in mapped memory.
-#[repr(transparent)]
+#[cfg_attr(not(slipring_loom), repr(transparent))]
 #[derive(Debug)]
-pub(crate) struct AtomicU32(imp::AtomicU32);
+pub(crate) struct AtomicU32(imp::AtomicU32, Readers);
+
+#[cfg(not(slipring_loom))]
+type Readers = ();
+#[cfg(slipring_loom)]
+use orders::Readers;
 
 macro_rules! word {
     ($name:ident, $inner:ident, $value:ty) => {
         impl $name {
             #[allow(dead_code, reason = "one width is made by the models only")]
             pub(crate) fn new(value: $value) -> Self {
-                Self(imp::$inner::new(value))
+                Self(imp::$inner::new(value), Readers::default())
             }
 
             #[inline(always)]
             pub(crate) fn load(&self, order: Ordering) -> $value {
+                #[cfg(slipring_loom)]
+                self.1.read();
                 self.0.load(order)
             }
 
             #[inline(always)]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
-                write();
+                #[cfg(slipring_loom)]
+                death::write();
                 self.0.store(value, order);
             }
 
@@ -50,7 +58,8 @@ macro_rules! word {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                write();
+                #[cfg(slipring_loom)]
+                death::write();
                 self.0.compare_exchange(current, new, success, failure)
             }
         }
@@ -62,7 +71,8 @@ word!(AtomicU32, AtomicU32, u32);
 impl AtomicU64 {
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        write();
+        #[cfg(slipring_loom)]
+        death::write();
         self.0.fetch_add(value, order)
     }
 }
@@ -70,24 +80,49 @@ impl AtomicU64 {
 impl AtomicU32 {
     #[cfg(not(slipring_loom))]
     pub(crate) const fn zero() -> Self {
-        Self(imp::AtomicU32::new(0))
+        Self(imp::AtomicU32::new(0), ())
     }
 
     #[inline(always)]
     pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
-        write();
+        #[cfg(slipring_loom)]
+        death::write();
         self.0.fetch_add(value, order)
     }
 }
 
-/// Where a process may die, in the models: before each write to a shared word.
-#[inline(always)]
-fn write() {
-    #[cfg(slipring_loom)]
-    death::write();
+/// Has loom look at every order of reads and writes. By itself it remembers only who touched a word last: where a thread reads
+/// a word and then writes it, it forgets the one who had read it before, and may never try the write before that one's read.
+/// So, where it is asked for, who reads a word also writes one beside it, and the order of reads counts, too.
+#[cfg(slipring_loom)]
+pub(crate) mod orders {
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    // A model runs on one thread of the machine.
+    std::thread_local! {
+        static ALL: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Whether the models that this thread runs from now on look at all orders.
+    pub(crate) fn all(all: bool) {
+        ALL.set(all);
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Readers(loom::sync::atomic::AtomicU8);
+
+    impl Readers {
+        pub(super) fn read(&self) {
+            if ALL.get() {
+                // Relaxed: it says nothing.
+                self.0.store(0, Relaxed);
+            }
+        }
+    }
 }
 
-/// Deaths in the models: one who is to die gets through so many of its writes to shared words, and no further. What it
+/// Deaths in the models, before any write to a shared word: one who is to die gets through so many of its writes to shared words, and no further. What it
 /// does in between nobody else can tell.
 #[cfg(slipring_loom)]
 pub(crate) mod death {

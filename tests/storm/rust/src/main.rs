@@ -4,7 +4,7 @@
 //! before and after each step, so that the storm can account for every frame; `storm.py` says what a record
 //! and a frame look like. The files `stop-produce` and `stop-consume` in the folder end it.
 
-#![allow(clippy::disallowed_types, reason = "no model runs here")]
+#![allow(clippy::disallowed_types, reason = "tests stand outside the facade")]
 
 use slipring::{Delivery, Error, Frame, Header, Producer, Schema, Segment, Wait};
 use std::error::Error as Failure;
