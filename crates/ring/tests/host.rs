@@ -352,6 +352,7 @@ fn as_many_processes_as_there_are_places() {
     let fork = |_| {
         // SAFETY: the child opens the ring anew, and pauses until it is killed, if need be with this thread.
         let child = unsafe { libc::fork() };
+        assert!(child >= 0, "{}", std::io::Error::last_os_error());
         if child == 0 {
             // SAFETY: as above.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
