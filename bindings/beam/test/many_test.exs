@@ -627,11 +627,19 @@ defmodule Slipring.ManyTest do
     end
   end
 
-  # What the system says of the VM's mapping of the ring (`VmFlags` in `man 5 proc_pid_smaps`), which has no name.
-  defp mapped_with(name) do
+  # What the system says of the VM's mapping of the ring (`VmFlags` in `man 5 proc_pid_smaps`), which has no name. It is read page by
+  # page, and may miss one while other tests map and unmap.
+  defp mapped_with(name, tries \\ 20) do
     inode = File.stat!("/dev/shm/slipring.#{name}").inode
-    [_, maps] = "/proc/self/smaps" |> File.read!() |> String.split(~r/ #{inode} /, parts: 2)
-    [flags] = Regex.run(~r/^VmFlags: (.*)$/m, maps, capture: :all_but_first)
-    String.split(flags)
+
+    case "/proc/self/smaps" |> File.read!() |> String.split(~r/ #{inode} /, parts: 2) do
+      [_, maps] ->
+        [flags] = Regex.run(~r/^VmFlags: (.*)$/m, maps, capture: :all_but_first)
+        String.split(flags)
+
+      [_] when tries > 0 ->
+        Process.sleep(10)
+        mapped_with(name, tries - 1)
+    end
   end
 end
